@@ -1,0 +1,62 @@
+//! Why a public call failed. Names only: the numbers that C sees live in `ffi/errno.rs`.
+
+/// The reason that a caller is given. A peer's mistake never becomes one of these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// The handle names no open socket, or the socket is being closed.
+    NotOpen,
+    /// The library was terminated; no socket can be opened any more.
+    Terminated,
+    /// The domain is neither cooked nor raw.
+    UnknownDomain,
+    /// An argument has a value that is not allowed.
+    Invalid,
+    /// A pointer is null where memory is needed, or points to something that is not ours.
+    BadPointer,
+    /// No further socket or descriptor can be had.
+    TooManySockets,
+    /// Memory for a message or an object cannot be had.
+    OutOfMemory,
+    /// The level and option name nothing that this socket has.
+    UnknownOption,
+    /// The address is longer than addresses may be.
+    NameTooLong,
+    /// The scheme names no transport.
+    UnknownTransport,
+    /// The interface part of an address names no local interface.
+    NoDevice,
+    /// Somebody else is bound to the address.
+    AddressInUse,
+    /// The socket type cannot do this, or this library cannot do it yet.
+    NotSupported,
+    /// The protocol's state does not allow the operation now.
+    WrongState,
+    /// The operation cannot proceed and the caller does not wish to wait.
+    WouldBlock,
+    /// The operation could not proceed within its timeout.
+    TimedOut,
+    /// A signal handler ran while the caller waited.
+    Interrupted,
+    /// A count or a size is beyond what the interface can express.
+    TooLong,
+    /// A system call failed, for the reason that the kernel gave.
+    System(SystemCode),
+}
+
+/// The kernel's own code for a failed system call. Only `sys/` makes it, only `ffi/` opens it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SystemCode(pub i32);
+
+impl From<std::io::Error> for Error {
+    fn from(error: std::io::Error) -> Error {
+        match error.kind() {
+            std::io::ErrorKind::OutOfMemory => Error::OutOfMemory,
+            std::io::ErrorKind::AddrInUse => Error::AddressInUse,
+            std::io::ErrorKind::InvalidInput => Error::Invalid,
+            _ => match error.raw_os_error() {
+                Some(code) => Error::System(SystemCode(code)),
+                None => Error::Invalid,
+            },
+        }
+    }
+}

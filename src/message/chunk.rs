@@ -1,0 +1,274 @@
+//! Memory behind a body: what `nn_allocmsg` gives out and `nn_freemsg` takes back.
+//!
+//! A chunk is a private header of 48 bytes directly in front of the payload, so that a bare
+//! payload pointer is enough to find everything. The payload is aligned to 16 bytes; that of a
+//! big chunk lies at offset 64 of a page, because copies to and from small offsets of a page are
+//! many times slower on some processors.
+
+use std::ffi::c_void;
+use std::mem::MaybeUninit;
+use std::ptr::{self, NonNull};
+
+/// Memory for a message cannot be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutOfMemory;
+
+/// Exclusively owned bytes with room to grow, like a `Vec<u8>` that C can hold by its payload.
+pub struct Chunk {
+    payload: NonNull<u8>,
+}
+
+#[repr(C)]
+struct Prefix {
+    /// What the allocator returned.
+    base: *mut c_void,
+    capacity: usize,
+    len: usize,
+    reserved: [usize; 2],
+    /// Tells our payloads from foreign pointers. Last, so that it sits just before the payload.
+    magic: u64,
+}
+
+// SAFETY: a chunk owns its memory alone; nothing in it depends on a thread.
+unsafe impl Send for Chunk {}
+// SAFETY: a shared chunk can only be read.
+unsafe impl Sync for Chunk {}
+
+impl Chunk {
+    /// An empty chunk that can take `capacity` bytes.
+    ///
+    /// # Errors
+    /// When that much memory cannot be had.
+    pub fn with_capacity(capacity: usize) -> Result<Chunk, OutOfMemory> {
+        let slack = if capacity >= PLACED_FROM { PAGE } else { 0 };
+        let total = capacity.checked_add(size_of::<Prefix>() + slack).ok_or(OutOfMemory)?;
+        if total > isize::MAX as usize {
+            return Err(OutOfMemory);
+        }
+        // SAFETY: malloc has no precondition.
+        let base = NonNull::new(unsafe { libc::malloc(total) }).ok_or(OutOfMemory)?;
+        let offset = payload_offset(base.as_ptr() as usize, slack);
+        // SAFETY: `offset` is at most size_of::<Prefix>() + slack, so payload and capacity fit.
+        let payload = unsafe { base.cast::<u8>().add(offset) };
+        let chunk = Chunk { payload };
+        let prefix =
+            Prefix { base: base.as_ptr(), capacity, len: 0, reserved: [0; 2], magic: MAGIC };
+        // SAFETY: at least size_of::<Prefix>() bytes of ours lie before the payload, aligned.
+        unsafe { chunk.prefix_ptr().write(prefix) };
+        Ok(chunk)
+    }
+
+    /// A chunk of `len` bytes whose content the caller of the library will write.
+    ///
+    /// # Errors
+    /// When that much memory cannot be had.
+    pub fn for_caller(len: usize) -> Result<Chunk, OutOfMemory> {
+        let mut chunk = Chunk::with_capacity(len)?;
+        chunk.prefix_mut().len = len;
+        Ok(chunk)
+    }
+
+    /// # Errors
+    /// When memory for the copy cannot be had.
+    pub fn copy_from(bytes: &[u8]) -> Result<Chunk, OutOfMemory> {
+        let mut chunk = Chunk::with_capacity(bytes.len())?;
+        chunk.extend(bytes);
+        Ok(chunk)
+    }
+
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.prefix().len
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.prefix().capacity
+    }
+
+    #[must_use]
+    pub fn as_slice(&self) -> &[u8] {
+        // SAFETY: `len` bytes were written by us, or by the C caller whose bytes they are.
+        unsafe { std::slice::from_raw_parts(self.payload.as_ptr(), self.len()) }
+    }
+
+    /// Appends `bytes`; the capacity must suffice.
+    pub fn extend(&mut self, bytes: &[u8]) {
+        let len = self.len();
+        assert!(bytes.len() <= self.capacity() - len, "a chunk is filled beyond its capacity");
+        // SAFETY: checked above; a borrowed slice cannot overlap memory that we own alone.
+        unsafe {
+            ptr::copy_nonoverlapping(bytes.as_ptr(), self.payload.as_ptr().add(len), bytes.len());
+        }
+        self.prefix_mut().len = len + bytes.len();
+    }
+
+    /// The room behind the content.
+    pub fn spare(&mut self) -> &mut [MaybeUninit<u8>] {
+        let (len, capacity) = (self.len(), self.capacity());
+        // SAFETY: the payload has `capacity` bytes; uninitialised ones are typed as such.
+        unsafe {
+            let start = self.payload.as_ptr().add(len).cast::<MaybeUninit<u8>>();
+            std::slice::from_raw_parts_mut(start, capacity - len)
+        }
+    }
+
+    /// Takes `count` bytes of the spare room into the content.
+    ///
+    /// # Safety
+    /// The first `count` bytes of [`Chunk::spare`] have been written.
+    pub unsafe fn advance(&mut self, count: usize) {
+        assert!(count <= self.capacity() - self.len(), "a chunk is filled beyond its capacity");
+        self.prefix_mut().len += count;
+    }
+
+    /// Makes room for `capacity` bytes in all. The content may move.
+    ///
+    /// # Errors
+    /// When that much memory cannot be had; the chunk is unchanged.
+    pub fn reserve(&mut self, capacity: usize) -> Result<(), OutOfMemory> {
+        if capacity > self.capacity() {
+            let mut grown = Chunk::with_capacity(capacity)?;
+            grown.extend(self.as_slice());
+            *self = grown;
+        }
+        Ok(())
+    }
+
+    /// Gives up the content behind `len` for good.
+    pub fn truncate(&mut self, len: usize) {
+        let prefix = self.prefix_mut();
+        if len <= prefix.len {
+            prefix.len = len;
+            prefix.capacity = len;
+        }
+    }
+
+    /// Hands the payload to C. Only [`Chunk::from_raw`] can free it.
+    #[must_use]
+    pub fn into_raw(self) -> *mut c_void {
+        let payload = self.payload;
+        std::mem::forget(self);
+        payload.as_ptr().cast()
+    }
+
+    /// Takes back what [`Chunk::into_raw`] gave. `None` when the pointer is seen not to be ours.
+    ///
+    /// # Safety
+    /// `payload` came from [`Chunk::into_raw`] and nobody else will use it, or it is some pointer
+    /// with 8 readable bytes in front of it.
+    #[must_use]
+    pub unsafe fn from_raw(payload: *mut c_void) -> Option<Chunk> {
+        let payload = NonNull::new(payload.cast::<u8>())?;
+        if !payload.as_ptr().addr().is_multiple_of(ALIGNMENT) {
+            return None;
+        }
+        // SAFETY: the caller vouches for the 8 bytes in front; alignment is checked above.
+        let magic = unsafe { payload.as_ptr().sub(size_of::<u64>()).cast::<u64>().read() };
+        (magic == MAGIC).then_some(Chunk { payload })
+    }
+
+    fn prefix_ptr(&self) -> *mut Prefix {
+        // The prefix is a multiple of the alignment, so this stays aligned.
+        self.payload.as_ptr().cast::<Prefix>().wrapping_sub(1)
+    }
+
+    fn prefix(&self) -> &Prefix {
+        // SAFETY: every payload has a valid prefix in front of it, see with_capacity.
+        unsafe { &*self.prefix_ptr() }
+    }
+
+    fn prefix_mut(&mut self) -> &mut Prefix {
+        // SAFETY: as in `prefix`; we are borrowed exclusively.
+        unsafe { &mut *self.prefix_ptr() }
+    }
+}
+
+impl Drop for Chunk {
+    fn drop(&mut self) {
+        let prefix = self.prefix_ptr();
+        // The magic goes first, so that a second free is recognised while the memory is unused;
+        // volatile, because the compiler sees that nobody may read it any more.
+        // SAFETY: the prefix is valid until `free`.
+        unsafe { (&raw mut (*prefix).magic).write_volatile(0) };
+        // SAFETY: `base` is what malloc returned, and we own it.
+        unsafe { libc::free((*prefix).base) };
+    }
+}
+
+impl std::fmt::Debug for Chunk {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "Chunk({} bytes)", self.len())
+    }
+}
+
+/// Where the payload starts behind `base`: right behind the prefix, or at the good offset of a
+/// page when `slack` bytes may be spent on that.
+fn payload_offset(base: usize, slack: usize) -> usize {
+    let nearest = base + size_of::<Prefix>();
+    if slack == 0 {
+        return size_of::<Prefix>();
+    }
+    size_of::<Prefix>() + (GOOD_PAGE_OFFSET + PAGE - nearest % PAGE) % PAGE
+}
+
+const MAGIC: u64 = 0x5350_6d73_6743_6875;
+const ALIGNMENT: usize = 16;
+const PAGE: usize = 4096;
+const GOOD_PAGE_OFFSET: usize = 64;
+/// From this size on a page of slack is worth the better place.
+const PLACED_FROM: usize = 16 * 1024;
+
+const _: () = assert!(size_of::<Prefix>() == 48 && size_of::<Prefix>().is_multiple_of(ALIGNMENT));
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn payloads_are_aligned_and_big_ones_well_placed() {
+        for size in [0, 1, 100, 5000, 16_384, 1 << 20] {
+            let chunk = Chunk::for_caller(size).unwrap();
+            let address = chunk.payload.as_ptr().addr();
+            assert_eq!(address % ALIGNMENT, 0);
+            assert!(size < PLACED_FROM || address % PAGE == GOOD_PAGE_OFFSET);
+            assert_eq!(chunk.len(), size);
+        }
+    }
+
+    #[test]
+    fn grows_and_keeps_its_content() {
+        let mut chunk = Chunk::copy_from(b"abc").unwrap();
+        chunk.reserve(100_000).unwrap();
+        chunk.extend(b"def");
+        assert_eq!(chunk.as_slice(), b"abcdef");
+        chunk.truncate(2);
+        assert_eq!(chunk.as_slice(), b"ab");
+        assert_eq!(chunk.capacity(), 2);
+    }
+
+    #[test]
+    fn sizes_that_cannot_be_had_are_an_error() {
+        assert_eq!(Chunk::with_capacity(usize::MAX).err(), Some(OutOfMemory));
+        assert_eq!(Chunk::with_capacity(usize::MAX - 31).err(), Some(OutOfMemory));
+        assert_eq!(Chunk::with_capacity(isize::MAX as usize).err(), Some(OutOfMemory));
+    }
+
+    #[test]
+    fn recognises_its_own_pointers() {
+        let raw = Chunk::copy_from(b"abc").unwrap().into_raw();
+        // SAFETY: it came from into_raw just now.
+        let chunk = unsafe { Chunk::from_raw(raw) }.unwrap();
+        assert_eq!(chunk.as_slice(), b"abc");
+        let mut foreign = [0_u64; 8];
+        // SAFETY: there are 16 readable bytes in front.
+        assert!(unsafe { Chunk::from_raw(foreign[2..].as_mut_ptr().cast()) }.is_none());
+        // SAFETY: null is recognised before anything is read.
+        assert!(unsafe { Chunk::from_raw(ptr::null_mut()) }.is_none());
+    }
+}
