@@ -1,0 +1,41 @@
+//! eventfd(2): a descriptor that is readable while somebody says so.
+
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+
+use super::check;
+
+#[derive(Debug)]
+pub struct EventFd {
+    descriptor: OwnedFd,
+}
+
+impl EventFd {
+    pub fn new() -> io::Result<EventFd> {
+        // SAFETY: no pointer is passed.
+        let raw = check(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) })?;
+        // SAFETY: the kernel gave us this descriptor just now; nobody else owns it.
+        Ok(EventFd { descriptor: unsafe { OwnedFd::from_raw_fd(raw) } })
+    }
+
+    /// Makes the descriptor readable. It cannot fail in a way that matters: a full counter is
+    /// readable already.
+    pub fn signal(&self) {
+        let one = 1_u64.to_ne_bytes();
+        // SAFETY: eight bytes are read from a live array.
+        unsafe { libc::write(self.as_raw_fd(), one.as_ptr().cast(), one.len()) };
+    }
+
+    /// Makes the descriptor unreadable. Somebody else may have done so before.
+    pub fn drain(&self) {
+        let mut count = [0_u8; 8];
+        // SAFETY: eight bytes are written to a live array.
+        unsafe { libc::read(self.as_raw_fd(), count.as_mut_ptr().cast(), count.len()) };
+    }
+}
+
+impl AsRawFd for EventFd {
+    fn as_raw_fd(&self) -> RawFd {
+        self.descriptor.as_raw_fd()
+    }
+}

@@ -1,0 +1,59 @@
+//! futex(2): sleeping until a number changes. Unlike a condition variable it lets a signal
+//! handler interrupt the sleep, which callers of the library are promised.
+
+use std::sync::atomic::AtomicU32;
+use std::time::{Duration, Instant};
+
+/// How a sleep ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waited {
+    /// Woken, or the number had changed before, or for no reason at all.
+    Woken,
+    TimedOut,
+    Interrupted,
+}
+
+/// Sleeps while `word` is `expected`, until woken or until `deadline`.
+pub fn futex_wait(word: &AtomicU32, expected: u32, deadline: Option<Instant>) -> Waited {
+    let now = Instant::now();
+    // The kernel restarts an interrupted wait by itself when the handler asks for that and the
+    // wait has no timeout. With a timeout the caller learns of the signal, so there always is one.
+    let timeout = deadline.map_or(FOR_EVER, |deadline| deadline.saturating_duration_since(now));
+    let timeout = libc::timespec {
+        tv_sec: timeout.as_secs().try_into().unwrap_or(libc::time_t::MAX),
+        tv_nsec: timeout.subsec_nanos().into(),
+    };
+    // SAFETY: the word and the timeout live during the call; the other arguments are unused.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_futex,
+            word.as_ptr(),
+            libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG,
+            expected,
+            &timeout,
+        )
+    };
+    if result == 0 {
+        return Waited::Woken;
+    }
+    match std::io::Error::last_os_error().raw_os_error() {
+        Some(libc::ETIMEDOUT) if deadline.is_some() => Waited::TimedOut,
+        Some(libc::EINTR) => Waited::Interrupted,
+        _ => Waited::Woken,
+    }
+}
+
+/// Wakes every thread that sleeps on `word`.
+pub fn futex_wake_all(word: &AtomicU32) {
+    // SAFETY: the word lives during the call; waking touches no memory of ours.
+    unsafe {
+        libc::syscall(
+            libc::SYS_futex,
+            word.as_ptr(),
+            libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG,
+            libc::c_int::MAX,
+        )
+    };
+}
+
+const FOR_EVER: Duration = Duration::from_secs(1 << 30);

@@ -1,0 +1,24 @@
+//! What the machine and the process allow, and the process's end.
+
+use std::num::NonZeroUsize;
+
+/// How many descriptors the process may have.
+#[must_use]
+pub fn descriptor_limit() -> usize {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the kernel fills a live struct.
+    let result = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) };
+    if result == 0 { limit.rlim_cur.try_into().unwrap_or(usize::MAX) } else { usize::MAX }
+}
+
+/// Processors that this process may use, by affinity and by quota.
+#[must_use]
+pub fn usable_cpus() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
+}
+
+/// Has `flush` called when the process exits normally. It may be called at most once per process.
+pub fn flush_at_exit(flush: extern "C" fn()) {
+    // SAFETY: the function stays where it is, because the library is never unloaded.
+    unsafe { libc::atexit(flush) };
+}

@@ -1,0 +1,29 @@
+//! The kernel: libc in, `io::Result` out. Every system call of the library is written here once.
+//!
+//! Nothing here knows about messages' meaning, sockets of ours, or threads. Every descriptor is
+//! close-on-exec and non-blocking from birth, and no write raises SIGPIPE.
+
+mod epoll;
+mod event_fd;
+mod file;
+mod futex;
+mod limits;
+mod poll;
+mod signals;
+mod socket;
+
+pub use epoll::{Epoll, Event, EventBuffer, Interest};
+pub use event_fd::EventFd;
+pub use file::{FileIdentity, unlink};
+pub use futex::{Waited, futex_wait, futex_wake_all};
+pub use limits::{descriptor_limit, flush_at_exit, usable_cpus};
+pub use poll::{WaitFor, poll};
+pub use signals::with_signals_blocked;
+pub use socket::{Accepted, Address, Read, Socket, Tuning};
+
+use std::io;
+
+/// Turns the C convention "-1 and errno" into a result.
+fn check(result: libc::c_int) -> io::Result<libc::c_int> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}

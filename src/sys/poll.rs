@@ -1,0 +1,41 @@
+//! ppoll(2): waiting for a handful of descriptors that change from wait to wait.
+
+use std::io;
+use std::os::fd::RawFd;
+use std::time::Duration;
+
+use super::check;
+
+/// What is awaited of a descriptor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaitFor {
+    Readable,
+    Writable,
+}
+
+/// Waits until one of the descriptors is ready, or the timeout passes; `None` waits for ever.
+/// Says how many are ready. An interrupting signal is an error of kind `Interrupted`.
+pub fn poll(
+    descriptors: impl Iterator<Item = (RawFd, WaitFor)>,
+    timeout: Option<Duration>,
+) -> io::Result<usize> {
+    let mut entries: Vec<libc::pollfd> = descriptors.map(entry).collect();
+    let limit = timeout.map(|timeout| libc::timespec {
+        tv_sec: timeout.as_secs().try_into().unwrap_or(libc::time_t::MAX),
+        tv_nsec: timeout.subsec_nanos().into(),
+    });
+    let limit = limit.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+    let count = entries.len() as libc::nfds_t;
+    // SAFETY: `count` entries and the limit live during the call; no signal mask is given.
+    let ready =
+        check(unsafe { libc::ppoll(entries.as_mut_ptr(), count, limit, std::ptr::null()) })?;
+    Ok(ready as usize)
+}
+
+fn entry((fd, wait_for): (RawFd, WaitFor)) -> libc::pollfd {
+    let events = match wait_for {
+        WaitFor::Readable => libc::POLLIN,
+        WaitFor::Writable => libc::POLLOUT,
+    };
+    libc::pollfd { fd, events, revents: 0 }
+}

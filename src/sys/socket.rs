@@ -1,0 +1,215 @@
+//! Stream sockets of the kernel: TCP and Unix domain.
+
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
+use std::net::{Shutdown, SocketAddr};
+use std::os::fd::{AsRawFd, RawFd};
+use std::path::PathBuf;
+
+use socket2::{Domain, MaybeUninitSlice, SockAddr, Type};
+
+use crate::message::Chunk;
+
+/// Where a stream socket is bound or connected to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    Internet(SocketAddr),
+    File(PathBuf),
+}
+
+/// Settings of one connection, as the application left them when it is made.
+#[derive(Clone, Copy, Debug)]
+pub struct Tuning {
+    pub send_buffer: usize,
+    pub recv_buffer: usize,
+}
+
+/// A stream socket, listening, connecting or connected.
+#[derive(Debug)]
+pub struct Socket {
+    inner: socket2::Socket,
+    family: Family,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Family {
+    Internet,
+    File,
+}
+
+/// What one attempt to accept gave.
+#[derive(Debug)]
+pub enum Accepted {
+    Connection(Socket),
+    /// Nobody waits.
+    Nobody,
+    /// That one went away before it was accepted; the next may be fine.
+    Gone,
+}
+
+/// What one read gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Read {
+    Bytes(usize),
+    /// Nothing is there now.
+    Nothing,
+    /// The peer has ended the stream, or it broke.
+    End,
+}
+
+impl Socket {
+    /// A socket fit for `address`.
+    pub fn new(address: &Address) -> io::Result<Socket> {
+        let (domain, family) = match address {
+            Address::Internet(SocketAddr::V4(_)) => (Domain::IPV4, Family::Internet),
+            Address::Internet(SocketAddr::V6(_)) => (Domain::IPV6, Family::Internet),
+            Address::File(_) => (Domain::UNIX, Family::File),
+        };
+        let inner = socket2::Socket::new(domain, Type::STREAM.nonblocking(), None)?;
+        Ok(Socket { inner, family })
+    }
+
+    pub fn bind(&self, address: &Address) -> io::Result<()> {
+        if self.family == Family::Internet {
+            self.inner.set_reuse_address(true)?;
+        }
+        self.inner.bind(&address.to_kernel()?)
+    }
+
+    pub fn listen(&self, backlog: i32) -> io::Result<()> {
+        self.inner.listen(backlog)
+    }
+
+    pub fn accept(&self) -> io::Result<Accepted> {
+        match self.inner.accept_raw() {
+            Ok((inner, _)) => {
+                inner.set_cloexec(true)?;
+                inner.set_nonblocking(true)?;
+                Ok(Accepted::Connection(Socket { inner, family: self.family }))
+            }
+            Err(error) => match error.raw_os_error() {
+                Some(libc::EAGAIN) => Ok(Accepted::Nobody),
+                // accept(2): errors that the new connection had already, to be treated as a retry.
+                Some(
+                    libc::ECONNABORTED
+                    | libc::EINTR
+                    | libc::ENETDOWN
+                    | libc::EPROTO
+                    | libc::ENOPROTOOPT
+                    | libc::EHOSTDOWN
+                    | libc::ENONET
+                    | libc::EHOSTUNREACH
+                    | libc::EOPNOTSUPP
+                    | libc::ENETUNREACH,
+                ) => Ok(Accepted::Gone),
+                _ => Err(error),
+            },
+        }
+    }
+
+    /// Starts connecting. True when the connection is there at once.
+    pub fn connect(&self, address: &Address) -> io::Result<bool> {
+        match self.inner.connect(&address.to_kernel()?) {
+            Ok(()) => Ok(true),
+            Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// How the connecting that was started has ended.
+    pub fn connected(&self) -> io::Result<()> {
+        self.inner.take_error()?.map_or(Ok(()), Err)
+    }
+
+    /// Best effort: a connection works with other buffer sizes too.
+    pub fn tune(&self, tuning: Tuning) {
+        let _ = self.inner.set_send_buffer_size(tuning.send_buffer);
+        let _ = self.inner.set_recv_buffer_size(tuning.recv_buffer);
+        if self.family == Family::Internet {
+            // Always: what Nagle's algorithm would gather is gathered before it gets here.
+            let _ = self.inner.set_tcp_nodelay(true);
+        }
+    }
+
+    /// Writes as much as the kernel takes; 0 when it takes nothing now.
+    pub fn write(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
+        loop {
+            match self.inner.send_vectored_with_flags(parts, flags) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // The kernel is short of memory for the moment, not the connection broken.
+                Err(error) if is_shortage(&error) => return Ok(0),
+                result => return result,
+            }
+        }
+    }
+
+    /// Reads into the spare room of `chunk` first, then into `rest`.
+    pub fn read(&self, chunk: Option<&mut Chunk>, rest: &mut [u8]) -> Read {
+        // SAFETY: `MaybeUninit<u8>` has the layout of `u8`, and recvmsg only writes valid bytes.
+        let rest = unsafe { &mut *(std::ptr::from_mut(rest) as *mut [MaybeUninit<u8>]) };
+        let Some(chunk) = chunk else {
+            return self.read_parts(&mut [MaybeUninitSlice::new(rest)]);
+        };
+        let room = chunk.spare().len();
+        let read = self
+            .read_parts(&mut [MaybeUninitSlice::new(chunk.spare()), MaybeUninitSlice::new(rest)]);
+        if let Read::Bytes(count) = read {
+            // SAFETY: the kernel fills the first part before it touches the second.
+            unsafe { chunk.advance(count.min(room)) };
+        }
+        read
+    }
+
+    fn read_parts(&self, parts: &mut [MaybeUninitSlice<'_>]) -> Read {
+        loop {
+            match self.inner.recv_vectored_with_flags(parts, libc::MSG_DONTWAIT) {
+                Ok((0, _)) => return Read::End,
+                Ok((count, _)) => return Read::Bytes(count),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Read::Nothing,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if is_shortage(&error) => return Read::Nothing,
+                Err(_) => return Read::End,
+            }
+        }
+    }
+
+    /// Ends our direction of the stream; what was written before still reaches the peer.
+    pub fn end(&self) {
+        let _ = self.inner.shutdown(Shutdown::Write);
+    }
+
+    /// Ends both directions: whoever waits for the descriptor wakes up.
+    pub fn break_off(&self) {
+        let _ = self.inner.shutdown(Shutdown::Both);
+    }
+
+    /// Bytes written that the peer's kernel has not acknowledged.
+    #[must_use]
+    pub fn unacknowledged(&self) -> usize {
+        let mut count: libc::c_int = 0;
+        // SAFETY: the kernel writes one int.
+        let result = unsafe { libc::ioctl(self.as_raw_fd(), libc::TIOCOUTQ, &mut count) };
+        if result == 0 { count.max(0) as usize } else { 0 }
+    }
+}
+
+impl AsRawFd for Socket {
+    fn as_raw_fd(&self) -> RawFd {
+        self.inner.as_raw_fd()
+    }
+}
+
+impl Address {
+    fn to_kernel(&self) -> io::Result<SockAddr> {
+        match self {
+            Address::Internet(address) => Ok(SockAddr::from(*address)),
+            Address::File(path) => SockAddr::unix(path),
+        }
+    }
+}
+
+fn is_shortage(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOBUFS | libc::ENOMEM))
+}
