@@ -1,0 +1,11 @@
+//! Readiness and time. The only layer that starts threads: one reactor a process, while it is
+//! needed, and short-lived resolvers of names.
+
+mod backoff;
+mod reactor;
+mod resolver;
+mod timers;
+
+pub use backoff::Backoff;
+pub use reactor::{Handler, Key, LazyReactor, Reactor, Tick};
+pub use resolver::{Family, resolve};
