@@ -1,0 +1,157 @@
+//! PAIR: one peer at a time, both directions, no header. Raw and cooked are alike.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use super::{Flow, Nothing, PipeId, Pipes, Protocol, Readiness, Refusal, Refused, Rejected};
+use crate::message::Message;
+
+/// The type on the wire.
+pub const NUMBER: u16 = 0x10;
+
+#[derive(Debug, Default)]
+pub struct Pair {
+    /// The one peer, while it lives.
+    peer: Option<PipeId>,
+    /// Former peers whose last messages have not been received, the oldest first.
+    leaving: VecDeque<PipeId>,
+}
+
+impl Pair {
+    fn readable(&self, pipes: &dyn Pipes) -> Option<PipeId> {
+        let pipes_in_order = self.leaving.iter().chain(&self.peer);
+        pipes_in_order.copied().find(|pipe| pipes.is_readable(*pipe))
+    }
+}
+
+impl Protocol for Pair {
+    fn add_pipe(&mut self, pipe: PipeId) -> Result<(), Rejected> {
+        if self.peer.is_some() || self.leaving.len() >= LEAVING_MAX {
+            return Err(Rejected);
+        }
+        self.peer = Some(pipe);
+        Ok(())
+    }
+
+    fn pipe_ended(&mut self, pipe: PipeId) {
+        if self.peer == Some(pipe) {
+            self.peer = None;
+            self.leaving.push_back(pipe);
+        }
+    }
+
+    fn remove_pipe(&mut self, pipe: PipeId) {
+        self.peer = self.peer.filter(|peer| *peer != pipe);
+        self.leaving.retain(|former| *former != pipe);
+    }
+
+    fn send(
+        &mut self,
+        message: Message,
+        _now: Instant,
+        pipes: &mut dyn Pipes,
+    ) -> Result<(), Refused> {
+        let busy = |message| Refused { message, why: Refusal::Busy };
+        match self.peer {
+            Some(peer) => pipes.send(peer, message).map(|_| ()).map_err(busy),
+            None => Err(busy(message)),
+        }
+    }
+
+    fn recv(&mut self, pipes: &mut dyn Pipes) -> Result<Message, Nothing> {
+        if self.leaving.is_empty() {
+            // The common case asks the pipe once.
+            return self.peer.and_then(|peer| pipes.recv(peer)).ok_or(Nothing::Yet);
+        }
+        self.readable(pipes).and_then(|pipe| pipes.recv(pipe)).ok_or(Nothing::Yet)
+    }
+
+    fn readiness(&self, pipes: &dyn Pipes) -> Readiness {
+        Readiness {
+            can_send: self.peer.is_some_and(|peer| pipes.flow(peer) == Flow::Ready),
+            can_recv: self.readable(pipes).is_some(),
+        }
+    }
+}
+
+/// How many peers may have gone before the first one's messages are received. Beyond that a new
+/// peer has to wait, so that peers that come and go cannot fill our memory.
+const LEAVING_MAX: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::FakePipes;
+
+    const A: PipeId = PipeId(1);
+    const B: PipeId = PipeId(2);
+
+    fn send(pair: &mut Pair, pipes: &mut FakePipes, text: &str) -> Result<(), Refused> {
+        pair.send(FakePipes::message(text), Instant::now(), pipes)
+    }
+
+    #[test]
+    fn without_a_peer_everything_waits() {
+        let (mut pair, mut pipes) = (Pair::default(), FakePipes::default());
+        let refused = send(&mut pair, &mut pipes, "a").unwrap_err();
+        assert_eq!(refused.why, Refusal::Busy);
+        assert_eq!(refused.message.body.as_slice(), b"a");
+        assert_eq!(pair.recv(&mut pipes).unwrap_err(), Nothing::Yet);
+        assert_eq!(pair.readiness(&pipes), Readiness::default());
+    }
+
+    #[test]
+    fn rejects_a_second_peer_until_the_first_has_gone() {
+        let mut pair = Pair::default();
+        assert_eq!(pair.add_pipe(A), Ok(()));
+        assert_eq!(pair.add_pipe(B), Err(Rejected));
+        pair.remove_pipe(B);
+        assert_eq!(pair.add_pipe(B), Err(Rejected));
+        pair.remove_pipe(A);
+        assert_eq!(pair.add_pipe(B), Ok(()));
+    }
+
+    #[test]
+    fn sends_and_receives_through_its_peer() {
+        let (mut pair, mut pipes) = (Pair::default(), FakePipes::default());
+        pipes.connect(A);
+        pair.add_pipe(A).unwrap();
+        send(&mut pair, &mut pipes, "out").unwrap();
+        assert_eq!(pipes.sent_to(A), ["out"]);
+        pipes.arrive(A, "in");
+        assert!(pair.readiness(&pipes).can_recv);
+        assert_eq!(pair.recv(&mut pipes).unwrap().body.as_slice(), b"in");
+        pipes.set_flow(A, Flow::Busy);
+        assert!(!pair.readiness(&pipes).can_send);
+        assert!(send(&mut pair, &mut pipes, "late").is_err());
+    }
+
+    #[test]
+    fn a_former_peers_messages_come_before_the_new_peers() {
+        let (mut pair, mut pipes) = (Pair::default(), FakePipes::default());
+        for pipe in [A, B] {
+            pipes.connect(pipe);
+        }
+        pair.add_pipe(A).unwrap();
+        pipes.arrive(A, "old");
+        pair.pipe_ended(A);
+        assert!(!pair.readiness(&pipes).can_send);
+        pair.add_pipe(B).unwrap();
+        pipes.arrive(B, "new");
+        assert_eq!(pair.recv(&mut pipes).unwrap().body.as_slice(), b"old");
+        pair.remove_pipe(A);
+        assert_eq!(pair.recv(&mut pipes).unwrap().body.as_slice(), b"new");
+    }
+
+    #[test]
+    fn peers_that_come_and_go_cannot_pile_up() {
+        let mut pair = Pair::default();
+        for number in 0..LEAVING_MAX as u32 {
+            assert_eq!(pair.add_pipe(PipeId(number)), Ok(()));
+            pair.pipe_ended(PipeId(number));
+        }
+        assert_eq!(pair.add_pipe(PipeId(99)), Err(Rejected));
+        pair.remove_pipe(PipeId(0));
+        assert_eq!(pair.add_pipe(PipeId(99)), Ok(()));
+    }
+}
