@@ -1,0 +1,178 @@
+//! Addresses of tcp: `IFACE:PORT` to bind, `[LOCAL;]HOST:PORT` to connect. Pure.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use super::stream::{HostName, Target};
+use crate::error::Error;
+
+/// Which literals an address may contain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Literals {
+    Ipv4,
+    Any,
+}
+
+/// Where to listen.
+///
+/// # Errors
+/// `Invalid` without a proper port, `NoDevice` when the rest is not a literal address or `*`.
+pub fn to_bind(address: &str, literals: Literals) -> Result<SocketAddr, Error> {
+    let (interface, port) = split_port(address)?;
+    Ok(SocketAddr::new(interface_address(interface, literals)?, port))
+}
+
+/// Whom to connect to, and from where.
+///
+/// # Errors
+/// `Invalid` for port or host, then `NoDevice` for the local part.
+pub fn to_connect(address: &str, literals: Literals) -> Result<Target, Error> {
+    let (local, rest) = match address.split_once(';') {
+        Some((local, rest)) => (Some(local), rest),
+        None => (None, address),
+    };
+    let (host, port) = split_port(rest)?;
+    let host = match literal(host, literals) {
+        Some(ip) => HostName::Literal(ip),
+        None if is_host_name(host) => HostName::Name(host.to_owned()),
+        None => return Err(Error::Invalid),
+    };
+    let local = match local {
+        // A wildcard leaves the choice to the kernel, as no local part does.
+        None | Some("*") => None,
+        Some(local) => Some(interface_address(local, literals)?),
+    };
+    Ok(Target::Internet { local, host, port })
+}
+
+fn split_port(address: &str) -> Result<(&str, u16), Error> {
+    let (front, port) = address.rsplit_once(':').ok_or(Error::Invalid)?;
+    if port.is_empty() || !port.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(Error::Invalid);
+    }
+    match port.parse() {
+        Ok(0) | Err(_) => Err(Error::Invalid),
+        Ok(port) => Ok((front, port)),
+    }
+}
+
+fn interface_address(interface: &str, literals: Literals) -> Result<IpAddr, Error> {
+    match (interface, literals) {
+        ("*", Literals::Ipv4) => Ok(Ipv4Addr::UNSPECIFIED.into()),
+        ("*", Literals::Any) => Ok(Ipv6Addr::UNSPECIFIED.into()),
+        _ => literal(interface, literals).ok_or(Error::NoDevice),
+    }
+}
+
+/// A literal address, in brackets or not.
+fn literal(text: &str, literals: Literals) -> Option<IpAddr> {
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    let ip: IpAddr = bare.parse().ok()?;
+    (ip.is_ipv4() || literals == Literals::Any).then_some(ip)
+}
+
+/// The syntax only; whether it can be resolved is found out when connecting.
+fn is_host_name(text: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.';
+    let labels = text.strip_suffix('.').unwrap_or(text);
+    (1..=HOST_NAME_MAX).contains(&text.len())
+        && text.bytes().all(is_allowed)
+        && !text.starts_with('-')
+        && labels.split('.').all(|label| (1..=LABEL_MAX).contains(&label.len()))
+}
+
+const HOST_NAME_MAX: usize = 255;
+const LABEL_MAX: usize = 63;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn binds_to_literals_and_the_wildcard() {
+        let bind = |text| to_bind(text, Literals::Ipv4).map(|address| address.to_string());
+        for (text, expected) in [
+            ("*:5555", "0.0.0.0:5555"),
+            ("127.0.0.1:5555", "127.0.0.1:5555"),
+            ("[127.0.0.1]:5555", "127.0.0.1:5555"),
+            ("127.0.0.1:05555", "127.0.0.1:5555"),
+        ] {
+            assert_eq!(bind(text).as_deref(), Ok(expected), "{text}");
+        }
+        for text in [
+            "[::1]:1",
+            "::1:1",
+            "eth0:1",
+            "localhost:1",
+            ":1",
+            "[*]:1",
+            "127.1:1",
+            "256.0.0.1:1",
+            "a;b:1",
+            "[::1:1",
+            "[::1%lo]:1",
+        ] {
+            assert_eq!(bind(text), Err(Error::NoDevice), "{text}");
+        }
+        for text in [
+            "",
+            "127.0.0.1",
+            "127.0.0.1:",
+            "*:0",
+            "*:65536",
+            "*:abc",
+            "*:80x",
+            "*:-1",
+            "*:+80",
+            "*: 5555",
+            "*:1/path",
+        ] {
+            assert_eq!(bind(text), Err(Error::Invalid), "{text}");
+        }
+        let any = |text| to_bind(text, Literals::Any).map(|address| address.to_string());
+        assert_eq!(any("*:1").as_deref(), Ok("[::]:1"));
+        assert_eq!(any("::1:1").as_deref(), Ok("[::1]:1"));
+    }
+
+    #[test]
+    fn connects_to_names_and_literals() {
+        let label = "a".repeat(63);
+        for text in [
+            "127.0.0.1:1",
+            "[127.0.0.1]:1",
+            "localhost:1",
+            "eth0:1",
+            "127.1:1",
+            "256.0.0.1:1",
+            "abc-:1",
+            "a.:1",
+            "127.0.0.1;127.0.0.1:1",
+            "*;127.0.0.1:1",
+            &format!("{label}:1"),
+        ] {
+            assert!(to_connect(text, Literals::Ipv4).is_ok(), "{text}");
+        }
+        for text in [
+            "*:1",
+            ":1",
+            "-abc:1",
+            "a_b:1",
+            "a..b:1",
+            ".a:1",
+            ".:1",
+            "foo bar:1",
+            "é:1",
+            "127.0.0.1;:1",
+            "x;y;z:1",
+            ":1/path",
+            "[::1]:1",
+            "nosuch;127.0.0.1:0",
+            &format!("a{label}:1"),
+        ] {
+            assert_eq!(to_connect(text, Literals::Ipv4).err(), Some(Error::Invalid), "{text}");
+        }
+        for text in ["lo;127.0.0.1:1", "nosuch;127.0.0.1:1", ";127.0.0.1:1"] {
+            assert_eq!(to_connect(text, Literals::Ipv4).err(), Some(Error::NoDevice), "{text}");
+        }
+        assert!(to_connect("[::1];[::1]:1", Literals::Any).is_ok());
+    }
+}

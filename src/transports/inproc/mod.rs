@@ -1,0 +1,178 @@
+//! inproc: messages handed from socket to socket inside the process, on the caller's thread.
+//!
+//! Everything is complete when the call that caused it returns: connecting, sending, closing.
+
+mod names;
+mod queue;
+
+use std::os::fd::RawFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use self::names::{Bound, Connector};
+use self::queue::Queue;
+use super::{Connection, Endpoint, Host, Pipe, Received, Sent, Then, Transport};
+use crate::error::Error;
+use crate::message::{Body, Header, Message};
+
+pub struct Inproc;
+
+impl Transport for Inproc {
+    fn scheme(&self) -> &'static str {
+        "inproc"
+    }
+
+    fn bind(&self, address: &str, host: Arc<dyn Host>) -> Result<Arc<dyn Endpoint>, Error> {
+        Ok(Bound::register(address, host)?)
+    }
+
+    fn connect(&self, address: &str, host: Arc<dyn Host>) -> Result<Arc<dyn Endpoint>, Error> {
+        Ok(Connector::register(address, host))
+    }
+}
+
+/// Two sockets of this process, joined.
+struct Link {
+    /// Number `i` carries what side `i` sends.
+    queues: [Queue; 2],
+    sides: [OnceLock<Box<dyn Pipe>>; 2],
+}
+
+/// One side of a link: the connection that its socket sees.
+struct Side {
+    link: Arc<Link>,
+    index: usize,
+    /// The peer has to hear that it can receive, or send.
+    tell_readable: AtomicBool,
+    tell_writable: AtomicBool,
+    is_closed: AtomicBool,
+}
+
+impl Link {
+    /// The two sides of a new link; each can hold so many bytes for its socket.
+    fn sides(recv_buffers: [usize; 2]) -> [Arc<Side>; 2] {
+        let link = Arc::new(Link {
+            // What one side sends waits in the other's buffer.
+            queues: [Queue::new(recv_buffers[1]), Queue::new(recv_buffers[0])],
+            sides: [OnceLock::new(), OnceLock::new()],
+        });
+        [0, 1].map(|index| {
+            Arc::new(Side {
+                link: Arc::clone(&link),
+                index,
+                tell_readable: AtomicBool::new(false),
+                tell_writable: AtomicBool::new(false),
+                is_closed: AtomicBool::new(false),
+            })
+        })
+    }
+
+    /// Lets messages flow, now that both sockets have adopted their sides.
+    fn open(&self) {
+        self.queues.iter().for_each(Queue::open);
+        for pipe in self.sides.iter().filter_map(OnceLock::get) {
+            pipe.writable();
+        }
+    }
+}
+
+impl Side {
+    fn outgoing(&self) -> &Queue {
+        &self.link.queues[self.index]
+    }
+
+    fn incoming(&self) -> &Queue {
+        &self.link.queues[1 - self.index]
+    }
+
+    fn peer(&self) -> Option<&dyn Pipe> {
+        self.link.sides[1 - self.index].get().map(AsRef::as_ref)
+    }
+}
+
+impl Connection for Side {
+    fn adopt(&self, pipe: Box<dyn Pipe>) {
+        let _ = self.link.sides[self.index].set(pipe);
+    }
+
+    fn send(&self, message: Message, _now: Instant) -> Result<Sent, Message> {
+        let pushed = self.outgoing().push(as_on_a_wire(message)?)?;
+        if pushed.tell_consumer {
+            self.tell_readable.store(true, Ordering::Relaxed);
+        }
+        let then = if pushed.tell_consumer { Then::Settle } else { Then::Nothing };
+        Ok(Sent { can_send_more: pushed.can_push_more, then })
+    }
+
+    fn recv(&self) -> Received {
+        let popped = self.incoming().pop();
+        if popped.tell_producer {
+            self.tell_writable.store(true, Ordering::Relaxed);
+        }
+        let then = if popped.tell_producer { Then::Settle } else { Then::Nothing };
+        Received { message: popped.message, then }
+    }
+
+    fn is_readable(&self) -> bool {
+        self.incoming().is_readable()
+    }
+
+    fn can_send(&self) -> bool {
+        self.outgoing().can_push()
+    }
+
+    fn settle(&self) {
+        let Some(peer) = self.peer() else { return };
+        if self.tell_readable.swap(false, Ordering::Relaxed) {
+            peer.readable();
+        }
+        if self.tell_writable.swap(false, Ordering::Relaxed) {
+            peer.writable();
+        }
+    }
+
+    fn write_later(&self) {}
+
+    fn write_out(&self) {}
+
+    fn pump(&self) {}
+
+    fn descriptor(&self) -> Option<RawFd> {
+        None
+    }
+
+    fn read_in_background(&self) {}
+
+    fn has_unwritten(&self) -> bool {
+        false
+    }
+
+    fn set_driven(&self, _driven: bool) {}
+
+    fn close(&self, _deadline: Instant) {
+        if self.is_closed.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        self.outgoing().close();
+        self.incoming().close();
+        self.incoming().clear();
+        if let Some(peer) = self.peer() {
+            peer.ended();
+        }
+    }
+}
+
+/// The message as the peer would read it off a wire: where the body begins, only its protocol
+/// knows, and control data stay behind.
+fn as_on_a_wire(mut message: Message) -> Result<Message, Message> {
+    message.ancillary = None;
+    if message.header.is_empty() {
+        return Ok(message);
+    }
+    let parts = [message.header.as_slice(), message.body.as_slice()];
+    match Body::concat(message.wire_len(), parts) {
+        Ok(body) => Ok(Message { header: Header::default(), body, ancillary: None }),
+        Err(_) => Err(message),
+    }
+}

@@ -1,0 +1,167 @@
+//! Who is bound to which name in this process, and who wants to connect to it.
+//!
+//! All joining happens under one lock, so that binding, connecting and closing in many threads
+//! happen one after another. Sockets' locks are taken under it, one at a time, never the other
+//! way round; and nothing is closed under it, because closing calls the sockets back.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
+use std::time::Instant;
+
+use parking_lot::Mutex;
+
+use super::{Link, Side};
+use crate::error::Error;
+use crate::transports::{Connection, Endpoint, Host, Report};
+
+/// An endpoint that listens to a name.
+pub struct Bound {
+    name: String,
+    host: Arc<dyn Host>,
+}
+
+/// An endpoint that wants to be connected to whoever listens to a name.
+pub struct Connector {
+    number: u64,
+    name: String,
+    host: Arc<dyn Host>,
+}
+
+#[derive(Default)]
+struct Names {
+    bound: HashMap<String, Arc<Bound>>,
+    connectors: HashMap<String, Vec<Arc<Connector>>>,
+    /// Connectors that have their connection.
+    joined: HashSet<u64>,
+}
+
+/// Sides that one of the two sockets did not want; they are closed outside the lock.
+type Unwanted = Vec<Arc<Side>>;
+
+impl Bound {
+    pub fn register(name: &str, host: Arc<dyn Host>) -> Result<Arc<Bound>, Error> {
+        let bound = Arc::new(Bound { name: name.to_owned(), host });
+        with_names(|names| {
+            if names.bound.contains_key(name) {
+                return (Err(Error::AddressInUse), Unwanted::new());
+            }
+            names.bound.insert(name.to_owned(), Arc::clone(&bound));
+            let unwanted = names.join_all(name);
+            (Ok(bound), unwanted)
+        })
+    }
+}
+
+impl Endpoint for Bound {
+    fn close(&self) {
+        let removed = NAMES.lock().bound.remove(&self.name);
+        drop(removed);
+    }
+
+    fn connection_lost(&self) {}
+
+    fn retry(&self) {
+        with_names(|names| ((), names.join_all(&self.name)));
+    }
+}
+
+impl Connector {
+    pub fn register(name: &str, host: Arc<dyn Host>) -> Arc<Connector> {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let connector = Arc::new(Connector { number, name: name.to_owned(), host });
+        connector.host.report(Report::Connecting);
+        with_names(|names| {
+            let all = names.connectors.entry(name.to_owned()).or_default();
+            all.push(Arc::clone(&connector));
+            let unwanted = names.join(&connector);
+            (connector, unwanted)
+        })
+    }
+}
+
+impl Endpoint for Connector {
+    fn close(&self) {
+        let (removed, was_joined) = {
+            let mut names = NAMES.lock();
+            let was_joined = names.joined.remove(&self.number);
+            (names.remove(self), was_joined)
+        };
+        drop(removed);
+        if !was_joined {
+            self.host.report(Report::ConnectAbandoned);
+        }
+    }
+
+    fn connection_lost(&self) {
+        let was_joined = NAMES.lock().joined.remove(&self.number);
+        if was_joined {
+            self.host.report(Report::Connecting);
+        }
+        self.retry();
+    }
+
+    fn retry(&self) {
+        with_names(|names| ((), names.join_number(&self.name, self.number)));
+    }
+}
+
+impl Names {
+    fn join_all(&mut self, name: &str) -> Unwanted {
+        let all = self.connectors.get(name).cloned().unwrap_or_default();
+        all.iter().flat_map(|connector| self.join(connector)).collect()
+    }
+
+    fn join_number(&mut self, name: &str, number: u64) -> Unwanted {
+        let all = self.connectors.get(name).into_iter().flatten();
+        let connector = all.into_iter().find(|connector| connector.number == number).cloned();
+        connector.map_or_else(Unwanted::new, |connector| self.join(&connector))
+    }
+
+    /// Connects `connector` to whoever is bound to its name, if both sockets want that.
+    fn join(&mut self, connector: &Connector) -> Unwanted {
+        let Some(bound) = self.bound.get(&connector.name) else { return Unwanted::new() };
+        if self.joined.contains(&connector.number) || !are_compatible(connector, bound) {
+            return Unwanted::new();
+        }
+        let buffers = [&connector.host, &bound.host].map(|host| host.settings().recv_buffer);
+        let [own, peer] = Link::sides(buffers);
+        if bound.host.attach(Arc::clone(&peer) as Arc<dyn Connection>).is_err() {
+            return Unwanted::new();
+        }
+        if connector.host.attach(Arc::clone(&own) as Arc<dyn Connection>).is_err() {
+            return vec![own];
+        }
+        self.joined.insert(connector.number);
+        connector.host.report(Report::Established);
+        bound.host.report(Report::Accepted);
+        own.link.open();
+        Unwanted::new()
+    }
+
+    fn remove(&mut self, connector: &Connector) -> Option<Arc<Connector>> {
+        let all = self.connectors.get_mut(&connector.name)?;
+        let position = all.iter().position(|other| other.number == connector.number)?;
+        let removed = all.remove(position);
+        if all.is_empty() {
+            self.connectors.remove(&connector.name);
+        }
+        Some(removed)
+    }
+}
+
+fn are_compatible(connector: &Connector, bound: &Bound) -> bool {
+    connector.host.peer_type() == bound.host.own_type()
+        && bound.host.peer_type() == connector.host.own_type()
+}
+
+fn with_names<T>(change: impl FnOnce(&mut Names) -> (T, Unwanted)) -> T {
+    let (result, unwanted) = change(&mut NAMES.lock());
+    for side in unwanted {
+        side.close(Instant::now());
+    }
+    result
+}
+
+static NAMES: LazyLock<Mutex<Names>> = LazyLock::new(Mutex::default);
+static NEXT: AtomicU64 = AtomicU64::new(0);

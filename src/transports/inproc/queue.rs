@@ -1,0 +1,355 @@
+//! One direction of an inproc link: a bounded queue from one socket to another.
+//!
+//! The producer's end and the consumer's end have a lock each, so that the two sides seldom
+//! touch the same memory: the consumer takes all that has been pushed at once and then serves
+//! itself. What it has popped it publishes in counters of its own, which the producer reads only
+//! when the queue seems full.
+//!
+//! The bound is that of the reference, to the byte: a message is queued when the queue is empty
+//! or `queued bytes + its bytes < limit`; one more, of any size, waits with the producer, who
+//! then cannot send. It moves up as soon as it fits.
+
+use std::collections::VecDeque;
+
+use crate::message::Message;
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+
+pub struct Queue {
+    back: Mutex<Back>,
+    front: Mutex<VecDeque<Message>>,
+    popped_bytes: AtomicU64,
+    popped_count: AtomicU64,
+    /// A message waits with the producer.
+    is_blocked: AtomicBool,
+}
+
+struct Back {
+    messages: VecDeque<Message>,
+    limit: u64,
+    /// Queued in all; the waiting message is not.
+    pushed_bytes: u64,
+    pushed_count: u64,
+    /// What the producer knows of the consumer's counters.
+    seen_bytes: u64,
+    seen_count: u64,
+    /// The size of the last message, while it waits.
+    waiting: Option<u64>,
+    /// The consumer found nothing when it last looked.
+    is_consumer_idle: bool,
+    is_open: bool,
+}
+
+/// What became of a message that was taken in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pushed {
+    pub can_push_more: bool,
+    /// The consumer found nothing before; it has to be told.
+    pub tell_consumer: bool,
+}
+
+#[derive(Debug)]
+pub struct Popped {
+    pub message: Option<Message>,
+    /// The producer could not push before; it has to be told.
+    pub tell_producer: bool,
+}
+
+impl Queue {
+    /// A queue that takes nothing until it is opened.
+    #[must_use]
+    pub fn new(limit: usize) -> Queue {
+        let back = Back {
+            messages: VecDeque::new(),
+            limit: limit as u64,
+            pushed_bytes: 0,
+            pushed_count: 0,
+            seen_bytes: 0,
+            seen_count: 0,
+            waiting: None,
+            is_consumer_idle: true,
+            is_open: false,
+        };
+        Queue {
+            back: Mutex::new(back),
+            front: Mutex::new(VecDeque::new()),
+            popped_bytes: AtomicU64::new(0),
+            popped_count: AtomicU64::new(0),
+            is_blocked: AtomicBool::new(false),
+        }
+    }
+
+    pub fn open(&self) {
+        self.back.lock().is_open = true;
+    }
+
+    /// Takes no more; what it holds can still be popped.
+    pub fn close(&self) {
+        self.back.lock().is_open = false;
+    }
+
+    /// Forgets what it holds.
+    pub fn clear(&self) {
+        let dropped = {
+            let mut front = self.front.lock();
+            let mut back = self.back.lock();
+            (std::mem::take(&mut *front), std::mem::take(&mut back.messages))
+        };
+        drop(dropped);
+    }
+
+    /// # Errors
+    /// When the queue is full or closed; the message comes back.
+    pub fn push(&self, message: Message) -> Result<Pushed, Message> {
+        let mut back = self.back.lock();
+        if !back.is_open || !self.has_room(&mut back) {
+            return Err(message);
+        }
+        let size = size(&message);
+        if !back.fits(size) {
+            self.look_at_consumer(&mut back);
+        }
+        if back.fits(size) {
+            back.count(size);
+        } else {
+            back.waiting = Some(size);
+            self.is_blocked.store(true, Ordering::Relaxed);
+            // Pairs with the fence in `pop`: either we see what was popped, or the consumer
+            // sees that somebody waits.
+            fence(Ordering::SeqCst);
+            self.has_room(&mut back);
+        }
+        back.messages.push_back(message);
+        let tell_consumer = std::mem::take(&mut back.is_consumer_idle);
+        Ok(Pushed { can_push_more: back.waiting.is_none(), tell_consumer })
+    }
+
+    pub fn pop(&self) -> Popped {
+        let mut front = self.front.lock();
+        if front.is_empty() {
+            let mut back = self.back.lock();
+            if back.messages.is_empty() {
+                back.is_consumer_idle = true;
+                return Popped { message: None, tell_producer: false };
+            }
+            std::mem::swap(&mut *front, &mut back.messages);
+        }
+        let Some(message) = front.pop_front() else {
+            return Popped { message: None, tell_producer: false };
+        };
+        // The counters change under the lock of the front only.
+        let bytes = self.popped_bytes.load(Ordering::Relaxed) + size(&message);
+        let count = self.popped_count.load(Ordering::Relaxed) + 1;
+        self.popped_bytes.store(bytes, Ordering::Relaxed);
+        // Release: whoever sees the count sees the bytes.
+        self.popped_count.store(count, Ordering::Release);
+        // Pairs with the fence in `push`.
+        fence(Ordering::SeqCst);
+        let tell_producer =
+            self.is_blocked.load(Ordering::Relaxed) && self.has_room(&mut self.back.lock());
+        Popped { message: Some(message), tell_producer }
+    }
+
+    /// Whether there is something to pop. If not, the next push says so.
+    pub fn is_readable(&self) -> bool {
+        if !self.front.lock().is_empty() {
+            return true;
+        }
+        let mut back = self.back.lock();
+        back.is_consumer_idle = back.messages.is_empty();
+        !back.is_consumer_idle
+    }
+
+    pub fn can_push(&self) -> bool {
+        let mut back = self.back.lock();
+        back.is_open && self.has_room(&mut back)
+    }
+
+    /// Lets the waiting message move up if it fits. True when none waits (any more).
+    fn has_room(&self, back: &mut Back) -> bool {
+        let Some(size) = back.waiting else { return true };
+        self.look_at_consumer(back);
+        if !back.fits(size) {
+            return false;
+        }
+        back.count(size);
+        back.waiting = None;
+        self.is_blocked.store(false, Ordering::Relaxed);
+        true
+    }
+
+    fn look_at_consumer(&self, back: &mut Back) {
+        // Acquire: pairs with the release in `pop`.
+        back.seen_count = self.popped_count.load(Ordering::Acquire);
+        back.seen_bytes = self.popped_bytes.load(Ordering::Relaxed);
+    }
+}
+
+impl Back {
+    fn fits(&self, size: u64) -> bool {
+        // The bytes may be newer than the count, never the other way round.
+        let queued = self.pushed_bytes.saturating_sub(self.seen_bytes);
+        self.pushed_count == self.seen_count || queued + size < self.limit
+    }
+
+    fn count(&mut self, size: u64) {
+        self.pushed_bytes += size;
+        self.pushed_count += 1;
+    }
+}
+
+/// An empty message counts too, else any number of them would fit.
+fn size(message: &Message) -> u64 {
+    message.wire_len().max(1) as u64
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::message::Body;
+
+    fn message(size: usize) -> Message {
+        Message::from_body(Body::copy_from(&vec![7; size]).unwrap())
+    }
+
+    fn open_queue(limit: usize) -> Queue {
+        let queue = Queue::new(limit);
+        queue.open();
+        queue
+    }
+
+    fn accepted(limit: usize, size: usize) -> usize {
+        let queue = open_queue(limit);
+        (0..).take_while(|_| queue.push(message(size)).is_ok()).count()
+    }
+
+    #[test]
+    fn accepts_as_many_as_the_reference() {
+        let sizes = [1, 16, 100, 1000, 65_535, 65_536, 1_000_000];
+        let counts = [131_072, 8192, 1311, 132, 3, 2, 2];
+        assert_eq!(sizes.map(|size| accepted(131_072, size)), counts);
+        assert_eq!([1, 9, 10, 11, 50].map(|size| accepted(1000, size)), [1000, 112, 100, 91, 20]);
+        assert_eq!([9, 10, 11, 50].map(|size| accepted(100, size)), [12, 10, 10, 2]);
+        assert_eq!(accepted(1, 5), 2);
+    }
+
+    #[test]
+    fn after_one_pop_exactly_one_more_is_accepted() {
+        let queue = open_queue(200);
+        while queue.push(message(10)).is_ok() {}
+        for _ in 0..50 {
+            assert!(queue.pop().tell_producer);
+            assert!(queue.can_push());
+            assert!(!queue.push(message(10)).unwrap().can_push_more);
+            assert!(queue.push(message(10)).is_err());
+        }
+    }
+
+    #[test]
+    fn tells_the_consumer_only_when_it_had_found_nothing() {
+        let queue = open_queue(1000);
+        assert!(queue.push(message(1)).unwrap().tell_consumer);
+        assert!(!queue.push(message(1)).unwrap().tell_consumer);
+        assert!(queue.pop().message.is_some());
+        assert!(!queue.push(message(1)).unwrap().tell_consumer);
+        while queue.pop().message.is_some() {}
+        assert!(queue.push(message(1)).unwrap().tell_consumer);
+    }
+
+    #[test]
+    fn keeps_what_it_holds_when_it_is_closed() {
+        let queue = Queue::new(1000);
+        assert!(queue.push(message(1)).is_err());
+        queue.open();
+        queue.push(message(3)).unwrap();
+        queue.close();
+        assert!(queue.push(message(1)).is_err());
+        assert_eq!(queue.pop().message.unwrap().body.len(), 3);
+        assert!(!queue.is_readable());
+    }
+}
+
+#[cfg(all(test, loom))]
+mod models {
+    use super::{Message, Queue};
+    use crate::message::Body;
+    use loom::sync::{Arc, Condvar, Mutex};
+    use loom::thread;
+
+    fn message(size: usize) -> Message {
+        Message::from_body(Body::copy_from(&[7; 64][..size]).unwrap())
+    }
+
+    /// Loom reports a deadlock when somebody waits and is never told.
+    #[derive(Default)]
+    struct Flag {
+        is_told: Mutex<bool>,
+        told: Condvar,
+    }
+
+    impl Flag {
+        fn tell(&self) {
+            *self.is_told.lock().unwrap() = true;
+            self.told.notify_one();
+        }
+
+        fn wait(&self) {
+            let mut is_told = self.is_told.lock().unwrap();
+            while !std::mem::take(&mut *is_told) {
+                is_told = self.told.wait(is_told).unwrap();
+            }
+        }
+    }
+
+    /// A producer that is refused waits to be told, a consumer that finds nothing likewise. The
+    /// model fails when one of them is never told, or when a message is lost.
+    #[test]
+    fn model_nobody_waits_for_ever() {
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = Some(3);
+        builder.check(|| {
+            let queue = Arc::new(Queue::new(1));
+            queue.open();
+            let (to_consumer, to_producer) = (Arc::new(Flag::default()), Arc::new(Flag::default()));
+            let producer = {
+                let (queue, told, tell) = (queue.clone(), to_producer.clone(), to_consumer.clone());
+                thread::spawn(move || produce(&queue, &told, &tell))
+            };
+            for _ in 0..MESSAGES {
+                loop {
+                    let popped = queue.pop();
+                    if popped.tell_producer {
+                        to_producer.tell();
+                    }
+                    if popped.message.is_some() {
+                        break;
+                    }
+                    to_consumer.wait();
+                }
+            }
+            producer.join().unwrap();
+        });
+    }
+
+    fn produce(queue: &Queue, told: &Flag, tell: &Flag) {
+        for _ in 0..MESSAGES {
+            let mut message = message(2);
+            loop {
+                match queue.push(message) {
+                    Ok(pushed) => {
+                        if pushed.tell_consumer {
+                            tell.tell();
+                        }
+                        break;
+                    }
+                    Err(refused) => {
+                        message = refused;
+                        told.wait();
+                    }
+                }
+            }
+        }
+    }
+
+    const MESSAGES: usize = 3;
+}

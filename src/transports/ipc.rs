@@ -1,0 +1,80 @@
+//! ipc: Unix domain sockets. An address is the name of a file, used as it is.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::sp::frame::Framing;
+use super::stream::{Dialer, Listener, Target};
+use super::{Endpoint, Host, Transport};
+use crate::error::Error;
+use crate::sys::{Address, FileIdentity, Socket, unlink};
+
+pub struct Ipc;
+
+impl Transport for Ipc {
+    fn scheme(&self) -> &'static str {
+        "ipc"
+    }
+
+    fn bind(&self, address: &str, host: Arc<dyn Host>) -> Result<Arc<dyn Endpoint>, Error> {
+        let path = path(address)?;
+        // First, so that a failure leaves no file behind.
+        host.reactor()?;
+        let socket = listen(&path)?;
+        let own = FileIdentity::of(&path).ok();
+        let release = move || {
+            // Whoever has taken the name since keeps it.
+            if own.is_some() && FileIdentity::of(&path).ok() == own {
+                let _ = unlink(&path);
+            }
+        };
+        Ok(Listener::start(socket, Framing::Ipc, host, Box::new(release))?)
+    }
+
+    fn connect(&self, address: &str, host: Arc<dyn Host>) -> Result<Arc<dyn Endpoint>, Error> {
+        let target = Target::File(path(address)?);
+        Ok(Dialer::start(target, Framing::Ipc, host)?)
+    }
+}
+
+fn path(address: &str) -> Result<PathBuf, Error> {
+    match address.len() {
+        0 => Err(Error::Invalid),
+        1..=PATH_MAX => Ok(PathBuf::from(address)),
+        _ => Err(Error::NameTooLong),
+    }
+}
+
+fn listen(path: &Path) -> Result<Socket, Error> {
+    // A socket that is bound and does not listen yet looks stale to the next one to bind it.
+    let _one_at_a_time = BINDING.lock();
+    let address = Address::File(path.to_owned());
+    let socket = Socket::new(&address)?;
+    if let Err(error) = socket.bind(&address) {
+        let error = Error::from(error);
+        if error != Error::AddressInUse || !is_stale(path, &address) {
+            return Err(error);
+        }
+        unlink(path)?;
+        socket.bind(&address)?;
+    }
+    socket.listen(BACKLOG)?;
+    Ok(socket)
+}
+
+/// A socket file that nobody listens on is left over from a process that died.
+fn is_stale(path: &Path, address: &Address) -> bool {
+    let is_socket = FileIdentity::of(path).is_ok_and(|file| file.is_socket);
+    let probe = |socket: Socket| match socket.connect(address) {
+        Ok(_) => false,
+        Err(error) => error.kind() == std::io::ErrorKind::ConnectionRefused,
+    };
+    is_socket && Socket::new(address).is_ok_and(probe)
+}
+
+const BACKLOG: i32 = 10;
+/// sun_path with its terminator.
+const PATH_MAX: usize = 107;
+static BINDING: Mutex<()> = Mutex::new(());

@@ -1,0 +1,200 @@
+//! How bytes become messages. A transport makes connections; a connection carries messages.
+//!
+//! A connection is called in two ways. Under its socket's lock it only moves messages between
+//! queues in memory ([`Connection::send`], [`Connection::recv`]). System calls and calls up
+//! happen in [`Connection::settle`] and [`Connection::pump`], when no lock is held.
+
+mod address;
+mod inproc;
+mod ipc;
+mod sp;
+mod stream;
+mod tcp;
+
+use std::io;
+use std::os::fd::RawFd;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::error::Error;
+use crate::io::Reactor;
+use crate::message::Message;
+use crate::sys::Tuning;
+
+/// One way of moving bytes, known by the scheme of its addresses.
+pub trait Transport: Sync {
+    fn scheme(&self) -> &'static str;
+
+    /// Starts listening at `address`, the part behind `://`.
+    ///
+    /// # Errors
+    /// When the address is malformed or cannot be had.
+    fn bind(&self, address: &str, host: Arc<dyn Host>) -> Result<Arc<dyn Endpoint>, Error>;
+
+    /// Starts connecting to `address`, for as long as the endpoint lives.
+    ///
+    /// # Errors
+    /// When the address is malformed; whether somebody is there does not matter.
+    fn connect(&self, address: &str, host: Arc<dyn Host>) -> Result<Arc<dyn Endpoint>, Error>;
+}
+
+/// Every transport there is.
+pub static TRANSPORTS: [&dyn Transport; 3] = [&inproc::Inproc, &ipc::Ipc, &tcp::Tcp];
+
+/// A listener or dialer of a transport.
+pub trait Endpoint: Send + Sync {
+    /// Makes no further connection, and gives the address up before it returns.
+    fn close(&self);
+
+    /// A connection that this endpoint made is gone.
+    fn connection_lost(&self);
+
+    /// The socket may want a connection that it rejected before.
+    fn retry(&self) {}
+}
+
+/// What a transport needs of the endpoint's owner above it.
+pub trait Host: Send + Sync {
+    /// # Errors
+    /// When the reactor's thread or descriptors cannot be had.
+    fn reactor(&self) -> io::Result<Arc<Reactor>>;
+
+    fn settings(&self) -> Settings;
+
+    /// The largest payload that a peer may send, where there is a limit.
+    fn size_max(&self) -> Option<u64>;
+
+    /// The type that the own socket announces, and the only one it accepts.
+    fn own_type(&self) -> u16;
+    fn peer_type(&self) -> u16;
+
+    /// Here is a connection; the host becomes an owner of it, and calls [`Connection::adopt`].
+    ///
+    /// # Errors
+    /// When the socket does not want it.
+    fn attach(&self, connection: Arc<dyn Connection>) -> Result<(), Rejected>;
+
+    fn report(&self, event: Report);
+}
+
+/// Something that statistics count or that the user may want to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Report {
+    /// An attempt to connect begins.
+    Connecting,
+    /// It led to an OS connection, or to an inproc pair.
+    Established,
+    /// It did not; why is there when the operating system said so.
+    ConnectFailed(Option<Error>),
+    /// An attempt was given up because the endpoint closes.
+    ConnectAbandoned,
+    Accepted,
+    AcceptFailed(Error),
+    /// A connection ended because the peer left or misbehaved, or because it was rejected.
+    Broken,
+    /// A connection ended because we closed its endpoint.
+    Dropped,
+}
+
+/// Options of a socket as they are at this moment.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    pub send_buffer: usize,
+    pub recv_buffer: usize,
+    pub reconnect_interval: std::time::Duration,
+    pub reconnect_interval_max: std::time::Duration,
+    pub ipv4_only: bool,
+    /// The application wants no gathering of its messages.
+    pub no_delay: bool,
+}
+
+impl From<&Settings> for Tuning {
+    fn from(settings: &Settings) -> Tuning {
+        Tuning { send_buffer: settings.send_buffer, recv_buffer: settings.recv_buffer }
+    }
+}
+
+/// The socket does not want the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rejected;
+
+/// Messages over a stream after its handshake, or one side of an inproc link.
+pub trait Connection: Send + Sync {
+    /// Tells the connection whom to call about news from now on.
+    fn adopt(&self, pipe: Box<dyn Pipe>);
+
+    /// Accepts a message to be sent. Under the socket's lock.
+    ///
+    /// # Errors
+    /// When the connection is busy or gone; the message comes back.
+    fn send(&self, message: Message, now: Instant) -> Result<Sent, Message>;
+
+    /// Gives the next message that has arrived. Under the socket's lock.
+    fn recv(&self) -> Received;
+
+    fn is_readable(&self) -> bool;
+
+    fn can_send(&self) -> bool;
+
+    /// Does what `send` and `recv` left to do: writes, wakes the peer. Under no lock.
+    fn settle(&self);
+
+    /// Sees to it that what was gathered is written soon, whatever the caller does next.
+    fn write_later(&self);
+
+    /// Writes what was gathered, if nobody else does. Under no lock.
+    fn write_out(&self);
+
+    /// Reads what the kernel has, at most one buffer full. Under no lock.
+    fn pump(&self);
+
+    /// The OS stream to wait for, if there is one.
+    fn descriptor(&self) -> Option<RawFd>;
+
+    /// Has the reactor read whatever arrives, because nobody waits for the descriptor.
+    fn read_in_background(&self);
+
+    /// Whether something accepted has not reached the kernel.
+    fn has_unwritten(&self) -> bool;
+
+    /// Tells whether a caller waits until the stream is writable, and will write then.
+    fn set_driven(&self, driven: bool);
+
+    /// Ends it. What the kernel has still reaches the peer; `deadline` bounds what is done to
+    /// make sure of that.
+    fn close(&self, deadline: Instant);
+}
+
+/// What became of an accepted message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sent {
+    pub can_send_more: bool,
+    pub then: Then,
+}
+
+/// What the caller owes the connection when it has left the lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Then {
+    Nothing,
+    /// Call [`Connection::settle`] at once.
+    Settle,
+    /// Call [`Connection::write_later`] at once, and [`Connection::write_out`] before blocking.
+    WriteLater,
+}
+
+/// What [`Connection::recv`] gave.
+#[derive(Debug)]
+pub struct Received {
+    pub message: Option<Message>,
+    pub then: Then,
+}
+
+/// What a connection tells its socket. Called under no lock.
+pub trait Pipe: Send + Sync {
+    /// A message is there where none was.
+    fn readable(&self);
+    /// Another message can be sent where none could.
+    fn writable(&self);
+    /// The peer is gone. What has arrived can still be received.
+    fn ended(&self);
+}

@@ -1,0 +1,105 @@
+//! Messages with their length in front. Pure.
+//!
+//! ```text
+//! tcp:        size (8, big-endian)  payload
+//! ipc:  0x01  size (8, big-endian)  payload
+//! ```
+
+use super::Violation;
+
+/// Which of the two formats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    Tcp,
+    Ipc,
+}
+
+/// What stands in front of a payload.
+#[derive(Clone, Copy, Debug)]
+pub struct Prefix {
+    bytes: [u8; 9],
+    framing: Framing,
+}
+
+impl Framing {
+    #[must_use]
+    pub fn prefix_len(self) -> usize {
+        match self {
+            Framing::Tcp => 8,
+            Framing::Ipc => 9,
+        }
+    }
+
+    #[must_use]
+    pub fn prefix(self, size: usize) -> Prefix {
+        let mut bytes = [IPC_MESSAGE; 9];
+        bytes[1..].copy_from_slice(&(size as u64).to_be_bytes());
+        Prefix { bytes, framing: self }
+    }
+
+    /// Reads the prefix at the front of `bytes`: the size of the payload, or `None` when more
+    /// bytes are needed.
+    ///
+    /// # Errors
+    /// When the prefix announces something that may not come.
+    pub fn size(self, bytes: &[u8], size_max: Option<u64>) -> Result<Option<usize>, Violation> {
+        let mut rest = bytes;
+        if self == Framing::Ipc {
+            match bytes.split_first() {
+                None => return Ok(None),
+                Some((&IPC_MESSAGE, tail)) => rest = tail,
+                Some(_) => return Err(Violation::Kind),
+            }
+        }
+        let Some(size) = rest.first_chunk::<8>() else { return Ok(None) };
+        let size = u64::from_be_bytes(*size);
+        if size_max.is_some_and(|max| size > max) || size > SIZE_LIMIT {
+            return Err(Violation::TooLarge);
+        }
+        Ok(Some(size as usize))
+    }
+}
+
+impl Prefix {
+    #[must_use]
+    pub fn as_slice(&self) -> &[u8] {
+        &self.bytes[self.bytes.len() - self.framing.prefix_len()..]
+    }
+}
+
+/// The only kind of message on ipc.
+const IPC_MESSAGE: u8 = 0x01;
+
+/// No message of this size can exist in memory, whatever the options say.
+const SIZE_LIMIT: u64 = isize::MAX as u64 / 2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn encodes_as_the_specification_shows() {
+        assert_eq!(Framing::Tcp.prefix(5).as_slice(), [0, 0, 0, 0, 0, 0, 0, 5]);
+        assert_eq!(Framing::Ipc.prefix(258).as_slice(), [1, 0, 0, 0, 0, 0, 0, 1, 2]);
+    }
+
+    #[test]
+    fn asks_for_more_until_the_prefix_is_complete() {
+        for framing in [Framing::Tcp, Framing::Ipc] {
+            let prefix = framing.prefix(77);
+            for end in 0..framing.prefix_len() {
+                assert_eq!(framing.size(&prefix.as_slice()[..end], None), Ok(None));
+            }
+            assert_eq!(framing.size(prefix.as_slice(), None), Ok(Some(77)));
+        }
+    }
+
+    #[test]
+    fn refuses_what_may_not_come() {
+        let size = |size: u64, max| Framing::Tcp.size(&size.to_be_bytes(), max);
+        assert_eq!(size(10, Some(10)), Ok(Some(10)));
+        assert_eq!(size(11, Some(10)), Err(Violation::TooLarge));
+        assert_eq!(size(u64::MAX, None), Err(Violation::TooLarge));
+        assert_eq!(Framing::Ipc.size(&[2], None), Err(Violation::Kind));
+    }
+}

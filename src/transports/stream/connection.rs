@@ -1,0 +1,459 @@
+//! Messages over one OS stream, after the greeting.
+//!
+//! Reading and writing have a lock each, held during system calls. A blocked caller does both
+//! itself; the reactor only notices the end of the stream, and writes what callers left behind.
+
+use std::io::{self, IoSlice};
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use super::inbound::{Inbound, Partial};
+use super::outbound::{Look, Outbound, Pace, Sink, Urgency, Written};
+use super::scratch;
+use crate::io::{Handler, Key, Reactor, Tick};
+use crate::message::Message;
+use crate::sys::{self, Event, Interest, Read, Socket, WaitFor};
+use crate::transports::sp::frame::Framing;
+use crate::transports::{Connection, Host, Pipe, Received, Report, Sent, Settings, Then};
+
+pub struct StreamConnection {
+    me: Weak<StreamConnection>,
+    socket: Socket,
+    framing: Framing,
+    host: Arc<dyn Host>,
+    reactor: Arc<Reactor>,
+    key: OnceLock<Key>,
+    pipe: OnceLock<Box<dyn Pipe>>,
+    outbound: Outbound,
+    inbound: Mutex<Inbound>,
+    /// Held during a read.
+    reading: Mutex<Reading>,
+    /// What the reactor watches for, beside the end of the stream.
+    watch: Mutex<Watch>,
+    read_size: usize,
+    no_delay: bool,
+    /// The application has received since it last sent.
+    has_received: AtomicBool,
+    /// Received messages wait for the application, which will be busy with them.
+    has_more: AtomicBool,
+    /// A receive left something to do.
+    has_chore: AtomicBool,
+    /// The reactor looks at the outbound queue often.
+    is_lively: AtomicBool,
+    quiet_looks: AtomicU32,
+    /// A blocked caller writes as soon as the kernel takes more.
+    is_driven: AtomicBool,
+    /// The reactor reads whatever arrives while no message waits to be received.
+    in_background: AtomicBool,
+    is_ended: AtomicBool,
+}
+
+#[derive(Default)]
+struct Reading {
+    partial: Option<Partial>,
+    is_ended: bool,
+}
+
+#[derive(Default)]
+struct Watch {
+    is_started: bool,
+    writable: bool,
+}
+
+/// What a read led to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum News {
+    Nothing,
+    /// Bytes came, but no complete message.
+    Bytes,
+    Readable,
+    Ended,
+}
+
+impl StreamConnection {
+    #[must_use]
+    pub fn new(
+        socket: Socket,
+        framing: Framing,
+        host: Arc<dyn Host>,
+        reactor: Arc<Reactor>,
+        settings: &Settings,
+    ) -> Arc<StreamConnection> {
+        Arc::new_cyclic(|me| StreamConnection {
+            me: me.clone(),
+            socket,
+            framing,
+            host,
+            reactor,
+            key: OnceLock::new(),
+            pipe: OnceLock::new(),
+            outbound: Outbound::new(settings.send_buffer),
+            inbound: Mutex::new(Inbound::new(framing)),
+            reading: Mutex::default(),
+            watch: Mutex::default(),
+            read_size: settings.recv_buffer.clamp(READ_MIN, scratch::SIZE),
+            no_delay: settings.no_delay,
+            has_received: AtomicBool::new(false),
+            has_more: AtomicBool::new(false),
+            has_chore: AtomicBool::new(false),
+            is_lively: AtomicBool::new(false),
+            quiet_looks: AtomicU32::new(0),
+            is_driven: AtomicBool::new(false),
+            in_background: AtomicBool::new(false),
+            is_ended: AtomicBool::new(false),
+        })
+    }
+
+    /// Has the reactor watch for the end of the stream from now on.
+    ///
+    /// # Errors
+    /// Those of epoll_ctl(2).
+    pub fn start(self: &Arc<Self>) -> io::Result<()> {
+        let handler: Arc<dyn Handler> = Arc::clone(self) as _;
+        let key = *self.key.get_or_init(|| self.reactor.add(|_| handler));
+        let mut watch = self.watch.lock();
+        watch.is_started = true;
+        self.reactor.watch(key, self.socket.as_raw_fd(), self.interest(&watch))
+    }
+
+    /// Ends a connection that the socket does not want.
+    pub fn reject(&self) {
+        self.end();
+    }
+
+    /// Reads once, and tells the pipe what came of it.
+    fn read_once(&self, reading: &mut Reading) -> News {
+        let mut buffer = scratch::take();
+        let size_max = self.host.size_max();
+        let chunk = reading.partial.as_mut().map(Partial::chunk);
+        let (chunk, room) = match chunk {
+            Some(chunk) => {
+                let room = chunk.spare().len();
+                (Some(chunk), room)
+            }
+            None => (None, 0),
+        };
+        match self.socket.read(chunk, &mut buffer[..self.read_size]) {
+            Read::Nothing => News::Nothing,
+            Read::End => {
+                reading.is_ended = true;
+                reading.partial = None;
+                News::Ended
+            }
+            Read::Bytes(count) => {
+                let beyond = &buffer[..count.saturating_sub(room)];
+                let mut inbound = self.inbound.lock();
+                reading.partial = inbound.absorb(reading.partial.take(), beyond, size_max);
+                match (inbound.is_readable(size_max), inbound.violation()) {
+                    (true, _) => News::Readable,
+                    (false, None) => News::Bytes,
+                    (false, Some(_)) => News::Ended,
+                }
+            }
+        }
+    }
+
+    fn tell(&self, news: News) {
+        match news {
+            News::Nothing | News::Bytes => {}
+            News::Readable => self.with_pipe(|pipe| pipe.readable()),
+            News::Ended => self.end(),
+        }
+    }
+
+    /// Reads everything up to the end of the stream, of which the kernel has told us: else it
+    /// would not be noticed before the application has received all that came before.
+    fn read_to_end(&self) {
+        let mut news = News::Nothing;
+        for _ in 0..READS_TO_END_MAX {
+            let mut reading = self.reading.lock();
+            if reading.is_ended {
+                break;
+            }
+            news = self.read_once(&mut reading);
+            drop(reading);
+            self.tell(news);
+            if matches!(news, News::Nothing | News::Ended) {
+                break;
+            }
+        }
+        if news != News::Ended && !self.is_ended.load(Ordering::Acquire) {
+            self.rewatch();
+        }
+    }
+
+    /// The peer is gone or has misbehaved, or writing failed.
+    fn end(&self) {
+        if self.is_ended.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        self.outbound.close();
+        self.socket.break_off();
+        self.stop_watching();
+        self.host.report(Report::Broken);
+        self.with_pipe(|pipe| pipe.ended());
+    }
+
+    fn after_write(&self, written: Written) {
+        if written.is_broken {
+            // The reactor hears of the hang-up that this causes, reads what came before, and
+            // ends the connection.
+            self.socket.break_off();
+            return;
+        }
+        if written.is_stuck {
+            self.become_lively();
+        }
+        if written.became_ready {
+            self.with_pipe(|pipe| pipe.writable());
+        }
+    }
+
+    fn become_lively(&self) {
+        if !self.is_lively.swap(true, Ordering::SeqCst)
+            && let Some(me) = self.me.upgrade()
+        {
+            self.quiet_looks.store(0, Ordering::Relaxed);
+            self.reactor.tick_often(me);
+        }
+    }
+
+    /// Leaves the rest to the kernel's word that there is room again.
+    fn await_room(&self) {
+        self.watch.lock().writable = true;
+        self.rewatch();
+    }
+
+    fn rewatch(&self) {
+        let watch = self.watch.lock();
+        let Some(key) = self.key.get().filter(|_| watch.is_started) else { return };
+        let _ = self.reactor.rewatch(*key, self.socket.as_raw_fd(), self.interest(&watch));
+    }
+
+    fn interest(&self, watch: &Watch) -> Interest {
+        let readable = self.in_background.load(Ordering::Relaxed) && !self.is_readable();
+        Interest { readable, writable: watch.writable, ended: true, once: true }
+    }
+
+    fn stop_watching(&self) {
+        let was_started = std::mem::take(&mut self.watch.lock().is_started);
+        if was_started {
+            self.reactor.unwatch(self.socket.as_raw_fd());
+        }
+        if let Some(key) = self.key.get() {
+            self.reactor.forget(*key);
+        }
+    }
+
+    fn with_pipe(&self, call: impl FnOnce(&dyn Pipe)) {
+        if let Some(pipe) = self.pipe.get() {
+            call(pipe.as_ref());
+        }
+    }
+
+    /// Nothing is written any more. Unread input must go before the descriptor does, because a
+    /// TCP that is closed with some left resets the stream, and the peer loses what it has not
+    /// read of ours. While the peer goes on sending, that can only be kept up until it has
+    /// acknowledged everything.
+    fn end_politely(&self, deadline: Instant) {
+        self.socket.end();
+        let mut buffer = scratch::take();
+        let mut peer_is_sending = false;
+        let _reading = self.reading.lock();
+        loop {
+            match self.socket.read(None, &mut buffer) {
+                Read::End => return,
+                Read::Bytes(_) => peer_is_sending = true,
+                Read::Nothing => {
+                    let now = Instant::now();
+                    let all_arrived = self.socket.unacknowledged() == 0;
+                    if !peer_is_sending || all_arrived || now >= deadline {
+                        return;
+                    }
+                    let step = ACKNOWLEDGEMENT_STEP.min(deadline - now);
+                    let wait = std::iter::once((self.socket.as_raw_fd(), WaitFor::Readable));
+                    let _ = sys::poll(wait, Some(step));
+                }
+            }
+            if Instant::now() >= deadline {
+                return;
+            }
+        }
+    }
+}
+
+impl Connection for StreamConnection {
+    fn adopt(&self, pipe: Box<dyn Pipe>) {
+        let _ = self.pipe.set(pipe);
+    }
+
+    fn send(&self, message: Message, now: Instant) -> Result<Sent, Message> {
+        let prefix = self.framing.prefix(message.wire_len());
+        let after_pause = self.has_received.load(Ordering::Relaxed);
+        if after_pause {
+            self.has_received.store(false, Ordering::Relaxed);
+        }
+        let pace = Pace {
+            now,
+            more_to_come: self.has_more.load(Ordering::Relaxed),
+            after_pause,
+            no_gathering: self.no_delay,
+        };
+        let accepted = self.outbound.accept(prefix.as_slice(), message, pace)?;
+        let then = match accepted.urgency {
+            Urgency::Now => Then::Settle,
+            Urgency::Later { first: true } => Then::WriteLater,
+            Urgency::Later { first: false } | Urgency::Covered => Then::Nothing,
+        };
+        Ok(Sent { can_send_more: accepted.can_accept_more, then })
+    }
+
+    fn recv(&self) -> Received {
+        let size_max = self.host.size_max();
+        let mut inbound = self.inbound.lock();
+        let message = inbound.next(size_max);
+        let has_more = inbound.is_readable(size_max);
+        let is_violated = inbound.violation().is_some();
+        drop(inbound);
+        self.has_received.store(true, Ordering::Relaxed);
+        self.has_more.store(has_more, Ordering::Relaxed);
+        if has_more || !(is_violated || self.in_background.load(Ordering::Relaxed)) {
+            return Received { message, then: Then::Nothing };
+        }
+        self.has_chore.store(true, Ordering::Relaxed);
+        Received { message, then: Then::Settle }
+    }
+
+    fn is_readable(&self) -> bool {
+        self.inbound.lock().is_readable(self.host.size_max())
+    }
+
+    fn can_send(&self) -> bool {
+        self.outbound.can_accept()
+    }
+
+    fn settle(&self) {
+        let written = self.outbound.write(&self.socket, || Some(Instant::now()));
+        self.after_write(written);
+        if self.has_chore.swap(false, Ordering::Relaxed) {
+            if self.inbound.lock().violation().is_some() {
+                self.end();
+            } else {
+                self.rewatch();
+            }
+        }
+    }
+
+    fn write_later(&self) {
+        self.become_lively();
+    }
+
+    fn write_out(&self) {
+        let written = self.outbound.write_all(&self.socket, || Some(Instant::now()));
+        self.after_write(written);
+    }
+
+    fn pump(&self) {
+        let mut reading = self.reading.lock();
+        if reading.is_ended || self.is_readable() {
+            return;
+        }
+        let news = self.read_once(&mut reading);
+        drop(reading);
+        self.tell(news);
+    }
+
+    fn descriptor(&self) -> Option<RawFd> {
+        Some(self.socket.as_raw_fd())
+    }
+
+    fn read_in_background(&self) {
+        self.in_background.store(true, Ordering::Relaxed);
+        self.rewatch();
+    }
+
+    fn has_unwritten(&self) -> bool {
+        !self.outbound.is_empty()
+    }
+
+    fn set_driven(&self, driven: bool) {
+        self.is_driven.store(driven, Ordering::Relaxed);
+    }
+
+    fn close(&self, deadline: Instant) {
+        self.outbound.close();
+        self.stop_watching();
+        if !self.is_ended.swap(true, Ordering::AcqRel) {
+            self.host.report(Report::Dropped);
+            self.end_politely(deadline);
+            self.socket.break_off();
+        }
+    }
+}
+
+impl Handler for StreamConnection {
+    fn ready(&self, event: Event) {
+        if event.ended {
+            return self.read_to_end();
+        }
+        if event.readable {
+            self.pump();
+        }
+        if event.writable {
+            self.watch.lock().writable = false;
+            self.write_out();
+        }
+        self.rewatch();
+    }
+
+    fn timeout(&self, _now: Instant) {}
+
+    fn tick(&self) -> Tick {
+        match self.outbound.look() {
+            Look::Fresh => {
+                self.quiet_looks.store(0, Ordering::Relaxed);
+                return Tick::Again;
+            }
+            Look::Left if self.is_driven.load(Ordering::Relaxed) => return Tick::Again,
+            Look::Left => {
+                let written = self.outbound.write_all(&self.socket, || Some(Instant::now()));
+                self.after_write(written);
+                if !written.is_stuck {
+                    return Tick::Again;
+                }
+                self.await_room();
+            }
+            Look::Empty => {
+                let looks = self.quiet_looks.fetch_add(1, Ordering::Relaxed);
+                if looks < QUIET_LOOKS_MAX {
+                    return Tick::Again;
+                }
+            }
+        }
+        self.is_lively.store(false, Ordering::SeqCst);
+        // Somebody may have relied on us between the look and the store.
+        let relied_upon = self.outbound.look() != Look::Empty && !self.watch.lock().writable;
+        if relied_upon && !self.is_lively.swap(true, Ordering::SeqCst) {
+            return Tick::Again;
+        }
+        Tick::Done
+    }
+}
+
+impl Sink for Socket {
+    fn write(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        Socket::write(self, parts)
+    }
+}
+
+/// A read of less would not pay, whatever the application's buffer size.
+const READ_MIN: usize = 8 * 1024;
+/// Reads at the end of a stream: more than any kernel buffers.
+const READS_TO_END_MAX: usize = 1024;
+/// Looks without anything to see before the reactor looks no more.
+const QUIET_LOOKS_MAX: u32 = 40;
+const ACKNOWLEDGEMENT_STEP: Duration = Duration::from_millis(5);

@@ -1,0 +1,278 @@
+//! Connects, and connects again: every failure and every loss leads to another attempt, with the
+//! delays of `io::Backoff` between them, until the endpoint is closed.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsRawFd;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Instant;
+
+use parking_lot::Mutex;
+
+use super::greeting::{Greeting, Outcome};
+use crate::error::Error;
+use crate::io::{Backoff, Family, Handler, Key, Reactor, resolve};
+use crate::sys::{Address, Event, Interest, Socket};
+use crate::transports::sp::frame::Framing;
+use crate::transports::{Endpoint, Host, Report};
+
+/// Whom to connect to.
+#[derive(Clone, Debug)]
+pub enum Target {
+    File(PathBuf),
+    Internet { local: Option<IpAddr>, host: HostName, port: u16 },
+}
+
+#[derive(Clone, Debug)]
+pub enum HostName {
+    Literal(IpAddr),
+    Name(String),
+}
+
+pub struct Dialer {
+    me: Weak<Dialer>,
+    host: Arc<dyn Host>,
+    reactor: Arc<Reactor>,
+    key: OnceLock<Key>,
+    target: Target,
+    framing: Framing,
+    state: Mutex<State>,
+}
+
+struct State {
+    phase: Phase,
+    backoff: Backoff,
+}
+
+enum Phase {
+    /// The timer runs until the next attempt.
+    Waiting,
+    Resolving,
+    Connecting(Socket),
+    /// Established; the greeting decides.
+    Greeting(Option<Arc<Greeting>>),
+    /// The connection is a pipe now.
+    Connected,
+    Closed,
+}
+
+impl Dialer {
+    /// Starts the first attempt at once, in the background.
+    ///
+    /// # Errors
+    /// When the reactor cannot be had.
+    pub fn start(
+        target: Target,
+        framing: Framing,
+        host: Arc<dyn Host>,
+    ) -> Result<Arc<Dialer>, Error> {
+        let reactor = host.reactor()?;
+        let settings = host.settings();
+        let backoff = Backoff::new(settings.reconnect_interval, settings.reconnect_interval_max);
+        let dialer = Arc::new_cyclic(|me| Dialer {
+            me: me.clone(),
+            host,
+            reactor,
+            key: OnceLock::new(),
+            target,
+            framing,
+            state: Mutex::new(State { phase: Phase::Waiting, backoff }),
+        });
+        let handler: Arc<dyn Handler> = Arc::clone(&dialer) as _;
+        let key = *dialer.key.get_or_init(|| dialer.reactor.add(|_| handler));
+        dialer.reactor.set_timer(key, Some(Instant::now()));
+        Ok(dialer)
+    }
+
+    fn attempt(&self) {
+        self.host.report(Report::Connecting);
+        match &self.target {
+            Target::File(path) => self.connect(&Address::File(path.clone()), None),
+            Target::Internet { local, host: HostName::Literal(ip), port } => {
+                self.connect(&Address::Internet(SocketAddr::new(*ip, *port)), *local);
+            }
+            Target::Internet { local, host: HostName::Name(name), port } => {
+                self.look_up(name.clone(), *port, *local);
+            }
+        }
+    }
+
+    fn look_up(&self, name: String, port: u16, local: Option<IpAddr>) {
+        self.state.lock().enter(Phase::Resolving);
+        let family = if self.host.settings().ipv4_only { Family::Ipv4Only } else { Family::Any };
+        let me = self.me.clone();
+        let started = resolve(name, port, family, move |found| {
+            let Some(dialer) = me.upgrade() else { return };
+            match found {
+                Some(address) => dialer.connect(&Address::Internet(address), local),
+                None => dialer.fail(None),
+            }
+        });
+        if started.is_err() {
+            self.fail(None);
+        }
+    }
+
+    fn connect(&self, address: &Address, local: Option<IpAddr>) {
+        match self.open(address, local) {
+            Ok((socket, true)) => self.established(socket),
+            Ok((socket, false)) => self.await_connection(socket),
+            Err(error) => self.fail(Some(error.into())),
+        }
+    }
+
+    /// True when the connection is there at once.
+    fn open(&self, address: &Address, local: Option<IpAddr>) -> io::Result<(Socket, bool)> {
+        let socket = Socket::new(address)?;
+        socket.tune((&self.host.settings()).into());
+        if let Some(ip) = local {
+            socket.bind(&Address::Internet(SocketAddr::new(ip, 0)))?;
+        }
+        let is_connected = socket.connect(address)?;
+        Ok((socket, is_connected))
+    }
+
+    fn await_connection(&self, socket: Socket) {
+        let Some(key) = self.key.get() else { return };
+        let interest = Interest { writable: true, once: true, ..Interest::default() };
+        let mut state = self.state.lock();
+        if matches!(state.phase, Phase::Closed) {
+            return self.host.report(Report::ConnectAbandoned);
+        }
+        let watched = self.reactor.watch(*key, socket.as_raw_fd(), interest);
+        if let Err(error) = watched {
+            drop(state);
+            return self.fail(Some(error.into()));
+        }
+        state.phase = Phase::Connecting(socket);
+    }
+
+    fn established(&self, socket: Socket) {
+        if !self.state.lock().enter(Phase::Greeting(None)) {
+            return self.host.report(Report::ConnectAbandoned);
+        }
+        self.host.report(Report::Established);
+        let me = self.me.clone();
+        let done = move |outcome| {
+            if let Some(dialer) = me.upgrade() {
+                dialer.greeted(outcome);
+            }
+        };
+        let host = Arc::clone(&self.host);
+        let greeting = Greeting::start(socket, self.framing, host, &self.reactor, Box::new(done));
+        let mut state = self.state.lock();
+        match &mut state.phase {
+            Phase::Greeting(slot) => *slot = Some(greeting),
+            // It was faster than we: on the reactor's thread while we are on a resolver's.
+            Phase::Waiting | Phase::Connected => {}
+            Phase::Closed | Phase::Resolving | Phase::Connecting(_) => {
+                greeting.cancel();
+            }
+        }
+    }
+
+    fn greeted(&self, outcome: Outcome) {
+        match outcome {
+            Outcome::Attached => {
+                let mut state = self.state.lock();
+                // It may have been lost again already.
+                if matches!(state.phase, Phase::Greeting(_)) {
+                    state.phase = Phase::Connected;
+                }
+                state.backoff.succeeded();
+            }
+            Outcome::Failed => {
+                self.wait();
+            }
+        }
+    }
+
+    fn fail(&self, error: Option<Error>) {
+        let will_retry = self.wait();
+        self.host.report(match will_retry {
+            true => Report::ConnectFailed(error),
+            false => Report::ConnectAbandoned,
+        });
+    }
+
+    /// Waits for the next attempt. False when there will be none.
+    fn wait(&self) -> bool {
+        let mut state = self.state.lock();
+        if !state.enter(Phase::Waiting) {
+            return false;
+        }
+        let delay = state.backoff.next_delay();
+        if let Some(key) = self.key.get() {
+            self.reactor.set_timer(*key, Some(Instant::now() + delay));
+        }
+        true
+    }
+}
+
+impl State {
+    /// A closed dialer stays closed.
+    fn enter(&mut self, phase: Phase) -> bool {
+        if matches!(self.phase, Phase::Closed) {
+            return false;
+        }
+        self.phase = phase;
+        true
+    }
+}
+
+impl Handler for Dialer {
+    fn ready(&self, _event: Event) {
+        let socket = {
+            let mut state = self.state.lock();
+            match std::mem::replace(&mut state.phase, Phase::Waiting) {
+                Phase::Connecting(socket) => socket,
+                other => {
+                    state.phase = other;
+                    return;
+                }
+            }
+        };
+        self.reactor.unwatch(socket.as_raw_fd());
+        match socket.connected() {
+            Ok(()) => self.established(socket),
+            Err(error) => {
+                drop(socket);
+                self.fail(Some(error.into()));
+            }
+        }
+    }
+
+    fn timeout(&self, _now: Instant) {
+        if matches!(self.state.lock().phase, Phase::Waiting) {
+            self.attempt();
+        }
+    }
+}
+
+impl Endpoint for Dialer {
+    fn close(&self) {
+        let phase = std::mem::replace(&mut self.state.lock().phase, Phase::Closed);
+        if let Some(key) = self.key.get() {
+            self.reactor.forget(*key);
+        }
+        match phase {
+            Phase::Greeting(Some(greeting)) => {
+                if greeting.cancel() {
+                    self.host.report(Report::Dropped);
+                }
+            }
+            Phase::Connecting(socket) => {
+                self.reactor.unwatch(socket.as_raw_fd());
+                self.host.report(Report::ConnectAbandoned);
+            }
+            // Whoever is at it reports when it finds the dialer closed.
+            Phase::Resolving | Phase::Waiting | Phase::Greeting(None) => {}
+            Phase::Connected | Phase::Closed => {}
+        }
+    }
+
+    fn connection_lost(&self) {
+        self.wait();
+    }
+}

@@ -1,0 +1,165 @@
+//! Accepts connections, and survives having no descriptor for them.
+
+use std::collections::HashMap;
+use std::os::fd::AsRawFd;
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use super::greeting::Greeting;
+use crate::error::Error;
+use crate::io::{Handler, Key, Reactor};
+use crate::sys::{Accepted, Event, Interest, Socket};
+use crate::transports::sp::frame::Framing;
+use crate::transports::{Endpoint, Host, Report};
+
+pub struct Listener {
+    me: Weak<Listener>,
+    host: Arc<dyn Host>,
+    reactor: Arc<Reactor>,
+    key: OnceLock<Key>,
+    framing: Framing,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// None once the listener is closed.
+    open: Option<Open>,
+    greetings: HashMap<u64, Arc<Greeting>>,
+    next_greeting: u64,
+}
+
+struct Open {
+    socket: Socket,
+    /// Gives up what the address occupies beside the socket.
+    release: Box<dyn FnOnce() + Send>,
+}
+
+impl Listener {
+    /// Accepts on `socket`, which listens already, until it is closed; then calls `release`.
+    ///
+    /// # Errors
+    /// When the reactor cannot be had.
+    pub fn start(
+        socket: Socket,
+        framing: Framing,
+        host: Arc<dyn Host>,
+        release: Box<dyn FnOnce() + Send>,
+    ) -> Result<Arc<Listener>, Error> {
+        let reactor = host.reactor()?;
+        let descriptor = socket.as_raw_fd();
+        let listener = Arc::new_cyclic(|me| Listener {
+            me: me.clone(),
+            host,
+            reactor,
+            key: OnceLock::new(),
+            framing,
+            state: Mutex::new(State {
+                open: Some(Open { socket, release }),
+                greetings: HashMap::new(),
+                next_greeting: 0,
+            }),
+        });
+        let handler: Arc<dyn Handler> = Arc::clone(&listener) as _;
+        let key = *listener.key.get_or_init(|| listener.reactor.add(|_| handler));
+        if let Err(error) = listener.reactor.watch(key, descriptor, ACCEPTING) {
+            listener.close();
+            return Err(error.into());
+        }
+        Ok(listener)
+    }
+
+    /// Accepts what waits, a bounded number at a time so that nobody else starves.
+    fn accept(&self) {
+        for _ in 0..ACCEPTS_MAX {
+            // Under the lock, so that a listener that is closed has no descriptor left.
+            let accepted = {
+                let state = self.state.lock();
+                let Some(open) = &state.open else { return };
+                open.socket.accept()
+            };
+            match accepted {
+                Ok(Accepted::Connection(socket)) => self.greet(socket),
+                Ok(Accepted::Gone) => {}
+                Ok(Accepted::Nobody) => return,
+                Err(error) => {
+                    self.host.report(Report::AcceptFailed(error.into()));
+                    return self.pause();
+                }
+            }
+        }
+    }
+
+    fn greet(&self, socket: Socket) {
+        self.host.report(Report::Accepted);
+        socket.tune((&self.host.settings()).into());
+        let mut state = self.state.lock();
+        if state.open.is_none() {
+            return;
+        }
+        let number = state.next_greeting;
+        state.next_greeting += 1;
+        let me = self.me.clone();
+        let done = move |_| {
+            if let Some(listener) = me.upgrade() {
+                listener.state.lock().greetings.remove(&number);
+            }
+        };
+        let host = Arc::clone(&self.host);
+        let greeting = Greeting::start(socket, self.framing, host, &self.reactor, Box::new(done));
+        state.greetings.insert(number, greeting);
+    }
+
+    /// There is no descriptor for a connection: leave them in the backlog for a while.
+    fn pause(&self) {
+        self.rewatch(Interest::default());
+        if let Some(key) = self.key.get() {
+            self.reactor.set_timer(*key, Some(Instant::now() + PAUSE));
+        }
+    }
+
+    fn rewatch(&self, interest: Interest) {
+        let state = self.state.lock();
+        if let (Some(open), Some(key)) = (&state.open, self.key.get()) {
+            let _ = self.reactor.rewatch(*key, open.socket.as_raw_fd(), interest);
+        }
+    }
+}
+
+impl Handler for Listener {
+    fn ready(&self, _event: Event) {
+        self.accept();
+    }
+
+    fn timeout(&self, _now: Instant) {
+        self.rewatch(ACCEPTING);
+    }
+}
+
+impl Endpoint for Listener {
+    fn close(&self) {
+        let (open, greetings) = {
+            let mut state = self.state.lock();
+            (state.open.take(), std::mem::take(&mut state.greetings))
+        };
+        if let Some(key) = self.key.get() {
+            self.reactor.forget(*key);
+        }
+        if let Some(open) = open {
+            self.reactor.unwatch(open.socket.as_raw_fd());
+            (open.release)();
+        }
+        for greeting in greetings.into_values() {
+            if greeting.cancel() {
+                self.host.report(Report::Dropped);
+            }
+        }
+    }
+
+    fn connection_lost(&self) {}
+}
+
+const ACCEPTING: Interest = Interest { readable: true, writable: false, ended: false, once: false };
+const ACCEPTS_MAX: usize = 64;
+const PAUSE: Duration = Duration::from_millis(100);

@@ -1,0 +1,37 @@
+//! tcp: addresses; everything else is shared (`stream/`).
+
+use std::sync::Arc;
+
+use super::address::{self, Literals};
+use super::sp::frame::Framing;
+use super::stream::{Dialer, Listener};
+use super::{Endpoint, Host, Transport};
+use crate::error::Error;
+use crate::sys::{Address, Socket};
+
+pub struct Tcp;
+
+impl Transport for Tcp {
+    fn scheme(&self) -> &'static str {
+        "tcp"
+    }
+
+    fn bind(&self, address: &str, host: Arc<dyn Host>) -> Result<Arc<dyn Endpoint>, Error> {
+        let address = Address::Internet(address::to_bind(address, literals(&host))?);
+        let socket = Socket::new(&address)?;
+        socket.bind(&address)?;
+        socket.listen(BACKLOG)?;
+        Ok(Listener::start(socket, Framing::Tcp, host, Box::new(|| ()))?)
+    }
+
+    fn connect(&self, address: &str, host: Arc<dyn Host>) -> Result<Arc<dyn Endpoint>, Error> {
+        let target = address::to_connect(address, literals(&host))?;
+        Ok(Dialer::start(target, Framing::Tcp, host)?)
+    }
+}
+
+fn literals(host: &Arc<dyn Host>) -> Literals {
+    if host.settings().ipv4_only { Literals::Ipv4 } else { Literals::Any }
+}
+
+const BACKLOG: i32 = 100;
