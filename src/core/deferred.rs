@@ -1,0 +1,50 @@
+//! What a thread has sent and not yet seen written: it writes that before it blocks.
+//!
+//! The reactor would do it too, a little later; this way a request is on its way before its
+//! sender waits for the answer.
+
+use std::cell::RefCell;
+use std::sync::{Arc, Weak};
+
+use crate::transports::Connection;
+
+/// Notes that `connection` has something gathered from this thread.
+pub fn note(connection: &Arc<dyn Connection>) {
+    let is_full = with_list(|list| {
+        let last = list.last().map(Weak::as_ptr);
+        let is_known = last.is_some_and(|last| std::ptr::addr_eq(last, Arc::as_ptr(connection)));
+        if !is_known {
+            list.push(Arc::downgrade(connection));
+        }
+        list.len() >= LIST_MAX
+    });
+    if is_full == Some(true) {
+        write_out();
+    }
+}
+
+/// Writes all of it.
+pub fn write_out() {
+    let is_empty = with_list(|list| list.is_empty());
+    if is_empty != Some(false) {
+        return;
+    }
+    let list = with_list(std::mem::take).unwrap_or_default();
+    for connection in list.iter().filter_map(Weak::upgrade) {
+        if connection.has_unwritten() {
+            connection.write_out();
+        }
+    }
+}
+
+/// `None` while the thread ends: the reactor takes care of what is left.
+fn with_list<T>(change: impl FnOnce(&mut Vec<Weak<dyn Connection>>) -> T) -> Option<T> {
+    LIST.try_with(|list| change(&mut list.borrow_mut())).ok()
+}
+
+thread_local! {
+    static LIST: RefCell<Vec<Weak<dyn Connection>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A thread that streams to more connections than this writes them all now and then.
+const LIST_MAX: usize = 128;

@@ -1,0 +1,138 @@
+//! What one bind or connect made: the transport's host in its socket.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+
+use super::options::Options;
+use super::socket::Socket;
+use super::statistics::Statistics;
+use crate::error::Error;
+use crate::io::{LazyReactor, Reactor};
+use crate::protocols::SocketType;
+use crate::transports::{
+    self, Connection, Host, Rejected, Report, Settings, TRANSPORTS, Transport,
+};
+
+/// One endpoint of a socket, known to the user by its number.
+pub struct Endpoint {
+    pub id: i32,
+    pub socket: Weak<Socket>,
+    pub socket_type: &'static SocketType,
+    pub reactor: Arc<LazyReactor>,
+    pub options: Arc<Options>,
+    pub statistics: Arc<Statistics>,
+    /// What listens or connects. Absent for the moment in which the transport makes it.
+    pub worker: OnceLock<Arc<dyn transports::Endpoint>>,
+    /// The last attempt failed.
+    pub has_error: AtomicBool,
+}
+
+/// Splits `address` into its transport and what the transport makes of the rest.
+///
+/// # Errors
+/// `NameTooLong`, `Invalid`, `UnknownTransport`, in this order.
+pub fn transport_of(address: &[u8]) -> Result<(&'static dyn Transport, &str), Error> {
+    if address.len() >= ADDRESS_MAX {
+        return Err(Error::NameTooLong);
+    }
+    // Only the first colon counts.
+    let colon = address.iter().position(|byte| *byte == b':').ok_or(Error::Invalid)?;
+    let (scheme, rest) = address.split_at(colon);
+    let rest = rest.strip_prefix(b"://").ok_or(Error::Invalid)?;
+    let is_it = |transport: &&&dyn Transport| transport.scheme().as_bytes() == scheme;
+    let transport = TRANSPORTS.iter().find(is_it).ok_or(Error::UnknownTransport)?;
+    Ok((*transport, std::str::from_utf8(rest).map_err(|_| Error::Invalid)?))
+}
+
+impl Endpoint {
+    pub fn close(&self) {
+        if let Some(worker) = self.worker.get() {
+            worker.close();
+        }
+        self.set_error(false);
+    }
+
+    pub fn connection_lost(&self) {
+        if let Some(worker) = self.worker.get() {
+            worker.connection_lost();
+        }
+    }
+
+    pub fn retry(&self) {
+        if let Some(worker) = self.worker.get() {
+            worker.retry();
+        }
+    }
+
+    fn set_error(&self, has_error: bool) {
+        let had_error = self.has_error.swap(has_error, Ordering::Relaxed);
+        self.statistics.endpoint_error(i64::from(has_error) - i64::from(had_error));
+    }
+}
+
+impl Host for Endpoint {
+    fn reactor(&self) -> io::Result<Arc<Reactor>> {
+        self.reactor.get().map(Arc::clone)
+    }
+
+    fn settings(&self) -> Settings {
+        self.options.settings()
+    }
+
+    fn size_max(&self) -> Option<u64> {
+        self.options.recv_size_max()
+    }
+
+    fn own_type(&self) -> u16 {
+        self.socket_type.number
+    }
+
+    fn peer_type(&self) -> u16 {
+        self.socket_type.peer
+    }
+
+    fn attach(&self, connection: Arc<dyn Connection>) -> Result<(), Rejected> {
+        self.socket.upgrade().ok_or(Rejected)?.attach(self.id, connection)
+    }
+
+    fn report(&self, report: Report) {
+        self.statistics.count(report);
+        match report {
+            Report::ConnectFailed(Some(_)) | Report::AcceptFailed(_) => self.set_error(true),
+            Report::Established | Report::Accepted => self.set_error(false),
+            Report::ConnectFailed(None)
+            | Report::Connecting
+            | Report::ConnectAbandoned
+            | Report::Broken
+            | Report::Dropped => {}
+        }
+    }
+}
+
+/// Addresses are shorter than this, scheme included.
+const ADDRESS_MAX: usize = 128;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(address: &str) -> Result<(&str, &str), Error> {
+        transport_of(address.as_bytes()).map(|(transport, rest)| (transport.scheme(), rest))
+    }
+
+    #[test]
+    fn splits_at_the_first_colon() {
+        assert_eq!(parsed("inproc://"), Ok(("inproc", "")));
+        assert_eq!(parsed("tcp://*:5555"), Ok(("tcp", "*:5555")));
+        assert_eq!(parsed("ipc:///tmp/a:b"), Ok(("ipc", "/tmp/a:b")));
+        for address in ["", "tcp", "tcp:", "tcp:/", "ipc:x", "a:b://c"] {
+            assert_eq!(parsed(address), Err(Error::Invalid), "{address}");
+        }
+        for address in ["TCP://*:1", "://x", "foo://x", " tcp://*:1"] {
+            assert_eq!(parsed(address), Err(Error::UnknownTransport), "{address}");
+        }
+        assert!(parsed(&format!("inproc://{}", "a".repeat(118))).is_ok());
+        assert_eq!(parsed(&"a".repeat(128)), Err(Error::NameTooLong));
+    }
+}

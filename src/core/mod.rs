@@ -1,0 +1,29 @@
+//! Sockets: lifetime, blocking, locks. Knows no protocol and no scheme by name.
+//!
+//! # Locks, in the order in which they may be taken
+//!
+//! 1. a slot of the registry, shared, for as long as a call is inside the library;
+//! 2. the names of inproc (`transports/inproc/names.rs`);
+//! 3. one socket's state (never two sockets' at once, see `order.rs`);
+//! 4. the queues of a connection, and what the reactor knows.
+//!
+//! The locks that are held during system calls on a stream, one for each direction, are taken
+//! while none of 2 and 3 is held. Nobody sleeps under 2, 3 or 4.
+
+mod deferred;
+mod endpoint;
+mod handover;
+mod options;
+mod order;
+mod pipe;
+mod readiness;
+mod registry;
+mod socket;
+mod statistics;
+mod transfer;
+mod wait;
+
+pub use options::OptionValue;
+pub use registry::{InUse, close, find, open, restart, terminate};
+pub use socket::Socket;
+pub use transfer::Blocking;

@@ -1,0 +1,271 @@
+//! Options of a socket. Their numbers are those of the C interface, which const assertions in
+//! `ffi/abi` hold to.
+
+use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use super::readiness::Side;
+use super::socket::Socket;
+use crate::error::Error;
+use crate::transports::Settings;
+
+/// A value as it is given to the caller, who may have room for less.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OptionValue {
+    /// Cut to the caller's room.
+    Int(i32),
+    /// Not given at all when there is no room for all of it.
+    ExactInt(i32),
+    Pointer(usize),
+    Text(Vec<u8>),
+}
+
+/// Options that are plain numbers, with their defaults and ranges.
+#[derive(Debug)]
+pub struct Options {
+    values: [AtomicI32; OPTIONS.len()],
+    ipc_security: AtomicUsize,
+    /// `None` while it is the default, the handle.
+    name: Mutex<Option<Vec<u8>>>,
+}
+
+/// One option that is a plain number.
+struct Plain {
+    level: i32,
+    number: i32,
+    default: i32,
+    min: i32,
+    max: i32,
+}
+
+/// Where a plain option lives.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(not(test), allow(dead_code, reason = "some are for socket types to come"))]
+enum Index {
+    Linger,
+    SendBuffer,
+    RecvBuffer,
+    SendTimeout,
+    RecvTimeout,
+    ReconnectInterval,
+    ReconnectIntervalMax,
+    SendPriority,
+    RecvPriority,
+    Ipv4Only,
+    RecvMaxSize,
+    MaxTtl,
+    TcpNoDelay,
+    WsMessageType,
+    IpcOutputBuffer,
+    IpcInputBuffer,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            values: std::array::from_fn(|index| AtomicI32::new(OPTIONS[index].default)),
+            ipc_security: AtomicUsize::new(0),
+            name: Mutex::new(None),
+        }
+    }
+}
+
+impl Options {
+    fn value(&self, index: Index) -> i32 {
+        self.values[index as usize].load(Ordering::Relaxed)
+    }
+
+    fn flag(&self, index: Index) -> bool {
+        self.value(index) != 0
+    }
+
+    #[must_use]
+    pub fn settings(&self) -> Settings {
+        let ms = |index| Duration::from_millis(self.value(index).unsigned_abs().into());
+        Settings {
+            send_buffer: self.value(Index::SendBuffer).unsigned_abs() as usize,
+            recv_buffer: self.value(Index::RecvBuffer).unsigned_abs() as usize,
+            reconnect_interval: ms(Index::ReconnectInterval),
+            reconnect_interval_max: ms(Index::ReconnectIntervalMax),
+            ipv4_only: self.flag(Index::Ipv4Only),
+            no_delay: self.flag(Index::TcpNoDelay),
+        }
+    }
+
+    /// The largest payload that is received, where there is a limit.
+    #[must_use]
+    pub fn recv_size_max(&self) -> Option<u64> {
+        u64::try_from(self.value(Index::RecvMaxSize)).ok()
+    }
+
+    #[must_use]
+    pub fn send_deadline(&self) -> Option<Instant> {
+        deadline(self.value(Index::SendTimeout))
+    }
+
+    #[must_use]
+    pub fn recv_deadline(&self) -> Option<Instant> {
+        deadline(self.value(Index::RecvTimeout))
+    }
+
+    /// Until when closing may wait for a peer to read.
+    #[must_use]
+    pub fn linger_deadline(&self) -> Instant {
+        deadline(self.value(Index::Linger)).unwrap_or_else(|| Instant::now() + FOR_EVER)
+    }
+}
+
+impl Socket {
+    /// # Errors
+    /// `UnknownOption`, `Invalid` for a value of the wrong length or out of range.
+    pub fn set_option(&self, level: i32, option: i32, value: Option<&[u8]>) -> Result<(), Error> {
+        match level {
+            SOCKET_LEVEL if option == SOCKET_NAME => self.set_name(value.unwrap_or_default()),
+            SOCKET_LEVEL | TCP_LEVEL | WS_LEVEL => {
+                // The length is looked at before the option is, as the reference does.
+                let value = value.and_then(|value| value.try_into().ok()).ok_or(Error::Invalid)?;
+                self.set_plain(level, option, i32::from_ne_bytes(value))
+            }
+            IPC_LEVEL => self.set_ipc_option(option, value),
+            // Socket types without options of their own, and transports that have none.
+            _ => Err(Error::UnknownOption),
+        }
+    }
+
+    /// # Errors
+    /// `UnknownOption`; `TooManySockets` when no descriptor can be had for the readiness.
+    pub fn option(&self, level: i32, option: i32) -> Result<OptionValue, Error> {
+        let value = match (level, option) {
+            (SOCKET_LEVEL, SOCKET_NAME) => OptionValue::Text(self.name()),
+            (SOCKET_LEVEL, SEND_DESCRIPTOR) => {
+                OptionValue::Int(self.readiness_descriptor(Side::Send)?)
+            }
+            (SOCKET_LEVEL, RECV_DESCRIPTOR) => {
+                OptionValue::Int(self.readiness_descriptor(Side::Recv)?)
+            }
+            (SOCKET_LEVEL, DOMAIN) => OptionValue::Int(self.domain()),
+            (SOCKET_LEVEL, PROTOCOL) => OptionValue::Int(self.socket_type().number.into()),
+            (IPC_LEVEL, IPC_SECURITY) => {
+                OptionValue::Pointer(self.options().ipc_security.load(Ordering::Relaxed))
+            }
+            _ => {
+                let index = find(level, option)?;
+                OptionValue::Int(self.options().values[index].load(Ordering::Relaxed))
+            }
+        };
+        Ok(value)
+    }
+
+    fn set_plain(&self, level: i32, option: i32, value: i32) -> Result<(), Error> {
+        let index = find(level, option)?;
+        let range = OPTIONS[index].min..=OPTIONS[index].max;
+        if !range.contains(&value) {
+            return Err(Error::Invalid);
+        }
+        self.options().values[index].store(value, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn set_ipc_option(&self, option: i32, value: Option<&[u8]>) -> Result<(), Error> {
+        let value = value.unwrap_or_default();
+        let Some(number) = value.first_chunk::<4>() else { return Err(Error::Invalid) };
+        if option == IPC_SECURITY {
+            // The address itself is the value, on the one system where it means something.
+            self.options().ipc_security.store(value.as_ptr().addr(), Ordering::Relaxed);
+            return Ok(());
+        }
+        self.set_plain(IPC_LEVEL, option, i32::from_ne_bytes(*number))
+    }
+
+    fn set_name(&self, name: &[u8]) -> Result<(), Error> {
+        if name.len() > NAME_MAX {
+            return Err(Error::Invalid);
+        }
+        let text = name.split(|byte| *byte == 0).next().unwrap_or_default();
+        *self.options().name.lock() = Some(text.to_vec());
+        Ok(())
+    }
+
+    fn name(&self) -> Vec<u8> {
+        let name = self.options().name.lock().clone();
+        name.unwrap_or_else(|| self.handle().to_string().into_bytes())
+    }
+}
+
+fn find(level: i32, option: i32) -> Result<usize, Error> {
+    let is_it = |plain: &Plain| plain.level == level && plain.number == option;
+    OPTIONS.iter().position(is_it).ok_or(Error::UnknownOption)
+}
+
+/// A negative number of milliseconds means for ever.
+fn deadline(ms: i32) -> Option<Instant> {
+    let ms = u64::try_from(ms).ok()?;
+    Some(Instant::now() + Duration::from_millis(ms))
+}
+
+const fn plain(level: i32, number: i32, default: i32, min: i32, max: i32) -> Plain {
+    Plain { level, number, default, min, max }
+}
+
+/// In the order of [`Index`].
+static OPTIONS: [Plain; 16] = [
+    plain(SOCKET_LEVEL, LINGER, 1000, i32::MIN, i32::MAX),
+    plain(SOCKET_LEVEL, 2, 131_072, 1, i32::MAX),
+    plain(SOCKET_LEVEL, 3, 131_072, 1, i32::MAX),
+    plain(SOCKET_LEVEL, 4, -1, i32::MIN, i32::MAX),
+    plain(SOCKET_LEVEL, 5, -1, i32::MIN, i32::MAX),
+    plain(SOCKET_LEVEL, 6, 100, 0, i32::MAX),
+    plain(SOCKET_LEVEL, 7, 0, 0, i32::MAX),
+    plain(SOCKET_LEVEL, 8, 8, 1, 16),
+    plain(SOCKET_LEVEL, 9, 8, 1, 16),
+    plain(SOCKET_LEVEL, 14, 1, 0, 1),
+    plain(SOCKET_LEVEL, 16, 1_048_576, -1, i32::MAX),
+    plain(SOCKET_LEVEL, 17, 8, 1, 255),
+    plain(TCP_LEVEL, 1, 0, 0, 1),
+    plain(WS_LEVEL, 1, 2, 1, 2),
+    plain(IPC_LEVEL, 2, 4096, i32::MIN, i32::MAX),
+    plain(IPC_LEVEL, 3, 4096, i32::MIN, i32::MAX),
+];
+
+const SOCKET_LEVEL: i32 = 0;
+const IPC_LEVEL: i32 = -2;
+const TCP_LEVEL: i32 = -3;
+const WS_LEVEL: i32 = -4;
+
+const LINGER: i32 = 1;
+const SEND_DESCRIPTOR: i32 = 10;
+const RECV_DESCRIPTOR: i32 = 11;
+const DOMAIN: i32 = 12;
+const PROTOCOL: i32 = 13;
+const SOCKET_NAME: i32 = 15;
+const IPC_SECURITY: i32 = 1;
+
+/// Longest name of a socket.
+const NAME_MAX: usize = 63;
+/// Longer than any process waits.
+const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_index_and_the_table_agree() {
+        let options = Options::default();
+        assert_eq!(options.value(Index::Linger), 1000);
+        assert_eq!(options.value(Index::RecvBuffer), 131_072);
+        assert_eq!(options.value(Index::ReconnectIntervalMax), 0);
+        assert_eq!(options.value(Index::SendPriority), 8);
+        assert_eq!(options.value(Index::RecvPriority), 8);
+        assert!(options.flag(Index::Ipv4Only));
+        assert_eq!(options.value(Index::RecvMaxSize), 1_048_576);
+        assert_eq!(options.value(Index::MaxTtl), 8);
+        assert!(!options.flag(Index::TcpNoDelay));
+        assert_eq!(options.value(Index::WsMessageType), 2);
+        assert_eq!(options.value(Index::IpcOutputBuffer), 4096);
+        assert_eq!(options.value(Index::IpcInputBuffer), 4096);
+        assert_eq!(Index::IpcInputBuffer as usize, OPTIONS.len() - 1);
+    }
+}

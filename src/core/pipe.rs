@@ -1,0 +1,165 @@
+//! Pipes: connections adopted by a socket, as its protocol sees them.
+
+use std::sync::{Arc, Weak};
+use std::time::Instant;
+
+use super::socket::Socket;
+use crate::message::Message;
+use crate::protocols::{Flow, PipeId, Pipes};
+use crate::transports::{self, Connection, Then};
+
+/// All pipes of one socket, in the order of their numbers.
+#[derive(Default)]
+pub struct PipeTable {
+    pipes: Vec<Pipe>,
+    next: u32,
+}
+
+pub struct Pipe {
+    pub id: PipeId,
+    pub endpoint: i32,
+    pub connection: Arc<dyn Connection>,
+    /// The peer is gone; what it sent before can still be received.
+    pub is_ended: bool,
+}
+
+/// What a locked operation leaves to be done when the lock is released.
+#[derive(Default)]
+pub struct Aftermath {
+    /// Most operations touch one connection; a vector would cost them an allocation.
+    first: Option<(Arc<dyn Connection>, Then)>,
+    others: Vec<(Arc<dyn Connection>, Then)>,
+    /// Ended pipes whose last message has been taken.
+    pub drained: Vec<PipeId>,
+}
+
+/// The pipes during one operation of the protocol.
+pub struct View<'a> {
+    pub table: &'a mut PipeTable,
+    pub aftermath: &'a mut Aftermath,
+    pub now: Option<Instant>,
+}
+
+impl PipeTable {
+    pub fn insert(&mut self, endpoint: i32, connection: Arc<dyn Connection>) -> PipeId {
+        let id = self.next_id();
+        self.next += 1;
+        self.pipes.push(Pipe { id, endpoint, connection, is_ended: false });
+        id
+    }
+
+    /// The number that the next pipe will have.
+    pub fn next_id(&self) -> PipeId {
+        PipeId(self.next)
+    }
+
+    pub fn remove(&mut self, id: PipeId) -> Option<Pipe> {
+        let position = self.position(id)?;
+        Some(self.pipes.remove(position))
+    }
+
+    pub fn get(&self, id: PipeId) -> Option<&Pipe> {
+        Some(&self.pipes[self.position(id)?])
+    }
+
+    pub fn get_mut(&mut self, id: PipeId) -> Option<&mut Pipe> {
+        let position = self.position(id)?;
+        Some(&mut self.pipes[position])
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Pipe> {
+        self.pipes.iter()
+    }
+
+    fn position(&self, id: PipeId) -> Option<usize> {
+        match &self.pipes[..] {
+            [only] => (only.id == id).then_some(0),
+            all => all.binary_search_by_key(&id, |pipe| pipe.id).ok(),
+        }
+    }
+}
+
+impl Aftermath {
+    fn note(&mut self, connection: &Arc<dyn Connection>, then: Then) {
+        if then == Then::Nothing {
+            return;
+        }
+        let entry = (Arc::clone(connection), then);
+        match &self.first {
+            None => self.first = Some(entry),
+            Some(_) => self.others.push(entry),
+        }
+    }
+
+    /// Does what connections asked for. No lock may be held.
+    #[inline]
+    pub fn settle(self) {
+        for (connection, then) in self.first.into_iter().chain(self.others) {
+            match then {
+                Then::Nothing => {}
+                Then::Settle => connection.settle(),
+                Then::WriteLater => {
+                    connection.write_later();
+                    super::deferred::note(&connection);
+                }
+            }
+        }
+    }
+}
+
+impl Pipes for View<'_> {
+    fn send(&mut self, pipe: PipeId, message: Message) -> Result<Flow, Message> {
+        let Some(pipe) = self.table.get(pipe) else { return Err(message) };
+        let now = self.now.unwrap_or_else(Instant::now);
+        let sent = pipe.connection.send(message, now)?;
+        self.aftermath.note(&pipe.connection, sent.then);
+        Ok(if sent.can_send_more { Flow::Ready } else { Flow::Busy })
+    }
+
+    fn recv(&mut self, pipe: PipeId) -> Option<Message> {
+        let pipe = self.table.get(pipe)?;
+        let received = pipe.connection.recv();
+        self.aftermath.note(&pipe.connection, received.then);
+        if pipe.is_ended && !pipe.connection.is_readable() {
+            self.aftermath.drained.push(pipe.id);
+        }
+        received.message
+    }
+
+    fn flow(&self, pipe: PipeId) -> Flow {
+        match self.table.get(pipe) {
+            Some(pipe) if !pipe.is_ended && pipe.connection.can_send() => Flow::Ready,
+            _ => Flow::Busy,
+        }
+    }
+
+    fn is_readable(&self, pipe: PipeId) -> bool {
+        self.table.get(pipe).is_some_and(|pipe| pipe.connection.is_readable())
+    }
+}
+
+/// What a connection calls when it has news for its pipe.
+pub struct News {
+    pub socket: Weak<Socket>,
+    pub pipe: PipeId,
+}
+
+impl transports::Pipe for News {
+    fn readable(&self) {
+        if let Some(socket) = self.socket.upgrade() {
+            socket.pipe_readable();
+        }
+    }
+
+    fn writable(&self) {
+        if let Some(socket) = self.socket.upgrade() {
+            socket.pipe_writable();
+        }
+    }
+
+    fn ended(&self) {
+        if let Some(socket) = self.socket.upgrade() {
+            socket.pipe_ended(self.pipe);
+        }
+    }
+}

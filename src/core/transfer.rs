@@ -1,0 +1,141 @@
+//! Sending and receiving: try, wait, try again, on the caller's thread.
+
+use std::time::Instant;
+
+use super::deferred;
+use super::pipe::{Aftermath, View};
+use super::socket::{Socket, State};
+use crate::error::Error;
+use crate::message::Message;
+use crate::protocols::{Nothing, Refusal, Refused};
+
+/// Whether a call may wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blocking {
+    Wait,
+    DontWait,
+}
+
+impl Socket {
+    /// # Errors
+    /// `NotSupported` when the type never sends.
+    #[inline]
+    pub fn check_can_send(&self) -> Result<(), Error> {
+        if self.socket_type().can_send { Ok(()) } else { Err(Error::NotSupported) }
+    }
+
+    /// # Errors
+    /// `NotSupported` when the type never receives.
+    #[inline]
+    pub fn check_can_recv(&self) -> Result<(), Error> {
+        if self.socket_type().can_recv { Ok(()) } else { Err(Error::NotSupported) }
+    }
+
+    /// Sends a message, waiting for as long as the send timeout allows.
+    ///
+    /// # Errors
+    /// When it is not sent; the message comes back.
+    pub fn send(&self, mut message: Message, blocking: Blocking) -> Result<(), (Error, Message)> {
+        let mut deadline = None;
+        loop {
+            let seen = self.waiting.send.epoch();
+            message = match self.try_send(message) {
+                Ok(()) => return Ok(()),
+                Err((Error::WouldBlock, message)) => message,
+                Err(other) => return Err(other),
+            };
+            if blocking == Blocking::DontWait {
+                deferred::write_out();
+                return Err((Error::WouldBlock, message));
+            }
+            let deadline = *deadline.get_or_insert_with(|| self.options().send_deadline());
+            if let Err(error) = self.wait_to_send(seen, deadline) {
+                return Err((error, message));
+            }
+        }
+    }
+
+    /// Receives a message, waiting for as long as the receive timeout allows.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn recv(&self, blocking: Blocking) -> Result<Message, Error> {
+        let mut deadline = None;
+        loop {
+            let seen = self.waiting.recv.epoch();
+            match self.try_recv() {
+                Err(Error::WouldBlock) => {}
+                result => return result,
+            }
+            if blocking == Blocking::DontWait {
+                return self.recv_from_kernel(seen);
+            }
+            let deadline = *deadline.get_or_insert_with(|| self.options().recv_deadline());
+            self.wait_to_recv(seen, deadline)?;
+        }
+    }
+
+    /// A caller who does not wait still gets what the kernel has for him.
+    fn recv_from_kernel(&self, seen: u32) -> Result<Message, Error> {
+        deferred::write_out();
+        if self.pump_ready_streams(seen) { self.try_recv() } else { Err(Error::WouldBlock) }
+    }
+
+    fn try_send(&self, message: Message) -> Result<(), (Error, Message)> {
+        let now = Instant::now();
+        let size = message.body.len() as u64;
+        let mut aftermath = Aftermath::default();
+        let result = {
+            let mut guard = self.lock();
+            let state = &mut *guard;
+            if !self.is_usable() {
+                return Err((Error::NotOpen, message));
+            }
+            let mut view =
+                View { table: &mut state.pipes, aftermath: &mut aftermath, now: Some(now) };
+            let result = state.protocol.send(message, now, &mut view);
+            if result.is_ok() {
+                state.traffic.messages_sent += 1;
+                state.traffic.bytes_sent += size;
+            }
+            self.show(state);
+            result
+        };
+        aftermath.settle();
+        result.map_err(|Refused { message, why: Refusal::Busy }| (Error::WouldBlock, message))
+    }
+
+    fn try_recv(&self) -> Result<Message, Error> {
+        let mut aftermath = Aftermath::default();
+        let (result, has_removed) = {
+            let mut guard = self.lock();
+            let state = &mut *guard;
+            if !self.is_usable() {
+                return Err(Error::NotOpen);
+            }
+            let mut view = View { table: &mut state.pipes, aftermath: &mut aftermath, now: None };
+            let result = state.protocol.recv(&mut view);
+            if let Ok(message) = &result {
+                state.traffic.messages_received += 1;
+                state.traffic.bytes_received += message.body.len() as u64;
+            }
+            let has_removed = remove_drained(state, &mut aftermath);
+            self.show(state);
+            (result, has_removed)
+        };
+        aftermath.settle();
+        if has_removed {
+            self.retry_endpoints();
+        }
+        result.map_err(|Nothing::Yet| Error::WouldBlock)
+    }
+}
+
+/// Ended pipes go when their last message has been taken.
+fn remove_drained(state: &mut State, aftermath: &mut Aftermath) -> bool {
+    let drained = std::mem::take(&mut aftermath.drained);
+    for id in &drained {
+        state.remove_pipe(*id);
+    }
+    !drained.is_empty()
+}

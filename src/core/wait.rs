@@ -1,0 +1,389 @@
+//! How a blocked caller waits: spins a little when that pays, then drives its own socket's I/O
+//! if nobody else does, or sleeps until somebody rings.
+
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock, OnceLock};
+use std::time::{Duration, Instant};
+
+use super::deferred;
+use super::handover::{Handover, Ring};
+use super::socket::Socket;
+use crate::error::Error;
+use crate::protocols::PipeId;
+use crate::sys::{
+    self, Epoll, EventBuffer, EventFd, Interest, WaitFor, Waited, futex_wait, futex_wake_all,
+};
+use crate::transports::Connection;
+
+/// What the waiters of one socket share.
+#[derive(Debug, Default)]
+pub struct Waiting {
+    pub recv: Bell,
+    pub send: Bell,
+    /// All streams of the socket, once somebody has waited for them.
+    poller: OnceLock<Epoll>,
+    streams: AtomicUsize,
+    spin: Spin,
+    /// The last wait for streams had to sleep, so that the next one probably will, too.
+    has_slept: AtomicBool,
+}
+
+/// Wakes those who wait to receive, or those who wait to send.
+#[derive(Debug, Default)]
+pub struct Bell {
+    handover: Handover,
+    /// Wakes the leader out of the kernel's poller.
+    control: OnceLock<EventFd>,
+}
+
+/// Whether waiting starts with a little spinning: every failure doubles the number of waits that
+/// do without, every success halves it.
+#[derive(Debug, Default)]
+struct Spin {
+    skips: AtomicU32,
+    penalty: AtomicU32,
+}
+
+impl Bell {
+    #[inline]
+    pub fn epoch(&self) -> u32 {
+        self.handover.epoch()
+    }
+
+    #[inline]
+    pub fn ring(&self) {
+        let ring = self.handover.ring();
+        if ring.wake_leader || ring.wake_sleepers {
+            self.act(ring);
+        }
+    }
+
+    #[cold]
+    fn act(&self, ring: Ring) {
+        if ring.wake_sleepers {
+            futex_wake_all(futex_word(&self.handover));
+        }
+        if ring.wake_leader
+            && let Some(control) = self.control.get()
+        {
+            control.signal();
+        }
+    }
+
+    fn resign(&self) {
+        if let Some(ring) = self.handover.resign() {
+            self.act(ring);
+        }
+    }
+
+    /// The descriptor that wakes the leader, made when the first one leads.
+    fn control(&self) -> io::Result<&EventFd> {
+        if let Some(control) = self.control.get() {
+            return Ok(control);
+        }
+        // Only the leader comes here.
+        let _ = self.control.set(EventFd::new()?);
+        self.control.get().ok_or_else(|| io::ErrorKind::Other.into())
+    }
+
+    fn sleep(&self, seen: u32, deadline: Option<Instant>) -> Result<(), Error> {
+        match futex_wait(futex_word(&self.handover), seen, deadline) {
+            Waited::Woken => Ok(()),
+            Waited::TimedOut => Err(Error::TimedOut),
+            Waited::Interrupted => Err(Error::Interrupted),
+        }
+    }
+}
+
+impl Waiting {
+    pub fn ring_all(&self) {
+        self.recv.ring();
+        self.send.ring();
+    }
+
+    /// A connection has become a pipe. Under the socket's lock.
+    pub fn add_stream(&self, id: PipeId, connection: &dyn Connection) {
+        let Some(descriptor) = connection.descriptor() else { return };
+        self.streams.fetch_add(1, Ordering::Relaxed);
+        if let Some(poller) = self.poller.get() {
+            watch(poller, descriptor, id, connection);
+        }
+    }
+
+    /// The pipe will read nothing any more. Under the socket's lock.
+    pub fn remove_stream(&self, connection: &dyn Connection) {
+        let Some(descriptor) = connection.descriptor() else { return };
+        self.streams.fetch_sub(1, Ordering::Relaxed);
+        if let Some(poller) = self.poller.get() {
+            let _ = poller.remove(descriptor);
+        }
+    }
+}
+
+impl Socket {
+    /// Returns when something may have become receivable since `seen`.
+    pub(super) fn wait_to_recv(&self, seen: u32, deadline: Option<Instant>) -> Result<(), Error> {
+        deferred::write_out();
+        let bell = &self.waiting.recv;
+        let has_streams = self.waiting.streams.load(Ordering::Relaxed) > 0;
+        if has_streams && bell.handover.try_lead() {
+            return self.lead(seen, deadline);
+        }
+        if !has_streams && self.waiting.spin.try_spin(|| bell.epoch() != seen) {
+            return Ok(());
+        }
+        bell.handover.begin_sleeping();
+        // The leader may have resigned before it could see that we are about to sleep.
+        if has_streams && bell.handover.try_lead() {
+            bell.handover.end_sleeping();
+            return self.lead(seen, deadline);
+        }
+        let result = bell.sleep(seen, deadline);
+        bell.handover.end_sleeping();
+        result
+    }
+
+    /// Drives the socket's streams until there is news.
+    fn lead(&self, seen: u32, deadline: Option<Instant>) -> Result<(), Error> {
+        let bell = &self.waiting.recv;
+        let result = match self.poller() {
+            Ok(poller) => self.drive(poller, seen, deadline),
+            Err(_) => self.sleep_without_descriptors(seen, deadline),
+        };
+        bell.resign();
+        result
+    }
+
+    fn drive(&self, poller: &Epoll, seen: u32, deadline: Option<Instant>) -> Result<(), Error> {
+        let waiting = &self.waiting;
+        let mut events = EventBuffer::default();
+        let only = self.only_stream();
+        let mut look = || {
+            match &only {
+                Some(stream) => stream.pump(),
+                // A failure here shows again in the wait below.
+                None => drop(self.pump_events(poller, &mut events, Some(Duration::ZERO))),
+            }
+            waiting.recv.epoch() != seen
+        };
+        if waiting.spin.try_spin(&mut look) {
+            waiting.has_slept.store(false, Ordering::Relaxed);
+            return Ok(());
+        }
+        if !waiting.has_slept.swap(true, Ordering::Relaxed) && look() {
+            waiting.has_slept.store(false, Ordering::Relaxed);
+            return Ok(());
+        }
+        let timeout = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+        if !waiting.recv.handover.begin_polling(seen) {
+            return Ok(());
+        }
+        let result = self.pump_events(poller, &mut events, timeout);
+        waiting.recv.handover.end_polling();
+        match result {
+            Ok(0) if timeout.is_some() => Err(Error::TimedOut),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(Error::Interrupted),
+            // Anything else cannot be helped here; the caller looks again.
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Waits in the poller and reads what it reports. Says how much it reported.
+    fn pump_events(
+        &self,
+        poller: &Epoll,
+        events: &mut EventBuffer,
+        timeout: Option<Duration>,
+    ) -> io::Result<usize> {
+        let mut count = 0;
+        for event in poller.wait(events, timeout)? {
+            count += 1;
+            if event.key == CONTROL {
+                self.waiting.recv.control()?.drain();
+                continue;
+            }
+            let id = PipeId(event.key as u32);
+            let stream = self.lock().pipes.get(id).map(|pipe| Arc::clone(&pipe.connection));
+            if let Some(stream) = stream {
+                stream.pump();
+            }
+        }
+        Ok(count)
+    }
+
+    /// Reads what the kernel has without waiting. True when there is news since `seen`.
+    pub(super) fn pump_ready_streams(&self, seen: u32) -> bool {
+        let bell = &self.waiting.recv;
+        if self.waiting.streams.load(Ordering::Relaxed) > 0 && bell.handover.try_lead() {
+            if let Some(stream) = self.only_stream() {
+                stream.pump();
+            } else if let Ok(poller) = self.poller() {
+                let _ = self.pump_events(poller, &mut EventBuffer::default(), Some(Duration::ZERO));
+            }
+            bell.resign();
+        }
+        bell.epoch() != seen
+    }
+
+    fn only_stream(&self) -> Option<Arc<dyn Connection>> {
+        let state = self.lock();
+        let mut streams = state.pipes.iter().filter(|pipe| !pipe.is_ended);
+        match (streams.next(), streams.next()) {
+            (Some(only), None) => Some(Arc::clone(&only.connection)),
+            _ => None,
+        }
+    }
+
+    /// The poller of all streams, made when somebody first waits for them. Only the leader asks.
+    fn poller(&self) -> io::Result<&Epoll> {
+        if let Some(poller) = self.waiting.poller.get() {
+            return Ok(poller);
+        }
+        let poller = Epoll::new()?;
+        let control = self.waiting.recv.control()?;
+        poller.add(control.as_raw_fd(), READABLE, CONTROL)?;
+        // Under the lock, so that no stream is added or removed unseen.
+        let state = self.lock();
+        for pipe in state.pipes.iter().filter(|pipe| !pipe.is_ended) {
+            if let Some(descriptor) = pipe.connection.descriptor() {
+                watch(&poller, descriptor, pipe.id, &*pipe.connection);
+            }
+        }
+        let _ = self.waiting.poller.set(poller);
+        self.waiting.poller.get().ok_or_else(|| io::ErrorKind::Other.into())
+    }
+
+    /// With no descriptor to be had, the reactor reads and this thread just sleeps.
+    fn sleep_without_descriptors(&self, seen: u32, deadline: Option<Instant>) -> Result<(), Error> {
+        self.read_in_background();
+        let bell = &self.waiting.recv;
+        bell.handover.begin_sleeping();
+        let result = bell.sleep(seen, deadline);
+        bell.handover.end_sleeping();
+        result
+    }
+
+    /// Returns when something may have become sendable since `seen`.
+    pub(super) fn wait_to_send(&self, seen: u32, deadline: Option<Instant>) -> Result<(), Error> {
+        deferred::write_out();
+        let bell = &self.waiting.send;
+        let unwritten = self.unwritten();
+        if unwritten.is_empty() {
+            if self.waiting.spin.try_spin(|| bell.epoch() != seen) {
+                return Ok(());
+            }
+        } else if bell.handover.try_lead() {
+            let result = self.drive_out(&unwritten, seen, deadline);
+            bell.resign();
+            return result;
+        }
+        bell.handover.begin_sleeping();
+        if !unwritten.is_empty() && bell.handover.try_lead() {
+            bell.handover.end_sleeping();
+            let result = self.drive_out(&unwritten, seen, deadline);
+            bell.resign();
+            return result;
+        }
+        let result = bell.sleep(seen, deadline);
+        bell.handover.end_sleeping();
+        result
+    }
+
+    /// Waits until one of the streams takes more, and writes.
+    fn drive_out(
+        &self,
+        unwritten: &[Arc<dyn Connection>],
+        seen: u32,
+        deadline: Option<Instant>,
+    ) -> Result<(), Error> {
+        let bell = &self.waiting.send;
+        let control: Option<RawFd> = bell.control().ok().map(AsRawFd::as_raw_fd);
+        let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+        // Without a descriptor to be woken by, look again from time to time.
+        let timeout = match (control, left) {
+            (None, left) => Some(left.unwrap_or(LOOK_AGAIN).min(LOOK_AGAIN)),
+            (Some(_), left) => left,
+        };
+        if !bell.handover.begin_polling(seen) {
+            return Ok(());
+        }
+        unwritten.iter().for_each(|stream| stream.set_driven(true));
+        let streams = unwritten.iter().filter_map(|stream| stream.descriptor());
+        let waits = streams
+            .map(|descriptor| (descriptor, WaitFor::Writable))
+            .chain(control.map(|descriptor| (descriptor, WaitFor::Readable)));
+        let result = sys::poll(waits, timeout);
+        bell.handover.end_polling();
+        if let Some(control) = bell.control.get() {
+            control.drain();
+        }
+        unwritten.iter().for_each(|stream| stream.write_out());
+        unwritten.iter().for_each(|stream| stream.set_driven(false));
+        match result {
+            Ok(0) if left.is_some() && left == timeout => Err(Error::TimedOut),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(Error::Interrupted),
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
+    fn unwritten(&self) -> Vec<Arc<dyn Connection>> {
+        let state = self.lock();
+        let connections = state.pipes.iter().map(|pipe| &pipe.connection);
+        connections.filter(|connection| connection.has_unwritten()).cloned().collect()
+    }
+}
+
+impl Spin {
+    /// Looks again and again for a short while, if that has paid lately.
+    fn try_spin(&self, mut look: impl FnMut() -> bool) -> bool {
+        if *USABLE_CPUS < 2 {
+            return false;
+        }
+        let skips = self.skips.load(Ordering::Relaxed);
+        if skips > 0 {
+            self.skips.store(skips - 1, Ordering::Relaxed);
+            return false;
+        }
+        let began = Instant::now();
+        let penalty = self.penalty.load(Ordering::Relaxed);
+        loop {
+            if look() {
+                self.penalty.store(penalty / 2, Ordering::Relaxed);
+                return true;
+            }
+            if began.elapsed() >= SPIN_MAX {
+                break;
+            }
+            (0..PAUSES).for_each(|_| std::hint::spin_loop());
+        }
+        let penalty = (penalty * 2 + 1).min(SKIPS_MAX);
+        self.penalty.store(penalty, Ordering::Relaxed);
+        self.skips.store(penalty, Ordering::Relaxed);
+        false
+    }
+}
+
+fn watch(poller: &Epoll, descriptor: RawFd, id: PipeId, connection: &dyn Connection) {
+    if poller.add(descriptor, READABLE, id.0.into()).is_err() {
+        connection.read_in_background();
+    }
+}
+
+fn futex_word(handover: &Handover) -> &AtomicU32 {
+    handover.word()
+}
+
+const READABLE: Interest = Interest { readable: true, writable: false, ended: false, once: false };
+/// No pipe has this number.
+const CONTROL: u64 = u64::MAX;
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+/// On one processor the one that is waited for could not run meanwhile.
+static USABLE_CPUS: LazyLock<usize> = LazyLock::new(sys::usable_cpus);
+/// About what sleeping and being woken on another processor costs.
+const SPIN_MAX: Duration = Duration::from_micros(50);
+const SKIPS_MAX: u32 = 255;
+/// Pauses between two looks.
+const PAUSES: u32 = 8;
