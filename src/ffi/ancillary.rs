@@ -1,0 +1,307 @@
+//! Control data: a row of entries, each a head of 16 bytes, data, and padding to a whole word.
+//!
+//! A block from C is only bytes to us: it may lie at any address and say anything. Lengths are
+//! checked before they are believed, and an entry that is shorter than its own head ends the row.
+
+use super::abi::nn::{NN_MSG, PROTO_SP, SP_HDR, nn_cmsghdr, nn_msghdr};
+use super::enter;
+use super::raw::{self, LentChunk, Place};
+use crate::error::Error;
+use crate::message::{Chunk, Header, OutOfMemory};
+use libc::size_t;
+use std::ffi::{c_int, c_void};
+use std::iter;
+use std::mem::ManuallyDrop;
+use std::ptr;
+
+/// Finds the entry of control data behind cmsg, or the first one when cmsg is NULL.
+///
+/// The macros NN_CMSG_FIRSTHDR and NN_CMSG_NXTHDR call it. Returns NULL when there is no room for
+/// a further entry. An area of zero bytes counts as an entry, so that one can be filled in.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nn_cmsg_nxthdr_(
+    mhdr: *const nn_msghdr,
+    cmsg: *const nn_cmsghdr,
+) -> *mut nn_cmsghdr {
+    enter(|| {
+        // SAFETY: forwarded from our own contract.
+        let Some(message) = (unsafe { raw::value(mhdr) }) else { return Ok(ptr::null_mut()) };
+        // SAFETY: forwarded from our own contract.
+        let Ok(control) = (unsafe { Control::of(&message) }) else { return Ok(ptr::null_mut()) };
+        let block = control.block();
+        let found = if cmsg.is_null() {
+            entry_len(block, 0).map(|_| 0)
+        } else {
+            let offset = cmsg.addr().checked_sub(block.as_ptr().addr());
+            offset.and_then(|offset| offset_behind(block, offset))
+        };
+        Ok(found.map_or(ptr::null_mut(), |offset| {
+            block[offset..].as_ptr().cast_mut().cast::<nn_cmsghdr>()
+        }))
+    })
+}
+
+/// Control data that comes with a message to send.
+pub(super) enum Control<'a> {
+    /// Stays the caller's.
+    Bytes(&'a [u8]),
+    /// Goes with the message, or is freed when the message cannot be sent.
+    Lent(LentChunk),
+}
+
+impl Control<'_> {
+    /// # Safety
+    /// As `raw` says.
+    pub(super) unsafe fn of(message: &nn_msghdr) -> Result<Self, Error> {
+        if message.msg_control.is_null() {
+            return Ok(Control::Bytes(&[]));
+        }
+        if message.msg_controllen == NN_MSG {
+            // SAFETY: forwarded from our own contract.
+            return Ok(Control::Lent(unsafe { raw::chunk_at(message.msg_control) }?));
+        }
+        // SAFETY: forwarded from our own contract.
+        Ok(Control::Bytes(unsafe { raw::bytes(message.msg_control, message.msg_controllen) }?))
+    }
+
+    pub(super) fn block(&self) -> &[u8] {
+        match self {
+            Control::Bytes(bytes) => bytes,
+            Control::Lent(chunk) => chunk.as_slice(),
+        }
+    }
+
+    /// The protocol's header that it contains, and what is to travel with the message for the
+    /// transport to look at. This is where a lent chunk ceases to be the caller's.
+    pub(super) fn take(self) -> Result<(Header, Option<Chunk>), OutOfMemory> {
+        let header = sp_header(self.block());
+        let ancillary = match self {
+            Control::Lent(chunk) => Some(ManuallyDrop::into_inner(chunk)),
+            // Answering with the block that a message came with is worth no copy of it.
+            Control::Bytes(bytes) if entries(bytes).all(|entry| entry.is_sp_header()) => None,
+            Control::Bytes(bytes) => Some(Chunk::copy_from(bytes)?),
+        };
+        Ok((header, ancillary))
+    }
+}
+
+/// Gives the caller of a receiving function the control data: the protocol's header, and the
+/// entries that the transport made.
+///
+/// A room that the caller offers gets nothing unless the whole header fits, and else as many bytes
+/// as it has room for.
+///
+/// # Safety
+/// As `raw` says.
+pub(super) unsafe fn deliver(
+    target: &nn_msghdr,
+    header: &Header,
+    transport: Option<&Chunk>,
+) -> Result<(), Error> {
+    if target.msg_control.is_null() {
+        return Ok(());
+    }
+    let data_len = size_of::<size_t>() + header.len();
+    let entry_len = HEAD + data_len.next_multiple_of(WORD);
+    let head = sp_header_head(entry_len, header.len());
+    let padding = &[0; WORD][..entry_len - HEAD - data_len];
+    let entries = transport.map_or(&[][..], Chunk::as_slice);
+    let parts = [&head, header.as_slice(), padding, entries];
+
+    if target.msg_controllen == NN_MSG {
+        let place = Place::new(target.msg_control.cast::<*mut c_void>())?;
+        let mut chunk = Chunk::with_capacity(entry_len + entries.len())?;
+        parts.iter().for_each(|part| chunk.extend(part));
+        // SAFETY: forwarded from our own contract.
+        unsafe { place.write(chunk.into_raw()) };
+        return Ok(());
+    }
+    let (mut at, mut room) = (target.msg_control, target.msg_controllen);
+    if room < entry_len {
+        return Ok(());
+    }
+    for part in parts {
+        // SAFETY: `room` is what is left behind `at` of what the caller vouches for.
+        let count = unsafe { raw::copy_out(part, at, room) }?;
+        // SAFETY: at most the end of that room.
+        at = unsafe { at.byte_add(count) };
+        room -= count;
+    }
+    Ok(())
+}
+
+/// The head of the entry with the protocol's header, and the size in front of its bytes.
+fn sp_header_head(entry_len: usize, header_len: usize) -> [u8; HEAD + WORD] {
+    let mut head = [0; HEAD + WORD];
+    head[..8].copy_from_slice(&entry_len.to_ne_bytes());
+    head[8..12].copy_from_slice(&PROTO_SP.to_ne_bytes());
+    head[12..16].copy_from_slice(&SP_HDR.to_ne_bytes());
+    head[16..].copy_from_slice(&header_len.to_ne_bytes());
+    head
+}
+
+struct Entry<'a> {
+    level: c_int,
+    r#type: c_int,
+    data: &'a [u8],
+}
+
+impl Entry<'_> {
+    fn is_sp_header(&self) -> bool {
+        self.level == PROTO_SP && self.r#type == SP_HDR
+    }
+}
+
+/// The first entry with the protocol's header counts, even if what it says makes no sense.
+fn sp_header(block: &[u8]) -> Header {
+    let claimed = entries(block).find(Entry::is_sp_header).and_then(|entry| {
+        let (len, rest) = entry.data.split_first_chunk::<WORD>()?;
+        rest.get(..size_t::from_ne_bytes(*len))
+    });
+    claimed.map_or_else(Header::default, Header::from_slice)
+}
+
+fn entries(block: &[u8]) -> impl Iterator<Item = Entry<'_>> {
+    iter::successors(Some(0), |&offset| offset_behind(block, offset))
+        .map_while(|offset| entry(block, offset))
+}
+
+fn entry(block: &[u8], offset: usize) -> Option<Entry<'_>> {
+    let bytes = &block[offset..][..entry_len(block, offset)?];
+    let (_, rest) = bytes.split_first_chunk::<8>()?;
+    let (level, rest) = rest.split_first_chunk::<4>()?;
+    let (r#type, data) = rest.split_first_chunk::<4>()?;
+    Some(Entry { level: c_int::from_ne_bytes(*level), r#type: c_int::from_ne_bytes(*r#type), data })
+}
+
+/// Where the next entry begins. An entry without a head of its own has none behind it: its length
+/// would lead nowhere, or round in a circle.
+fn offset_behind(block: &[u8], offset: usize) -> Option<usize> {
+    let len = entry_len(block, offset).filter(|len| *len >= HEAD)?;
+    // Cannot wrap, because the padded entry lies inside the block.
+    let next = offset + len.next_multiple_of(WORD);
+    entry_len(block, next).map(|_| next)
+}
+
+/// What the entry at `offset` says its length is, if a head and that length with its padding lie
+/// inside the block.
+fn entry_len(block: &[u8], offset: usize) -> Option<usize> {
+    let rest = block.get(offset..).filter(|rest| rest.len() >= HEAD)?;
+    let len = size_t::from_ne_bytes(*rest.first_chunk()?);
+    len.checked_next_multiple_of(WORD).filter(|padded| *padded <= rest.len()).map(|_| len)
+}
+
+/// Entries begin at multiples of this, and sizes inside them take as much.
+const WORD: usize = size_of::<size_t>();
+const HEAD: usize = size_of::<nn_cmsghdr>();
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry_bytes(len: usize, level: c_int, r#type: c_int, data: &[u8]) -> Vec<u8> {
+        let mut bytes = len.to_ne_bytes().to_vec();
+        bytes.extend(level.to_ne_bytes());
+        bytes.extend(r#type.to_ne_bytes());
+        bytes.extend(data);
+        bytes.resize(bytes.len().next_multiple_of(WORD), 0);
+        bytes
+    }
+
+    fn sp_entry(len: usize, claimed: usize, data: &[u8]) -> Vec<u8> {
+        entry_bytes(len, PROTO_SP, SP_HDR, &[&claimed.to_ne_bytes(), data].concat())
+    }
+
+    #[test]
+    fn finds_the_header_wherever_it_stands() {
+        let other = entry_bytes(17, -4, 1, b"x");
+        let ours = sp_entry(HEAD + WORD + 3, 3, b"abc");
+        assert_eq!(sp_header(&ours).as_slice(), b"abc");
+        assert_eq!(sp_header(&[&*other, &ours].concat()).as_slice(), b"abc");
+        let padded = sp_entry(HEAD + 16, 3, b"abc");
+        assert_eq!(sp_header(&[&*padded, &other].concat()).as_slice(), b"abc");
+        let second = sp_entry(HEAD + WORD + 2, 2, b"no");
+        assert_eq!(sp_header(&[&*ours, &second].concat()).as_slice(), b"abc");
+    }
+
+    #[test]
+    fn ignores_what_makes_no_sense() {
+        for len in [0, 1, 15, usize::MAX, usize::MAX - 7, isize::MAX as usize] {
+            assert!(sp_header(&sp_entry(len, 3, b"abc")).is_empty(), "length {len}");
+        }
+        for claimed in [4, 9, usize::MAX, usize::MAX - 7] {
+            let entry = sp_entry(HEAD + WORD + 3, claimed, b"abc");
+            assert!(sp_header(&entry).is_empty(), "claimed {claimed}");
+        }
+        assert!(sp_header(&sp_entry(HEAD + WORD, 0, b"")).is_empty());
+        assert!(sp_header(&sp_entry(HEAD + 4, 3, b"abc")).is_empty());
+        assert!(sp_header(&[0; 64]).is_empty());
+        assert!(sp_header(&[0xff; 64]).is_empty());
+        assert!(sp_header(&[0; 15]).is_empty());
+    }
+
+    #[test]
+    fn walks_any_bytes_to_an_end() {
+        let mut state = 1_u32;
+        for size in 0..2000 {
+            let block: Vec<u8> = (0..size % 97)
+                .map(|_| {
+                    state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    // Mostly small numbers, so that lengths are often plausible.
+                    if state >> 30 == 0 { (state >> 24) as u8 & 0x3f } else { 0 }
+                })
+                .collect();
+            assert!(entries(&block).count() <= block.len() / HEAD);
+            assert!(sp_header(&block).len() <= block.len());
+        }
+    }
+
+    fn delivered(header: &[u8], transport: Option<&Chunk>, room: usize) -> Vec<u8> {
+        let mut buffer = vec![0xee; room];
+        let target = nn_msghdr {
+            msg_iov: ptr::null_mut(),
+            msg_iovlen: 0,
+            msg_control: buffer.as_mut_ptr().cast(),
+            msg_controllen: room,
+        };
+        // SAFETY: the room is as large as it is said to be.
+        unsafe { deliver(&target, &Header::from_slice(header), transport) }.unwrap();
+        buffer
+    }
+
+    #[test]
+    fn delivers_the_header_or_nothing() {
+        let expected = sp_entry(HEAD + 16, 5, b"abcde");
+        assert_eq!(delivered(b"abcde", None, 32), expected);
+        assert_eq!(delivered(b"abcde", None, 31), [0xee; 31]);
+        assert_eq!(delivered(b"abcde", None, 40), [&*expected, &[0xee; 8]].concat());
+        assert_eq!(delivered(b"", None, 24), sp_entry(HEAD + WORD, 0, b""));
+    }
+
+    #[test]
+    fn cuts_off_the_entries_of_the_transport() {
+        let extra = entry_bytes(24, -4, 1, b"\x02");
+        let chunk = Chunk::copy_from(&extra).unwrap();
+        let whole = [sp_entry(HEAD + WORD, 0, b""), extra].concat();
+        for room in 24..=48 {
+            assert_eq!(delivered(b"", Some(&chunk), room), whole[..room]);
+        }
+    }
+
+    #[test]
+    fn delivers_a_chunk_of_exactly_the_size() {
+        let mut chunk = ptr::null_mut::<c_void>();
+        let target = nn_msghdr {
+            msg_iov: ptr::null_mut(),
+            msg_iovlen: 0,
+            msg_control: (&raw mut chunk).cast(),
+            msg_controllen: NN_MSG,
+        };
+        // SAFETY: the place for the chunk is there, and the chunk is freed once.
+        unsafe {
+            deliver(&target, &Header::from_slice(b"12345678"), None).unwrap();
+            let chunk = ManuallyDrop::into_inner(raw::chunk(chunk).unwrap());
+            assert_eq!(chunk.as_slice(), sp_entry(HEAD + 16, 8, b"12345678"));
+        }
+    }
+}

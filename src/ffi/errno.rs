@@ -1,0 +1,95 @@
+//! Errors as C knows them: the only place that turns a reason into a number or a text.
+
+use super::abi::nn::{EFSM, ETERM};
+use crate::error::{Error, SystemCode};
+use std::ffi::{c_char, c_int};
+
+/// Gives the error number that the last failing call left behind in the calling thread.
+///
+/// It is the errno of the C library, for those who have no other way to read it.
+#[unsafe(no_mangle)]
+pub extern "C" fn nn_errno() -> c_int {
+    get()
+}
+
+/// Gives the text that describes an error number.
+///
+/// The numbers of the system have the texts of strerror. The text is never NULL and must not be
+/// freed; it may change with the next call in the same thread.
+#[unsafe(no_mangle)]
+pub extern "C" fn nn_strerror(errnum: c_int) -> *const c_char {
+    match errnum {
+        ETERM => c"Nanomsg library was terminated".as_ptr(),
+        EFSM => c"Operation cannot be performed in this state".as_ptr(),
+        // SAFETY: strerror takes any number.
+        _ => unsafe { libc::strerror(errnum) },
+    }
+}
+
+pub(super) fn get() -> c_int {
+    // SAFETY: every thread has an errno.
+    unsafe { *libc::__errno_location() }
+}
+
+pub(super) fn set(number: c_int) {
+    // SAFETY: every thread has an errno.
+    unsafe { *libc::__errno_location() = number };
+}
+
+pub(super) fn number(error: Error) -> c_int {
+    match error {
+        Error::NotOpen => libc::EBADF,
+        Error::Terminated => ETERM,
+        Error::UnknownDomain => libc::EAFNOSUPPORT,
+        Error::Invalid => libc::EINVAL,
+        Error::BadPointer => libc::EFAULT,
+        Error::TooManySockets => libc::EMFILE,
+        Error::OutOfMemory => libc::ENOMEM,
+        Error::UnknownOption => libc::ENOPROTOOPT,
+        Error::NameTooLong => libc::ENAMETOOLONG,
+        Error::UnknownTransport => libc::EPROTONOSUPPORT,
+        Error::NoDevice => libc::ENODEV,
+        Error::AddressInUse => libc::EADDRINUSE,
+        Error::NotSupported => libc::ENOTSUP,
+        Error::WrongState => EFSM,
+        Error::WouldBlock => libc::EAGAIN,
+        Error::TimedOut => libc::ETIMEDOUT,
+        Error::Interrupted => libc::EINTR,
+        Error::TooLong => libc::EMSGSIZE,
+        Error::System(SystemCode(code)) => code,
+    }
+}
+
+/// A socket that cannot be had is one too many, whether this process or the whole system has no
+/// descriptor left.
+pub(super) fn when_opening(error: Error) -> Error {
+    match error {
+        Error::System(SystemCode(libc::EMFILE | libc::ENFILE)) => Error::TooManySockets,
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ffi::CStr;
+
+    #[test]
+    fn texts_are_our_own_or_the_systems() {
+        // SAFETY: the texts are never null and end with a zero byte.
+        let text = |number| unsafe { CStr::from_ptr(nn_strerror(number)) }.to_str().unwrap();
+        assert_eq!(text(ETERM), "Nanomsg library was terminated");
+        assert_eq!(text(EFSM), "Operation cannot be performed in this state");
+        assert_eq!(text(libc::EBADF), "Bad file descriptor");
+        assert_eq!(text(-1), "Unknown error -1");
+    }
+
+    #[test]
+    fn no_descriptor_means_no_socket() {
+        for code in [libc::EMFILE, libc::ENFILE] {
+            let error = when_opening(Error::System(SystemCode(code)));
+            assert_eq!(number(error), libc::EMFILE);
+        }
+        assert_eq!(number(when_opening(Error::Terminated)), ETERM);
+    }
+}

@@ -1,0 +1,128 @@
+//! Socket options: bytes in, bytes out. What they mean is core's business.
+
+use super::enter_socket;
+use super::raw::{self, Place};
+use crate::core::OptionValue;
+use crate::error::Error;
+use libc::size_t;
+use std::ffi::{c_int, c_void};
+use std::ptr;
+
+/// Sets an option. The level is NN_SOL_SOCKET, a transport such as NN_TCP or a socket type such as
+/// NN_SUB.
+///
+/// Returns 0, or -1 with errno EBADF, EFAULT when optval is NULL and optvallen is not 0,
+/// ENOPROTOOPT when the socket has no such option or it cannot be set, EINVAL for a size or a
+/// value that the option cannot have. An option that cannot be set keeps its value.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nn_setsockopt(
+    s: c_int,
+    level: c_int,
+    option: c_int,
+    optval: *const c_void,
+    optvallen: size_t,
+) -> c_int {
+    enter_socket(s, |socket| {
+        // SAFETY: forwarded from our own contract.
+        let bytes = unsafe { raw::bytes(optval, optvallen) }?;
+        socket.set_option(level, option, (!optval.is_null()).then_some(bytes)).map(|()| 0)
+    })
+}
+
+/// Gets an option. optvallen holds the room at optval, and then the size of the option.
+///
+/// A value that does not fit is cut off, except that the options of REQ and SURVEYOR need their
+/// room. A string gets no zero byte at its end unless there is room for one.
+///
+/// Returns 0, or -1 with errno EBADF, EFAULT when optval or optvallen is NULL, ENOPROTOOPT when
+/// the socket has no such option or it cannot be read.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nn_getsockopt(
+    s: c_int,
+    level: c_int,
+    option: c_int,
+    optval: *mut c_void,
+    optvallen: *mut size_t,
+) -> c_int {
+    enter_socket(s, |socket| {
+        if optval.is_null() && !optvallen.is_null() {
+            return Err(Error::BadPointer);
+        }
+        // An unknown option is told even to those who have no room for a known one.
+        let found = socket.option(level, option)?;
+        let len = Place::new(optvallen)?;
+        if optval.is_null() {
+            return Err(Error::BadPointer);
+        }
+        // SAFETY: forwarded from our own contract.
+        let room = unsafe { len.read() };
+        // SAFETY: forwarded from our own contract.
+        let size = unsafe { store(&found, optval, room) }?;
+        // SAFETY: forwarded from our own contract.
+        unsafe { len.write(size) };
+        Ok(0)
+    })
+}
+
+/// Stores what fits into `room` bytes; returns the size that is reported.
+///
+/// # Safety
+/// `target` is not null and has `room` bytes.
+unsafe fn store(found: &OptionValue, target: *mut c_void, room: usize) -> Result<usize, Error> {
+    let copy = |bytes: &[u8]| {
+        // SAFETY: forwarded from our own contract.
+        unsafe { raw::copy_out(bytes, target, room) }?;
+        Ok(bytes.len())
+    };
+    match found {
+        OptionValue::Int(value) => copy(&value.to_ne_bytes()),
+        OptionValue::ExactInt(_) if room < size_of::<c_int>() => Err(Error::Invalid),
+        OptionValue::ExactInt(value) => copy(&value.to_ne_bytes()),
+        OptionValue::Pointer(address) => copy(&address.to_ne_bytes()),
+        OptionValue::Text(text) => {
+            if let Some(rest) = room.checked_sub(text.len()) {
+                // SAFETY: the rest lies inside the room, behind what the text will take.
+                let end = unsafe { target.byte_add(text.len()) };
+                // SAFETY: as above.
+                unsafe { ptr::write_bytes(end.cast::<u8>(), 0, rest) };
+            }
+            copy(text)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stored(found: &OptionValue, room: usize) -> (Result<usize, Error>, [u8; 10]) {
+        let mut buffer = [0xee; 10];
+        // SAFETY: no test claims more room than there is.
+        let result = unsafe { store(found, buffer.as_mut_ptr().cast(), room) };
+        (result, buffer)
+    }
+
+    #[test]
+    fn integers_are_cut_off_or_refused() {
+        let value = 0x0403_0201;
+        assert_eq!(stored(&OptionValue::Int(value), 2).1[..3], [1, 2, 0xee]);
+        assert_eq!(stored(&OptionValue::Int(value), 0).0, Ok(4));
+        assert_eq!(stored(&OptionValue::Int(value), 10).1[3..5], [4, 0xee]);
+        assert_eq!(stored(&OptionValue::ExactInt(value), 3), (Err(Error::Invalid), [0xee; 10]));
+        assert_eq!(stored(&OptionValue::ExactInt(value), 4).0, Ok(4));
+    }
+
+    #[test]
+    fn pointers_never_exceed_the_room() {
+        let (result, buffer) = stored(&OptionValue::Pointer(usize::MAX - 0xff), 4);
+        assert_eq!((result, buffer[3], buffer[4]), (Ok(8), 0xff, 0xee));
+    }
+
+    #[test]
+    fn a_text_fills_its_room_with_zeros() {
+        let name = OptionValue::Text(b"abcd".to_vec());
+        assert_eq!(stored(&name, 8), (Ok(4), *b"abcd\0\0\0\0\xee\xee"));
+        assert_eq!(stored(&name, 2), (Ok(4), *b"ab\xee\xee\xee\xee\xee\xee\xee\xee"));
+        assert_eq!(stored(&name, 4), (Ok(4), *b"abcd\xee\xee\xee\xee\xee\xee"));
+    }
+}

@@ -1,0 +1,74 @@
+//! spmsg: the scalability protocols behind the C interface of nanomsg.
+//!
+//! ```text
+//!            C caller
+//!               │ C types become Rust types, errors become errno
+//!        ┌──────▼──────┐
+//!        │    ffi/     │  one file per group of nn_* functions; decides nothing
+//!        └──────┬──────┘
+//!        ┌──────▼──────┐
+//!        │    core/    │  sockets · endpoints · pipes · waiting · options
+//!        └──┬───────┬──┘
+//!   decides │       │ carries
+//! ┌─────────▼──┐ ┌──▼──────────┐
+//! │ protocols/ │ │ transports/ │   pure machines  │ pure codecs + connections
+//! └─────────┬──┘ └──┬───────┬──┘
+//!           │       │  ┌────▼───┐
+//!           │       │  │  io/   │   streams · timers · the reactor thread
+//!           │       │  └────┬───┘
+//!           │       │  ┌────▼───┐
+//!           │       │  │  sys/  │   every system call, written once
+//!           │       │  └────────┘
+//!        ┌──▼───────▼──┐
+//!        │  message/   │   what moves, under everybody (error.rs likewise)
+//!        └─────────────┘
+//! ```
+//!
+//! A stream carries bytes, a connection carries messages, a pipe belongs to a socket. A lower
+//! layer never names a higher one (`testing/layering.rs` checks it): where it must call up, it
+//! owns the trait that the upper layer implements.
+//!
+//! No system call that moves bytes happens under a socket's lock, no two sockets' locks are held
+//! together, and no panic leaves `ffi::enter`.
+
+#[cfg(not(loom))]
+#[forbid(unsafe_code)]
+pub mod core;
+#[cfg(not(loom))]
+#[forbid(unsafe_code)]
+pub mod error;
+#[cfg(not(loom))]
+#[allow(unsafe_code, reason = "the C boundary")]
+pub mod ffi;
+#[cfg(not(loom))]
+#[allow(unsafe_code, reason = "registration of descriptors")]
+mod io;
+pub mod message;
+#[cfg(not(loom))]
+#[forbid(unsafe_code)]
+mod protocols;
+#[forbid(unsafe_code)]
+mod sync;
+#[cfg(not(loom))]
+#[allow(unsafe_code, reason = "system calls")]
+mod sys;
+#[cfg(not(loom))]
+#[forbid(unsafe_code)]
+mod transports;
+
+#[cfg(all(test, not(loom)))]
+mod testing;
+
+// The concurrent parts alone, for their models: loom's primitives work in a model only.
+#[cfg(loom)]
+#[path = "core/handover.rs"]
+mod handover;
+#[cfg(loom)]
+#[path = "transports/stream/outbound.rs"]
+mod outbound;
+#[cfg(loom)]
+#[path = "transports/inproc/queue.rs"]
+mod queue;
+#[cfg(loom)]
+#[path = "transports/stream/rhythm.rs"]
+mod rhythm;
