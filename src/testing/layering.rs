@@ -1,0 +1,239 @@
+//! The architecture as a test: who may name whom, and where the dangerous words may stand.
+//!
+//! A lower layer never names a higher one. Where it must call up it owns a trait, and the upper
+//! layer implements it; this test is what keeps it so.
+
+use super::source::{Kind, Source, hold};
+
+/// Each layer, and the layers that it may name besides itself.
+const LAYERS: &[(&str, &[&str])] = &[
+    ("ffi", &["core", "protocols", "transports", "io", "sys", "sync", "message", "error"]),
+    ("core", &["protocols", "transports", "io", "sys", "sync", "message", "error"]),
+    // Pure machines: they own no lock, so they have no use for sync.
+    ("protocols", &["message", "error"]),
+    ("transports", &["io", "sys", "sync", "message", "error"]),
+    ("io", &["sys", "sync", "message", "error"]),
+    ("sys", &["message"]),
+    ("sync", &[]),
+    ("message", &["error"]),
+    ("error", &[]),
+];
+
+/// The map of the tree, programs that use the library, and the tests about all of it.
+const ABOVE_THE_LAYERS: &[&str] = &["lib.rs", "bin/", "testing/"];
+
+const HOMES_OF_UNSAFE: &[&str] = &["ffi/", "sys/", "message/chunk.rs", "io/"];
+const HOMES_OF_LIBC: &[&str] = HOMES_OF_UNSAFE;
+const HOMES_OF_C_NAMES: &[&str] = &["ffi/"];
+
+#[test]
+fn no_layer_names_a_higher_one() {
+    hold(names_lower_layers_only);
+}
+
+#[test]
+fn libc_stays_at_the_edges() {
+    hold(keeps_libc_home);
+}
+
+#[test]
+fn unsafe_stays_at_the_edges() {
+    hold(keeps_unsafe_home);
+}
+
+#[test]
+fn c_names_stay_in_ffi() {
+    hold(keeps_c_names_home);
+}
+
+fn names_lower_layers_only(source: &Source) -> Vec<String> {
+    if stands_in(source, ABOVE_THE_LAYERS) {
+        return Vec::new();
+    }
+    let layer = source.path.split('/').next().unwrap_or_default().trim_end_matches(".rs");
+    let Some((_, lower)) = LAYERS.iter().find(|(name, _)| *name == layer) else {
+        return vec![source.breach(1, &format!("{layer} has no row in LAYERS"))];
+    };
+    let may_name = |name: &str| name == layer || name == "testing" || lower.contains(&name);
+    let named = names_of_the_crate_root(source).into_iter();
+    let breaches = named.filter(|(_, name)| !may_name(name));
+    breaches.map(|(line, name)| source.breach(line, &format!("{layer} names {name}"))).collect()
+}
+
+fn keeps_libc_home(source: &Source) -> Vec<String> {
+    words_outside(source, HOMES_OF_LIBC, |word, kind| kind == Kind::Code && word == "libc")
+}
+
+fn keeps_unsafe_home(source: &Source) -> Vec<String> {
+    words_outside(source, HOMES_OF_UNSAFE, |word, kind| kind == Kind::Code && word == "unsafe")
+}
+
+/// A C name in a string counts too: a layer that mentions one to the user knows who calls it.
+fn keeps_c_names_home(source: &Source) -> Vec<String> {
+    words_outside(source, HOMES_OF_C_NAMES, |word, kind| match kind {
+        Kind::Code => word.starts_with("nn_") || word.starts_with("NN_") || word.contains("errno"),
+        Kind::Quoted => word.contains("nn_") || word.contains("NN_"),
+    })
+}
+
+fn words_outside(
+    source: &Source,
+    homes: &[&str],
+    is_bound_to_them: impl Fn(&str, Kind) -> bool,
+) -> Vec<String> {
+    if stands_in(source, homes) || stands_in(source, ABOVE_THE_LAYERS) {
+        return Vec::new();
+    }
+    let strays = source.tokens.iter().filter(|token| is_bound_to_them(&token.text, token.kind));
+    let say = |word: &str| format!("`{word}` belongs in {}", homes.join(", "));
+    strays.map(|token| source.breach(token.line, &say(&token.text))).collect()
+}
+
+fn stands_in(source: &Source, places: &[&str]) -> bool {
+    places.iter().any(|place| {
+        if place.ends_with('/') { source.path.starts_with(place) } else { source.path == *place }
+    })
+}
+
+/// Every name that a path takes from the root of the crate, whichever way it got there.
+fn names_of_the_crate_root(source: &Source) -> Vec<(usize, String)> {
+    let mut found = Vec::new();
+    let mut module = module_of(&source.path);
+    // For each open brace, whether it opened a module.
+    let mut braces = Vec::new();
+    for at in 0..source.tokens.len() {
+        if source.is(at, "{") {
+            let named = at >= 2 && source.is(at - 2, "mod");
+            module.extend(named.then(|| source.tokens[at - 1].text.clone()));
+            braces.push(named);
+        } else if source.is(at, "}") && braces.pop() == Some(true) {
+            module.pop();
+        }
+        let inside_a_path = at >= 1 && source.is(at - 1, ":");
+        if !inside_a_path && source.spells(at + 1, &[":", ":"]) {
+            if source.is(at, "crate") {
+                follow(source, at + 3, Vec::new(), &mut found);
+            } else if source.is(at, "super") || source.is(at, "self") {
+                follow(source, at, module.clone(), &mut found);
+            }
+        }
+    }
+    found
+}
+
+/// Follows a path, or a tree of them, from `base` until it names something of the root or not.
+fn follow(source: &Source, at: usize, base: Vec<String>, found: &mut Vec<(usize, String)>) {
+    let Some(token) = source.tokens.get(at) else { return };
+    match token.text.as_str() {
+        "super" if base.is_empty() => {}
+        "super" if !source.is(at + 1, ":") => {}
+        "super" => follow(source, at + 3, base[..base.len() - 1].to_vec(), found),
+        "self" if source.is(at + 1, ":") => follow(source, at + 3, base, found),
+        "{" => {
+            let (end, mut item) = (source.closing(at), at + 1);
+            while item < end {
+                follow(source, item, base.clone(), found);
+                item = after_item(source, item, end);
+            }
+        }
+        name if base.is_empty() => found.push((token.line, name.to_owned())),
+        _ => {}
+    }
+}
+
+/// The start of what follows the next comma of a group that closes at `end`.
+fn after_item(source: &Source, mut at: usize, end: usize) -> usize {
+    while at < end && !source.is(at, ",") {
+        at = if source.is(at, "{") { source.closing(at) } else { at } + 1;
+    }
+    at + 1
+}
+
+/// `io/stream.rs` and `io/stream/mod.rs` are both the module `io::stream`.
+fn module_of(path: &str) -> Vec<String> {
+    let path = path.trim_end_matches(".rs");
+    let path = path.strip_suffix("/mod").unwrap_or(path);
+    path.split('/').map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layering(path: &str, text: &str) -> Vec<String> {
+        names_lower_layers_only(&Source::new(path, text))
+    }
+
+    #[test]
+    fn a_higher_layer_is_caught_by_its_path() {
+        let bad = layering("io/reactor.rs", "use std::fs;\nuse crate::transports::Host;");
+        assert_eq!(bad, ["src/io/reactor.rs:2: io names transports"]);
+        assert_eq!(layering("transports/tcp.rs", "fn f() { crate::core::g() }").len(), 1);
+        assert_eq!(layering("sys/mod.rs", "use crate::io::Reactor;").len(), 1);
+        assert_eq!(layering("protocols/pair.rs", "use crate::io::Stream;").len(), 1);
+        assert_eq!(layering("message/mod.rs", "type A = crate::io::Stream;").len(), 1);
+        assert_eq!(layering("error.rs", "use crate::message::Message;").len(), 1);
+    }
+
+    #[test]
+    fn a_higher_layer_is_caught_in_a_group() {
+        let text = "use crate::{sys::{self, Fd}, io::Stream, core::{Socket, x::{Y, Z}}, error::E};";
+        assert_eq!(layering("io/stream.rs", text), ["src/io/stream.rs:1: io names core"]);
+    }
+
+    #[test]
+    fn a_higher_layer_is_caught_through_super() {
+        assert_eq!(layering("io/mod.rs", "use super::core::Socket;").len(), 1);
+        assert_eq!(layering("io/stream.rs", "use super::super::core::Socket;").len(), 1);
+        assert_eq!(layering("io/stream.rs", "use super::{super::core::Socket, Timers};").len(), 1);
+        assert_eq!(layering("io/mod.rs", "mod a { use super::super::core::Socket; }").len(), 1);
+    }
+
+    #[test]
+    fn the_whole_crate_root_is_caught() {
+        assert_eq!(layering("io/mod.rs", "use super::*;").len(), 1);
+        assert_eq!(layering("io/stream.rs", "use crate::*;").len(), 1);
+        assert_eq!(layering("io/stream.rs", "use crate::{self as all};").len(), 1);
+    }
+
+    #[test]
+    fn a_folder_without_a_layer_is_caught() {
+        assert_eq!(layering("util/mod.rs", ""), ["src/util/mod.rs:1: util has no row in LAYERS"]);
+    }
+
+    #[test]
+    fn what_is_allowed_passes() {
+        let text = "//! Says crate::core::Socket.\nuse crate::{io::Stream, message::Message};
+            use super::address; use self::super::sp; mod tests { use super::*; }
+            pub(super) fn f() { \"crate::core\"; super::sp::frame(); crate::testing::mesh() }";
+        assert_eq!(layering("transports/stream/mod.rs", text), [""; 0]);
+        assert_eq!(layering("lib.rs", "mod core; pub use crate::core::x;"), [""; 0]);
+    }
+
+    #[test]
+    fn stray_libc_is_caught() {
+        let bad = keeps_libc_home(&Source::new("core/wait.rs", "// libc\nuse libc::c_int;"));
+        assert_eq!(bad.len(), 1);
+        assert!(bad[0].starts_with("src/core/wait.rs:2: `libc`"), "{}", bad[0]);
+        assert_eq!(keeps_libc_home(&Source::new("message/mod.rs", "libc::free(p)")).len(), 1);
+        assert_eq!(keeps_libc_home(&Source::new("message/chunk.rs", "libc::free(p)")), [""; 0]);
+    }
+
+    #[test]
+    fn stray_unsafe_is_caught() {
+        let text = "#![forbid(unsafe_code)]\n// unsafe\nfn f() { unsafe { g() } }";
+        let bad = keeps_unsafe_home(&Source::new("protocols/pair.rs", text));
+        assert_eq!(bad.len(), 1);
+        assert!(bad[0].starts_with("src/protocols/pair.rs:3:"), "{}", bad[0]);
+        assert_eq!(keeps_unsafe_home(&Source::new("sys/socket.rs", text)), [""; 0]);
+    }
+
+    #[test]
+    fn stray_c_names_are_caught() {
+        let text = "// nn_send sets errno\nfn f() { nn_send(NN_MSG, errno(), \"nn_recv: no\") }";
+        let bad = keeps_c_names_home(&Source::new("core/transfer.rs", text));
+        assert_eq!(bad.len(), 4);
+        assert!(bad[0].starts_with("src/core/transfer.rs:2: `nn_send`"), "{}", bad[0]);
+        assert_eq!(keeps_c_names_home(&Source::new("ffi/transfer.rs", text)), [""; 0]);
+    }
+}
