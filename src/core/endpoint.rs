@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Weak};
 
 use super::options::Options;
 use super::socket::Socket;
@@ -10,11 +10,9 @@ use super::statistics::Statistics;
 use crate::error::Error;
 use crate::io::{LazyReactor, Reactor};
 use crate::protocols::SocketType;
-use crate::transports::{
-    self, Connection, Host, Rejected, Report, Settings, TRANSPORTS, Transport,
-};
+use crate::transports::{Connection, Host, Rejected, Report, Settings, TRANSPORTS, Transport};
 
-/// One endpoint of a socket, known to the user by its number.
+/// The socket's side of one endpoint.
 pub struct Endpoint {
     pub id: i32,
     pub socket: Weak<Socket>,
@@ -22,8 +20,6 @@ pub struct Endpoint {
     pub reactor: Arc<LazyReactor>,
     pub options: Arc<Options>,
     pub statistics: Arc<Statistics>,
-    /// What listens or connects. Absent for the moment in which the transport makes it.
-    pub worker: OnceLock<Arc<dyn transports::Endpoint>>,
     /// The last attempt failed.
     pub has_error: AtomicBool,
 }
@@ -32,7 +28,7 @@ pub struct Endpoint {
 ///
 /// # Errors
 /// `NameTooLong`, `Invalid`, `UnknownTransport`, in this order.
-pub fn transport_of(address: &[u8]) -> Result<(&'static dyn Transport, &str), Error> {
+pub fn transport_of(address: &[u8]) -> Result<(&'static dyn Transport, &[u8]), Error> {
     if address.len() >= ADDRESS_MAX {
         return Err(Error::NameTooLong);
     }
@@ -42,30 +38,12 @@ pub fn transport_of(address: &[u8]) -> Result<(&'static dyn Transport, &str), Er
     let rest = rest.strip_prefix(b"://").ok_or(Error::Invalid)?;
     let is_it = |transport: &&&dyn Transport| transport.scheme().as_bytes() == scheme;
     let transport = TRANSPORTS.iter().find(is_it).ok_or(Error::UnknownTransport)?;
-    Ok((*transport, std::str::from_utf8(rest).map_err(|_| Error::Invalid)?))
+    Ok((*transport, rest))
 }
 
 impl Endpoint {
-    pub fn close(&self) {
-        if let Some(worker) = self.worker.get() {
-            worker.close();
-        }
-        self.set_error(false);
-    }
-
-    pub fn connection_lost(&self) {
-        if let Some(worker) = self.worker.get() {
-            worker.connection_lost();
-        }
-    }
-
-    pub fn retry(&self) {
-        if let Some(worker) = self.worker.get() {
-            worker.retry();
-        }
-    }
-
-    fn set_error(&self, has_error: bool) {
+    /// Whether the last attempt failed, as statistics show it.
+    pub fn set_error(&self, has_error: bool) {
         let had_error = self.has_error.swap(has_error, Ordering::Relaxed);
         self.statistics.endpoint_error(i64::from(has_error) - i64::from(had_error));
     }
@@ -96,6 +74,10 @@ impl Host for Endpoint {
         self.socket.upgrade().ok_or(Rejected)?.attach(self.id, connection)
     }
 
+    fn is_wanting(&self) -> bool {
+        self.socket.upgrade().is_some_and(|socket| socket.wants_pipe())
+    }
+
     fn report(&self, report: Report) {
         self.statistics.count(report);
         match report {
@@ -118,7 +100,8 @@ mod tests {
     use super::*;
 
     fn parsed(address: &str) -> Result<(&str, &str), Error> {
-        transport_of(address.as_bytes()).map(|(transport, rest)| (transport.scheme(), rest))
+        let (transport, rest) = transport_of(address.as_bytes())?;
+        Ok((transport.scheme(), std::str::from_utf8(rest).unwrap()))
     }
 
     #[test]

@@ -67,6 +67,10 @@ impl Handover {
         !self.is_led.load(Ordering::Relaxed) && !self.is_led.swap(true, Ordering::Acquire)
     }
 
+    pub fn is_led(&self) -> bool {
+        self.is_led.load(Ordering::Relaxed)
+    }
+
     /// The leader is about to sleep in the poller. False when there has been news since `seen`:
     /// then it must not.
     pub fn begin_polling(&self, seen: u32) -> bool {

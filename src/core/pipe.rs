@@ -157,6 +157,16 @@ impl transports::Pipe for News {
         }
     }
 
+    fn withdrawn(&self) {
+        if let Some(socket) = self.socket.upgrade() {
+            socket.pipe_withdrawn(self.pipe);
+        }
+    }
+
+    fn is_awaited(&self) -> bool {
+        self.socket.upgrade().is_some_and(|socket| socket.waiting.recv.is_led())
+    }
+
     fn ended(&self) {
         if let Some(socket) = self.socket.upgrade() {
             socket.pipe_ended(self.pipe);

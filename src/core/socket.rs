@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use super::endpoint::{Endpoint, transport_of};
@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::io::LazyReactor;
 use crate::protocols::{PipeId, Protocol, Readiness, SocketType};
 use crate::sys::{self, WaitFor};
-use crate::transports::{Connection, Rejected};
+use crate::transports::{self, Connection, Rejected};
 
 pub struct Socket {
     me: Weak<Socket>,
@@ -39,12 +39,19 @@ pub struct Socket {
 pub struct State {
     pub protocol: Box<dyn Protocol>,
     pub pipes: PipeTable,
-    endpoints: BTreeMap<i32, Arc<Endpoint>>,
+    endpoints: BTreeMap<i32, Entry>,
     next_endpoint: i32,
     pub traffic: Traffic,
     /// What the descriptors show.
     pub shown: Readiness,
     pub is_closing: bool,
+}
+
+/// One endpoint, by the number that the user knows.
+struct Entry {
+    host: Arc<Endpoint>,
+    /// What listens or connects. Absent for the moment in which the transport makes it.
+    worker: Option<Arc<dyn transports::Endpoint>>,
 }
 
 #[derive(Clone, Copy)]
@@ -107,7 +114,7 @@ impl Socket {
         let (transport, rest) = transport_of(address)?;
         // It is known before the transport starts, which may attach connections at once.
         let endpoint = self.reserve_endpoint()?;
-        let host = Arc::clone(&endpoint) as _;
+        let (id, host) = (endpoint.id, endpoint as _);
         let started = match way {
             Way::Bind => transport.bind(rest, host),
             Way::Connect => transport.connect(rest, host),
@@ -116,21 +123,20 @@ impl Socket {
         let worker = match started {
             Ok(worker) => worker,
             Err(error) => {
-                state.endpoints.remove(&endpoint.id);
+                state.endpoints.remove(&id);
                 // A call that fails uses no number up.
-                if state.next_endpoint == endpoint.id + 1 {
-                    state.next_endpoint = endpoint.id;
+                if state.next_endpoint == id + 1 {
+                    state.next_endpoint = id;
                 }
                 return Err(error);
             }
         };
-        let is_wanted = state.endpoints.contains_key(&endpoint.id);
-        let _ = endpoint.worker.set(Arc::clone(&worker));
-        drop(state);
-        if is_wanted {
-            return Ok(endpoint.id);
+        if let Some(entry) = state.endpoints.get_mut(&id) {
+            entry.worker = Some(worker);
+            return Ok(id);
         }
         // The socket was closed meanwhile.
+        drop(state);
         worker.close();
         Err(Error::NotOpen)
     }
@@ -147,11 +153,11 @@ impl Socket {
             reactor: Arc::clone(&self.reactor),
             options: Arc::clone(&self.options),
             statistics: Arc::clone(&self.statistics),
-            worker: OnceLock::new(),
             has_error: AtomicBool::new(false),
         });
         state.next_endpoint += 1;
-        state.endpoints.insert(endpoint.id, Arc::clone(&endpoint));
+        let entry = Entry { host: Arc::clone(&endpoint), worker: None };
+        state.endpoints.insert(endpoint.id, entry);
         Ok(endpoint)
     }
 
@@ -160,8 +166,8 @@ impl Socket {
     /// # Errors
     /// `Invalid` when there is no such endpoint.
     pub fn shutdown(&self, id: i32) -> Result<(), Error> {
-        let endpoint = self.lock().endpoints.remove(&id).ok_or(Error::Invalid)?;
-        endpoint.close();
+        let entry = self.lock().endpoints.remove(&id).ok_or(Error::Invalid)?;
+        entry.close();
         let connections = self.detach_all(|pipe| pipe.endpoint == id);
         self.finish(&connections);
         self.retry_endpoints();
@@ -181,7 +187,7 @@ impl Socket {
         };
         self.shown.show_closed();
         self.waiting.ring_all();
-        endpoints.values().for_each(|endpoint| endpoint.close());
+        endpoints.values().for_each(Entry::close);
         let connections = self.detach_all(|_| true);
         self.finish(&connections);
         true
@@ -220,6 +226,21 @@ impl Socket {
         Ok(())
     }
 
+    /// Whether a connection would be taken in now.
+    pub(super) fn wants_pipe(&self) -> bool {
+        self.lock().protocol.wants_pipe()
+    }
+
+    /// A pipe that never came to life goes again.
+    pub(super) fn pipe_withdrawn(&self, id: PipeId) {
+        let mut state = self.lock();
+        if let Some(pipe) = state.remove_pipe(id) {
+            state.traffic.connections -= 1;
+            self.waiting.remove_stream(&*pipe.connection);
+            self.show(&mut state);
+        }
+    }
+
     pub(super) fn pipe_readable(&self) {
         if self.shown.is_watched() {
             self.show(&mut self.lock());
@@ -251,7 +272,7 @@ impl Socket {
                 state.remove_pipe(id);
             }
             self.show(state);
-            state.endpoints.get(&number).cloned()
+            state.endpoints.get(&number).and_then(|entry| entry.worker.clone())
         };
         self.waiting.ring_all();
         if let Some(endpoint) = endpoint {
@@ -262,8 +283,11 @@ impl Socket {
 
     /// A connection that was rejected for the sake of another may be welcome now.
     pub(super) fn retry_endpoints(&self) {
-        let endpoints: Vec<_> = self.lock().endpoints.values().cloned().collect();
-        endpoints.iter().for_each(|endpoint| endpoint.retry());
+        let workers: Vec<_> = {
+            let state = self.lock();
+            state.endpoints.values().filter_map(|entry| entry.worker.clone()).collect()
+        };
+        workers.iter().for_each(|worker| worker.retry());
     }
 
     pub(super) fn read_in_background(&self) {
@@ -343,6 +367,15 @@ impl Socket {
 
     pub(super) fn shown(&self) -> &Shown {
         &self.shown
+    }
+}
+
+impl Entry {
+    fn close(&self) {
+        if let Some(worker) = &self.worker {
+            worker.close();
+        }
+        self.host.set_error(false);
     }
 }
 

@@ -55,20 +55,26 @@ impl Socket {
         }
     }
 
-    /// Receives a message, waiting for as long as the receive timeout allows.
+    /// Receives a message, waiting for as long as the receive timeout allows. `check` says
+    /// whether the caller can take a body of that size; if not, the message is lost and not
+    /// counted.
     ///
     /// # Errors
-    /// When there is none.
-    pub fn recv(&self, blocking: Blocking) -> Result<Message, Error> {
+    /// When there is none, or that of `check`.
+    pub fn recv(
+        &self,
+        blocking: Blocking,
+        check: impl Fn(usize) -> Result<(), Error>,
+    ) -> Result<Message, Error> {
         let mut deadline = None;
         loop {
             let seen = self.waiting.recv.epoch();
-            match self.try_recv() {
+            match self.try_recv(&check) {
                 Err(Error::WouldBlock) => {}
                 result => return result,
             }
             if blocking == Blocking::DontWait {
-                return self.recv_from_kernel(seen);
+                return self.recv_from_kernel(seen, &check);
             }
             let deadline = *deadline.get_or_insert_with(|| self.options().recv_deadline());
             self.wait_to_recv(seen, deadline)?;
@@ -76,9 +82,13 @@ impl Socket {
     }
 
     /// A caller who does not wait still gets what the kernel has for him.
-    fn recv_from_kernel(&self, seen: u32) -> Result<Message, Error> {
+    fn recv_from_kernel(
+        &self,
+        seen: u32,
+        check: &impl Fn(usize) -> Result<(), Error>,
+    ) -> Result<Message, Error> {
         deferred::write_out();
-        if self.pump_ready_streams(seen) { self.try_recv() } else { Err(Error::WouldBlock) }
+        if self.pump_ready_streams(seen) { self.try_recv(check) } else { Err(Error::WouldBlock) }
     }
 
     fn try_send(&self, message: Message) -> Result<(), (Error, Message)> {
@@ -105,7 +115,7 @@ impl Socket {
         result.map_err(|Refused { message, why: Refusal::Busy }| (Error::WouldBlock, message))
     }
 
-    fn try_recv(&self) -> Result<Message, Error> {
+    fn try_recv(&self, check: &impl Fn(usize) -> Result<(), Error>) -> Result<Message, Error> {
         let mut aftermath = Aftermath::default();
         let (result, has_removed) = {
             let mut guard = self.lock();
@@ -114,7 +124,8 @@ impl Socket {
                 return Err(Error::NotOpen);
             }
             let mut view = View { table: &mut state.pipes, aftermath: &mut aftermath, now: None };
-            let result = state.protocol.recv(&mut view);
+            let received = state.protocol.recv(&mut view).map_err(|Nothing::Yet| Error::WouldBlock);
+            let result = received.and_then(|message| check(message.body.len()).map(|()| message));
             if let Ok(message) = &result {
                 state.traffic.messages_received += 1;
                 state.traffic.bytes_received += message.body.len() as u64;
@@ -127,7 +138,7 @@ impl Socket {
         if has_removed {
             self.retry_endpoints();
         }
-        result.map_err(|Nothing::Yet| Error::WouldBlock)
+        result
     }
 }
 

@@ -72,6 +72,11 @@ impl Bell {
         }
     }
 
+    /// Whether a thread drives the streams.
+    pub fn is_led(&self) -> bool {
+        self.handover.is_led()
+    }
+
     fn resign(&self) {
         if let Some(ring) = self.handover.resign() {
             self.act(ring);

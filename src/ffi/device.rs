@@ -17,13 +17,12 @@ use std::ffi::c_int;
 pub extern "C" fn nn_device(s1: c_int, s2: c_int) -> c_int {
     enter(|| {
         if s1 >= 0 && s2 >= 0 {
-            let (first, second) = (core::find(s1)?, core::find(s2)?);
-            require(is_raw(&first)? && is_raw(&second)?)?;
-            require(family(&first)? == family(&second)?)?;
-            require(can_recv(&first) == can_send(&second))?;
-            require(can_send(&first) == can_recv(&second))?;
+            let (first, second) = (Side::of(s1)?, Side::of(s2)?);
+            require(first.is_raw && second.is_raw)?;
+            require(first.family == second.family)?;
+            require(first.can_recv == second.can_send && first.can_send == second.can_recv)?;
         } else {
-            require(is_raw(&*core::find(s1.max(s2))?)?)?;
+            require(Side::of(s1.max(s2))?.is_raw)?;
         }
         Err(Error::NotSupported)
     })
@@ -33,13 +32,26 @@ fn require(condition: bool) -> Result<(), Error> {
     if condition { Ok(()) } else { Err(Error::Invalid) }
 }
 
-fn is_raw(socket: &Socket) -> Result<bool, Error> {
-    Ok(number(socket, NN_DOMAIN)? == AF_SP_RAW)
+/// What matters of one of the sockets. Never are two sockets held at the same time: they may be
+/// one, which somebody else is about to close.
+struct Side {
+    is_raw: bool,
+    /// Socket types come in families of sixteen.
+    family: c_int,
+    can_recv: bool,
+    can_send: bool,
 }
 
-/// Socket types come in families of sixteen.
-fn family(socket: &Socket) -> Result<c_int, Error> {
-    Ok(number(socket, NN_PROTOCOL)? / 16)
+impl Side {
+    fn of(handle: c_int) -> Result<Side, Error> {
+        let socket = core::find(handle)?;
+        Ok(Side {
+            is_raw: number(&socket, NN_DOMAIN)? == AF_SP_RAW,
+            family: number(&socket, NN_PROTOCOL)? / 16,
+            can_recv: socket.check_can_recv() != Err(Error::NotSupported),
+            can_send: socket.check_can_send() != Err(Error::NotSupported),
+        })
+    }
 }
 
 fn number(socket: &Socket, option: c_int) -> Result<c_int, Error> {
@@ -47,12 +59,4 @@ fn number(socket: &Socket, option: c_int) -> Result<c_int, Error> {
         OptionValue::Int(value) | OptionValue::ExactInt(value) => Ok(value),
         OptionValue::Pointer(_) | OptionValue::Text(_) => Err(Error::UnknownOption),
     }
-}
-
-fn can_recv(socket: &Socket) -> bool {
-    socket.check_can_recv() != Err(Error::NotSupported)
-}
-
-fn can_send(socket: &Socket) -> bool {
-    socket.check_can_send() != Err(Error::NotSupported)
 }

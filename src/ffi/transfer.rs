@@ -207,7 +207,8 @@ unsafe fn recv(socket: &Socket, target: &nn_msghdr, flags: c_int) -> Result<c_in
         }
         _ => None,
     };
-    let Message { header, body, ancillary } = socket.recv(blocking(flags))?;
+    let check = |size| if whole.is_some() { Ok(()) } else { check_room(size, pieces) };
+    let Message { header, body, ancillary } = socket.recv(blocking(flags), check)?;
     let received = raw::count(body.len())?;
     if let Some(place) = whole {
         let chunk = body.into_chunk().map_err(|_| Error::OutOfMemory)?;
@@ -218,31 +219,44 @@ unsafe fn recv(socket: &Socket, target: &nn_msghdr, flags: c_int) -> Result<c_in
         unsafe { place.write(chunk.into_raw()) };
     } else {
         // SAFETY: forwarded from our own contract.
-        unsafe { spread(body.as_slice(), pieces) }?;
+        unsafe { spread(body.as_slice(), pieces) };
         // SAFETY: forwarded from our own contract.
         unsafe { ancillary::deliver(target, &header, ancillary.as_ref()) }?;
     }
     Ok(received)
 }
 
-/// Copies a body to the pieces, one after the other, until it or they end.
-///
-/// # Safety
-/// As `raw` says.
+/// Whether a body of `rest` bytes can be spread over the pieces.
 #[inline]
-unsafe fn spread(mut rest: &[u8], pieces: &[nn_iovec]) -> Result<(), Error> {
+fn check_room(mut rest: usize, pieces: &[nn_iovec]) -> Result<(), Error> {
     for piece in pieces {
         if piece.iov_len == NN_MSG {
             return Err(Error::Invalid);
         }
-        // SAFETY: forwarded from our own contract.
-        let count = unsafe { raw::copy_out(rest, piece.iov_base, piece.iov_len) }?;
-        if piece.iov_len > rest.len() {
+        if piece.iov_base.is_null() && piece.iov_len.min(rest) > 0 {
+            return Err(Error::BadPointer);
+        }
+        if piece.iov_len > rest {
             return Ok(());
         }
-        rest = &rest[count..];
+        rest -= piece.iov_len;
     }
     Ok(())
+}
+
+/// Copies a body to the pieces, one after the other, until it or they end. There is room, see
+/// `check_room`.
+///
+/// # Safety
+/// As `raw` says.
+#[inline]
+unsafe fn spread(mut rest: &[u8], pieces: &[nn_iovec]) {
+    for piece in pieces {
+        // SAFETY: forwarded from our own contract.
+        let copied = unsafe { raw::copy_out(rest, piece.iov_base, piece.iov_len) };
+        let Ok(count @ 1..) = copied else { continue };
+        rest = &rest[count..];
+    }
 }
 
 #[cfg(test)]
@@ -282,16 +296,18 @@ mod tests {
         let whole = nn_iovec { iov_base: ptr::null_mut(), iov_len: NN_MSG };
         let null = nn_iovec { iov_base: ptr::null_mut(), iov_len: 1 };
         let pieces = [piece(&mut a), piece(&mut b), piece(&mut c)];
+        assert_eq!(check_room(5, &pieces[..2]), Ok(()));
+        // What is left of the body is nothing, and yet it would have to be placed.
+        assert_eq!(check_room(5, &[pieces[0], pieces[1], whole]), Err(Error::Invalid));
+        assert_eq!(check_room(4, &[pieces[0], pieces[1], whole]), Ok(()));
+        assert_eq!(check_room(3, &[pieces[0], null]), Err(Error::BadPointer));
+        assert_eq!(check_room(2, &[pieces[0], null]), Ok(()));
+        assert_eq!(check_room(9, &pieces), Ok(()));
         // SAFETY: the pieces are there.
-        unsafe {
-            assert_eq!(spread(b"12345", &pieces[..2]), Ok(()));
-            // What is left of the body is nothing, and yet it would have to be placed.
-            assert_eq!(spread(b"12345", &[pieces[0], pieces[1], whole]), Err(Error::Invalid));
-            assert_eq!(spread(b"1234", &[pieces[0], pieces[1], whole]), Ok(()));
-            assert_eq!(spread(b"123", &[pieces[0], null]), Err(Error::BadPointer));
-            assert_eq!(spread(b"12", &[pieces[0], null]), Ok(()));
-            assert_eq!(spread(b"123456789", &pieces), Ok(()));
-        }
+        unsafe { spread(b"1234", &[pieces[0], pieces[1], whole]) };
+        assert_eq!((a, b, c), (*b"12", [b'3', b'4', 0xee], [0xee; 2]));
+        // SAFETY: the pieces are there.
+        unsafe { spread(b"123456789", &pieces) };
         assert_eq!((a, b, c), (*b"12", *b"345", *b"67"));
     }
 }

@@ -170,7 +170,8 @@ impl Chunk {
         }
         // SAFETY: the caller vouches for the 8 bytes in front; alignment is checked above.
         let magic = unsafe { payload.as_ptr().sub(size_of::<u64>()).cast::<u64>().read() };
-        (magic == MAGIC).then_some(Chunk { payload })
+        // Lazily: a chunk that is dropped frees its memory.
+        (magic == MAGIC).then(|| Chunk { payload })
     }
 
     fn prefix_ptr(&self) -> *mut Prefix {

@@ -69,6 +69,9 @@ pub trait Pipes {
 
 /// The behaviour of a socket type. Called under the socket's lock, so everything is short.
 pub trait Protocol: Send {
+    /// Whether another pipe would be taken.
+    fn wants_pipe(&self) -> bool;
+
     /// A connection has become a pipe.
     ///
     /// # Errors

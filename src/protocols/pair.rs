@@ -25,8 +25,12 @@ impl Pair {
 }
 
 impl Protocol for Pair {
+    fn wants_pipe(&self) -> bool {
+        self.peer.is_none() && self.leaving.len() < LEAVING_MAX
+    }
+
     fn add_pipe(&mut self, pipe: PipeId) -> Result<(), Rejected> {
-        if self.peer.is_some() || self.leaving.len() >= LEAVING_MAX {
+        if !self.wants_pipe() {
             return Err(Rejected);
         }
         self.peer = Some(pipe);

@@ -175,6 +175,17 @@ impl Socket {
         }
     }
 
+    /// Reads and forgets what has arrived, up to a bound. A TCP that is closed with unread input
+    /// resets the stream instead of ending it.
+    pub fn discard_input(&self) {
+        let mut buffer = [0; 4096];
+        for _ in 0..DISCARDS_MAX {
+            if !matches!(self.read(None, &mut buffer), Read::Bytes(_)) {
+                return;
+            }
+        }
+    }
+
     /// Ends our direction of the stream; what was written before still reaches the peer.
     pub fn end(&self) {
         let _ = self.inner.shutdown(Shutdown::Write);
@@ -209,6 +220,8 @@ impl Address {
         }
     }
 }
+
+const DISCARDS_MAX: usize = 256;
 
 fn is_shortage(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ENOBUFS | libc::ENOMEM))

@@ -1,5 +1,7 @@
 //! ipc: Unix domain sockets. An address is the name of a file, used as it is.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,7 +20,7 @@ impl Transport for Ipc {
         "ipc"
     }
 
-    fn bind(&self, address: &str, host: Arc<dyn Host>) -> Result<Arc<dyn Endpoint>, Error> {
+    fn bind(&self, address: &[u8], host: Arc<dyn Host>) -> Result<Arc<dyn Endpoint>, Error> {
         let path = path(address)?;
         // First, so that a failure leaves no file behind.
         host.reactor()?;
@@ -33,16 +35,16 @@ impl Transport for Ipc {
         Ok(Listener::start(socket, Framing::Ipc, host, Box::new(release))?)
     }
 
-    fn connect(&self, address: &str, host: Arc<dyn Host>) -> Result<Arc<dyn Endpoint>, Error> {
+    fn connect(&self, address: &[u8], host: Arc<dyn Host>) -> Result<Arc<dyn Endpoint>, Error> {
         let target = Target::File(path(address)?);
         Ok(Dialer::start(target, Framing::Ipc, host)?)
     }
 }
 
-fn path(address: &str) -> Result<PathBuf, Error> {
+fn path(address: &[u8]) -> Result<PathBuf, Error> {
     match address.len() {
         0 => Err(Error::Invalid),
-        1..=PATH_MAX => Ok(PathBuf::from(address)),
+        1..=PATH_MAX => Ok(PathBuf::from(OsStr::from_bytes(address))),
         _ => Err(Error::NameTooLong),
     }
 }

@@ -29,13 +29,13 @@ pub trait Transport: Sync {
     ///
     /// # Errors
     /// When the address is malformed or cannot be had.
-    fn bind(&self, address: &str, host: Arc<dyn Host>) -> Result<Arc<dyn Endpoint>, Error>;
+    fn bind(&self, address: &[u8], host: Arc<dyn Host>) -> Result<Arc<dyn Endpoint>, Error>;
 
     /// Starts connecting to `address`, for as long as the endpoint lives.
     ///
     /// # Errors
     /// When the address is malformed; whether somebody is there does not matter.
-    fn connect(&self, address: &str, host: Arc<dyn Host>) -> Result<Arc<dyn Endpoint>, Error>;
+    fn connect(&self, address: &[u8], host: Arc<dyn Host>) -> Result<Arc<dyn Endpoint>, Error>;
 }
 
 /// Every transport there is.
@@ -73,6 +73,9 @@ pub trait Host: Send + Sync {
     /// # Errors
     /// When the socket does not want it.
     fn attach(&self, connection: Arc<dyn Connection>) -> Result<(), Rejected>;
+
+    /// Whether [`Host::attach`] would succeed now.
+    fn is_wanting(&self) -> bool;
 
     fn report(&self, event: Report);
 }
@@ -151,7 +154,7 @@ pub trait Connection: Send + Sync {
     /// The OS stream to wait for, if there is one.
     fn descriptor(&self) -> Option<RawFd>;
 
-    /// Has the reactor read whatever arrives, because nobody waits for the descriptor.
+    /// Has the reactor read whatever arrives from now on, whoever else may read, too.
     fn read_in_background(&self);
 
     /// Whether something accepted has not reached the kernel.
@@ -195,6 +198,11 @@ pub trait Pipe: Send + Sync {
     fn readable(&self);
     /// Another message can be sent where none could.
     fn writable(&self);
+    /// The connection comes to nothing before any message was sent on it. May be called under
+    /// the lock of inproc's names.
+    fn withdrawn(&self);
+    /// Whether a thread waits in the kernel for messages to arrive.
+    fn is_awaited(&self) -> bool;
     /// The peer is gone. What has arrived can still be received.
     fn ended(&self);
 }

@@ -1,5 +1,6 @@
 //! tcp: addresses; everything else is shared (`stream/`).
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::address::{self, Literals};
@@ -16,18 +17,23 @@ impl Transport for Tcp {
         "tcp"
     }
 
-    fn bind(&self, address: &str, host: Arc<dyn Host>) -> Result<Arc<dyn Endpoint>, Error> {
-        let address = Address::Internet(address::to_bind(address, literals(&host))?);
+    fn bind(&self, address: &[u8], host: Arc<dyn Host>) -> Result<Arc<dyn Endpoint>, Error> {
+        let address = Address::Internet(address::to_bind(&text(address), literals(&host))?);
         let socket = Socket::new(&address)?;
         socket.bind(&address)?;
         socket.listen(BACKLOG)?;
         Ok(Listener::start(socket, Framing::Tcp, host, Box::new(|| ()))?)
     }
 
-    fn connect(&self, address: &str, host: Arc<dyn Host>) -> Result<Arc<dyn Endpoint>, Error> {
-        let target = address::to_connect(address, literals(&host))?;
+    fn connect(&self, address: &[u8], host: Arc<dyn Host>) -> Result<Arc<dyn Endpoint>, Error> {
+        let target = address::to_connect(&text(address), literals(&host))?;
         Ok(Dialer::start(target, Framing::Tcp, host)?)
     }
+}
+
+/// What is not UTF-8 is no part of any address; it is rejected where it stands.
+fn text(address: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(address)
 }
 
 fn literals(host: &Arc<dyn Host>) -> Literals {

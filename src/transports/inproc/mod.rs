@@ -23,11 +23,11 @@ impl Transport for Inproc {
         "inproc"
     }
 
-    fn bind(&self, address: &str, host: Arc<dyn Host>) -> Result<Arc<dyn Endpoint>, Error> {
+    fn bind(&self, address: &[u8], host: Arc<dyn Host>) -> Result<Arc<dyn Endpoint>, Error> {
         Ok(Bound::register(address, host)?)
     }
 
-    fn connect(&self, address: &str, host: Arc<dyn Host>) -> Result<Arc<dyn Endpoint>, Error> {
+    fn connect(&self, address: &[u8], host: Arc<dyn Host>) -> Result<Arc<dyn Endpoint>, Error> {
         Ok(Connector::register(address, host))
     }
 }
@@ -84,6 +84,14 @@ impl Side {
 
     fn incoming(&self) -> &Queue {
         &self.link.queues[1 - self.index]
+    }
+
+    /// The peer's socket did not want the link, which was never opened.
+    fn withdraw(&self) {
+        self.is_closed.store(true, Ordering::Release);
+        if let Some(pipe) = self.link.sides[self.index].get() {
+            pipe.withdrawn();
+        }
     }
 
     fn peer(&self) -> Option<&dyn Pipe> {

@@ -2,54 +2,49 @@
 //!
 //! All joining happens under one lock, so that binding, connecting and closing in many threads
 //! happen one after another. Sockets' locks are taken under it, one at a time, never the other
-//! way round; and nothing is closed under it, because closing calls the sockets back.
+//! way round; and nothing is closed under it, because closing calls the endpoints back.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
-use std::time::Instant;
 
 use parking_lot::Mutex;
 
-use super::{Link, Side};
+use super::Link;
 use crate::error::Error;
 use crate::transports::{Connection, Endpoint, Host, Report};
 
 /// An endpoint that listens to a name.
 pub struct Bound {
-    name: String,
+    name: Vec<u8>,
     host: Arc<dyn Host>,
 }
 
 /// An endpoint that wants to be connected to whoever listens to a name.
 pub struct Connector {
     number: u64,
-    name: String,
+    name: Vec<u8>,
     host: Arc<dyn Host>,
 }
 
 #[derive(Default)]
 struct Names {
-    bound: HashMap<String, Arc<Bound>>,
-    connectors: HashMap<String, Vec<Arc<Connector>>>,
+    bound: HashMap<Vec<u8>, Arc<Bound>>,
+    connectors: HashMap<Vec<u8>, Vec<Arc<Connector>>>,
     /// Connectors that have their connection.
     joined: HashSet<u64>,
 }
 
-/// Sides that one of the two sockets did not want; they are closed outside the lock.
-type Unwanted = Vec<Arc<Side>>;
-
 impl Bound {
-    pub fn register(name: &str, host: Arc<dyn Host>) -> Result<Arc<Bound>, Error> {
+    pub fn register(name: &[u8], host: Arc<dyn Host>) -> Result<Arc<Bound>, Error> {
         let bound = Arc::new(Bound { name: name.to_owned(), host });
-        with_names(|names| {
-            if names.bound.contains_key(name) {
-                return (Err(Error::AddressInUse), Unwanted::new());
-            }
-            names.bound.insert(name.to_owned(), Arc::clone(&bound));
-            let unwanted = names.join_all(name);
-            (Ok(bound), unwanted)
-        })
+        let mut names = NAMES.lock();
+        if names.bound.contains_key(name) {
+            return Err(Error::AddressInUse);
+        }
+        names.bound.insert(name.to_owned(), Arc::clone(&bound));
+        names.join_all(name);
+        Ok(bound)
     }
 }
 
@@ -62,21 +57,20 @@ impl Endpoint for Bound {
     fn connection_lost(&self) {}
 
     fn retry(&self) {
-        with_names(|names| ((), names.join_all(&self.name)));
+        NAMES.lock().join_all(&self.name);
     }
 }
 
 impl Connector {
-    pub fn register(name: &str, host: Arc<dyn Host>) -> Arc<Connector> {
+    pub fn register(name: &[u8], host: Arc<dyn Host>) -> Arc<Connector> {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let connector = Arc::new(Connector { number, name: name.to_owned(), host });
         connector.host.report(Report::Connecting);
-        with_names(|names| {
-            let all = names.connectors.entry(name.to_owned()).or_default();
-            all.push(Arc::clone(&connector));
-            let unwanted = names.join(&connector);
-            (connector, unwanted)
-        })
+        let mut names = NAMES.lock();
+        let all = names.connectors.entry(name.to_owned()).or_default();
+        all.push(Arc::clone(&connector));
+        names.join(&connector);
+        connector
     }
 }
 
@@ -102,41 +96,45 @@ impl Endpoint for Connector {
     }
 
     fn retry(&self) {
-        with_names(|names| ((), names.join_number(&self.name, self.number)));
+        NAMES.lock().join_number(&self.name, self.number);
     }
 }
 
 impl Names {
-    fn join_all(&mut self, name: &str) -> Unwanted {
+    fn join_all(&mut self, name: &[u8]) {
         let all = self.connectors.get(name).cloned().unwrap_or_default();
-        all.iter().flat_map(|connector| self.join(connector)).collect()
+        all.iter().for_each(|connector| self.join(connector));
     }
 
-    fn join_number(&mut self, name: &str, number: u64) -> Unwanted {
-        let all = self.connectors.get(name).into_iter().flatten();
-        let connector = all.into_iter().find(|connector| connector.number == number).cloned();
-        connector.map_or_else(Unwanted::new, |connector| self.join(&connector))
+    fn join_number(&mut self, name: &[u8], number: u64) {
+        let mut all = self.connectors.get(name).into_iter().flatten();
+        let connector = all.find(|connector| connector.number == number).cloned();
+        if let Some(connector) = connector {
+            self.join(&connector);
+        }
     }
 
     /// Connects `connector` to whoever is bound to its name, if both sockets want that.
-    fn join(&mut self, connector: &Connector) -> Unwanted {
-        let Some(bound) = self.bound.get(&connector.name) else { return Unwanted::new() };
+    fn join(&mut self, connector: &Connector) {
+        let Some(bound) = self.bound.get(&connector.name) else { return };
         if self.joined.contains(&connector.number) || !are_compatible(connector, bound) {
-            return Unwanted::new();
+            return;
         }
-        let buffers = [&connector.host, &bound.host].map(|host| host.settings().recv_buffer);
-        let [own, peer] = Link::sides(buffers);
+        let hosts = [&connector.host, &bound.host];
+        if !hosts.iter().all(|host| host.is_wanting()) {
+            return;
+        }
+        let [own, peer] = Link::sides(hosts.map(|host| host.settings().recv_buffer));
         if bound.host.attach(Arc::clone(&peer) as Arc<dyn Connection>).is_err() {
-            return Unwanted::new();
+            return;
         }
         if connector.host.attach(Arc::clone(&own) as Arc<dyn Connection>).is_err() {
-            return vec![own];
+            return peer.withdraw();
         }
         self.joined.insert(connector.number);
         connector.host.report(Report::Established);
         bound.host.report(Report::Accepted);
         own.link.open();
-        Unwanted::new()
     }
 
     fn remove(&mut self, connector: &Connector) -> Option<Arc<Connector>> {
@@ -153,14 +151,6 @@ impl Names {
 fn are_compatible(connector: &Connector, bound: &Bound) -> bool {
     connector.host.peer_type() == bound.host.own_type()
         && bound.host.peer_type() == connector.host.own_type()
-}
-
-fn with_names<T>(change: impl FnOnce(&mut Names) -> (T, Unwanted)) -> T {
-    let (result, unwanted) = change(&mut NAMES.lock());
-    for side in unwanted {
-        side.close(Instant::now());
-    }
-    result
 }
 
 static NAMES: LazyLock<Mutex<Names>> = LazyLock::new(Mutex::default);

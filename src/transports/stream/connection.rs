@@ -1,7 +1,9 @@
 //! Messages over one OS stream, after the greeting.
 //!
 //! Reading and writing have a lock each, held during system calls. A blocked caller does both
-//! itself; the reactor only notices the end of the stream, and writes what callers left behind.
+//! itself. The reactor notices the end of the stream and writes what callers left behind. It
+//! reads, too, one message ahead, while no caller does: else a peer's violation, or its end behind
+//! unread messages, would go unnoticed in a program that only sends.
 
 use std::io::{self, IoSlice};
 use std::os::fd::{AsRawFd, RawFd};
@@ -11,30 +13,31 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use super::background::Watch;
 use super::inbound::{Inbound, Partial};
-use super::outbound::{Look, Outbound, Pace, Sink, Urgency, Written};
+use super::outbound::{Outbound, Pace, Sink, Urgency, Written};
 use super::scratch;
-use crate::io::{Handler, Key, Reactor, Tick};
+use crate::io::{Key, Reactor};
 use crate::message::Message;
-use crate::sys::{self, Event, Interest, Read, Socket, WaitFor};
+use crate::sys::{self, Read, Socket, WaitFor};
 use crate::transports::sp::frame::Framing;
 use crate::transports::{Connection, Host, Pipe, Received, Report, Sent, Settings, Then};
 
 pub struct StreamConnection {
-    me: Weak<StreamConnection>,
-    socket: Socket,
+    pub(super) me: Weak<StreamConnection>,
+    pub(super) socket: Socket,
     framing: Framing,
-    host: Arc<dyn Host>,
-    reactor: Arc<Reactor>,
-    key: OnceLock<Key>,
-    pipe: OnceLock<Box<dyn Pipe>>,
-    outbound: Outbound,
+    pub(super) host: Arc<dyn Host>,
+    pub(super) reactor: Arc<Reactor>,
+    pub(super) key: OnceLock<Key>,
+    pub(super) pipe: OnceLock<Box<dyn Pipe>>,
+    pub(super) outbound: Outbound,
     inbound: Mutex<Inbound>,
     /// Held during a read.
-    reading: Mutex<Reading>,
+    pub(super) reading: Mutex<Reading>,
     /// What the reactor watches for, beside the end of the stream.
-    watch: Mutex<Watch>,
-    read_size: usize,
+    pub(super) watch: Mutex<Watch>,
+    pub(super) read_size: usize,
     no_delay: bool,
     /// The application has received since it last sent.
     has_received: AtomicBool,
@@ -43,30 +46,28 @@ pub struct StreamConnection {
     /// A receive left something to do.
     has_chore: AtomicBool,
     /// The reactor looks at the outbound queue often.
-    is_lively: AtomicBool,
-    quiet_looks: AtomicU32,
+    pub(super) is_lively: AtomicBool,
+    pub(super) quiet_looks: AtomicU32,
     /// A blocked caller writes as soon as the kernel takes more.
-    is_driven: AtomicBool,
+    pub(super) is_driven: AtomicBool,
     /// The reactor reads whatever arrives while no message waits to be received.
-    in_background: AtomicBool,
-    is_ended: AtomicBool,
+    pub(super) in_background: AtomicBool,
+    /// It does so even while callers read.
+    pub(super) is_strict: AtomicBool,
+    /// A caller has read since the reactor last looked whether any does.
+    pub(super) was_pumped: AtomicBool,
+    pub(super) is_ended: AtomicBool,
 }
 
 #[derive(Default)]
-struct Reading {
-    partial: Option<Partial>,
-    is_ended: bool,
-}
-
-#[derive(Default)]
-struct Watch {
-    is_started: bool,
-    writable: bool,
+pub struct Reading {
+    pub partial: Option<Partial>,
+    pub is_ended: bool,
 }
 
 /// What a read led to.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum News {
+pub enum News {
     Nothing,
     /// Bytes came, but no complete message.
     Bytes,
@@ -103,21 +104,11 @@ impl StreamConnection {
             is_lively: AtomicBool::new(false),
             quiet_looks: AtomicU32::new(0),
             is_driven: AtomicBool::new(false),
-            in_background: AtomicBool::new(false),
+            in_background: AtomicBool::new(true),
+            is_strict: AtomicBool::new(false),
+            was_pumped: AtomicBool::new(false),
             is_ended: AtomicBool::new(false),
         })
-    }
-
-    /// Has the reactor watch for the end of the stream from now on.
-    ///
-    /// # Errors
-    /// Those of epoll_ctl(2).
-    pub fn start(self: &Arc<Self>) -> io::Result<()> {
-        let handler: Arc<dyn Handler> = Arc::clone(self) as _;
-        let key = *self.key.get_or_init(|| self.reactor.add(|_| handler));
-        let mut watch = self.watch.lock();
-        watch.is_started = true;
-        self.reactor.watch(key, self.socket.as_raw_fd(), self.interest(&watch))
     }
 
     /// Ends a connection that the socket does not want.
@@ -126,7 +117,7 @@ impl StreamConnection {
     }
 
     /// Reads once, and tells the pipe what came of it.
-    fn read_once(&self, reading: &mut Reading) -> News {
+    pub(super) fn read_once(&self, reading: &mut Reading, size: usize) -> News {
         let mut buffer = scratch::take();
         let size_max = self.host.size_max();
         let chunk = reading.partial.as_mut().map(Partial::chunk);
@@ -137,7 +128,7 @@ impl StreamConnection {
             }
             None => (None, 0),
         };
-        match self.socket.read(chunk, &mut buffer[..self.read_size]) {
+        match self.socket.read(chunk, &mut buffer[..size]) {
             Read::Nothing => News::Nothing,
             Read::End => {
                 reading.is_ended = true;
@@ -157,7 +148,7 @@ impl StreamConnection {
         }
     }
 
-    fn tell(&self, news: News) {
+    pub(super) fn tell(&self, news: News) {
         match news {
             News::Nothing | News::Bytes => {}
             News::Readable => self.with_pipe(|pipe| pipe.readable()),
@@ -165,40 +156,20 @@ impl StreamConnection {
         }
     }
 
-    /// Reads everything up to the end of the stream, of which the kernel has told us: else it
-    /// would not be noticed before the application has received all that came before.
-    fn read_to_end(&self) {
-        let mut news = News::Nothing;
-        for _ in 0..READS_TO_END_MAX {
-            let mut reading = self.reading.lock();
-            if reading.is_ended {
-                break;
-            }
-            news = self.read_once(&mut reading);
-            drop(reading);
-            self.tell(news);
-            if matches!(news, News::Nothing | News::Ended) {
-                break;
-            }
-        }
-        if news != News::Ended && !self.is_ended.load(Ordering::Acquire) {
-            self.rewatch();
-        }
-    }
-
     /// The peer is gone or has misbehaved, or writing failed.
-    fn end(&self) {
+    pub(super) fn end(&self) {
         if self.is_ended.swap(true, Ordering::AcqRel) {
             return;
         }
         self.outbound.close();
+        self.socket.discard_input();
         self.socket.break_off();
         self.stop_watching();
         self.host.report(Report::Broken);
         self.with_pipe(|pipe| pipe.ended());
     }
 
-    fn after_write(&self, written: Written) {
+    pub(super) fn after_write(&self, written: Written) {
         if written.is_broken {
             // The reactor hears of the hang-up that this causes, reads what came before, and
             // ends the connection.
@@ -213,43 +184,17 @@ impl StreamConnection {
         }
     }
 
-    fn become_lively(&self) {
-        if !self.is_lively.swap(true, Ordering::SeqCst)
-            && let Some(me) = self.me.upgrade()
-        {
-            self.quiet_looks.store(0, Ordering::Relaxed);
-            self.reactor.tick_often(me);
+    pub(super) fn read(&self, size: usize) {
+        let mut reading = self.reading.lock();
+        if reading.is_ended || self.is_readable() {
+            return;
         }
+        let news = self.read_once(&mut reading, size);
+        drop(reading);
+        self.tell(news);
     }
 
-    /// Leaves the rest to the kernel's word that there is room again.
-    fn await_room(&self) {
-        self.watch.lock().writable = true;
-        self.rewatch();
-    }
-
-    fn rewatch(&self) {
-        let watch = self.watch.lock();
-        let Some(key) = self.key.get().filter(|_| watch.is_started) else { return };
-        let _ = self.reactor.rewatch(*key, self.socket.as_raw_fd(), self.interest(&watch));
-    }
-
-    fn interest(&self, watch: &Watch) -> Interest {
-        let readable = self.in_background.load(Ordering::Relaxed) && !self.is_readable();
-        Interest { readable, writable: watch.writable, ended: true, once: true }
-    }
-
-    fn stop_watching(&self) {
-        let was_started = std::mem::take(&mut self.watch.lock().is_started);
-        if was_started {
-            self.reactor.unwatch(self.socket.as_raw_fd());
-        }
-        if let Some(key) = self.key.get() {
-            self.reactor.forget(*key);
-        }
-    }
-
-    fn with_pipe(&self, call: impl FnOnce(&dyn Pipe)) {
+    pub(super) fn with_pipe(&self, call: impl FnOnce(&dyn Pipe)) {
         if let Some(pipe) = self.pipe.get() {
             call(pipe.as_ref());
         }
@@ -358,13 +303,11 @@ impl Connection for StreamConnection {
     }
 
     fn pump(&self) {
-        let mut reading = self.reading.lock();
-        if reading.is_ended || self.is_readable() {
-            return;
+        self.was_pumped.store(true, Ordering::Relaxed);
+        if self.in_background.load(Ordering::Relaxed) && !self.is_strict.load(Ordering::Relaxed) {
+            self.leave_background();
         }
-        let news = self.read_once(&mut reading);
-        drop(reading);
-        self.tell(news);
+        self.read(self.read_size);
     }
 
     fn descriptor(&self) -> Option<RawFd> {
@@ -372,6 +315,7 @@ impl Connection for StreamConnection {
     }
 
     fn read_in_background(&self) {
+        self.is_strict.store(true, Ordering::Relaxed);
         self.in_background.store(true, Ordering::Relaxed);
         self.rewatch();
     }
@@ -395,55 +339,6 @@ impl Connection for StreamConnection {
     }
 }
 
-impl Handler for StreamConnection {
-    fn ready(&self, event: Event) {
-        if event.ended {
-            return self.read_to_end();
-        }
-        if event.readable {
-            self.pump();
-        }
-        if event.writable {
-            self.watch.lock().writable = false;
-            self.write_out();
-        }
-        self.rewatch();
-    }
-
-    fn timeout(&self, _now: Instant) {}
-
-    fn tick(&self) -> Tick {
-        match self.outbound.look() {
-            Look::Fresh => {
-                self.quiet_looks.store(0, Ordering::Relaxed);
-                return Tick::Again;
-            }
-            Look::Left if self.is_driven.load(Ordering::Relaxed) => return Tick::Again,
-            Look::Left => {
-                let written = self.outbound.write_all(&self.socket, || Some(Instant::now()));
-                self.after_write(written);
-                if !written.is_stuck {
-                    return Tick::Again;
-                }
-                self.await_room();
-            }
-            Look::Empty => {
-                let looks = self.quiet_looks.fetch_add(1, Ordering::Relaxed);
-                if looks < QUIET_LOOKS_MAX {
-                    return Tick::Again;
-                }
-            }
-        }
-        self.is_lively.store(false, Ordering::SeqCst);
-        // Somebody may have relied on us between the look and the store.
-        let relied_upon = self.outbound.look() != Look::Empty && !self.watch.lock().writable;
-        if relied_upon && !self.is_lively.swap(true, Ordering::SeqCst) {
-            return Tick::Again;
-        }
-        Tick::Done
-    }
-}
-
 impl Sink for Socket {
     fn write(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
         Socket::write(self, parts)
@@ -452,8 +347,4 @@ impl Sink for Socket {
 
 /// A read of less would not pay, whatever the application's buffer size.
 const READ_MIN: usize = 8 * 1024;
-/// Reads at the end of a stream: more than any kernel buffers.
-const READS_TO_END_MAX: usize = 1024;
-/// Looks without anything to see before the reactor looks no more.
-const QUIET_LOOKS_MAX: u32 = 40;
 const ACKNOWLEDGEMENT_STEP: Duration = Duration::from_millis(5);

@@ -81,7 +81,9 @@ impl Greeting {
 
     /// Gives it up without a word to anybody. True when it was still going on.
     pub fn cancel(&self) -> bool {
-        self.take().is_some()
+        let state = self.take();
+        state.iter().for_each(|state| state.socket.discard_input());
+        state.is_some()
     }
 
     /// Takes the state out; from then on nothing more happens.
@@ -119,6 +121,7 @@ impl Greeting {
 
     fn fail(&self) {
         if let Some(state) = self.take() {
+            state.socket.discard_input();
             drop(state.socket);
             self.host.report(Report::Broken);
             (state.done)(Outcome::Failed);

@@ -1,6 +1,7 @@
 //! Everything that transports over OS streams share: greeting, gathering, reading, connecting
 //! again, listening. tcp and ipc differ in addresses and in one byte of framing.
 
+mod background;
 mod connection;
 mod dialer;
 mod greeting;
