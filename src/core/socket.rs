@@ -131,12 +131,17 @@ impl Socket {
                 return Err(error);
             }
         };
-        if let Some(entry) = state.endpoints.get_mut(&id) {
-            entry.worker = Some(worker);
+        let entry = state.endpoints.get_mut(&id);
+        let is_wanted = entry.is_some();
+        if let Some(entry) = entry {
+            entry.worker = Some(Arc::clone(&worker));
+        }
+        drop(state);
+        if is_wanted {
+            worker.start();
             return Ok(id);
         }
         // The socket was closed meanwhile.
-        drop(state);
         worker.close();
         Err(Error::NotOpen)
     }

@@ -25,13 +25,13 @@ use crate::sys::Tuning;
 pub trait Transport: Sync {
     fn scheme(&self) -> &'static str;
 
-    /// Starts listening at `address`, the part behind `://`.
+    /// Listens at `address`, the part behind `://`.
     ///
     /// # Errors
     /// When the address is malformed or cannot be had.
     fn bind(&self, address: &[u8], host: Arc<dyn Host>) -> Result<Arc<dyn Endpoint>, Error>;
 
-    /// Starts connecting to `address`, for as long as the endpoint lives.
+    /// Will connect to `address`, for as long as the endpoint lives.
     ///
     /// # Errors
     /// When the address is malformed; whether somebody is there does not matter.
@@ -43,6 +43,9 @@ pub static TRANSPORTS: [&dyn Transport; 3] = [&inproc::Inproc, &ipc::Ipc, &tcp::
 
 /// A listener or dialer of a transport.
 pub trait Endpoint: Send + Sync {
+    /// Begins to make connections. From now on its owner hears of them, and tells it of losses.
+    fn start(&self);
+
     /// Makes no further connection, and gives the address up before it returns.
     fn close(&self);
 

@@ -22,12 +22,12 @@ impl Transport for Tcp {
         let socket = Socket::new(&address)?;
         socket.bind(&address)?;
         socket.listen(BACKLOG)?;
-        Ok(Listener::start(socket, Framing::Tcp, host, Box::new(|| ()))?)
+        Ok(Listener::new(socket, Framing::Tcp, host, Box::new(|| ()))?)
     }
 
     fn connect(&self, address: &[u8], host: Arc<dyn Host>) -> Result<Arc<dyn Endpoint>, Error> {
         let target = address::to_connect(&text(address), literals(&host))?;
-        Ok(Dialer::start(target, Framing::Tcp, host)?)
+        Ok(Dialer::new(target, Framing::Tcp, host)?)
     }
 }
 

@@ -28,7 +28,7 @@ impl Transport for Inproc {
     }
 
     fn connect(&self, address: &[u8], host: Arc<dyn Host>) -> Result<Arc<dyn Endpoint>, Error> {
-        Ok(Connector::register(address, host))
+        Ok(Connector::new(address, host))
     }
 }
 

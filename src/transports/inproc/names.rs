@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Weak};
 
 use parking_lot::Mutex;
 
@@ -22,6 +22,7 @@ pub struct Bound {
 
 /// An endpoint that wants to be connected to whoever listens to a name.
 pub struct Connector {
+    me: Weak<Connector>,
     number: u64,
     name: Vec<u8>,
     host: Arc<dyn Host>,
@@ -43,12 +44,15 @@ impl Bound {
             return Err(Error::AddressInUse);
         }
         names.bound.insert(name.to_owned(), Arc::clone(&bound));
-        names.join_all(name);
         Ok(bound)
     }
 }
 
 impl Endpoint for Bound {
+    fn start(&self) {
+        self.retry();
+    }
+
     fn close(&self) {
         let removed = NAMES.lock().bound.remove(&self.name);
         drop(removed);
@@ -62,27 +66,30 @@ impl Endpoint for Bound {
 }
 
 impl Connector {
-    pub fn register(name: &[u8], host: Arc<dyn Host>) -> Arc<Connector> {
+    pub fn new(name: &[u8], host: Arc<dyn Host>) -> Arc<Connector> {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let connector = Arc::new(Connector { number, name: name.to_owned(), host });
-        connector.host.report(Report::Connecting);
-        let mut names = NAMES.lock();
-        let all = names.connectors.entry(name.to_owned()).or_default();
-        all.push(Arc::clone(&connector));
-        names.join(&connector);
-        connector
+        Arc::new_cyclic(|me| Connector { me: me.clone(), number, name: name.to_owned(), host })
     }
 }
 
 impl Endpoint for Connector {
+    fn start(&self) {
+        let Some(me) = self.me.upgrade() else { return };
+        self.host.report(Report::Connecting);
+        let mut names = NAMES.lock();
+        names.connectors.entry(self.name.clone()).or_default().push(me);
+        names.join(self);
+    }
+
     fn close(&self) {
         let (removed, was_joined) = {
             let mut names = NAMES.lock();
             let was_joined = names.joined.remove(&self.number);
             (names.remove(self), was_joined)
         };
+        let was_waiting = removed.is_some() && !was_joined;
         drop(removed);
-        if !was_joined {
+        if was_waiting {
             self.host.report(Report::ConnectAbandoned);
         }
     }

@@ -70,8 +70,9 @@ impl Prefix {
 /// The only kind of message on ipc.
 const IPC_MESSAGE: u8 = 0x01;
 
-/// No message of this size can exist in memory, whatever the options say.
-const SIZE_LIMIT: u64 = isize::MAX as u64 / 2;
+/// The interface reports sizes as a C int: what is larger can never be received, whatever the
+/// options say.
+const SIZE_LIMIT: u64 = i32::MAX as u64;
 
 #[cfg(test)]
 mod tests {

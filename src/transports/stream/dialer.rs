@@ -58,11 +58,9 @@ enum Phase {
 }
 
 impl Dialer {
-    /// Starts the first attempt at once, in the background.
-    ///
     /// # Errors
     /// When the reactor cannot be had.
-    pub fn start(
+    pub fn new(
         target: Target,
         framing: Framing,
         host: Arc<dyn Host>,
@@ -80,8 +78,7 @@ impl Dialer {
             state: Mutex::new(State { phase: Phase::Waiting, backoff }),
         });
         let handler: Arc<dyn Handler> = Arc::clone(&dialer) as _;
-        let key = *dialer.key.get_or_init(|| dialer.reactor.add(|_| handler));
-        dialer.reactor.set_timer(key, Some(Instant::now()));
+        dialer.key.get_or_init(|| dialer.reactor.add(|_| handler));
         Ok(dialer)
     }
 
@@ -251,6 +248,13 @@ impl Handler for Dialer {
 }
 
 impl Endpoint for Dialer {
+    /// The first attempt is made at once, in the background.
+    fn start(&self) {
+        if let Some(key) = self.key.get() {
+            self.reactor.set_timer(*key, Some(Instant::now()));
+        }
+    }
+
     fn close(&self) {
         let phase = std::mem::replace(&mut self.state.lock().phase, Phase::Closed);
         if let Some(key) = self.key.get() {

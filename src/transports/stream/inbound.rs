@@ -236,7 +236,7 @@ mod tests {
     #[test]
     fn an_announcement_alone_costs_little_memory() {
         let mut inbound = Inbound::new(Framing::Tcp);
-        let mut partial = inbound.absorb(None, Framing::Tcp.prefix(1 << 40).as_slice(), None);
+        let mut partial = inbound.absorb(None, Framing::Tcp.prefix(1 << 30).as_slice(), None);
         let chunk = partial.as_mut().unwrap().chunk();
         assert_eq!(chunk.capacity(), FIRST_CAPACITY);
     }

@@ -41,7 +41,7 @@ impl Listener {
     ///
     /// # Errors
     /// When the reactor cannot be had.
-    pub fn start(
+    pub fn new(
         socket: Socket,
         framing: Framing,
         host: Arc<dyn Host>,
@@ -63,7 +63,9 @@ impl Listener {
         });
         let handler: Arc<dyn Handler> = Arc::clone(&listener) as _;
         let key = *listener.key.get_or_init(|| listener.reactor.add(|_| handler));
-        if let Err(error) = listener.reactor.watch(key, descriptor, ACCEPTING) {
+        // Nobody is accepted before the start, and yet this can still fail the call.
+        let watched = listener.reactor.watch(key, descriptor, Interest::default());
+        if let Err(error) = watched {
             listener.close();
             return Err(error.into());
         }
@@ -138,6 +140,10 @@ impl Handler for Listener {
 }
 
 impl Endpoint for Listener {
+    fn start(&self) {
+        self.rewatch(ACCEPTING);
+    }
+
     fn close(&self) {
         let (open, greetings) = {
             let mut state = self.state.lock();
