@@ -1,7 +1,6 @@
 //! Pipes: connections adopted by a socket, as its protocol sees them.
 
 use std::sync::{Arc, Weak};
-use std::time::Instant;
 
 use super::socket::Socket;
 use crate::message::Message;
@@ -37,7 +36,6 @@ pub struct Aftermath {
 pub struct View<'a> {
     pub table: &'a mut PipeTable,
     pub aftermath: &'a mut Aftermath,
-    pub now: Option<Instant>,
 }
 
 impl PipeTable {
@@ -110,8 +108,7 @@ impl Aftermath {
 impl Pipes for View<'_> {
     fn send(&mut self, pipe: PipeId, message: Message) -> Result<Flow, Message> {
         let Some(pipe) = self.table.get(pipe) else { return Err(message) };
-        let now = self.now.unwrap_or_else(Instant::now);
-        let sent = pipe.connection.send(message, now)?;
+        let sent = pipe.connection.send(message)?;
         self.aftermath.note(&pipe.connection, sent.then);
         Ok(if sent.can_send_more { Flow::Ready } else { Flow::Busy })
     }

@@ -89,7 +89,7 @@ impl Socket {
         }
         let readiness = {
             let mut aftermath = Aftermath::default();
-            let view = View { table: &mut state.pipes, aftermath: &mut aftermath, now: None };
+            let view = View { table: &mut state.pipes, aftermath: &mut aftermath };
             state.protocol.readiness(&view)
         };
         let sides = [

@@ -1,7 +1,5 @@
 //! Sending and receiving: try, wait, try again, on the caller's thread.
 
-use std::time::Instant;
-
 use super::deferred;
 use super::pipe::{Aftermath, View};
 use super::socket::{Socket, State};
@@ -92,7 +90,6 @@ impl Socket {
     }
 
     fn try_send(&self, message: Message) -> Result<(), (Error, Message)> {
-        let now = Instant::now();
         let size = message.body.len() as u64;
         let mut aftermath = Aftermath::default();
         let result = {
@@ -101,9 +98,8 @@ impl Socket {
             if !self.is_usable() {
                 return Err((Error::NotOpen, message));
             }
-            let mut view =
-                View { table: &mut state.pipes, aftermath: &mut aftermath, now: Some(now) };
-            let result = state.protocol.send(message, now, &mut view);
+            let mut view = View { table: &mut state.pipes, aftermath: &mut aftermath };
+            let result = state.protocol.send(message, &mut view);
             if result.is_ok() {
                 state.traffic.messages_sent += 1;
                 state.traffic.bytes_sent += size;
@@ -123,7 +119,7 @@ impl Socket {
             if !self.is_usable() {
                 return Err(Error::NotOpen);
             }
-            let mut view = View { table: &mut state.pipes, aftermath: &mut aftermath, now: None };
+            let mut view = View { table: &mut state.pipes, aftermath: &mut aftermath };
             let received = state.protocol.recv(&mut view).map_err(|Nothing::Yet| Error::WouldBlock);
             let result = received.and_then(|message| check(message.body.len()).map(|()| message));
             if let Ok(message) = &result {

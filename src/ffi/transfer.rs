@@ -28,8 +28,12 @@ use std::ptr;
 /// EINTR when a signal arrived, ENOMEM.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nn_send(s: c_int, buf: *const c_void, len: size_t, flags: c_int) -> c_int {
-    let mut piece = nn_iovec { iov_base: buf.cast_mut(), iov_len: len };
     enter_socket(s, |socket| {
+        if len != NN_MSG {
+            // SAFETY: forwarded from our own contract.
+            return unsafe { send_bytes(socket, buf, len, flags) };
+        }
+        let mut piece = nn_iovec { iov_base: buf.cast_mut(), iov_len: len };
         // SAFETY: forwarded from our own contract.
         unsafe { send(socket, &bare(&mut piece), flags) }
     })
@@ -46,8 +50,12 @@ pub unsafe extern "C" fn nn_send(s: c_int, buf: *const c_void, len: size_t, flag
 /// or at the end of a survey, EINTR when a signal arrived, ENOMEM.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nn_recv(s: c_int, buf: *mut c_void, len: size_t, flags: c_int) -> c_int {
-    let mut piece = nn_iovec { iov_base: buf, iov_len: len };
     enter_socket(s, |socket| {
+        if len != NN_MSG {
+            // SAFETY: forwarded from our own contract.
+            return unsafe { recv_bytes(socket, buf, len, flags) };
+        }
+        let mut piece = nn_iovec { iov_base: buf, iov_len: len };
         // SAFETY: forwarded from our own contract.
         unsafe { recv(socket, &bare(&mut piece), flags) }
     })
@@ -103,6 +111,51 @@ fn bare(piece: &mut nn_iovec) -> nn_msghdr {
 #[inline]
 fn blocking(flags: c_int) -> Blocking {
     if flags & NN_DONTWAIT == 0 { Blocking::Wait } else { Blocking::DontWait }
+}
+
+/// The short way of the most frequent call.
+///
+/// # Safety
+/// As `raw` says, for `len` bytes.
+#[inline]
+unsafe fn send_bytes(
+    socket: &Socket,
+    buf: *const c_void,
+    len: size_t,
+    flags: c_int,
+) -> Result<c_int, Error> {
+    if buf.is_null() && len > 0 {
+        return Err(Error::BadPointer);
+    }
+    let count = raw::claimed_count(len)?;
+    socket.check_can_send()?;
+    // SAFETY: forwarded from our own contract.
+    let body = Body::copy_from(unsafe { raw::bytes(buf, len) }?)?;
+    let sent = socket.send(Message::from_body(body), blocking(flags));
+    sent.map(|()| count).map_err(|(error, _)| error)
+}
+
+/// The short way of the most frequent call.
+///
+/// # Safety
+/// As `raw` says, for `len` bytes.
+#[inline]
+unsafe fn recv_bytes(
+    socket: &Socket,
+    buf: *mut c_void,
+    len: size_t,
+    flags: c_int,
+) -> Result<c_int, Error> {
+    socket.check_can_recv()?;
+    let check = |size: usize| match buf.is_null() && len.min(size) > 0 {
+        true => Err(Error::BadPointer),
+        false => Ok(()),
+    };
+    let message = socket.recv(blocking(flags), check)?;
+    let received = raw::count(message.body.len())?;
+    // SAFETY: forwarded from our own contract.
+    unsafe { raw::copy_out(message.body.as_slice(), buf, len) }?;
+    Ok(received)
 }
 
 /// # Safety

@@ -1,11 +1,9 @@
 //! Who gets the message. Pure machines, one for each socket type, named after the public headers.
 //!
-//! A machine has no I/O, clock, lock or thread: time is an argument, and pipes are a trait that
-//! `core/` implements over real connections and tests over vectors.
+//! A machine has no I/O, clock, lock or thread: pipes are a trait that `core/` implements over
+//! real connections and tests over vectors.
 
 mod pair;
-
-use std::time::Instant;
 
 use crate::message::Message;
 
@@ -87,12 +85,7 @@ pub trait Protocol: Send {
 
     /// # Errors
     /// When it cannot be sent now; the message comes back.
-    fn send(
-        &mut self,
-        message: Message,
-        now: Instant,
-        pipes: &mut dyn Pipes,
-    ) -> Result<(), Refused>;
+    fn send(&mut self, message: Message, pipes: &mut dyn Pipes) -> Result<(), Refused>;
 
     /// # Errors
     /// When there is nothing to receive.

@@ -1,7 +1,6 @@
 //! PAIR: one peer at a time, both directions, no header. Raw and cooked are alike.
 
 use std::collections::VecDeque;
-use std::time::Instant;
 
 use super::{Flow, Nothing, PipeId, Pipes, Protocol, Readiness, Refusal, Refused, Rejected};
 use crate::message::Message;
@@ -49,12 +48,7 @@ impl Protocol for Pair {
         self.leaving.retain(|former| *former != pipe);
     }
 
-    fn send(
-        &mut self,
-        message: Message,
-        _now: Instant,
-        pipes: &mut dyn Pipes,
-    ) -> Result<(), Refused> {
+    fn send(&mut self, message: Message, pipes: &mut dyn Pipes) -> Result<(), Refused> {
         let busy = |message| Refused { message, why: Refusal::Busy };
         match self.peer {
             Some(peer) => pipes.send(peer, message).map(|_| ()).map_err(busy),
@@ -91,7 +85,7 @@ mod tests {
     const B: PipeId = PipeId(2);
 
     fn send(pair: &mut Pair, pipes: &mut FakePipes, text: &str) -> Result<(), Refused> {
-        pair.send(FakePipes::message(text), Instant::now(), pipes)
+        pair.send(FakePipes::message(text), pipes)
     }
 
     #[test]

@@ -133,7 +133,7 @@ pub trait Connection: Send + Sync {
     ///
     /// # Errors
     /// When the connection is busy or gone; the message comes back.
-    fn send(&self, message: Message, now: Instant) -> Result<Sent, Message>;
+    fn send(&self, message: Message) -> Result<Sent, Message>;
 
     /// Gives the next message that has arrived. Under the socket's lock.
     fn recv(&self) -> Received;

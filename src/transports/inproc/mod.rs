@@ -104,7 +104,7 @@ impl Connection for Side {
         let _ = self.link.sides[self.index].set(pipe);
     }
 
-    fn send(&self, message: Message, _now: Instant) -> Result<Sent, Message> {
+    fn send(&self, message: Message) -> Result<Sent, Message> {
         let pushed = self.outgoing().push(as_on_a_wire(message)?)?;
         if pushed.tell_consumer {
             self.tell_readable.store(true, Ordering::Relaxed);

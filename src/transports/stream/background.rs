@@ -130,6 +130,7 @@ impl Handler for StreamConnection {
             self.look_again_after(FOREGROUND);
         } else {
             self.in_background.store(true, Ordering::Relaxed);
+            self.end_if_violated();
             self.rewatch();
         }
     }

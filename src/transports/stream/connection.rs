@@ -169,6 +169,17 @@ impl StreamConnection {
         self.with_pipe(|pipe| pipe.ended());
     }
 
+    /// Ends the connection if nothing but a violation is left of what has arrived.
+    pub(super) fn end_if_violated(&self) {
+        let size_max = self.host.size_max();
+        let mut inbound = self.inbound.lock();
+        let is_violated = !inbound.is_readable(size_max) && inbound.violation().is_some();
+        drop(inbound);
+        if is_violated {
+            self.end();
+        }
+    }
+
     pub(super) fn after_write(&self, written: Written) {
         if written.is_broken {
             // The reactor hears of the hang-up that this causes, reads what came before, and
@@ -236,19 +247,18 @@ impl Connection for StreamConnection {
         let _ = self.pipe.set(pipe);
     }
 
-    fn send(&self, message: Message, now: Instant) -> Result<Sent, Message> {
+    fn send(&self, message: Message) -> Result<Sent, Message> {
         let prefix = self.framing.prefix(message.wire_len());
         let after_pause = self.has_received.load(Ordering::Relaxed);
         if after_pause {
             self.has_received.store(false, Ordering::Relaxed);
         }
         let pace = Pace {
-            now,
             more_to_come: self.has_more.load(Ordering::Relaxed),
             after_pause,
             no_gathering: self.no_delay,
         };
-        let accepted = self.outbound.accept(prefix.as_slice(), message, pace)?;
+        let accepted = self.outbound.accept(prefix.as_slice(), message, pace, Instant::now)?;
         let then = match accepted.urgency {
             Urgency::Now => Then::Settle,
             Urgency::Later { first: true } => Then::WriteLater,
@@ -261,12 +271,16 @@ impl Connection for StreamConnection {
         let size_max = self.host.size_max();
         let mut inbound = self.inbound.lock();
         let message = inbound.next(size_max);
-        let has_more = inbound.is_readable(size_max);
-        let is_violated = inbound.violation().is_some();
+        // A violation behind this message is found when the next one is asked for, or when the
+        // reactor looks whether callers still read.
+        let is_violated = message.is_none() && inbound.violation().is_some();
+        let has_more = !inbound.is_empty();
+        let in_background = self.in_background.load(Ordering::Relaxed);
+        let is_chore = is_violated || (in_background && !inbound.is_readable(size_max));
         drop(inbound);
         self.has_received.store(true, Ordering::Relaxed);
         self.has_more.store(has_more, Ordering::Relaxed);
-        if has_more || !(is_violated || self.in_background.load(Ordering::Relaxed)) {
+        if !is_chore {
             return Received { message, then: Then::Nothing };
         }
         self.has_chore.store(true, Ordering::Relaxed);
@@ -285,11 +299,8 @@ impl Connection for StreamConnection {
         let written = self.outbound.write(&self.socket, || Some(Instant::now()));
         self.after_write(written);
         if self.has_chore.swap(false, Ordering::Relaxed) {
-            if self.inbound.lock().violation().is_some() {
-                self.end();
-            } else {
-                self.rewatch();
-            }
+            self.end_if_violated();
+            self.rewatch();
         }
     }
 

@@ -50,6 +50,12 @@ impl Inbound {
         Some(Message::from_body(body))
     }
 
+    /// Whether there is nothing at all, not even a part of a message.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.whole.is_none() && self.bytes.is_empty()
+    }
+
     /// Whether [`Inbound::next`] has something to give.
     pub fn is_readable(&mut self, size_max: Option<u64>) -> bool {
         self.whole.is_some() || self.complete(size_max).is_some()

@@ -133,7 +133,13 @@ impl Outbound {
     ///
     /// # Errors
     /// When nothing more is accepted; the message comes back.
-    pub fn accept(&self, prefix: &[u8], message: Message, pace: Pace) -> Result<Accepted, Message> {
+    pub fn accept(
+        &self,
+        prefix: &[u8],
+        message: Message,
+        pace: Pace,
+        clock: impl Fn() -> Instant,
+    ) -> Result<Accepted, Message> {
         let mut queue = self.queue.lock();
         if queue.is_busy || queue.is_closed {
             return Err(message);
@@ -142,7 +148,7 @@ impl Outbound {
         let size = queue.append(prefix, message);
         queue.is_busy = queue.pending >= queue.limit && queue.messages >= MESSAGES_MIN;
         queue.is_fresh = true;
-        let urgency = queue.urgency(size, is_first, pace);
+        let urgency = queue.urgency(size, is_first, pace, clock);
         queue.is_wanted |= urgency == Urgency::Now;
         Ok(Accepted { can_accept_more: !queue.is_busy, urgency })
     }
@@ -226,7 +232,6 @@ impl Outbound {
 /// Circumstances under which a message is accepted.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
-    pub now: Instant,
     /// The sender is busy with more before it can block.
     pub more_to_come: bool,
     /// The application did something else than sending since the last message.
@@ -255,11 +260,20 @@ impl Queue {
         size
     }
 
-    fn urgency(&mut self, size: usize, is_first: bool, pace: Pace) -> Urgency {
+    fn urgency(
+        &mut self,
+        size: usize,
+        is_first: bool,
+        pace: Pace,
+        clock: impl Fn() -> Instant,
+    ) -> Urgency {
         if pace.after_pause {
             self.rhythm.interrupt();
         }
-        let is_streaming = self.rhythm.is_streaming(pace.now);
+        // While messages lie here unwritten, the last one was sent a moment ago: else somebody
+        // would have written them.
+        let is_streaming =
+            (!is_first && self.rhythm.goes_on()) || self.rhythm.is_streaming(clock());
         if self.is_stuck {
             // The kernel was full a moment ago. Ask again only when it matters.
             return if self.is_busy { Urgency::Now } else { Urgency::Covered };
@@ -430,20 +444,17 @@ mod tests {
         Message::from_body(Body::copy_from(&vec![byte; size]).unwrap())
     }
 
-    fn pace(start: Instant, micros: u64) -> Pace {
-        Pace {
-            now: start + std::time::Duration::from_micros(micros),
-            more_to_come: false,
-            after_pause: false,
-            no_gathering: false,
-        }
+    const PACE: Pace = Pace { more_to_come: false, after_pause: false, no_gathering: false };
+
+    fn at(start: Instant, micros: u64) -> impl Fn() -> Instant {
+        move || start + std::time::Duration::from_micros(micros)
     }
 
     /// An outbound whose sender has been streaming for a while.
     fn streaming(limit: usize, start: Instant) -> Outbound {
         let outbound = Outbound::new(limit);
         for i in 0..20 {
-            outbound.accept(b"", message(0, 1), pace(start, i * 5)).unwrap();
+            outbound.accept(b"", message(0, 1), PACE, at(start, i * 5)).unwrap();
         }
         outbound.write_all(&kernel(1000), || None);
         outbound
@@ -452,7 +463,7 @@ mod tests {
     #[test]
     fn a_lone_message_is_written_at_once() {
         let (outbound, kernel) = (Outbound::new(1000), kernel(1000));
-        let accepted = outbound.accept(b"p", message(7, 3), pace(Instant::now(), 0)).unwrap();
+        let accepted = outbound.accept(b"p", message(7, 3), PACE, Instant::now).unwrap();
         assert_eq!(accepted, Accepted { can_accept_more: true, urgency: Urgency::Now });
         let written = outbound.write(&kernel, || None);
         assert_eq!(written, Written::default());
@@ -464,7 +475,7 @@ mod tests {
     fn a_stream_is_gathered_until_there_is_enough() {
         let start = Instant::now();
         let (outbound, kernel) = (streaming(1 << 20, start), kernel(1 << 20));
-        let mut accept = || outbound.accept(b"", message(1, 1000), pace(start, 101)).unwrap();
+        let mut accept = || outbound.accept(b"", message(1, 1000), PACE, at(start, 101)).unwrap();
         assert_eq!(accept().urgency, Urgency::Later { first: true });
         let later = (0..).take_while(|_| accept().urgency != Urgency::Now).count();
         assert_eq!(later, 64);
@@ -477,7 +488,7 @@ mod tests {
         let start = Instant::now();
         let (outbound, kernel) = (streaming(1 << 20, start), kernel(1 << 20));
         for (byte, size) in [(1, 3), (2, 20_000), (3, 1), (4, 16_385)] {
-            outbound.accept(&[byte], message(byte, size), pace(start, 101)).unwrap();
+            outbound.accept(&[byte], message(byte, size), PACE, at(start, 101)).unwrap();
         }
         outbound.write_all(&kernel, || None);
         let sizes = [(1, 4), (2, 20_001), (3, 2), (4, 16_386)];
@@ -488,13 +499,13 @@ mod tests {
     #[test]
     fn two_messages_are_accepted_however_big() {
         let (outbound, kernel) = (Outbound::new(100), kernel(1000));
-        let now = pace(Instant::now(), 0);
-        assert!(outbound.accept(b"", message(1, 5000), now).unwrap().can_accept_more);
+        let now = Instant::now;
+        assert!(outbound.accept(b"", message(1, 5000), PACE, now).unwrap().can_accept_more);
         let written = outbound.write(&kernel, || None);
         assert!(written.is_stuck && !written.became_ready);
-        let second = outbound.accept(b"", message(2, 5000), now).unwrap();
+        let second = outbound.accept(b"", message(2, 5000), PACE, now).unwrap();
         assert_eq!(second, Accepted { can_accept_more: false, urgency: Urgency::Now });
-        assert!(outbound.accept(b"", message(3, 1), now).is_err());
+        assert!(outbound.accept(b"", message(3, 1), PACE, now).is_err());
         kernel.room.set(4500);
         assert!(!outbound.write_all(&kernel, || None).became_ready);
         kernel.room.set(100_000);
@@ -506,12 +517,12 @@ mod tests {
     #[test]
     fn a_full_kernel_is_not_asked_for_each_message() {
         let (outbound, kernel) = (Outbound::new(10_000), kernel(0));
-        let now = pace(Instant::now(), 0);
-        outbound.accept(b"", message(1, 10), now).unwrap();
+        let now = Instant::now;
+        outbound.accept(b"", message(1, 10), PACE, now).unwrap();
         outbound.write(&kernel, || None);
         let calls = kernel.calls.get();
         for _ in 0..50 {
-            let accepted = outbound.accept(b"", message(1, 10), now).unwrap();
+            let accepted = outbound.accept(b"", message(1, 10), PACE, now).unwrap();
             assert_eq!(accepted.urgency, Urgency::Covered);
         }
         assert_eq!(kernel.calls.get(), calls);
@@ -523,7 +534,7 @@ mod tests {
         let outbound = streaming(1 << 20, start);
         outbound.look();
         assert_eq!(outbound.look(), Look::Empty);
-        outbound.accept(b"", message(1, 10), pace(start, 101)).unwrap();
+        outbound.accept(b"", message(1, 10), PACE, at(start, 101)).unwrap();
         assert_eq!(outbound.look(), Look::Fresh);
         assert_eq!(outbound.look(), Look::Left);
         outbound.write_all(&kernel(100), || None);
@@ -534,10 +545,10 @@ mod tests {
     fn a_broken_stream_accepts_nothing() {
         let (outbound, kernel) = (Outbound::new(100), kernel(0));
         kernel.is_broken.set(true);
-        let now = pace(Instant::now(), 0);
-        outbound.accept(b"", message(1, 10), now).unwrap();
+        let now = Instant::now;
+        outbound.accept(b"", message(1, 10), PACE, now).unwrap();
         assert!(outbound.write(&kernel, || None).is_broken);
-        assert!(outbound.accept(b"", message(1, 10), now).is_err());
+        assert!(outbound.accept(b"", message(1, 10), PACE, now).is_err());
         assert!(!outbound.can_accept());
     }
 }
@@ -567,8 +578,8 @@ mod models {
     fn send(outbound: &Outbound, kernel: &Kernel, now: Instant, bytes: &[u8]) {
         for byte in bytes {
             let message = Message::from_body(Body::copy_from(&[*byte]).unwrap());
-            let pace = Pace { now, more_to_come: false, after_pause: true, no_gathering: true };
-            let accepted = outbound.accept(b"", message, pace).unwrap();
+            let pace = Pace { more_to_come: false, after_pause: true, no_gathering: true };
+            let accepted = outbound.accept(b"", message, pace, || now).unwrap();
             assert_eq!(accepted.urgency, Urgency::Now);
             outbound.write(kernel, || None);
         }

@@ -10,6 +10,10 @@ use std::time::{Duration, Instant};
 pub struct Rhythm {
     /// When the last send ended, and when the run of sends without a pause began.
     run: Option<Run>,
+    /// Sends since the last one, which were taken for a part of the stream without a look at the
+    /// clock: it costs about as much as a send.
+    unseen: u32,
+    is_streaming: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -22,11 +26,22 @@ impl Rhythm {
     /// Notes a send that begins `now`. True when the run has lasted long enough to be a stream.
     pub fn is_streaming(&mut self, now: Instant) -> bool {
         let began = match self.run {
-            Some(run) if now.saturating_duration_since(run.last) < PAUSE => run.began,
+            Some(run) if now.saturating_duration_since(run.last) < PAUSE * (self.unseen + 1) => {
+                run.began
+            }
             _ => now,
         };
         self.run = Some(Run { began, last: now });
-        now.saturating_duration_since(began) >= STREAM
+        self.unseen = 0;
+        self.is_streaming = now.saturating_duration_since(began) >= STREAM;
+        self.is_streaming
+    }
+
+    /// True when a send that follows closely on the last one is a part of a stream, as far as is
+    /// known without the time.
+    pub fn goes_on(&mut self) -> bool {
+        self.unseen += 1;
+        self.is_streaming && self.unseen < UNSEEN_MAX
     }
 
     /// Notes that a write, which takes its time, has ended `now`.
@@ -39,6 +54,7 @@ impl Rhythm {
     /// The application did something else in between: it is no stream.
     pub fn interrupt(&mut self) {
         self.run = None;
+        self.is_streaming = false;
     }
 }
 
@@ -46,6 +62,8 @@ impl Rhythm {
 const PAUSE: Duration = Duration::from_micros(8);
 /// A run of this length is a stream: from now on a message may be late by what was gained.
 const STREAM: Duration = Duration::from_micros(50);
+/// Sends between two looks at the clock.
+const UNSEEN_MAX: u32 = 16;
 
 #[cfg(test)]
 mod tests {
