@@ -4,8 +4,8 @@ use std::sync::{Arc, Weak};
 
 use super::socket::Socket;
 use crate::message::Message;
-use crate::protocols::{Flow, PipeId, Pipes};
-use crate::transports::{self, Connection, Then};
+use crate::protocols::{Flow, PipeId, Pipes, Refusal};
+use crate::transports::{self, Connection, NotTaken, Then};
 
 /// All pipes of one socket, in the order of their numbers.
 #[derive(Default)]
@@ -106,21 +106,21 @@ impl Aftermath {
 }
 
 impl Pipes for View<'_> {
-    fn send(&mut self, pipe: PipeId, message: Message) -> Result<Flow, Message> {
-        let Some(pipe) = self.table.get(pipe) else { return Err(message) };
-        let sent = pipe.connection.send(message)?;
+    fn send(&mut self, pipe: PipeId, message: &mut Message) -> Result<Flow, Refusal> {
+        let pipe = self.table.get(pipe).ok_or(Refusal::Busy)?;
+        let sent = pipe.connection.send(message).map_err(|NotTaken| Refusal::Busy)?;
         self.aftermath.note(&pipe.connection, sent.then);
         Ok(if sent.can_send_more { Flow::Ready } else { Flow::Busy })
     }
 
-    fn recv(&mut self, pipe: PipeId) -> Option<Message> {
-        let pipe = self.table.get(pipe)?;
-        let received = pipe.connection.recv();
+    fn recv(&mut self, pipe: PipeId, message: &mut Message) -> bool {
+        let Some(pipe) = self.table.get(pipe) else { return false };
+        let received = pipe.connection.recv(message);
         self.aftermath.note(&pipe.connection, received.then);
         if pipe.is_ended && !pipe.connection.is_readable() {
             self.aftermath.drained.push(pipe.id);
         }
-        received.message
+        received.has_message
     }
 
     fn flow(&self, pipe: PipeId) -> Flow {

@@ -5,7 +5,7 @@ use super::pipe::{Aftermath, View};
 use super::socket::{Socket, State};
 use crate::error::Error;
 use crate::message::Message;
-use crate::protocols::{Nothing, Refusal, Refused};
+use crate::protocols::{Nothing, Refusal};
 
 /// Whether a call may wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,31 +29,28 @@ impl Socket {
         if self.socket_type().can_recv { Ok(()) } else { Err(Error::NotSupported) }
     }
 
-    /// Sends a message, waiting for as long as the send timeout allows.
+    /// Takes `message` and sends it, waiting for as long as the send timeout allows.
     ///
     /// # Errors
-    /// When it is not sent; the message comes back.
-    pub fn send(&self, mut message: Message, blocking: Blocking) -> Result<(), (Error, Message)> {
+    /// When it is not sent; the message is not touched.
+    pub fn send(&self, message: &mut Message, blocking: Blocking) -> Result<(), Error> {
         let mut deadline = None;
         loop {
             let seen = self.waiting.send.epoch();
-            message = match self.try_send(message) {
-                Ok(()) => return Ok(()),
-                Err((Error::WouldBlock, message)) => message,
-                Err(other) => return Err(other),
-            };
+            match self.try_send(message) {
+                Err(Error::WouldBlock) => {}
+                result => return result,
+            }
             if blocking == Blocking::DontWait {
                 deferred::write_out();
-                return Err((Error::WouldBlock, message));
+                return Err(Error::WouldBlock);
             }
             let deadline = *deadline.get_or_insert_with(|| self.options().send_deadline());
-            if let Err(error) = self.wait_to_send(seen, deadline) {
-                return Err((error, message));
-            }
+            self.wait_to_send(seen, deadline)?;
         }
     }
 
-    /// Receives a message, waiting for as long as the receive timeout allows. `check` says
+    /// Receives into `message`, waiting for as long as the receive timeout allows. `check` says
     /// whether the caller can take a body of that size; if not, the message is lost and not
     /// counted.
     ///
@@ -61,42 +58,38 @@ impl Socket {
     /// When there is none, or that of `check`.
     pub fn recv(
         &self,
+        message: &mut Message,
         blocking: Blocking,
         check: impl Fn(usize) -> Result<(), Error>,
-    ) -> Result<Message, Error> {
+    ) -> Result<(), Error> {
         let mut deadline = None;
         loop {
             let seen = self.waiting.recv.epoch();
-            match self.try_recv(&check) {
+            match self.try_recv(message, &check) {
                 Err(Error::WouldBlock) => {}
                 result => return result,
             }
             if blocking == Blocking::DontWait {
-                return self.recv_from_kernel(seen, &check);
+                deferred::write_out();
+                // A caller who does not wait still gets what the kernel has for him.
+                return match self.pump_ready_streams(seen) {
+                    true => self.try_recv(message, &check),
+                    false => Err(Error::WouldBlock),
+                };
             }
             let deadline = *deadline.get_or_insert_with(|| self.options().recv_deadline());
             self.wait_to_recv(seen, deadline)?;
         }
     }
 
-    /// A caller who does not wait still gets what the kernel has for him.
-    fn recv_from_kernel(
-        &self,
-        seen: u32,
-        check: &impl Fn(usize) -> Result<(), Error>,
-    ) -> Result<Message, Error> {
-        deferred::write_out();
-        if self.pump_ready_streams(seen) { self.try_recv(check) } else { Err(Error::WouldBlock) }
-    }
-
-    fn try_send(&self, message: Message) -> Result<(), (Error, Message)> {
+    fn try_send(&self, message: &mut Message) -> Result<(), Error> {
         let size = message.body.len() as u64;
         let mut aftermath = Aftermath::default();
         let result = {
             let mut guard = self.lock();
             let state = &mut *guard;
             if !self.is_usable() {
-                return Err((Error::NotOpen, message));
+                return Err(Error::NotOpen);
             }
             let mut view = View { table: &mut state.pipes, aftermath: &mut aftermath };
             let result = state.protocol.send(message, &mut view);
@@ -108,10 +101,14 @@ impl Socket {
             result
         };
         aftermath.settle();
-        result.map_err(|Refused { message, why: Refusal::Busy }| (Error::WouldBlock, message))
+        result.map_err(|Refusal::Busy| Error::WouldBlock)
     }
 
-    fn try_recv(&self, check: &impl Fn(usize) -> Result<(), Error>) -> Result<Message, Error> {
+    fn try_recv(
+        &self,
+        message: &mut Message,
+        check: &impl Fn(usize) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         let mut aftermath = Aftermath::default();
         let (result, has_removed) = {
             let mut guard = self.lock();
@@ -120,9 +117,11 @@ impl Socket {
                 return Err(Error::NotOpen);
             }
             let mut view = View { table: &mut state.pipes, aftermath: &mut aftermath };
-            let received = state.protocol.recv(&mut view).map_err(|Nothing::Yet| Error::WouldBlock);
-            let result = received.and_then(|message| check(message.body.len()).map(|()| message));
-            if let Ok(message) = &result {
+            let received = state.protocol.recv(message, &mut view);
+            let result = received
+                .map_err(|Nothing::Yet| Error::WouldBlock)
+                .and_then(|()| check(message.body.len()));
+            if result.is_ok() {
                 state.traffic.messages_received += 1;
                 state.traffic.bytes_received += message.body.len() as u64;
             }
@@ -140,9 +139,12 @@ impl Socket {
 
 /// Ended pipes go when their last message has been taken.
 fn remove_drained(state: &mut State, aftermath: &mut Aftermath) -> bool {
+    if aftermath.drained.is_empty() {
+        return false;
+    }
     let drained = std::mem::take(&mut aftermath.drained);
     for id in &drained {
         state.remove_pipe(*id);
     }
-    !drained.is_empty()
+    true
 }

@@ -131,8 +131,8 @@ unsafe fn send_bytes(
     socket.check_can_send()?;
     // SAFETY: forwarded from our own contract.
     let body = Body::copy_from(unsafe { raw::bytes(buf, len) }?)?;
-    let sent = socket.send(Message::from_body(body), blocking(flags));
-    sent.map(|()| count).map_err(|(error, _)| error)
+    socket.send(&mut Message::from_body(body), blocking(flags))?;
+    Ok(count)
 }
 
 /// The short way of the most frequent call.
@@ -151,7 +151,8 @@ unsafe fn recv_bytes(
         true => Err(Error::BadPointer),
         false => Ok(()),
     };
-    let message = socket.recv(blocking(flags), check)?;
+    let mut message = Message::default();
+    socket.recv(&mut message, blocking(flags), check)?;
     let received = raw::count(message.body.len())?;
     // SAFETY: forwarded from our own contract.
     unsafe { raw::copy_out(message.body.as_slice(), buf, len) }?;
@@ -181,17 +182,20 @@ unsafe fn send(socket: &Socket, message: &nn_msghdr, flags: c_int) -> Result<c_i
             // SAFETY: the pieces have been looked at.
             let parts = pieces.iter().map(|piece| unsafe { part(piece) });
             let body = Body::concat(outgoing.len, parts)?;
-            let message = Message { header, body, ancillary };
-            socket.send(message, blocking(flags)).map_err(|(error, _)| error)?;
+            let mut message = Message { header, body, ancillary };
+            socket.send(&mut message, blocking(flags))?;
         }
         Source::Lent(chunk) => {
             let body = Body::from_chunk(ManuallyDrop::into_inner(chunk));
-            let message = Message { header, body, ancillary };
-            socket.send(message, blocking(flags)).map_err(|(error, refused)| {
+            // A panic on the way must not free what the caller then still owns.
+            let mut message = ManuallyDrop::new(Message { header, body, ancillary });
+            let sent = socket.send(&mut message, blocking(flags));
+            let message = ManuallyDrop::into_inner(message);
+            if let Err(error) = sent {
                 // The chunk is the caller's again, who may send or free it.
-                mem::forget(refused.body);
-                error
-            })?;
+                mem::forget(message.body);
+                return Err(error);
+            }
         }
     }
     Ok(outgoing.count)
@@ -261,7 +265,9 @@ unsafe fn recv(socket: &Socket, target: &nn_msghdr, flags: c_int) -> Result<c_in
         _ => None,
     };
     let check = |size| if whole.is_some() { Ok(()) } else { check_room(size, pieces) };
-    let Message { header, body, ancillary } = socket.recv(blocking(flags), check)?;
+    let mut message = Message::default();
+    socket.recv(&mut message, blocking(flags), check)?;
+    let Message { header, body, ancillary } = message;
     let received = raw::count(body.len())?;
     if let Some(place) = whole {
         let chunk = body.into_chunk().map_err(|_| Error::OutOfMemory)?;

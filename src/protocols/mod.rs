@@ -25,13 +25,7 @@ pub struct Readiness {
     pub can_recv: bool,
 }
 
-/// Why a machine did not take a message. The message comes back.
-#[derive(Debug)]
-pub struct Refused {
-    pub message: Message,
-    pub why: Refusal,
-}
-
+/// Why a machine did not take a message. The message stays where it is, whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// Nobody can take it now; wait.
@@ -51,14 +45,15 @@ pub struct Rejected;
 
 /// What a machine can do with the pipes of its socket.
 pub trait Pipes {
-    /// Sends on a pipe that was [`Flow::Ready`]. Says whether it can take another.
+    /// Takes `message` to send it on a pipe that was [`Flow::Ready`]. Says whether the pipe can
+    /// take another.
     ///
     /// # Errors
-    /// When the pipe is busy or gone; the message comes back.
-    fn send(&mut self, pipe: PipeId, message: Message) -> Result<Flow, Message>;
+    /// When the pipe is busy or gone; the message is not touched.
+    fn send(&mut self, pipe: PipeId, message: &mut Message) -> Result<Flow, Refusal>;
 
-    /// Takes the next message that the pipe holds.
-    fn recv(&mut self, pipe: PipeId) -> Option<Message>;
+    /// Puts the next message that the pipe holds into `message`. False when it holds none.
+    fn recv(&mut self, pipe: PipeId, message: &mut Message) -> bool;
 
     fn flow(&self, pipe: PipeId) -> Flow;
 
@@ -66,6 +61,10 @@ pub trait Pipes {
 }
 
 /// The behaviour of a socket type. Called under the socket's lock, so everything is short.
+///
+/// Messages are handed over by reference: one is as big as two cache lines, and moving it through
+/// every layer would cost more than all the rest. Who sends leaves the message behind if it is
+/// taken, and still has it if it is not.
 pub trait Protocol: Send {
     /// Whether another pipe would be taken.
     fn wants_pipe(&self) -> bool;
@@ -83,13 +82,17 @@ pub trait Protocol: Send {
     /// The pipe does not exist any more.
     fn remove_pipe(&mut self, pipe: PipeId);
 
+    /// Takes `message` and sends it.
+    ///
     /// # Errors
-    /// When it cannot be sent now; the message comes back.
-    fn send(&mut self, message: Message, pipes: &mut dyn Pipes) -> Result<(), Refused>;
+    /// When it cannot be sent now; the message is not touched.
+    fn send(&mut self, message: &mut Message, pipes: &mut dyn Pipes) -> Result<(), Refusal>;
 
+    /// Puts the next message into `message`.
+    ///
     /// # Errors
     /// When there is nothing to receive.
-    fn recv(&mut self, pipes: &mut dyn Pipes) -> Result<Message, Nothing>;
+    fn recv(&mut self, message: &mut Message, pipes: &mut dyn Pipes) -> Result<(), Nothing>;
 
     fn readiness(&self, pipes: &dyn Pipes) -> Readiness;
 }

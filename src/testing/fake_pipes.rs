@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use crate::message::{Body, Message};
-use crate::protocols::{Flow, PipeId, Pipes};
+use crate::protocols::{Flow, PipeId, Pipes, Refusal};
 
 /// Every pipe that was connected; what was sent on it, and what has arrived.
 #[derive(Default)]
@@ -45,17 +45,19 @@ impl FakePipes {
 }
 
 impl Pipes for FakePipes {
-    fn send(&mut self, pipe: PipeId, message: Message) -> Result<Flow, Message> {
+    fn send(&mut self, pipe: PipeId, message: &mut Message) -> Result<Flow, Refusal> {
         let pipe = self.pipe(pipe);
         if pipe.is_busy {
-            return Err(message);
+            return Err(Refusal::Busy);
         }
+        let message = std::mem::take(message);
         pipe.sent.push(String::from_utf8_lossy(message.body.as_slice()).into_owned());
         Ok(Flow::Ready)
     }
 
-    fn recv(&mut self, pipe: PipeId) -> Option<Message> {
-        self.pipe(pipe).arrived.pop_front()
+    fn recv(&mut self, pipe: PipeId, message: &mut Message) -> bool {
+        let arrived = self.pipe(pipe).arrived.pop_front();
+        arrived.map(|arrived| *message = arrived).is_some()
     }
 
     fn flow(&self, pipe: PipeId) -> Flow {

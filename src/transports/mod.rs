@@ -129,14 +129,14 @@ pub trait Connection: Send + Sync {
     /// Tells the connection whom to call about news from now on.
     fn adopt(&self, pipe: Box<dyn Pipe>);
 
-    /// Accepts a message to be sent. Under the socket's lock.
+    /// Takes `message` to be sent. Under the socket's lock.
     ///
     /// # Errors
-    /// When the connection is busy or gone; the message comes back.
-    fn send(&self, message: Message) -> Result<Sent, Message>;
+    /// When the connection is busy or gone; the message is not touched.
+    fn send(&self, message: &mut Message) -> Result<Sent, NotTaken>;
 
-    /// Gives the next message that has arrived. Under the socket's lock.
-    fn recv(&self) -> Received;
+    /// Puts the next message that has arrived into `message`. Under the socket's lock.
+    fn recv(&self, message: &mut Message) -> Received;
 
     fn is_readable(&self) -> bool;
 
@@ -189,11 +189,15 @@ pub enum Then {
 }
 
 /// What [`Connection::recv`] gave.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Received {
-    pub message: Option<Message>,
+    pub has_message: bool,
     pub then: Then,
 }
+
+/// The connection cannot take a message now, or ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotTaken;
 
 /// What a connection tells its socket. Called under no lock.
 pub trait Pipe: Send + Sync {

@@ -11,10 +11,10 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use self::names::{Bound, Connector};
-use self::queue::Queue;
-use super::{Connection, Endpoint, Host, Pipe, Received, Sent, Then, Transport};
+use self::queue::{Full, Queue};
+use super::{Connection, Endpoint, Host, NotTaken, Pipe, Received, Sent, Then, Transport};
 use crate::error::Error;
-use crate::message::{Body, Header, Message};
+use crate::message::{Body, Message, OutOfMemory};
 
 pub struct Inproc;
 
@@ -104,8 +104,15 @@ impl Connection for Side {
         let _ = self.link.sides[self.index].set(pipe);
     }
 
-    fn send(&self, message: Message) -> Result<Sent, Message> {
-        let pushed = self.outgoing().push(as_on_a_wire(message)?)?;
+    fn send(&self, message: &mut Message) -> Result<Sent, NotTaken> {
+        let pushed = if message.header.is_empty() {
+            self.outgoing().push(message)
+        } else {
+            let mut joined = joined(message).map_err(|OutOfMemory| NotTaken)?;
+            // The original goes only when the copy is on its way.
+            self.outgoing().push(&mut joined).inspect(|_| *message = Message::default())
+        };
+        let pushed = pushed.map_err(|Full| NotTaken)?;
         if pushed.tell_consumer {
             self.tell_readable.store(true, Ordering::Relaxed);
         }
@@ -113,13 +120,13 @@ impl Connection for Side {
         Ok(Sent { can_send_more: pushed.can_push_more, then })
     }
 
-    fn recv(&self) -> Received {
-        let popped = self.incoming().pop();
+    fn recv(&self, message: &mut Message) -> Received {
+        let popped = self.incoming().pop(message);
         if popped.tell_producer {
             self.tell_writable.store(true, Ordering::Relaxed);
         }
         let then = if popped.tell_producer { Then::Settle } else { Then::Nothing };
-        Received { message: popped.message, then }
+        Received { has_message: popped.has_message, then }
     }
 
     fn is_readable(&self) -> bool {
@@ -172,15 +179,8 @@ impl Connection for Side {
 }
 
 /// The message as the peer would read it off a wire: where the body begins, only its protocol
-/// knows, and control data stay behind.
-fn as_on_a_wire(mut message: Message) -> Result<Message, Message> {
-    message.ancillary = None;
-    if message.header.is_empty() {
-        return Ok(message);
-    }
+/// knows.
+fn joined(message: &Message) -> Result<Message, OutOfMemory> {
     let parts = [message.header.as_slice(), message.body.as_slice()];
-    match Body::concat(message.wire_len(), parts) {
-        Ok(body) => Ok(Message { header: Header::default(), body, ancillary: None }),
-        Err(_) => Err(message),
-    }
+    Ok(Message::from_body(Body::concat(message.wire_len(), parts)?))
 }

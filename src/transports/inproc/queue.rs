@@ -48,12 +48,16 @@ pub struct Pushed {
     pub tell_consumer: bool,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Popped {
-    pub message: Option<Message>,
+    pub has_message: bool,
     /// The producer could not push before; it has to be told.
     pub tell_producer: bool,
 }
+
+/// The queue takes nothing now; the message is where it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Full;
 
 impl Queue {
     /// A queue that takes nothing until it is opened.
@@ -98,14 +102,16 @@ impl Queue {
         drop(dropped);
     }
 
+    /// Takes `message`, all but its control data, which concern nobody else.
+    ///
     /// # Errors
-    /// When the queue is full or closed; the message comes back.
-    pub fn push(&self, message: Message) -> Result<Pushed, Message> {
+    /// When the queue is full or closed; the message is not touched.
+    pub fn push(&self, message: &mut Message) -> Result<Pushed, Full> {
         let mut back = self.back.lock();
         if !back.is_open || !self.has_room(&mut back) {
-            return Err(message);
+            return Err(Full);
         }
-        let size = size(&message);
+        let size = size(message);
         if !back.fits(size) {
             self.look_at_consumer(&mut back);
         }
@@ -119,26 +125,28 @@ impl Queue {
             fence(Ordering::SeqCst);
             self.has_room(&mut back);
         }
-        back.messages.push_back(message);
+        let (header, body) =
+            (std::mem::take(&mut message.header), std::mem::take(&mut message.body));
+        back.messages.push_back(Message { header, body, ancillary: None });
         let tell_consumer = std::mem::take(&mut back.is_consumer_idle);
         Ok(Pushed { can_push_more: back.waiting.is_none(), tell_consumer })
     }
 
-    pub fn pop(&self) -> Popped {
+    /// Puts the oldest message into `message`.
+    pub fn pop(&self, message: &mut Message) -> Popped {
         let mut front = self.front.lock();
         if front.is_empty() {
             let mut back = self.back.lock();
             if back.messages.is_empty() {
                 back.is_consumer_idle = true;
-                return Popped { message: None, tell_producer: false };
+                return NOTHING;
             }
             std::mem::swap(&mut *front, &mut back.messages);
         }
-        let Some(message) = front.pop_front() else {
-            return Popped { message: None, tell_producer: false };
-        };
+        let Some(oldest) = front.pop_front() else { return NOTHING };
+        *message = oldest;
         // The counters change under the lock of the front only.
-        let bytes = self.popped_bytes.load(Ordering::Relaxed) + size(&message);
+        let bytes = self.popped_bytes.load(Ordering::Relaxed) + size(message);
         let count = self.popped_count.load(Ordering::Relaxed) + 1;
         self.popped_bytes.store(bytes, Ordering::Relaxed);
         // Release: whoever sees the count sees the bytes.
@@ -147,7 +155,7 @@ impl Queue {
         fence(Ordering::SeqCst);
         let tell_producer =
             self.is_blocked.load(Ordering::Relaxed) && self.has_room(&mut self.back.lock());
-        Popped { message: Some(message), tell_producer }
+        Popped { has_message: true, tell_producer }
     }
 
     /// Whether there is something to pop. If not, the next push says so.
@@ -198,6 +206,8 @@ impl Back {
     }
 }
 
+const NOTHING: Popped = Popped { has_message: false, tell_producer: false };
+
 /// An empty message counts too, else any number of them would fit.
 fn size(message: &Message) -> u64 {
     message.wire_len().max(1) as u64
@@ -218,9 +228,16 @@ mod tests {
         queue
     }
 
+    /// The size of the popped message, and whether the producer has to be told.
+    fn pop(queue: &Queue) -> Option<(usize, bool)> {
+        let mut message = Message::default();
+        let popped = queue.pop(&mut message);
+        popped.has_message.then(|| (message.body.len(), popped.tell_producer))
+    }
+
     fn accepted(limit: usize, size: usize) -> usize {
         let queue = open_queue(limit);
-        (0..).take_while(|_| queue.push(message(size)).is_ok()).count()
+        (0..).take_while(|_| queue.push(&mut message(size)).is_ok()).count()
     }
 
     #[test]
@@ -236,42 +253,42 @@ mod tests {
     #[test]
     fn after_one_pop_exactly_one_more_is_accepted() {
         let queue = open_queue(200);
-        while queue.push(message(10)).is_ok() {}
+        while queue.push(&mut message(10)).is_ok() {}
         for _ in 0..50 {
-            assert!(queue.pop().tell_producer);
+            assert!(pop(&queue).unwrap().1);
             assert!(queue.can_push());
-            assert!(!queue.push(message(10)).unwrap().can_push_more);
-            assert!(queue.push(message(10)).is_err());
+            assert!(!queue.push(&mut message(10)).unwrap().can_push_more);
+            assert!(queue.push(&mut message(10)).is_err());
         }
     }
 
     #[test]
     fn tells_the_consumer_only_when_it_had_found_nothing() {
         let queue = open_queue(1000);
-        assert!(queue.push(message(1)).unwrap().tell_consumer);
-        assert!(!queue.push(message(1)).unwrap().tell_consumer);
-        assert!(queue.pop().message.is_some());
-        assert!(!queue.push(message(1)).unwrap().tell_consumer);
-        while queue.pop().message.is_some() {}
-        assert!(queue.push(message(1)).unwrap().tell_consumer);
+        assert!(queue.push(&mut message(1)).unwrap().tell_consumer);
+        assert!(!queue.push(&mut message(1)).unwrap().tell_consumer);
+        assert!(pop(&queue).is_some());
+        assert!(!queue.push(&mut message(1)).unwrap().tell_consumer);
+        while pop(&queue).is_some() {}
+        assert!(queue.push(&mut message(1)).unwrap().tell_consumer);
     }
 
     #[test]
     fn keeps_what_it_holds_when_it_is_closed() {
         let queue = Queue::new(1000);
-        assert!(queue.push(message(1)).is_err());
+        assert!(queue.push(&mut message(1)).is_err());
         queue.open();
-        queue.push(message(3)).unwrap();
+        queue.push(&mut message(3)).unwrap();
         queue.close();
-        assert!(queue.push(message(1)).is_err());
-        assert_eq!(queue.pop().message.unwrap().body.len(), 3);
+        assert!(queue.push(&mut message(1)).is_err());
+        assert_eq!(pop(&queue).unwrap().0, 3);
         assert!(!queue.is_readable());
     }
 }
 
 #[cfg(all(test, loom))]
 mod models {
-    use super::{Message, Queue};
+    use super::{Full, Message, Queue};
     use crate::message::Body;
     use loom::sync::{Arc, Condvar, Mutex};
     use loom::thread;
@@ -317,11 +334,11 @@ mod models {
             };
             for _ in 0..MESSAGES {
                 loop {
-                    let popped = queue.pop();
+                    let popped = queue.pop(&mut Message::default());
                     if popped.tell_producer {
                         to_producer.tell();
                     }
-                    if popped.message.is_some() {
+                    if popped.has_message {
                         break;
                     }
                     to_consumer.wait();
@@ -335,17 +352,14 @@ mod models {
         for _ in 0..MESSAGES {
             let mut message = message(2);
             loop {
-                match queue.push(message) {
+                match queue.push(&mut message) {
                     Ok(pushed) => {
                         if pushed.tell_consumer {
                             tell.tell();
                         }
                         break;
                     }
-                    Err(refused) => {
-                        message = refused;
-                        told.wait();
-                    }
+                    Err(Full) => told.wait(),
                 }
             }
         }

@@ -15,13 +15,13 @@ use parking_lot::Mutex;
 
 use super::background::Watch;
 use super::inbound::{Inbound, Partial};
-use super::outbound::{Outbound, Pace, Sink, Urgency, Written};
+use super::outbound::{Outbound, Pace, Refused, Sink, Urgency, Written};
 use super::scratch;
 use crate::io::{Key, Reactor};
 use crate::message::Message;
 use crate::sys::{self, Read, Socket, WaitFor};
 use crate::transports::sp::frame::Framing;
-use crate::transports::{Connection, Host, Pipe, Received, Report, Sent, Settings, Then};
+use crate::transports::{Connection, Host, NotTaken, Pipe, Received, Report, Sent, Settings, Then};
 
 pub struct StreamConnection {
     pub(super) me: Weak<StreamConnection>,
@@ -247,7 +247,7 @@ impl Connection for StreamConnection {
         let _ = self.pipe.set(pipe);
     }
 
-    fn send(&self, message: Message) -> Result<Sent, Message> {
+    fn send(&self, message: &mut Message) -> Result<Sent, NotTaken> {
         let prefix = self.framing.prefix(message.wire_len());
         let after_pause = self.has_received.load(Ordering::Relaxed);
         if after_pause {
@@ -258,7 +258,8 @@ impl Connection for StreamConnection {
             after_pause,
             no_gathering: self.no_delay,
         };
-        let accepted = self.outbound.accept(prefix.as_slice(), message, pace, Instant::now)?;
+        let accepted = self.outbound.accept(prefix.as_slice(), message, pace, Instant::now);
+        let accepted = accepted.map_err(|Refused| NotTaken)?;
         let then = match accepted.urgency {
             Urgency::Now => Then::Settle,
             Urgency::Later { first: true } => Then::WriteLater,
@@ -267,13 +268,13 @@ impl Connection for StreamConnection {
         Ok(Sent { can_send_more: accepted.can_accept_more, then })
     }
 
-    fn recv(&self) -> Received {
+    fn recv(&self, message: &mut Message) -> Received {
         let size_max = self.host.size_max();
         let mut inbound = self.inbound.lock();
-        let message = inbound.next(size_max);
+        let has_message = inbound.next(size_max, message);
         // A violation behind this message is found when the next one is asked for, or when the
         // reactor looks whether callers still read.
-        let is_violated = message.is_none() && inbound.violation().is_some();
+        let is_violated = !has_message && inbound.violation().is_some();
         let has_more = !inbound.is_empty();
         let in_background = self.in_background.load(Ordering::Relaxed);
         let is_chore = is_violated || (in_background && !inbound.is_readable(size_max));
@@ -281,10 +282,10 @@ impl Connection for StreamConnection {
         self.has_received.store(true, Ordering::Relaxed);
         self.has_more.store(has_more, Ordering::Relaxed);
         if !is_chore {
-            return Received { message, then: Then::Nothing };
+            return Received { has_message, then: Then::Nothing };
         }
         self.has_chore.store(true, Ordering::Relaxed);
-        Received { message, then: Then::Settle }
+        Received { has_message, then: Then::Settle }
     }
 
     fn is_readable(&self) -> bool {

@@ -31,23 +31,25 @@ impl Inbound {
         Inbound { framing, whole: None, bytes: Vec::new(), start: 0, violation: None }
     }
 
-    /// The next message, if it is complete.
-    pub fn next(&mut self, size_max: Option<u64>) -> Option<Message> {
+    /// Puts the next message into `message`, if it is complete.
+    pub fn next(&mut self, size_max: Option<u64>, message: &mut Message) -> bool {
         if let Some(chunk) = self.whole.take() {
-            return Some(Message::from_body(Body::from_chunk(chunk)));
+            message.body = Body::from_chunk(chunk);
+            return true;
         }
-        let size = self.complete(size_max)?;
+        let Some(size) = self.complete(size_max) else { return false };
         let from = self.start + self.framing.prefix_len();
         // Without memory for the message the connection cannot go on.
         let Ok(body) = Body::copy_from(&self.bytes[from..from + size]) else {
             self.violation = Some(Violation::TooLarge);
-            return None;
+            return false;
         };
+        message.body = body;
         self.start = from + size;
         if self.start == self.bytes.len() {
             self.rest();
         }
-        Some(Message::from_body(body))
+        true
     }
 
     /// Whether there is nothing at all, not even a part of a message.
@@ -194,6 +196,11 @@ mod tests {
         wire
     }
 
+    fn next(inbound: &mut Inbound, size_max: Option<u64>) -> Option<Message> {
+        let mut message = Message::default();
+        inbound.next(size_max, &mut message).then_some(message)
+    }
+
     /// Feeds `wire` in steps; reads into the chunk of a big message as the kernel would.
     fn decode(framing: Framing, wire: &[u8], step: usize) -> Vec<Vec<u8>> {
         let (mut inbound, mut partial) = (Inbound::new(framing), None::<Partial>);
@@ -207,7 +214,7 @@ mod tests {
                 rest = behind;
             }
             partial = inbound.absorb(partial.take(), rest, None);
-            while let Some(message) = inbound.next(None) {
+            while let Some(message) = next(&mut inbound, None) {
                 messages.push(message.body.as_slice().to_vec());
             }
         }
@@ -253,12 +260,12 @@ mod tests {
         let mut bytes = wire(Framing::Tcp, &[5, 6]);
         bytes.extend_from_slice(Framing::Tcp.prefix(101).as_slice());
         assert!(inbound.absorb(None, &bytes, Some(100)).is_none());
-        assert_eq!(inbound.next(Some(100)).unwrap().body.len(), 5);
+        assert_eq!(next(&mut inbound, Some(100)).unwrap().body.len(), 5);
         assert_eq!(inbound.violation(), None);
-        assert_eq!(inbound.next(Some(100)).unwrap().body.len(), 6);
+        assert_eq!(next(&mut inbound, Some(100)).unwrap().body.len(), 6);
         assert!(!inbound.is_readable(Some(100)));
         assert_eq!(inbound.violation(), Some(Violation::TooLarge));
-        assert!(inbound.next(Some(100)).is_none());
+        assert!(next(&mut inbound, Some(100)).is_none());
     }
 
     #[test]
@@ -274,7 +281,7 @@ mod tests {
                 .collect();
             let partial = inbound.absorb(None, &bytes, Some(1 << 20));
             assert!(partial.is_none_or(|partial| partial.size <= 1 << 20));
-            while inbound.next(Some(1 << 20)).is_some() {}
+            while next(&mut inbound, Some(1 << 20)).is_some() {}
         }
     }
 }

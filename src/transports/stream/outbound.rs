@@ -70,6 +70,10 @@ enum Segment {
     Body(Body),
 }
 
+/// Nothing more is accepted now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused;
+
 /// What accepting a message asks of the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Accepted {
@@ -129,20 +133,20 @@ impl Outbound {
         Outbound { queue: Mutex::new(queue), batch: Mutex::new(Batch::default()) }
     }
 
-    /// Appends `prefix` and `message`.
+    /// Takes `message` and appends it behind `prefix`.
     ///
     /// # Errors
-    /// When nothing more is accepted; the message comes back.
+    /// When nothing more is accepted; the message is not touched.
     pub fn accept(
         &self,
         prefix: &[u8],
-        message: Message,
+        message: &mut Message,
         pace: Pace,
         clock: impl Fn() -> Instant,
-    ) -> Result<Accepted, Message> {
+    ) -> Result<Accepted, Refused> {
         let mut queue = self.queue.lock();
         if queue.is_busy || queue.is_closed {
-            return Err(message);
+            return Err(Refused);
         }
         let is_first = queue.untaken == 0;
         let size = queue.append(prefix, message);
@@ -242,7 +246,7 @@ pub struct Pace {
 
 impl Queue {
     /// Returns the bytes that it takes.
-    fn append(&mut self, prefix: &[u8], message: Message) -> usize {
+    fn append(&mut self, prefix: &[u8], message: &mut Message) -> usize {
         let size = prefix.len() + message.wire_len();
         self.gathered.extend_from_slice(prefix);
         self.gathered.extend_from_slice(message.header.as_slice());
@@ -252,7 +256,7 @@ impl Queue {
             let spare = std::mem::take(&mut self.spare);
             let gathered = std::mem::replace(&mut self.gathered, spare);
             self.segments.push_back(Segment::Bytes(gathered));
-            self.segments.push_back(Segment::Body(message.body));
+            self.segments.push_back(Segment::Body(std::mem::take(&mut message.body)));
         }
         self.pending += size;
         self.messages += 1;
@@ -454,7 +458,7 @@ mod tests {
     fn streaming(limit: usize, start: Instant) -> Outbound {
         let outbound = Outbound::new(limit);
         for i in 0..20 {
-            outbound.accept(b"", message(0, 1), PACE, at(start, i * 5)).unwrap();
+            outbound.accept(b"", &mut message(0, 1), PACE, at(start, i * 5)).unwrap();
         }
         outbound.write_all(&kernel(1000), || None);
         outbound
@@ -463,7 +467,7 @@ mod tests {
     #[test]
     fn a_lone_message_is_written_at_once() {
         let (outbound, kernel) = (Outbound::new(1000), kernel(1000));
-        let accepted = outbound.accept(b"p", message(7, 3), PACE, Instant::now).unwrap();
+        let accepted = outbound.accept(b"p", &mut message(7, 3), PACE, Instant::now).unwrap();
         assert_eq!(accepted, Accepted { can_accept_more: true, urgency: Urgency::Now });
         let written = outbound.write(&kernel, || None);
         assert_eq!(written, Written::default());
@@ -475,7 +479,8 @@ mod tests {
     fn a_stream_is_gathered_until_there_is_enough() {
         let start = Instant::now();
         let (outbound, kernel) = (streaming(1 << 20, start), kernel(1 << 20));
-        let mut accept = || outbound.accept(b"", message(1, 1000), PACE, at(start, 101)).unwrap();
+        let mut accept =
+            || outbound.accept(b"", &mut message(1, 1000), PACE, at(start, 101)).unwrap();
         assert_eq!(accept().urgency, Urgency::Later { first: true });
         let later = (0..).take_while(|_| accept().urgency != Urgency::Now).count();
         assert_eq!(later, 64);
@@ -488,7 +493,7 @@ mod tests {
         let start = Instant::now();
         let (outbound, kernel) = (streaming(1 << 20, start), kernel(1 << 20));
         for (byte, size) in [(1, 3), (2, 20_000), (3, 1), (4, 16_385)] {
-            outbound.accept(&[byte], message(byte, size), PACE, at(start, 101)).unwrap();
+            outbound.accept(&[byte], &mut message(byte, size), PACE, at(start, 101)).unwrap();
         }
         outbound.write_all(&kernel, || None);
         let sizes = [(1, 4), (2, 20_001), (3, 2), (4, 16_386)];
@@ -500,12 +505,12 @@ mod tests {
     fn two_messages_are_accepted_however_big() {
         let (outbound, kernel) = (Outbound::new(100), kernel(1000));
         let now = Instant::now;
-        assert!(outbound.accept(b"", message(1, 5000), PACE, now).unwrap().can_accept_more);
+        assert!(outbound.accept(b"", &mut message(1, 5000), PACE, now).unwrap().can_accept_more);
         let written = outbound.write(&kernel, || None);
         assert!(written.is_stuck && !written.became_ready);
-        let second = outbound.accept(b"", message(2, 5000), PACE, now).unwrap();
+        let second = outbound.accept(b"", &mut message(2, 5000), PACE, now).unwrap();
         assert_eq!(second, Accepted { can_accept_more: false, urgency: Urgency::Now });
-        assert!(outbound.accept(b"", message(3, 1), PACE, now).is_err());
+        assert!(outbound.accept(b"", &mut message(3, 1), PACE, now).is_err());
         kernel.room.set(4500);
         assert!(!outbound.write_all(&kernel, || None).became_ready);
         kernel.room.set(100_000);
@@ -518,11 +523,11 @@ mod tests {
     fn a_full_kernel_is_not_asked_for_each_message() {
         let (outbound, kernel) = (Outbound::new(10_000), kernel(0));
         let now = Instant::now;
-        outbound.accept(b"", message(1, 10), PACE, now).unwrap();
+        outbound.accept(b"", &mut message(1, 10), PACE, now).unwrap();
         outbound.write(&kernel, || None);
         let calls = kernel.calls.get();
         for _ in 0..50 {
-            let accepted = outbound.accept(b"", message(1, 10), PACE, now).unwrap();
+            let accepted = outbound.accept(b"", &mut message(1, 10), PACE, now).unwrap();
             assert_eq!(accepted.urgency, Urgency::Covered);
         }
         assert_eq!(kernel.calls.get(), calls);
@@ -534,7 +539,7 @@ mod tests {
         let outbound = streaming(1 << 20, start);
         outbound.look();
         assert_eq!(outbound.look(), Look::Empty);
-        outbound.accept(b"", message(1, 10), PACE, at(start, 101)).unwrap();
+        outbound.accept(b"", &mut message(1, 10), PACE, at(start, 101)).unwrap();
         assert_eq!(outbound.look(), Look::Fresh);
         assert_eq!(outbound.look(), Look::Left);
         outbound.write_all(&kernel(100), || None);
@@ -546,9 +551,9 @@ mod tests {
         let (outbound, kernel) = (Outbound::new(100), kernel(0));
         kernel.is_broken.set(true);
         let now = Instant::now;
-        outbound.accept(b"", message(1, 10), PACE, now).unwrap();
+        outbound.accept(b"", &mut message(1, 10), PACE, now).unwrap();
         assert!(outbound.write(&kernel, || None).is_broken);
-        assert!(outbound.accept(b"", message(1, 10), PACE, now).is_err());
+        assert!(outbound.accept(b"", &mut message(1, 10), PACE, now).is_err());
         assert!(!outbound.can_accept());
     }
 }
@@ -577,9 +582,9 @@ mod models {
 
     fn send(outbound: &Outbound, kernel: &Kernel, now: Instant, bytes: &[u8]) {
         for byte in bytes {
-            let message = Message::from_body(Body::copy_from(&[*byte]).unwrap());
+            let mut message = Message::from_body(Body::copy_from(&[*byte]).unwrap());
             let pace = Pace { more_to_come: false, after_pause: true, no_gathering: true };
-            let accepted = outbound.accept(b"", message, pace, || now).unwrap();
+            let accepted = outbound.accept(b"", &mut message, pace, || now).unwrap();
             assert_eq!(accepted.urgency, Urgency::Now);
             outbound.write(kernel, || None);
         }
