@@ -39,7 +39,7 @@ pub fn open(domain: i32, protocol: i32) -> Result<i32, Error> {
     drop(library);
     let slot = slot(handle).ok_or(Error::TooManySockets)?;
     let socket = Socket::new(handle, domain, socket_type, machine(), reactor);
-    *slot.write() = Some(socket);
+    *slot.0.write() = Some(socket);
     Ok(handle)
 }
 
@@ -49,12 +49,12 @@ pub fn open(domain: i32, protocol: i32) -> Result<i32, Error> {
 /// `NotOpen`, also when another thread is closing it.
 pub fn close(handle: i32) -> Result<(), Error> {
     let slot = slot(handle).ok_or(Error::NotOpen)?;
-    let socket = slot.read().clone().ok_or(Error::NotOpen)?;
+    let socket = slot.0.read().clone().ok_or(Error::NotOpen)?;
     if !socket.close() {
         return Err(Error::NotOpen);
     }
     // Waits for every call that is still on its way out.
-    let last_owner = slot.write().take();
+    let last_owner = slot.0.write().take();
     drop((socket, last_owner));
     let unused_reactor = LIBRARY.lock().give_number_back(handle);
     if let Some(reactor) = unused_reactor {
@@ -70,7 +70,7 @@ pub fn close(handle: i32) -> Result<(), Error> {
 #[inline]
 pub fn find(handle: i32) -> Result<InUse, Error> {
     let slot = slot(handle).ok_or(Error::NotOpen)?;
-    match RwLockReadGuard::try_map(slot.read(), Option::as_ref) {
+    match RwLockReadGuard::try_map(slot.0.read(), Option::as_ref) {
         Ok(socket) if socket.is_usable() => Ok(InUse(socket)),
         _ => Err(Error::NotOpen),
     }
@@ -139,7 +139,11 @@ impl Library {
     }
 }
 
-type Slot = RwLock<Option<Arc<Socket>>>;
+/// Where the socket of one handle is. Each has cache lines of its own: threads that use different
+/// sockets do not slow each other down.
+#[derive(Default)]
+#[repr(align(128))]
+struct Slot(RwLock<Option<Arc<Socket>>>);
 
 fn slot(handle: i32) -> Option<&'static Slot> {
     let handle = usize::try_from(handle).ok()?;
@@ -165,7 +169,7 @@ extern "C" fn flush_all() {
     let flushed = std::panic::catch_unwind(|| {
         for handle in 0..handles_end() {
             let Some(slot) = slot(handle) else { continue };
-            let socket = slot.try_read().and_then(|socket| socket.clone());
+            let socket = slot.0.try_read().and_then(|socket| socket.clone());
             if let Some(socket) = socket {
                 socket.flush();
             }

@@ -277,6 +277,9 @@ impl Socket {
         let unwritten = self.unwritten();
         if unwritten.is_empty() {
             if self.waiting.spin.try_spin(|| bell.epoch() != seen) {
+                // There is room for one message. A moment later there is room for many, and they
+                // can be sent without stepping on the receiver's toes for each.
+                pause(ROOM_TO_GROW);
                 return Ok(());
             }
         } else if bell.handover.try_lead() {
@@ -370,6 +373,14 @@ impl Spin {
     }
 }
 
+/// Busy for a moment that is too short to sleep.
+fn pause(duration: Duration) {
+    let began = Instant::now();
+    while began.elapsed() < duration {
+        (0..PAUSES).for_each(|_| std::hint::spin_loop());
+    }
+}
+
 fn watch(poller: &Epoll, descriptor: RawFd, id: PipeId, connection: &dyn Connection) {
     if poller.add(descriptor, READABLE, id.0.into()).is_err() {
         connection.read_in_background();
@@ -389,6 +400,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(10);
 static USABLE_CPUS: LazyLock<usize> = LazyLock::new(sys::usable_cpus);
 /// About what sleeping and being woken on another processor costs.
 const SPIN_MAX: Duration = Duration::from_micros(50);
+const ROOM_TO_GROW: Duration = Duration::from_micros(3);
 const SKIPS_MAX: u32 = 255;
 /// Pauses between two looks.
 const PAUSES: u32 = 8;

@@ -16,12 +16,21 @@ use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 
 pub struct Queue {
-    back: Mutex<Back>,
-    front: Mutex<VecDeque<Message>>,
+    back: OwnLines<Mutex<Back>>,
+    front: OwnLines<Front>,
+    /// A message waits with the producer.
+    is_blocked: OwnLines<AtomicBool>,
+}
+
+/// What one side writes for each message must not share a cache line with what the other side
+/// uses for each message.
+#[repr(align(128))]
+struct OwnLines<T>(T);
+
+struct Front {
+    messages: Mutex<VecDeque<Message>>,
     popped_bytes: AtomicU64,
     popped_count: AtomicU64,
-    /// A message waits with the producer.
-    is_blocked: AtomicBool,
 }
 
 struct Back {
@@ -74,29 +83,32 @@ impl Queue {
             is_consumer_idle: true,
             is_open: false,
         };
-        Queue {
-            back: Mutex::new(back),
-            front: Mutex::new(VecDeque::new()),
+        let front = Front {
+            messages: Mutex::new(VecDeque::new()),
             popped_bytes: AtomicU64::new(0),
             popped_count: AtomicU64::new(0),
-            is_blocked: AtomicBool::new(false),
+        };
+        Queue {
+            back: OwnLines(Mutex::new(back)),
+            front: OwnLines(front),
+            is_blocked: OwnLines(AtomicBool::new(false)),
         }
     }
 
     pub fn open(&self) {
-        self.back.lock().is_open = true;
+        self.back.0.lock().is_open = true;
     }
 
     /// Takes no more; what it holds can still be popped.
     pub fn close(&self) {
-        self.back.lock().is_open = false;
+        self.back.0.lock().is_open = false;
     }
 
     /// Forgets what it holds.
     pub fn clear(&self) {
         let dropped = {
-            let mut front = self.front.lock();
-            let mut back = self.back.lock();
+            let mut front = self.front.0.messages.lock();
+            let mut back = self.back.0.lock();
             (std::mem::take(&mut *front), std::mem::take(&mut back.messages))
         };
         drop(dropped);
@@ -107,7 +119,7 @@ impl Queue {
     /// # Errors
     /// When the queue is full or closed; the message is not touched.
     pub fn push(&self, message: &mut Message) -> Result<Pushed, Full> {
-        let mut back = self.back.lock();
+        let mut back = self.back.0.lock();
         if !back.is_open || !self.has_room(&mut back) {
             return Err(Full);
         }
@@ -119,7 +131,7 @@ impl Queue {
             back.count(size);
         } else {
             back.waiting = Some(size);
-            self.is_blocked.store(true, Ordering::Relaxed);
+            self.is_blocked.0.store(true, Ordering::Relaxed);
             // Pairs with the fence in `pop`: either we see what was popped, or the consumer
             // sees that somebody waits.
             fence(Ordering::SeqCst);
@@ -134,9 +146,9 @@ impl Queue {
 
     /// Puts the oldest message into `message`.
     pub fn pop(&self, message: &mut Message) -> Popped {
-        let mut front = self.front.lock();
+        let mut front = self.front.0.messages.lock();
         if front.is_empty() {
-            let mut back = self.back.lock();
+            let mut back = self.back.0.lock();
             if back.messages.is_empty() {
                 back.is_consumer_idle = true;
                 return NOTHING;
@@ -146,30 +158,30 @@ impl Queue {
         let Some(oldest) = front.pop_front() else { return NOTHING };
         *message = oldest;
         // The counters change under the lock of the front only.
-        let bytes = self.popped_bytes.load(Ordering::Relaxed) + size(message);
-        let count = self.popped_count.load(Ordering::Relaxed) + 1;
-        self.popped_bytes.store(bytes, Ordering::Relaxed);
+        let bytes = self.front.0.popped_bytes.load(Ordering::Relaxed) + size(message);
+        let count = self.front.0.popped_count.load(Ordering::Relaxed) + 1;
+        self.front.0.popped_bytes.store(bytes, Ordering::Relaxed);
         // Release: whoever sees the count sees the bytes.
-        self.popped_count.store(count, Ordering::Release);
+        self.front.0.popped_count.store(count, Ordering::Release);
         // Pairs with the fence in `push`.
         fence(Ordering::SeqCst);
         let tell_producer =
-            self.is_blocked.load(Ordering::Relaxed) && self.has_room(&mut self.back.lock());
+            self.is_blocked.0.load(Ordering::Relaxed) && self.has_room(&mut self.back.0.lock());
         Popped { has_message: true, tell_producer }
     }
 
     /// Whether there is something to pop. If not, the next push says so.
     pub fn is_readable(&self) -> bool {
-        if !self.front.lock().is_empty() {
+        if !self.front.0.messages.lock().is_empty() {
             return true;
         }
-        let mut back = self.back.lock();
+        let mut back = self.back.0.lock();
         back.is_consumer_idle = back.messages.is_empty();
         !back.is_consumer_idle
     }
 
     pub fn can_push(&self) -> bool {
-        let mut back = self.back.lock();
+        let mut back = self.back.0.lock();
         back.is_open && self.has_room(&mut back)
     }
 
@@ -182,14 +194,14 @@ impl Queue {
         }
         back.count(size);
         back.waiting = None;
-        self.is_blocked.store(false, Ordering::Relaxed);
+        self.is_blocked.0.store(false, Ordering::Relaxed);
         true
     }
 
     fn look_at_consumer(&self, back: &mut Back) {
         // Acquire: pairs with the release in `pop`.
-        back.seen_count = self.popped_count.load(Ordering::Acquire);
-        back.seen_bytes = self.popped_bytes.load(Ordering::Relaxed);
+        back.seen_count = self.front.0.popped_count.load(Ordering::Acquire);
+        back.seen_bytes = self.front.0.popped_bytes.load(Ordering::Relaxed);
     }
 }
 
