@@ -1,0 +1,93 @@
+# The common tasks. `make help` lists them; README.md says more.
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+libdir ?= $(PREFIX)/lib
+includedir ?= $(PREFIX)/include
+
+# Rust puts itself there, and not every shell knows.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+# The tests look for the library below, wherever else the caller collects builds.
+export CARGO_TARGET_DIR := $(CURDIR)/target
+unexport CARGO_BUILD_TARGET
+
+BUILD := target/c-tests
+LIBRARY := target/release/libspmsg.so
+JOBS := $(shell nproc 2>/dev/null || echo 2)
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+
+.PHONY: help
+help:
+	@echo "make demo     install what is missing, build, and watch two C programs talk"
+	@echo "make test     install what is missing, and run the Rust tests and the C conformance suite"
+	@echo "make build    build target/release/libspmsg.so and libspmsg.a"
+	@echo "make install  install what was built; PREFIX is $(PREFIX), DESTDIR is respected"
+	@echo "make install-compat  install, and put the names that programs made for libnanomsg ask for"
+	@echo "              into $(libdir)/spmsg, where they hide nothing"
+	@echo "make bench    compare with libnanomsg on a quiet machine; ARGS are those of compare.py"
+	@echo "make clean    remove everything that was built"
+
+.PHONY: build
+build:
+	@command -v cargo >/dev/null || { echo "Rust is missing here, see https://rustup.rs"; exit 1; }
+	cargo build --release
+	@ln -sf libspmsg.so target/release/libspmsg.so.0
+
+# What the demo, the tests and the benchmark need beside Rust.
+.PHONY: tools
+tools:
+	@.ci/install.sh gcc libc6-dev g++ make cmake python3 libnanomsg-dev nanomsg-utils
+
+.PHONY: demo
+demo: tools build
+	cmake -S c-tests -B $(BUILD) -DCMAKE_BUILD_TYPE=Release
+	cmake --build $(BUILD) --parallel $(JOBS) --target examples-pair
+	c-tests/examples/demo.sh $(BUILD) $(LIBRARY)
+
+.PHONY: test
+test: tools build
+	cargo test
+	cmake -S c-tests -B $(BUILD) -DCMAKE_BUILD_TYPE=Release
+	cmake --build $(BUILD) --parallel $(JOBS)
+	ctest --test-dir $(BUILD) --output-on-failure --no-tests=error
+
+.PHONY: bench
+bench: tools build
+	cmake -S c-tests -B $(BUILD) -DCMAKE_BUILD_TYPE=Release
+	cmake --build $(BUILD) --parallel $(JOBS)
+	python3 c-tests/bench/compare.py $(ARGS)
+
+# Fills in a template of cmake/: $(call fill,TEMPLATE,FILE).
+fill = echo "cmake/$(1) -> $(DESTDIR)$(2)" \
+	&& sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@LIBDIR@|$(libdir)|g' \
+	-e 's|@INCLUDEDIR@|$(includedir)|g' -e 's|@VERSION@|$(VERSION)|g' cmake/$(1) >"$(DESTDIR)$(2)"
+
+# Does not build: whoever may write to PREFIX need not be who has Rust.
+.PHONY: install
+install:
+	@test -f $(LIBRARY) || { echo "Nothing is built yet: run make build first"; exit 1; }
+	install -d "$(DESTDIR)$(includedir)/nanomsg" "$(DESTDIR)$(libdir)/pkgconfig" \
+		"$(DESTDIR)$(libdir)/cmake/spmsg"
+	install -m 644 include/nanomsg/*.h "$(DESTDIR)$(includedir)/nanomsg"
+	install -m 755 $(LIBRARY) "$(DESTDIR)$(libdir)/libspmsg.so.0"
+	ln -sf libspmsg.so.0 "$(DESTDIR)$(libdir)/libspmsg.so"
+	install -m 644 target/release/libspmsg.a "$(DESTDIR)$(libdir)"
+	@$(call fill,spmsg.pc.in,$(libdir)/pkgconfig/spmsg.pc)
+	@$(call fill,spmsg-config.cmake.in,$(libdir)/cmake/spmsg/spmsg-config.cmake)
+	@$(call fill,spmsg-config-version.cmake.in,$(libdir)/cmake/spmsg/spmsg-config-version.cmake)
+
+# Everything under nanomsg's own name has a directory of its own, and is used only by who asks.
+COMPAT := $(libdir)/spmsg
+.PHONY: install-compat
+install-compat: install
+	install -d "$(DESTDIR)$(COMPAT)/pkgconfig" "$(DESTDIR)$(COMPAT)/cmake/nanomsg"
+	ln -sf ../libspmsg.so.0 "$(DESTDIR)$(COMPAT)/libnanomsg.so.5"
+	ln -sf ../libspmsg.so.0 "$(DESTDIR)$(COMPAT)/libnanomsg.so.6"
+	ln -sfn ../../cmake/spmsg "$(DESTDIR)$(COMPAT)/cmake/spmsg"
+	@$(call fill,nanomsg.pc.in,$(COMPAT)/pkgconfig/nanomsg.pc)
+	@$(call fill,nanomsg-config.cmake.in,$(COMPAT)/cmake/nanomsg/nanomsg-config.cmake)
+	@$(call fill,nanomsg-config-version.cmake.in,$(COMPAT)/cmake/nanomsg/nanomsg-config-version.cmake)
+
+.PHONY: clean
+clean:
+	rm -rf target
