@@ -81,9 +81,7 @@ impl Inbound {
             Some(mut partial) => {
                 let missing = partial.size - partial.chunk.len();
                 let (own, rest) = bytes.split_at(missing.min(bytes.len()));
-                if self.note_memory(partial.extend(own)).is_none() {
-                    return None;
-                }
+                self.note_memory(partial.extend(own))?;
                 if partial.chunk.len() < partial.size {
                     return Some(partial);
                 }

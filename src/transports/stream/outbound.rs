@@ -479,8 +479,7 @@ mod tests {
     fn a_stream_is_gathered_until_there_is_enough() {
         let start = Instant::now();
         let (outbound, kernel) = (streaming(1 << 20, start), kernel(1 << 20));
-        let mut accept =
-            || outbound.accept(b"", &mut message(1, 1000), PACE, at(start, 101)).unwrap();
+        let accept = || outbound.accept(b"", &mut message(1, 1000), PACE, at(start, 101)).unwrap();
         assert_eq!(accept().urgency, Urgency::Later { first: true });
         let later = (0..).take_while(|_| accept().urgency != Urgency::Now).count();
         assert_eq!(later, 64);
