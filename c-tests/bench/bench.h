@@ -1,0 +1,150 @@
+/*
+ * The benchmark: one case per process, over nothing but the public nanomsg API, so that the same
+ * program measures whichever library the loader finds under the name libspmsg.so.0.
+ *
+ * Two parties take part in most cases. The near party connects and drives; the far party binds and
+ * echoes or counts. Over inproc they are two threads, otherwise two processes, and a control
+ * channel that is not part of what is measured joins them.
+ */
+
+#ifndef SPMSG_BENCH_H
+#define SPMSG_BENCH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* What a case measures. */
+enum activity {
+    ROUND_TRIP,  /* lat: one message there, one back. */
+    STREAM,      /* thr: messages one way, as fast as they go. */
+    HAND_OVER,   /* zc: the same, with NN_MSG buffers. */
+    BURST,       /* burst: N messages there, one back. */
+    TAIL,        /* tail: the delay of the last of N messages. */
+    OPEN_CLOSE,  /* churn:sock: open and close while another socket stays open. */
+    COLD_START   /* churn:cold: open the first socket and close the last one. */
+};
+
+enum transport { INPROC, IPC, TCP };
+
+/* The socket types of the two parties. A new protocol is a new row in plan.c. */
+struct pattern {
+    const char *name;
+    int near_protocol;
+    int far_protocol;
+    int replies; /* Whether the far socket can answer, as round trips and bursts require. */
+};
+
+/* Everything that is decided before the first library call. */
+struct plan {
+    const char *name;
+    enum activity activity;
+    const struct pattern *pattern;
+    enum transport transport;
+    size_t size;        /* Bytes in a message. */
+    unsigned length;    /* Messages in a burst; 1 in a round trip. */
+    int pinned;         /* Everybody runs on CPU 0. */
+    int nodelay;        /* NN_TCP_NODELAY is set on both sockets. */
+    int verify;         /* Every byte of every message is checked, not only marks. */
+    double seconds;     /* How long to measure... */
+    double warm;        /* ...after this long a warm-up. */
+    uint64_t count;     /* Not zero: measure exactly this many operations instead. */
+    uint64_t warm_count;
+};
+
+/* What came out; times are NAN where the case has none. */
+struct outcome {
+    uint64_t count;   /* Operations: messages of a stream, bursts, round trips, sockets. */
+    uint64_t errors;  /* Messages that were wrong, missing or out of order. */
+    double rate;      /* Operations a second. */
+    double cpu_us;    /* User and system time of both parties, for all operations together. */
+    double p50_us;
+    double p99_us;
+};
+
+/* plan.c */
+const char *const *standard_cases(void);
+/* Returns NULL, or what is wrong with the name. */
+const char *parse_case(const char *name, struct plan *plan);
+
+/* measure.c */
+struct histogram;
+
+struct meter {
+    uint64_t started_ns;
+    uint64_t stopped_ns;
+    double started_cpu_us;
+    double cpu_us;
+};
+
+uint64_t now_ns(void);
+void meter_start(struct meter *meter);
+void meter_stop(struct meter *meter);
+double meter_seconds(const struct meter *meter);
+struct histogram *histogram_new(void);
+void histogram_add(struct histogram *histogram, uint64_t ns);
+double histogram_quantile_us(const struct histogram *histogram, double quantile);
+
+/* message.c */
+enum kind { WARM, DATA, STOP };
+
+#define STAMPED_SIZE_MIN 18u
+
+unsigned char *pattern_new(size_t size);
+unsigned char *buffer_new(size_t size);
+void buffer_free(unsigned char *buffer);
+void message_mark(unsigned char *message, size_t size, enum kind kind, uint64_t sequence);
+void message_stamp(unsigned char *message, uint64_t ns);
+uint64_t message_stamped(const unsigned char *message);
+enum kind message_kind(const unsigned char *message);
+/* Returns 1 when the message is not the expected one, else 0. With a pattern all bytes count. */
+int message_is_wrong(const unsigned char *message, size_t got, size_t size, uint64_t sequence,
+                     const unsigned char *pattern);
+
+/* party.c */
+struct party {
+    const struct plan *plan;
+    int control;            /* One end of the control channel. */
+    int socket;
+    unsigned char *pattern; /* NULL when nobody compares whole messages. */
+    unsigned char *outbox;
+    unsigned char *inbox;
+    uint64_t errors;
+    struct meter meter;
+};
+
+/* What one party tells the other at the end. */
+struct report {
+    uint64_t received; /* Messages inside the measured phase. */
+    uint64_t errors;
+    double rate;
+    double cpu_us;
+    double p50_us;
+    double p99_us;
+};
+
+typedef void near_part(struct party *party, struct outcome *outcome);
+typedef void far_part(struct party *party, struct report *report);
+
+void run_two_parties(const struct plan *plan, near_part *near, far_part *far,
+                     struct report *report, struct outcome *outcome);
+void control_send(int control, const void *bytes, size_t size);
+void control_recv(int control, void *bytes, size_t size);
+void party_check(struct party *party, const unsigned char *message, size_t got, uint64_t sequence);
+
+/* exchange.c, stream.c, churn.c */
+void run_exchange(const struct plan *plan, struct outcome *outcome);
+void run_stream(const struct plan *plan, struct outcome *outcome);
+void run_churn(const struct plan *plan, struct outcome *outcome);
+
+/* guard.c */
+void guard_start(const struct plan *plan);
+void guard_child(void);
+void guard_expect_exit(void);
+void guard_remove_at_exit(const char *path);
+void guard_end(void);
+void fail(const char *what) __attribute__((noreturn));
+void fail_errno(const char *what) __attribute__((noreturn));
+/* Returns its argument unless a library call failed, which ends the run. */
+int must(int result, const char *what);
+
+#endif

@@ -1,0 +1,142 @@
+/*
+ * Round trips, bursts and tails: N messages there, one answer back.
+ *
+ * The answer of a tail goes over the control channel. A connection that carries traffic one way
+ * only behaves differently (the kernel delays acknowledgements of an answering peer), and the
+ * delay of a one-way message is what a tail asks for.
+ */
+
+#include "bench.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include <nanomsg/nn.h>
+
+/* Quantiles of fewer operations would mean nothing, however slow the library is. */
+#define OPERATIONS_MIN 10u
+
+static void send_burst(struct party *party, enum kind kind, uint64_t *sequence) {
+    const struct plan *plan = party->plan;
+
+    for (unsigned i = 0; i < plan->length; i++) {
+        message_mark(party->outbox, plan->size, kind, *sequence);
+        if (plan->activity == TAIL) {
+            message_stamp(party->outbox, now_ns());
+        }
+        must(nn_send(party->socket, party->outbox, plan->size, 0), "nn_send");
+        ++*sequence;
+    }
+}
+
+static void operate(struct party *party, enum kind kind, uint64_t *sequence) {
+    const struct plan *plan = party->plan;
+    char received;
+    int got;
+
+    send_burst(party, kind, sequence);
+    if (plan->activity == TAIL) {
+        control_recv(party->control, &received, sizeof received);
+        return;
+    }
+    got = must(nn_recv(party->socket, party->inbox, plan->size, 0), "nn_recv");
+    party_check(party, party->inbox, (size_t)got, *sequence - 1);
+}
+
+static int is_over(const struct plan *plan, uint64_t done, uint64_t elapsed_ns, double seconds,
+                   uint64_t count) {
+    if (plan->count != 0) {
+        return done >= count;
+    }
+    return done >= OPERATIONS_MIN && (double)elapsed_ns >= seconds * 1e9;
+}
+
+static void near_exchange(struct party *party, struct outcome *outcome) {
+    const struct plan *plan = party->plan;
+    struct histogram *histogram = histogram_new();
+    uint64_t sequence = 0;
+    uint64_t done = 0;
+    uint64_t first = now_ns();
+    uint64_t last = first;
+    uint64_t now;
+
+    while (!is_over(plan, done, now_ns() - first, plan->warm, plan->warm_count)) {
+        operate(party, WARM, &sequence);
+        done++;
+    }
+    meter_start(&party->meter);
+    first = last = party->meter.started_ns;
+    for (done = 0; !is_over(plan, done, last - first, plan->seconds, plan->count); done++) {
+        operate(party, DATA, &sequence);
+        now = now_ns();
+        histogram_add(histogram, now - last);
+        last = now;
+    }
+    message_mark(party->outbox, plan->size, STOP, sequence);
+    must(nn_send(party->socket, party->outbox, plan->size, 0), "nn_send");
+
+    outcome->count = done;
+    outcome->rate = (double)done * 1e9 / (double)(last - first);
+    outcome->p50_us = histogram_quantile_us(histogram, 0.50);
+    outcome->p99_us = histogram_quantile_us(histogram, 0.99);
+    free(histogram);
+}
+
+static void answer(struct party *party, enum kind kind, uint64_t arrived_ns,
+                   struct histogram *histogram) {
+    const struct plan *plan = party->plan;
+    char received = 0;
+
+    if (plan->activity == TAIL) {
+        if (kind == DATA) {
+            histogram_add(histogram, arrived_ns - message_stamped(party->inbox));
+        }
+        control_send(party->control, &received, sizeof received);
+        return;
+    }
+    must(nn_send(party->socket, party->inbox, plan->size, 0), "nn_send");
+}
+
+static void far_exchange(struct party *party, struct report *report) {
+    const struct plan *plan = party->plan;
+    struct histogram *histogram = histogram_new();
+    uint64_t arrived_ns = 0;
+    unsigned position = 0;
+
+    for (uint64_t sequence = 0;; sequence++) {
+        int got = must(nn_recv(party->socket, party->inbox, plan->size, 0), "nn_recv");
+        enum kind kind = message_kind(party->inbox);
+
+        if (plan->activity == TAIL) {
+            arrived_ns = now_ns();
+        }
+        party_check(party, party->inbox, (size_t)got, sequence);
+        if (kind == STOP) {
+            break;
+        }
+        if (kind == DATA && report->received++ == 0) {
+            meter_start(&party->meter);
+        }
+        if (++position == plan->length) {
+            position = 0;
+            answer(party, kind, arrived_ns, histogram);
+        }
+    }
+    meter_stop(&party->meter);
+    report->p50_us = histogram_quantile_us(histogram, 0.50);
+    report->p99_us = histogram_quantile_us(histogram, 0.99);
+    free(histogram);
+}
+
+void run_exchange(const struct plan *plan, struct outcome *outcome) {
+    struct report report;
+
+    run_two_parties(plan, near_exchange, far_exchange, &report, outcome);
+    if (report.received != outcome->count * plan->length) {
+        outcome->errors++;
+    }
+    if (plan->activity == TAIL) {
+        outcome->p50_us = report.p50_us;
+        outcome->p99_us = report.p99_us;
+    }
+}

@@ -1,0 +1,145 @@
+"""What the scripts beside this file share: finding the program and the libraries, and one run."""
+
+import fnmatch
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+SONAME = "libspmsg.so.0"
+REFERENCE_NAME = "libnanomsg.so.5"
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+OURS_DEFAULT = ROOT / "target" / "release" / "libspmsg.so"
+# The program watches its own deadline; this one is for a program that cannot even do that.
+RUN_TIMEOUT_S = 1800
+
+
+class RunError(Exception):
+    """A run that did not end well; its text says which and why."""
+
+
+class Library:
+    """A library under the name the program asks the loader for, in a directory of its own."""
+
+    def __init__(self, name, directory):
+        self.name = name
+        self.directory = Path(directory)
+        self.file = self.directory / SONAME
+
+    def environment(self):
+        return dict(os.environ, LD_LIBRARY_PATH=str(self.directory))
+
+
+def stage(name, path, root, copy=False):
+    """Puts the library at `path`, a file or a directory that holds it, under its name in `root`."""
+    path = Path(path)
+    if path.is_dir():
+        path = path / SONAME
+    if not path.is_file():
+        raise RunError(f"there is no library at {path}")
+    directory = Path(root) / name
+    directory.mkdir(parents=True)
+    if copy:
+        shutil.copy(path, directory / SONAME)
+    else:
+        (directory / SONAME).symlink_to(path.resolve())
+    return Library(name, directory)
+
+
+def find_reference():
+    """The installed reference library, from the environment or from the loader's cache."""
+    given = os.environ.get("NANOMSG_LIBRARY")
+    if given:
+        return given
+    path = os.pathsep.join([os.environ.get("PATH", ""), "/sbin", "/usr/sbin"])
+    ldconfig = shutil.which("ldconfig", path=path)
+    if ldconfig:
+        listing = subprocess.run([ldconfig, "-p"], capture_output=True, text=True, check=False)
+        for line in listing.stdout.splitlines():
+            if line.strip().startswith(REFERENCE_NAME + " "):
+                return line.split("=>")[-1].strip()
+    raise RunError(f"{REFERENCE_NAME} is not installed; name it with --reference")
+
+
+def find_program():
+    """The compiled program, from the environment or from the usual build directories."""
+    given = os.environ.get("SPMSG_BENCH")
+    builds = [ROOT / "target" / "c-tests" / "bench", HERE.parent / "build" / "bench",
+              ROOT / "build" / "bench"]
+    candidates = [Path(given)] if given else [build / "bench" for build in builds]
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate
+    raise RunError("the program is not built where it usually is; name it with --bench")
+
+
+def add_common_options(parser):
+    parser.add_argument("--bench", metavar="PATH", help="the program bench")
+    parser.add_argument("--ours", metavar="PATH", default=str(OURS_DEFAULT),
+                        help="our library (default target/release/libspmsg.so)")
+    parser.add_argument("--reference", metavar="PATH", help="the reference library")
+    parser.add_argument("--cases", metavar="GLOB", action="append",
+                        help="cases to run; may be repeated")
+
+
+def program_of(options):
+    return Path(options.bench) if options.bench else find_program()
+
+
+def reference_of(options):
+    return options.reference or find_reference()
+
+
+def standard_cases(program, library):
+    listing = subprocess.run([str(program), "--list"], env=library.environment(),
+                             capture_output=True, text=True, check=False)
+    if listing.returncode != 0:
+        raise RunError(f"{program} --list: {listing.stderr.strip()}")
+    return listing.stdout.split()
+
+
+def choose_cases(patterns, known):
+    """A name without wildcards is taken as it is, because the list is only a choice of cases."""
+    chosen = []
+    for pattern in patterns:
+        found = [case for case in known if fnmatch.fnmatchcase(case, pattern)]
+        if not found and any(c in pattern for c in "*?["):
+            raise RunError(f"no case matches {pattern}")
+        chosen.extend(found or [pattern])
+    return list(dict.fromkeys(chosen))
+
+
+def read_result(case, library, output):
+    """Checks what the program printed: right messages, from the library that was meant."""
+    try:
+        result = json.loads(output)
+    except ValueError:
+        raise RunError(f"{case} on {library.name}: no result line: {output!r}") from None
+    if not os.path.samefile(result["library"], library.file):
+        raise RunError(f"{case} on {library.name}: the loader chose {result['library']}")
+    if result["errors"] != 0:
+        raise RunError(f"{case} on {library.name}: {result['errors']} wrong messages")
+    if result["count"] == 0:
+        raise RunError(f"{case} on {library.name}: nothing was measured")
+    return result
+
+
+def run(program, library, case, arguments=(), wrapper=()):
+    """One run of one case, as the dictionary that the program printed."""
+    command = [*wrapper, str(program), *arguments, case]
+    try:
+        done = subprocess.run(command, env=library.environment(), capture_output=True, text=True,
+                              timeout=RUN_TIMEOUT_S, check=False)
+    except subprocess.TimeoutExpired:
+        raise RunError(f"{case} on {library.name}: no end after {RUN_TIMEOUT_S} s") from None
+    if done.stdout.strip() == "" or done.returncode not in (0, 1):
+        said = done.stderr.strip() or "nothing"
+        raise RunError(f"{case} on {library.name}: status {done.returncode}, said: {said}")
+    return read_result(case, library, done.stdout)
+
+
+def note(text):
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,126 @@
+#!/usr/bin/env python3
+"""Counts the system calls of one operation, both sides together, in any case.
+
+The slope between two runs with different numbers of operations leaves out whatever starting,
+connecting and stopping cost. Needs strace.
+"""
+
+import argparse
+import collections
+import os
+import shutil
+import statistics
+import sys
+import tempfile
+
+import harness
+
+CASES_DEFAULT = [f"lat:pair:{transport}:64{place}"
+                 for transport in ("inproc", "ipc", "tcp") for place in ("@0", "")]
+SHOWN_CALLS = 8
+SHOWN_LEAST = 0.05
+
+
+def parse_table(text):
+    """Calls by name from the table of strace -c; its errors column may be empty."""
+    calls = collections.Counter()
+    for line in text.splitlines():
+        fields = line.split()
+        if len(fields) not in (5, 6) or not fields[3].isdigit() or fields[-1] == "total":
+            continue
+        calls[fields[-1]] += int(fields[3])
+    return calls
+
+
+def count_calls(program, library, case, operations, warm, table):
+    harness.run(program, library, case,
+                ["--count", str(operations), "--warm-count", str(warm)],
+                ["strace", "-f", "-c", "-o", table])
+    with open(table, encoding="utf-8") as file:
+        calls = parse_table(file.read())
+    if not calls:
+        raise harness.RunError("strace counted nothing; may it trace here?")
+    return calls
+
+
+def slope(program, library, case, options, table):
+    """System calls per operation by name."""
+    few, many = (count_calls(program, library, case, operations, options.warm, table)
+                 for operations in (options.few, options.many))
+    distance = options.many - options.few
+    return {name: (many[name] - few[name]) / distance for name in many | few}
+
+
+def median_slopes(program, library, case, options, table):
+    slopes = [slope(program, library, case, options, table) for _ in range(options.repeat)]
+    names = set().union(*slopes)
+    by_name = {name: statistics.median(s.get(name, 0) for s in slopes) for name in names}
+    # The total is taken of each repetition: medians of parts need not add up.
+    return statistics.median(sum(s.values()) for s in slopes), by_name
+
+
+def describe(by_name):
+    largest = sorted(by_name.items(), key=lambda item: -item[1])[:SHOWN_CALLS]
+    return ", ".join(f"{name} {count:.1f}" for name, count in largest if count >= SHOWN_LEAST)
+
+
+def parse_options():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    harness.add_common_options(parser)
+    parser.add_argument("--few", type=int, default=500, metavar="N",
+                        help="operations of the shorter run")
+    parser.add_argument("--many", type=int, default=2500, metavar="N",
+                        help="operations of the longer run")
+    parser.add_argument("--warm", type=int, default=100, metavar="N",
+                        help="operations before either")
+    parser.add_argument("--repeat", type=int, default=3, metavar="N", help="medians of N slopes")
+    parser.add_argument("--only", choices=("ours", "reference"), help="count one library only")
+    parser.add_argument("--at-most", type=float, metavar="N",
+                        help="fail when ours needs more than N in one of the cases")
+    options = parser.parse_args()
+    if not 0 < options.few < options.many or options.repeat < 1 or options.warm < 1:
+        parser.error("needs 0 < few < many, and repeat and warm of 1 or more")
+    if options.only == "reference" and options.at_most is not None:
+        parser.error("--at-most is about ours")
+    return options
+
+
+def count(options, root):
+    program = harness.program_of(options)
+    libraries = []
+    if options.only != "reference":
+        libraries.append(harness.stage("ours", options.ours, root))
+    if options.only != "ours":
+        libraries.append(harness.stage("reference", harness.reference_of(options), root))
+    known = harness.standard_cases(program, libraries[0])
+    cases = harness.choose_cases(options.cases, known) if options.cases else CASES_DEFAULT
+    missed = False
+    print(f"{'case':<26} {'library':<10} {'calls':>7}  of which")
+    for case in cases:
+        for library in libraries:
+            total, by_name = median_slopes(program, library, case, options,
+                                           os.path.join(root, "table"))
+            over = (options.at_most is not None and library.name == "ours"
+                    and total > options.at_most)
+            missed = missed or over
+            remark = f"  OVER {options.at_most:g}" if over else ""
+            print(f"{case:<26} {library.name:<10} {total:>7.2f}  {describe(by_name)}{remark}",
+                  flush=True)
+    return 1 if missed else 0
+
+
+def main():
+    options = parse_options()
+    if shutil.which("strace") is None:
+        harness.note("syscalls.py: strace is not installed")
+        return 2
+    try:
+        with tempfile.TemporaryDirectory(prefix="spmsg-bench-") as root:
+            return count(options, root)
+    except harness.RunError as error:
+        harness.note(f"syscalls.py: {error}")
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())
