@@ -1,0 +1,109 @@
+/* nn_symbol and nn_symbol_info against the whole table, and what they do beyond it. */
+
+#include "testutil.h"
+
+#include "symbols.inc"
+
+#define COUNT(array) (sizeof(array) / sizeof(array)[0])
+#define ROW(name, value, ns, type, unit) {value, #name, ns, type, unit},
+
+static const struct nn_symbol_properties expected[] = {SYMBOLS(ROW)};
+
+/* Bindings find the names by their index. */
+static void names_and_values_stand_in_this_order(void)
+{
+    CHECK_EQ(COUNT(expected), 121);
+    for (size_t i = 0; i < COUNT(expected); i++) {
+        int value = -1;
+        CHECK_STR(nn_symbol((int)i, &value), expected[i].name);
+        CHECK_EQ(value, expected[i].value);
+        CHECK_STR(nn_symbol((int)i, NULL), expected[i].name);
+    }
+}
+
+static void properties_are_those_of_the_table(void)
+{
+    for (size_t i = 0; i < COUNT(expected); i++) {
+        struct nn_symbol_properties found;
+        memset(&found, 0xee, sizeof found);
+        CHECK_EQ(nn_symbol_info((int)i, &found, sizeof found), sizeof found);
+        CHECK_EQ(found.value, expected[i].value);
+        CHECK_STR(found.name, expected[i].name);
+        CHECK_EQ(found.ns, expected[i].ns);
+        CHECK_EQ(found.type, expected[i].type);
+        CHECK_EQ(found.unit, expected[i].unit);
+        CHECK(found.name == nn_symbol((int)i, NULL));
+    }
+}
+
+/* core-quirks A-27 */
+static void beyond_the_table(void)
+{
+    static const int indexes[] = {-1, 121, 122, 1000, INT32_MAX, INT32_MIN};
+    struct nn_symbol_properties found, untouched;
+    memset(&untouched, 0xee, sizeof untouched);
+    for (size_t i = 0; i < COUNT(indexes); i++) {
+        int value = 4711;
+        CHECK_ERRNO(nn_symbol(indexes[i], &value), 0, EINVAL);
+        CHECK_ERRNO(nn_symbol(indexes[i], NULL), 0, EINVAL);
+        CHECK_EQ(value, 4711);
+        memset(&found, 0xee, sizeof found);
+        errno = EDOM;
+        CHECK_EQ(nn_symbol_info(indexes[i], &found, sizeof found), 0);
+        CHECK_EQ(errno, EDOM);
+        CHECK_MEM(&found, &untouched, sizeof found);
+    }
+}
+
+/* abi 6.22 */
+static void as_much_as_there_is_room_for(void)
+{
+    unsigned char whole[64], part[64], untouched[64];
+    memset(untouched, 0xee, sizeof untouched);
+    memset(whole, 0xee, sizeof whole);
+    CHECK_EQ(nn_symbol_info(46, (void *)whole, 256), 32);
+    CHECK_MEM(whole + 32, untouched + 32, 32);
+    for (int room = 0; room <= 64; room++) {
+        int count = room < 32 ? room : 32;
+        memset(part, 0xee, sizeof part);
+        CHECK_EQ(nn_symbol_info(46, (void *)part, room), count);
+        CHECK_MEM(part, whole, (size_t)count);
+        CHECK_MEM(part + count, untouched, (size_t)(64 - count));
+    }
+}
+
+/* core-quirks B-22 */
+static void no_room_at_all(void)
+{
+    struct nn_symbol_properties found;
+    errno = EDOM;
+    CHECK_EQ(nn_symbol_info(0, NULL, sizeof found), 0);
+    CHECK_EQ(nn_symbol_info(0, NULL, 0), 0);
+    CHECK_EQ(nn_symbol_info(0, &found, -1), 0);
+    CHECK_EQ(nn_symbol_info(0, &found, INT32_MIN), 0);
+    CHECK_EQ(nn_symbol_info(121, NULL, sizeof found), 0);
+    CHECK_EQ(errno, EDOM);
+}
+
+/* core-quirks B-42: what lies between the members is no memory of ours that leaked. */
+static void padding_is_zero(void)
+{
+    static const unsigned char zero[4];
+    unsigned char bytes[32];
+    memset(bytes, 0xee, sizeof bytes);
+    CHECK_EQ(nn_symbol_info(0, (void *)bytes, sizeof bytes), 32);
+    CHECK_MEM(bytes + 4, zero, 4);
+    CHECK_MEM(bytes + 28, zero, 4);
+}
+
+int main(void)
+{
+    test_begin("abi/symbols", 25);
+    RUN(names_and_values_stand_in_this_order);
+    RUN(properties_are_those_of_the_table);
+    RUN(beyond_the_table);
+    RUN(as_much_as_there_is_room_for);
+    RUN(no_room_at_all);
+    RUN(padding_is_zero);
+    return test_end();
+}
