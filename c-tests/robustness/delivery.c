@@ -1,0 +1,420 @@
+/* What nn_send accepted is delivered, however the sender leaves: by nn_close, nn_shutdown, nn_term,
+ * exit() or the end of main, with a reader that comes late, with traffic in both directions, with
+ * input that the sender never reads.
+ *
+ *   delivery inproc|ipc|tcp [EFFORT [SEED]] */
+
+#include "robustness.h"
+
+enum { COUNT = 3, CHUNK = 50000 };
+
+static const size_t sizes[] = {1, 1000, 65536, 1 << 20, 4 << 20};
+enum { SIZES = sizeof sizes / sizeof sizes[0] };
+
+/* ---- messages that tell whether they are whole ---- */
+
+static void fill(unsigned char *body, size_t size, unsigned number)
+{
+    for (size_t i = 0; i < size; i++)
+        body[i] = (unsigned char)(i * 7 + (i >> 8) + number);
+}
+
+static int send_number(int s, size_t size, unsigned number, int flags)
+{
+    unsigned char *chunk = nn_allocmsg(size, 0);
+    REQUIRE(chunk != NULL);
+    fill(chunk, size, number);
+    int result = nn_send(s, &chunk, NN_MSG, flags);
+    if (result < 0) {
+        int error = errno;
+        nn_freemsg(chunk);
+        errno = error;
+    }
+    return result;
+}
+
+/* The next message is that one. */
+static int recv_number(int s, size_t size, unsigned number)
+{
+    unsigned char *chunk = NULL, *expected = malloc(size);
+    int result = nn_recv(s, &chunk, NN_MSG, 0), right;
+    fill(expected, size, number);
+    right = result == (int)size && memcmp(chunk, expected, size) == 0;
+    if (!right)
+        FAIL("message %u of %zu bytes: result %d, errno %d (%s)", number, size, result, errno,
+             nn_strerror(errno));
+    if (result >= 0)
+        nn_freemsg(chunk);
+    free(expected);
+    return right;
+}
+
+static int open_large(void)
+{
+    int s = open_quick();
+    set_int(s, NN_RCVMAXSIZE, -1);
+    set_int(s, NN_LINGER, PATIENCE_MS);
+    return s;
+}
+
+/* ---- leaving within the process ---- */
+
+struct leaver {
+    int s;
+    int id;
+    size_t size;
+    int by_shutdown;
+    int sent;
+};
+
+static void *send_and_leave(void *argument)
+{
+    struct leaver *leaver = argument;
+    for (unsigned i = 0; i < COUNT; i++) {
+        CHECK_EQ(send_number(leaver->s, leaver->size, i, 0), leaver->size);
+        __atomic_store_n(&leaver->sent, (int)i + 1, __ATOMIC_RELEASE);
+    }
+    if (leaver->by_shutdown)
+        CHECK_EQ(nn_shutdown(leaver->s, leaver->id), 0);
+    CHECK_EQ(nn_close(leaver->s), 0);
+    return NULL;
+}
+
+static void check_leave(size_t size, int by_shutdown, int connector_leaves)
+{
+    struct url url = unique_url(robust.scheme);
+    struct thread thread;
+    int bound = open_large(), connected = open_large(), reader = bound;
+    int bound_id = nn_bind(bound, url.text), connected_id = nn_connect(connected, url.text);
+    struct leaver leaver = {connected, connected_id, size, by_shutdown, 0};
+    if (!connector_leaves) {
+        leaver.s = bound;
+        leaver.id = bound_id;
+        reader = connected;
+    }
+    CHECK_TALK(bound, connected);
+    thread_start(&thread, send_and_leave, &leaver);
+    /* Late: it is waited for, not hoped for, that there is something to be read. */
+    wait_until(__atomic_load_n(&leaver.sent, __ATOMIC_ACQUIRE) == COUNT, 30);
+    for (unsigned i = 0; i < COUNT && recv_number(reader, size, i); i++)
+        continue;
+    thread_join(&thread);
+    CHECK_EQ(nn_close(reader), 0);
+}
+
+static void what_was_sent_arrives_after_close(void)
+{
+    for (int i = 0; i < SIZES; i++)
+        for (int side = 0; side < 2; side++)
+            check_leave(sizes[i], 0, side);
+}
+
+static void what_was_sent_arrives_after_shutdown(void)
+{
+    for (int i = 0; i < SIZES; i++)
+        for (int side = 0; side < 2; side++)
+            check_leave(sizes[i], 1, side);
+}
+
+static void a_slow_reader_gets_everything(void)
+{
+    struct url url = unique_url(robust.scheme);
+    struct thread thread;
+    int a = open_large(), b = open_large();
+    set_int(a, NN_LINGER, -1);
+    int id = nn_bind(a, url.text);
+    CHECK_OK(nn_connect(b, url.text));
+    CHECK_TALK(a, b);
+    struct leaver leaver = {a, id, 1 << 20, 0, 0};
+    thread_start(&thread, send_and_leave, &leaver);
+    /* Longer than the default linger. */
+    nap_ms(1300);
+    for (unsigned i = 0; i < COUNT && recv_number(b, 1 << 20, i); i++)
+        nap_ms(50);
+    thread_join(&thread);
+    CHECK_EQ(nn_close(b), 0);
+}
+
+/* ---- leaving the process ---- */
+
+enum leave { LEAVE_BY_EXIT, LEAVE_BY_CLOSE, LEAVE_BY_TERM, LEAVE_BY_RETURN };
+
+/* The end of main needs a main: this is what the program does when it is called for that. */
+static int leave_by_return(const char *url, size_t size)
+{
+    int s = open_large();
+    CHECK_OK(nn_connect(s, url));
+    CHECK_SEND(s, "here");
+    for (unsigned i = 0; i < COUNT; i++)
+        CHECK_EQ(send_number(s, size, i, 0), size);
+    return test.failures > 0;
+}
+
+struct departure {
+    struct url url;
+    size_t size;
+    enum leave leave;
+    /* How many messages come in that the leaver never reads. */
+    int unread;
+    int told[2];
+};
+
+static int depart(void *argument)
+{
+    struct departure *departure = argument;
+    char byte;
+    int s = open_large();
+    CHECK_OK(nn_connect(s, departure->url.text));
+    CHECK_SEND(s, "here");
+    if (departure->unread)
+        CHECK_EQ(read(departure->told[0], &byte, 1), 1);
+    for (unsigned i = 0; i < COUNT; i++)
+        CHECK_EQ(send_number(s, departure->size, i, 0), departure->size);
+    if (departure->leave == LEAVE_BY_CLOSE)
+        CHECK_EQ(nn_close(s), 0);
+    if (departure->leave == LEAVE_BY_TERM)
+        nn_term();
+    return 0;
+}
+
+static void start_departure(struct child *child, struct departure *departure)
+{
+    char size[32];
+    char *words[] = {"/proc/self/exe", "return", departure->url.text, size, NULL};
+    char *environment[] = {NULL};
+    snprintf(size, sizeof size, "%zu", departure->size);
+    if (departure->leave == LEAVE_BY_RETURN)
+        child_exec(child, words, environment);
+    else
+        child_start(child, depart, departure);
+}
+
+static void check_departure(size_t size, enum leave leave, int unread)
+{
+    struct departure departure = {unique_url(robust.scheme), size, leave, unread, {-1, -1}};
+    struct child child;
+    REQUIRE(pipe2(departure.told, O_CLOEXEC) == 0);
+    /* The child is made first: a library that is in use need not survive a fork. */
+    start_departure(&child, &departure);
+    int s = open_large();
+    CHECK_OK(nn_bind(s, departure.url.text));
+    CHECK_RECV(s, "here");
+    for (int i = 0; i < unread; i++)
+        CHECK_EQ(send_number(s, 1000, 0, 0), 1000);
+    CHECK_EQ(write(departure.told[1], "x", 1), 1);
+    /* Late: the child is gone by then, if all its messages fit into the buffers of the kernel. */
+    siginfo_t information;
+    wait_until((information.si_pid = 0, waitid(P_PID, (id_t)child.pid, &information,
+                                               WEXITED | WNOHANG | WNOWAIT) == 0
+                && information.si_pid == child.pid), 200);
+    for (unsigned i = 0; i < COUNT && recv_number(s, size, i); i++)
+        continue;
+    CHECK_EQ(child_wait(&child, PATIENCE_MS), 0);
+    CHECK_EQ(nn_close(s), 0);
+    close(departure.told[0]);
+    close(departure.told[1]);
+}
+
+static void check_departures(enum leave leave)
+{
+    for (int i = 0; i < SIZES; i++)
+        check_departure(sizes[i], leave, 0);
+}
+
+static void what_was_sent_arrives_after_exit(void)
+{
+    check_departures(LEAVE_BY_EXIT);
+}
+
+static void what_was_sent_arrives_after_close_and_exit(void)
+{
+    check_departures(LEAVE_BY_CLOSE);
+}
+
+static void what_was_sent_arrives_after_term(void)
+{
+    check_departures(LEAVE_BY_TERM);
+}
+
+static void what_was_sent_arrives_after_the_end_of_main(void)
+{
+    check_departures(LEAVE_BY_RETURN);
+}
+
+/* A tcp that closes with unread input resets the stream, which destroys what the kernel still has
+ * to transmit: the sizes around its buffers are the interesting ones. */
+static void check_unread(enum leave leave)
+{
+    for (size_t size = 1000; size <= 256000; size += size < 20000 ? 19000 : 20000)
+        check_departure(size, leave, 100);
+}
+
+static void unread_input_spoils_nothing_at_close(void)
+{
+    check_unread(LEAVE_BY_CLOSE);
+}
+
+static void unread_input_spoils_nothing_at_exit(void)
+{
+    check_unread(LEAVE_BY_EXIT);
+}
+
+/* ---- both directions full ---- */
+
+static unsigned fill_up(int s)
+{
+    unsigned count = 0;
+    /* Until nothing is taken for a while: the other side may move bytes in the background. */
+    for (int quiet = 0; quiet < 20 && count < 10000;) {
+        if (send_number(s, CHUNK, count, NN_DONTWAIT) == CHUNK) {
+            count++;
+            quiet = 0;
+        } else {
+            quiet++;
+            nap_ms(1);
+        }
+    }
+    return count;
+}
+
+static void *close_slowly(void *argument)
+{
+    CHECK_EQ(nn_close(*(int *)argument), 0);
+    return NULL;
+}
+
+/* Goes on sending until the other side is gone. */
+static void *send_on(void *argument)
+{
+    int s = *(int *)argument;
+    for (unsigned i = 0; send_number(s, CHUNK, i, 0) == CHUNK; i++)
+        continue;
+    return NULL;
+}
+
+static void check_duplex(int with_sender)
+{
+    struct url url = unique_url(robust.scheme);
+    struct thread closer, sender;
+    int a = open_large(), b = open_large();
+    CHECK_OK(nn_bind(a, url.text));
+    CHECK_OK(nn_connect(b, url.text));
+    CHECK_TALK(a, b);
+    unsigned forth = fill_up(a), back = fill_up(b);
+    CHECK_AT_LEAST(forth, 1);
+    CHECK_AT_LEAST(back, 1);
+    set_int(b, NN_SNDTIMEO, 300);
+    if (with_sender)
+        thread_start(&sender, send_on, &b);
+    thread_start(&closer, close_slowly, &a);
+    for (unsigned i = 0; i < forth && recv_number(b, CHUNK, i); i++)
+        continue;
+    thread_join(&closer);
+    if (with_sender)
+        thread_join(&sender);
+    CHECK_EQ(nn_close(b), 0);
+}
+
+static void closing_while_both_streams_are_full_loses_nothing(void)
+{
+    for (int i = 0; i < 5 * robust.effort; i++)
+        check_duplex(i % 2);
+}
+
+/* ---- peers that do not read ---- */
+
+static int64_t close_against_a_deaf_peer(int linger)
+{
+    struct url url = unique_url(robust.scheme);
+    int s = open_quick();
+    set_int(s, NN_LINGER, linger);
+    CHECK_OK(nn_bind(s, url.text));
+    int fd = raw_connect(url.text);
+    CHECK(raw_greet(fd));
+    CHECK(wait_stat(s, NN_STAT_CURRENT_CONNECTIONS, 1, PATIENCE_MS));
+    fill_up(s);
+    int64_t start = now_us();
+    CHECK_EQ(nn_close(s), 0);
+    int64_t took = now_us() - start;
+    close(fd);
+    return took;
+}
+
+static void a_deaf_peer_costs_the_linger(void)
+{
+    int64_t took = close_against_a_deaf_peer(300);
+    CHECK_AT_LEAST(took, 300000);
+    CHECK_AT_MOST(took, 1300000);
+    CHECK_AT_MOST(close_against_a_deaf_peer(0), 1000000);
+}
+
+/* ---- ends of a stream ---- */
+
+static void check_end(int half, unsigned count)
+{
+    struct url url = unique_url(robust.scheme);
+    unsigned char body[1000];
+    int s = open_large();
+    CHECK_OK(nn_bind(s, url.text));
+    int fd = raw_connect(url.text);
+    CHECK(raw_greet(fd));
+    for (unsigned i = 0; i < count; i++) {
+        fill(body, sizeof body, i);
+        raw_message(fd, url.text, body, sizeof body);
+    }
+    /* And half of another. */
+    unsigned char prefix[9];
+    raw_send(fd, prefix, raw_prefix(url.text, sizeof body, prefix));
+    raw_send(fd, body, sizeof body / 2);
+    if (half)
+        shutdown(fd, SHUT_WR);
+    else
+        close(fd);
+    nap_ms(30);
+    for (unsigned i = 0; i < count && recv_number(s, sizeof body, i); i++)
+        continue;
+    CHECK(wait_stat(s, NN_STAT_CURRENT_CONNECTIONS, 0, PATIENCE_MS));
+    CHECK_ERRNO(nn_recv(s, body, sizeof body, NN_DONTWAIT), -1, EAGAIN);
+    CHECK_EQ(nn_close(s), 0);
+    if (half)
+        close(fd);
+}
+
+static void what_came_before_the_end_is_delivered(void)
+{
+    check_end(0, 1);
+    check_end(0, 50);
+    check_end(1, 1);
+    check_end(1, 50);
+}
+
+static void run_across_processes(void)
+{
+    RUN(what_was_sent_arrives_after_exit);
+    RUN(what_was_sent_arrives_after_close_and_exit);
+    RUN(what_was_sent_arrives_after_term);
+    RUN(what_was_sent_arrives_after_the_end_of_main);
+    RUN(unread_input_spoils_nothing_at_close);
+    RUN(unread_input_spoils_nothing_at_exit);
+    RUN(a_deaf_peer_costs_the_linger);
+    RUN(what_came_before_the_end_is_delivered);
+}
+
+int main(int count, char **words)
+{
+    if (count == 4 && strcmp(words[1], "return") == 0)
+        return leave_by_return(words[2], strtoul(words[3], NULL, 10));
+    if (count < 2 || !is_scheme(words[1])) {
+        fprintf(stderr, "usage: %s inproc|ipc|tcp [EFFORT [SEED]]\n", words[0]);
+        return 2;
+    }
+    robust_begin("delivery", 60, count, words);
+    RUN(what_was_sent_arrives_after_close);
+    RUN(what_was_sent_arrives_after_shutdown);
+    RUN(a_slow_reader_gets_everything);
+    RUN(closing_while_both_streams_are_full_loses_nothing);
+    if (strcmp(robust.scheme, "inproc") != 0)
+        run_across_processes();
+    RUN(nothing_is_left);
+    return test_end();
+}

@@ -1,0 +1,309 @@
+/* Opening, talking and closing thousands of times; loading and unloading; leaving by exit() in the
+ * middle of everything; forking. Nothing is left over, and everything ends.
+ *
+ *   lifecycle inproc|ipc|tcp [EFFORT [SEED]]      effort 10 makes 20000 cycles */
+
+#include "robustness.h"
+
+enum { CYCLES = 2000, WARM_UP = 200, GROWTH_KB = 1024 };
+
+/* ---- cycles ---- */
+
+static void talk_once(int a, int b)
+{
+    CHECK_EQ(nn_send(a, "ping", 4, 0), 4);
+    CHECK_RECV(b, "ping");
+    CHECK_EQ(nn_send(b, "pong", 4, 0), 4);
+    CHECK_RECV(a, "pong");
+}
+
+static void cycle(const char *url, int number)
+{
+    int a = open_quick(), b = open_quick();
+    CHECK_OK(nn_bind(a, url));
+    int id = nn_connect(b, url);
+    CHECK_OK(id);
+    talk_once(a, b);
+    if (number % 8 == 0) {
+        get_int(a, NN_SOL_SOCKET, NN_RCVFD);
+        get_int(b, NN_SOL_SOCKET, NN_SNDFD);
+    }
+    if (number % 4 == 0)
+        CHECK_EQ(nn_shutdown(b, id), 0);
+    CHECK_EQ(nn_close(number % 2 ? a : b), 0);
+    CHECK_EQ(nn_close(number % 2 ? b : a), 0);
+}
+
+static void cycles_leave_nothing(void)
+{
+    struct url url = unique_url(robust.scheme);
+    for (int i = 0; i < WARM_UP; i++)
+        cycle(url.text, i);
+    struct belongings before = belongings();
+    long memory = resident_kb();
+    for (int i = 0; i < CYCLES * robust.effort && test.failures == test.failures_before; i++)
+        cycle(url.text, i);
+    printf("%d cycles, %ld KB more\n", CYCLES * robust.effort, resident_kb() - memory);
+    check_nothing_left(before);
+    check_memory_flat(memory, GROWTH_KB);
+}
+
+/* Endpoints come and go under sockets that stay. */
+static void endpoint_cycles_leave_nothing(void)
+{
+    struct url url = unique_url(robust.scheme);
+    int a = open_quick(), b = open_quick(), descriptors = 0;
+    long memory = 0;
+    CHECK_OK(nn_bind(a, url.text));
+    for (int i = 0; i < WARM_UP + CYCLES * robust.effort / 4; i++) {
+        int id = nn_connect(b, url.text);
+        CHECK_OK(id);
+        talk_once(b, a);
+        CHECK_EQ(nn_shutdown(b, id), 0);
+        CHECK(wait_stat(a, NN_STAT_CURRENT_CONNECTIONS, 0, PATIENCE_MS));
+        if (i == WARM_UP) {
+            memory = resident_kb();
+            descriptors = count_descriptors();
+        }
+    }
+    CHECK(wait_until(count_descriptors() <= descriptors, PATIENCE_MS));
+    check_memory_flat(memory, GROWTH_KB);
+    CHECK_EQ(nn_close(b), 0);
+    CHECK_EQ(nn_close(a), 0);
+}
+
+/* A peer is connected to nobody, or closed before it is connected. */
+static void lonely_cycles_leave_nothing(void)
+{
+    struct url url = unique_url(robust.scheme);
+    struct belongings before = {0, 0, 0};
+    long memory = 0;
+    for (int i = 0; i < WARM_UP + CYCLES * robust.effort / 4; i++) {
+        int s = open_quick();
+        CHECK_OK(nn_connect(s, url.text));
+        if (i % 3 == 0)
+            CHECK_OK(nn_bind(s, url.text));
+        CHECK_EQ(nn_close(s), 0);
+        if (i == WARM_UP) {
+            before = belongings();
+            memory = resident_kb();
+        }
+    }
+    check_nothing_left(before);
+    check_memory_flat(memory, GROWTH_KB);
+}
+
+/* ---- leaving ---- */
+
+static void *block_forever(void *argument)
+{
+    static const char body[200000];
+    int *call = argument;
+    char byte;
+    while (nn_recv(call[0], &byte, 1, 0) >= 0 && !call[1])
+        continue;
+    while (call[1] && nn_send(call[0], body, sizeof body, 0) >= 0)
+        continue;
+    return NULL;
+}
+
+static int leave_while_blocked(void *argument)
+{
+    /* The threads outlive this function. */
+    static struct thread receiver, sender;
+    static int receives[2], sends[2] = {0, 1};
+    struct url *url = argument;
+    int a = open_quick(), b = open_quick(), lonely = open_quick();
+    int minus_one = -1;
+    nn_setsockopt(lonely, NN_SOL_SOCKET, NN_RCVTIMEO, &minus_one, sizeof minus_one);
+    nn_setsockopt(a, NN_SOL_SOCKET, NN_SNDTIMEO, &minus_one, sizeof minus_one);
+    set_int(a, NN_LINGER, 100);
+    CHECK_OK(nn_bind(a, url->text));
+    CHECK_OK(nn_connect(b, url->text));
+    CHECK_TALK(a, b);
+    receives[0] = lonely;
+    sends[0] = a;
+    thread_start(&receiver, block_forever, receives);
+    thread_start(&sender, block_forever, sends);
+    /* The sender first needs a message to get past its receive. */
+    CHECK_SEND(b, "go");
+    CHECK(thread_asleep(&receiver));
+    CHECK(thread_asleep(&sender));
+    return 7;
+}
+
+static void exit_ends_a_process_with_blocked_threads(void)
+{
+    for (int i = 0; i < 3; i++) {
+        struct url url = unique_url(robust.scheme);
+        struct child child;
+        child_start(&child, leave_while_blocked, &url);
+        CHECK_EQ(child_wait(&child, PATIENCE_MS), 7);
+        if (is_ipc(url.text))
+            unlink(url.text + 6);
+    }
+}
+
+/* ---- loading ---- */
+
+struct loaded {
+    int (*socket)(int, int);
+    int (*bind)(int, const char *);
+    int (*connect)(int, const char *);
+    int (*send)(int, const void *, size_t, int);
+    int (*recv)(int, void *, size_t, int);
+    int (*close)(int);
+};
+
+static void *symbol(void *library, const char *name)
+{
+    void *address = dlsym(library, name);
+    REQUIRE(address != NULL);
+    return address;
+}
+
+static void use_loaded(void *library, const char *url)
+{
+    char body[8];
+    struct loaded nn;
+    *(void **)&nn.socket = symbol(library, "nn_socket");
+    *(void **)&nn.bind = symbol(library, "nn_bind");
+    *(void **)&nn.connect = symbol(library, "nn_connect");
+    *(void **)&nn.send = symbol(library, "nn_send");
+    *(void **)&nn.recv = symbol(library, "nn_recv");
+    *(void **)&nn.close = symbol(library, "nn_close");
+    int a = nn.socket(AF_SP, NN_PAIR), b = nn.socket(AF_SP, NN_PAIR);
+    CHECK_OK(nn.bind(a, url));
+    CHECK_OK(nn.connect(b, url));
+    CHECK_EQ(nn.send(b, "loaded", 6, 0), 6);
+    CHECK_EQ(nn.recv(a, body, sizeof body, 0), 6);
+    CHECK_EQ(nn.close(a), 0);
+    CHECK_EQ(nn.close(b), 0);
+}
+
+/* A second copy under another name, because the program itself is linked with the first. */
+static int load_fifty_times(void *argument)
+{
+    struct url *url = argument;
+    Dl_info library;
+    char copy[512], command[2048];
+    REQUIRE(dladdr((void *)(uintptr_t)&nn_socket, &library) != 0);
+    snprintf(copy, sizeof copy, "%s/copy.so", test_directory());
+    snprintf(command, sizeof command, "cp '%s' '%s'", library.dli_fname, copy);
+    REQUIRE(system(command) == 0);
+    int descriptors = 0, threads = 0;
+    long memory = 0;
+    for (int i = 0; i < 50; i++) {
+        void *handle = dlopen(copy, RTLD_NOW | RTLD_LOCAL);
+        REQUIRE(handle != NULL);
+        use_loaded(handle, url->text);
+        CHECK_EQ(dlclose(handle), 0);
+        if (i == 5) {
+            descriptors = count_descriptors();
+            threads = count_threads();
+            memory = resident_kb();
+        }
+    }
+    unlink(copy);
+    CHECK_EQ(count_descriptors(), descriptors);
+    CHECK(wait_until(count_threads() <= threads, PATIENCE_MS));
+    check_memory_flat(memory, GROWTH_KB);
+    return 0;
+}
+
+static void it_can_be_loaded_and_unloaded_fifty_times(void)
+{
+    struct url url = unique_url(robust.scheme);
+    struct child child;
+    child_start(&child, load_fifty_times, &url);
+    CHECK_EQ(child_wait(&child, 2 * PATIENCE_MS), 0);
+}
+
+/* ---- forking ---- */
+
+static int talk_afresh(void *argument)
+{
+    struct url *url = argument;
+    check_fresh_conversation(url->text);
+    return 0;
+}
+
+static void a_child_forked_after_the_last_close_works(void)
+{
+    for (int i = 0; i < 5; i++) {
+        struct url url = unique_url(robust.scheme), other = unique_url(robust.scheme);
+        struct child child;
+        check_fresh_conversation(url.text);
+        child_start(&child, talk_afresh, &url);
+        check_fresh_conversation(other.text);
+        CHECK_EQ(child_wait(&child, PATIENCE_MS), 0);
+    }
+}
+
+/* How many sockets and event descriptors a program finds that is started now. */
+static int count_inherited(void)
+{
+    struct child child;
+    char *words[] = {"/bin/ls", "-l", "/proc/self/fd", NULL};
+    char line[512];
+    int count = 0;
+    child_exec(&child, words, NULL);
+    while (child_line(&child, line, sizeof line, PATIENCE_MS))
+        count += strstr(line, "-> socket:") || strstr(line, "-> anon_inode:");
+    CHECK_EQ(child_wait(&child, PATIENCE_MS), 0);
+    return count;
+}
+
+/* Most programs that fork do it to start another. */
+static void a_child_that_only_executes_disturbs_nobody(void)
+{
+    struct url url = unique_url(robust.scheme);
+    int a, b, inherited = count_inherited();
+    open_pairs(&a, &b, url.text);
+    get_int(a, NN_SOL_SOCKET, NN_RCVFD);
+    for (int i = 0; i < 5; i++) {
+        CHECK_EQ(count_inherited(), inherited);
+        CHECK_TALK(a, b);
+    }
+    CHECK_EQ(nn_close(a), 0);
+    CHECK_EQ(nn_close(b), 0);
+}
+
+/* A child that leaves by _exit without a call of ours. */
+static void a_child_that_leaves_at_once_disturbs_nobody(void)
+{
+    struct url url = unique_url(robust.scheme);
+    int a, b;
+    open_pairs(&a, &b, url.text);
+    for (int i = 0; i < 20; i++) {
+        int status = -1;
+        pid_t pid = child_fork();
+        if (pid == 0)
+            _exit(0);
+        CHECK_TALK(a, b);
+        CHECK_EQ(waitpid(pid, &status, 0), pid);
+        CHECK_EQ(status, 0);
+        CHECK_TALK(b, a);
+    }
+    CHECK_EQ(nn_close(a), 0);
+    CHECK_EQ(nn_close(b), 0);
+}
+
+int main(int count, char **words)
+{
+    if (count < 2 || !is_scheme(words[1])) {
+        fprintf(stderr, "usage: %s inproc|ipc|tcp [EFFORT [SEED]]\n", words[0]);
+        return 2;
+    }
+    robust_begin("lifecycle", 60, count, words);
+    RUN(a_child_forked_after_the_last_close_works);
+    RUN(cycles_leave_nothing);
+    RUN(endpoint_cycles_leave_nothing);
+    RUN(lonely_cycles_leave_nothing);
+    RUN(exit_ends_a_process_with_blocked_threads);
+    RUN(it_can_be_loaded_and_unloaded_fifty_times);
+    RUN(a_child_that_only_executes_disturbs_nobody);
+    RUN(a_child_that_leaves_at_once_disturbs_nobody);
+    RUN(nothing_is_left);
+    return test_end();
+}
