@@ -13,7 +13,7 @@ use super::socket::Socket;
 use crate::error::Error;
 use crate::protocols::PipeId;
 use crate::sys::{
-    self, Epoll, EventBuffer, EventFd, Interest, WaitFor, Waited, futex_wait, futex_wake_all,
+    self, Epoll, Event, EventBuffer, EventFd, Interest, WaitFor, Waited, futex_wait, futex_wake_all,
 };
 use crate::transports::Connection;
 
@@ -168,8 +168,7 @@ impl Socket {
         let mut look = || {
             match &only {
                 Some(stream) => stream.pump(),
-                // A failure here shows again in the wait below.
-                None => drop(self.pump_events(poller, &mut events, Some(Duration::ZERO))),
+                None => self.pump_ready(poller, &mut events),
             }
             waiting.recv.epoch() != seen
         };
@@ -185,28 +184,34 @@ impl Socket {
         if !waiting.recv.handover.begin_polling(seen) {
             return Ok(());
         }
-        let result = self.pump_events(poller, &mut events, timeout);
+        let result = poller.wait(&mut events, timeout);
+        // Before reading: what this thread reads is no news that it must be woken for.
         waiting.recv.handover.end_polling();
         match result {
-            Ok(0) if timeout.is_some() => Err(Error::TimedOut),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(Error::Interrupted),
+            Ok(reported) => self.pump_reported(reported),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                return Err(Error::Interrupted);
+            }
             // Anything else cannot be helped here; the caller looks again.
-            Ok(_) | Err(_) => Ok(()),
+            Err(_) => return Ok(()),
+        }
+        let is_late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        // What was read at the last moment is still in time.
+        if is_late && waiting.recv.epoch() == seen { Err(Error::TimedOut) } else { Ok(()) }
+    }
+
+    /// Reads from every stream that has something now.
+    fn pump_ready(&self, poller: &Epoll, events: &mut EventBuffer) {
+        // A failure here shows again in the next wait.
+        if let Ok(reported) = poller.wait(events, Some(Duration::ZERO)) {
+            self.pump_reported(reported);
         }
     }
 
-    /// Waits in the poller and reads what it reports. Says how much it reported.
-    fn pump_events(
-        &self,
-        poller: &Epoll,
-        events: &mut EventBuffer,
-        timeout: Option<Duration>,
-    ) -> io::Result<usize> {
-        let mut count = 0;
-        for event in poller.wait(events, timeout)? {
-            count += 1;
+    fn pump_reported(&self, reported: impl Iterator<Item = Event>) {
+        for event in reported {
             if event.key == CONTROL {
-                self.waiting.recv.control()?.drain();
+                self.waiting.recv.control.get().into_iter().for_each(EventFd::drain);
                 continue;
             }
             let id = PipeId(event.key as u32);
@@ -215,7 +220,6 @@ impl Socket {
                 stream.pump();
             }
         }
-        Ok(count)
     }
 
     /// Reads what the kernel has without waiting. True when there is news since `seen`.
@@ -225,7 +229,7 @@ impl Socket {
             if let Some(stream) = self.only_stream() {
                 stream.pump();
             } else if let Ok(poller) = self.poller() {
-                let _ = self.pump_events(poller, &mut EventBuffer::default(), Some(Duration::ZERO));
+                self.pump_ready(poller, &mut EventBuffer::default());
             }
             bell.resign();
         }
