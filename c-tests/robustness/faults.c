@@ -1,0 +1,266 @@
+/* System calls that fail: each of those that the library makes, with the errors of its manual page,
+ * at its first, second, third ... call of a conversation, then often, then always for a while. The
+ * conversation may fail and be repeated. The process lives, nothing hangs, and the same sockets
+ * serve when calls succeed again.
+ *
+ *   faults inproc|ipc|tcp [EFFORT [SEED]] */
+
+#include "robustness.h"
+#include "faultshim.h"
+
+#include <netdb.h>
+
+enum { ERRORS_MAX = 16, NTH_MAX = 6, LARGE = 200000 };
+
+struct failure {
+    const char *function;
+    const char *name;
+    int errors[ERRORS_MAX];
+};
+
+/* The first errors are the likeliest; the default effort tries only some, so they come first. */
+static const struct failure failures[] = {
+    {"accept", "accept_fails",
+     {ECONNABORTED, EMFILE, ENFILE, ENOBUFS, ENOMEM, EPROTO, EPERM, EINTR, EAGAIN, ENETDOWN,
+      EINVAL, EBADF}},
+    {"accept4", "accept4_fails",
+     {ECONNABORTED, EMFILE, ENFILE, ENOBUFS, ENOMEM, EPROTO, EPERM, EINTR, EAGAIN, ENETDOWN,
+      EINVAL, EBADF}},
+    {"bind", "bind_fails",
+     {EADDRINUSE, EACCES, EINVAL, EADDRNOTAVAIL, ENOMEM, ENOENT, EROFS, ELOOP, ENOTDIR, EBADF}},
+    {"close", "close_fails", {EIO, EINTR, ENOSPC, EDQUOT}},
+    {"connect", "connect_fails",
+     {ECONNREFUSED, ETIMEDOUT, EINTR, EAGAIN, EADDRNOTAVAIL, ENETUNREACH, EACCES, EPERM,
+      EADDRINUSE, EALREADY, EISCONN, EPROTOTYPE, EAFNOSUPPORT, EBADF}},
+    {"epoll_create1", "epoll_create1_fails", {EMFILE, ENFILE, ENOMEM, EINVAL}},
+    {"epoll_ctl", "epoll_ctl_fails", {ENOMEM, ENOSPC, EPERM, EINVAL, ENOENT, EEXIST, EBADF}},
+    {"epoll_wait", "epoll_wait_fails", {EINTR, EINVAL, EBADF, EFAULT}},
+    {"eventfd", "eventfd_fails", {EMFILE, ENFILE, ENOMEM, ENODEV, EINVAL}},
+    {"fcntl", "fcntl_fails", {EINVAL, EBADF, EPERM}},
+    {"getaddrinfo", "getaddrinfo_fails",
+     {EAI_AGAIN, EAI_NONAME, EAI_FAIL, EAI_MEMORY, EAI_SYSTEM, EAI_NODATA, EAI_FAMILY}},
+    {"getsockopt", "getsockopt_fails", {ENOBUFS, EINVAL, EBADF, ENOPROTOOPT}},
+    {"listen", "listen_fails", {EADDRINUSE, EOPNOTSUPP, EBADF}},
+    {"poll", "poll_fails", {EINTR, ENOMEM, EINVAL}},
+    {"ppoll", "ppoll_fails", {EINTR, ENOMEM, EINVAL}},
+    {"pthread_create", "pthread_create_fails", {EAGAIN, EPERM, EINVAL}},
+    {"read", "read_fails", {EINTR, EAGAIN, EIO, EBADF, EINVAL}},
+    {"recv", "recv_fails", {EINTR, ECONNRESET, EAGAIN, ENOMEM, EBADF}},
+    {"recvmsg", "recvmsg_fails",
+     {EINTR, ECONNRESET, EAGAIN, ENOMEM, ETIMEDOUT, ENOBUFS, ENOTCONN, EINVAL, EBADF}},
+    {"send", "send_fails", {EINTR, EPIPE, EAGAIN, ENOBUFS, ENOMEM, EBADF}},
+    {"sendmsg", "sendmsg_fails",
+     {EINTR, EPIPE, EAGAIN, ENOBUFS, ENOMEM, ECONNRESET, EACCES, EMSGSIZE, ENOTCONN, EINVAL,
+      EBADF}},
+    {"setsockopt", "setsockopt_fails", {ENOMEM, EINVAL, ENOPROTOOPT, EBADF}},
+    {"shutdown", "shutdown_fails", {ENOTCONN, EINVAL, EBADF}},
+    {"socket", "socket_fails",
+     {EMFILE, ENFILE, ENOBUFS, ENOMEM, EACCES, EAFNOSUPPORT, EPROTONOSUPPORT, EINVAL}},
+    {"unlink", "unlink_fails", {EACCES, ENOENT, EROFS, EPERM, EBUSY, EIO, ENOTDIR, ENOMEM}},
+    {"write", "write_fails", {EINTR, EAGAIN, EIO, ENOSPC, EBADF}},
+};
+
+/* ---- a conversation that may fail anywhere ---- */
+
+struct conversation {
+    struct url bound_url;
+    struct url connected_url;
+    int a;
+    int b;
+    int bound;
+    int connected;
+};
+
+static void settle_timeouts(int s)
+{
+    int ms = 5, interval = 5;
+    if (s < 0)
+        return;
+    nn_setsockopt(s, NN_SOL_SOCKET, NN_SNDTIMEO, &ms, sizeof ms);
+    nn_setsockopt(s, NN_SOL_SOCKET, NN_RCVTIMEO, &ms, sizeof ms);
+    nn_setsockopt(s, NN_SOL_SOCKET, NN_RECONNECT_IVL, &interval, sizeof interval);
+}
+
+static void begin(struct conversation *talk)
+{
+    talk->a = nn_socket(AF_SP, NN_PAIR);
+    talk->b = nn_socket(AF_SP, NN_PAIR);
+    settle_timeouts(talk->a);
+    settle_timeouts(talk->b);
+    talk->bound = talk->a < 0 ? -1 : nn_bind(talk->a, talk->bound_url.text);
+    talk->connected = talk->b < 0 ? -1 : nn_connect(talk->b, talk->connected_url.text);
+}
+
+static char body[LARGE];
+
+/* Sends small and large messages both ways. Whatever arrives is whole. */
+static void exchange(struct conversation *talk, int rounds)
+{
+    for (int i = 0; i < rounds; i++) {
+        int from = i % 2 ? talk->a : talk->b, to = i % 2 ? talk->b : talk->a;
+        size_t size = i % 4 == 3 ? LARGE : 10;
+        char *chunk = NULL;
+        nn_send(from, body, size, 0);
+        int got = nn_recv(to, &chunk, NN_MSG, 0);
+        if (got >= 0) {
+            CHECK(got == LARGE || got == 10);
+            CHECK_MEM(chunk, body, (size_t)got);
+            nn_freemsg(chunk);
+        }
+    }
+}
+
+static void look(int s)
+{
+    int value;
+    size_t size = sizeof value;
+    nn_getsockopt(s, NN_SOL_SOCKET, NN_RCVFD, &value, &size);
+    size = sizeof value;
+    nn_getsockopt(s, NN_SOL_SOCKET, NN_SNDFD, &value, &size);
+}
+
+static void end(struct conversation *talk)
+{
+    if (talk->b >= 0)
+        CHECK_EQ(nn_close(talk->b), 0);
+    if (talk->a >= 0)
+        CHECK_EQ(nn_close(talk->a), 0);
+}
+
+/* Calls succeed again: what failed is repeated, and what did not must work by itself. */
+static void recover(struct conversation *talk)
+{
+    int sockets[2], patience = PATIENCE_MS;
+    if (talk->a < 0)
+        CHECK_OK(talk->a = nn_socket(AF_SP, NN_PAIR));
+    if (talk->b < 0)
+        CHECK_OK(talk->b = nn_socket(AF_SP, NN_PAIR));
+    if (talk->bound < 0)
+        CHECK_OK(nn_bind(talk->a, talk->bound_url.text));
+    if (talk->connected < 0)
+        CHECK_OK(nn_connect(talk->b, talk->connected_url.text));
+    sockets[0] = talk->a;
+    sockets[1] = talk->b;
+    for (int i = 0; i < 2; i++) {
+        set_int(sockets[i], NN_SNDTIMEO, patience);
+        set_int(sockets[i], NN_RCVTIMEO, patience);
+    }
+    CHECK_TALK(talk->a, talk->b);
+}
+
+static struct conversation new_conversation(void)
+{
+    struct conversation talk = {unique_url(robust.scheme), {""}, -1, -1, -1, -1};
+    talk.connected_url = talk.bound_url;
+    return talk;
+}
+
+/* A file that could not be removed is no wonder, but it must not stay for good. */
+static void tidy(const struct conversation *talk)
+{
+    if (is_ipc(talk->bound_url.text))
+        unlink(talk->bound_url.text + 6);
+}
+
+/* ---- plans ---- */
+
+struct plan {
+    const struct failure *failure;
+    int error;
+    long nth;
+    int permille;
+    const char *host;
+    /* The sockets are closed while calls still fail. */
+    int to_the_end;
+};
+
+static long run_plan(const struct plan *plan)
+{
+    struct conversation talk = new_conversation();
+    long before = test.failures;
+    if (plan->host)
+        snprintf(talk.connected_url.text, sizeof talk.connected_url.text, "tcp://%s:%s",
+                 plan->host, strrchr(talk.bound_url.text, ':') + 1);
+    if (plan->permille > 0)
+        fault_often(plan->failure->function, plan->error, plan->permille, robust.seed);
+    else
+        fault_nth(plan->failure->function, plan->error, plan->nth);
+    begin(&talk);
+    exchange(&talk, plan->permille > 0 ? 12 : 4);
+    look(talk.a);
+    exchange(&talk, 2);
+    if (plan->to_the_end)
+        end(&talk);
+    long failed = fault_end();
+    if (plan->to_the_end) {
+        talk.a = talk.b = talk.bound = talk.connected = -1;
+        tidy(&talk);
+        begin(&talk);
+    }
+    recover(&talk);
+    end(&talk);
+    tidy(&talk);
+    if (test.failures > before)
+        fprintf(stderr, "  when %s failed with %s: call %ld, %d in a thousand, %s\n",
+                plan->failure->function, strerror(plan->error), plan->nth, plan->permille,
+                plan->to_the_end ? "to the end" : "not to the end");
+    return failed;
+}
+
+static int has_failed_enough(void)
+{
+    return test.failures - test.failures_before > 3;
+}
+
+/* At the first, second, ... call, as long as there is one. */
+static long check_each_call(struct plan plan)
+{
+    long failed = 0;
+    int most = robust.effort > 1 ? 4 * NTH_MAX : NTH_MAX;
+    for (plan.nth = 1; plan.nth <= most && !has_failed_enough(); plan.nth++) {
+        long now = run_plan(&plan);
+        failed += now;
+        if (now == 0)
+            break;
+    }
+    return failed;
+}
+
+static void check_failure(const struct failure *failure)
+{
+    struct belongings before = belongings();
+    struct plan plan = {failure, 0, 0, 0, NULL, 0};
+    int errors = robust.effort > 1 ? ERRORS_MAX : 3;
+    long failed = 0;
+    if (strcmp(failure->function, "getaddrinfo") == 0)
+        plan.host = "localhost";
+    for (int i = 0; i < errors && failure->errors[i] && !has_failed_enough(); i++) {
+        plan.error = failure->errors[i];
+        plan.to_the_end = i % 2;
+        plan.permille = 0;
+        failed += check_each_call(plan);
+        plan.permille = 300;
+        failed += run_plan(&plan);
+        plan.permille = 1000;
+        failed += run_plan(&plan);
+    }
+    printf("%s failed %ld times\n", failure->function, failed);
+    check_nothing_left(before);
+}
+
+int main(int count, char **words)
+{
+    if (count < 2 || !is_scheme(words[1])) {
+        fprintf(stderr, "usage: %s inproc|ipc|tcp [EFFORT [SEED]]\n", words[0]);
+        return 2;
+    }
+    robust_begin("faults", 60, count, words);
+    memset(body, 'b', sizeof body);
+    for (size_t i = 0; i < sizeof failures / sizeof failures[0]; i++) {
+        int needs_tcp = strcmp(failures[i].function, "getaddrinfo") == 0;
+        if ((!needs_tcp || strcmp(robust.scheme, "tcp") == 0) && CASE(failures[i].name))
+            check_failure(&failures[i]);
+    }
+    RUN(nothing_is_left);
+    return test_end();
+}

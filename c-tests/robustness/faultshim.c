@@ -1,0 +1,168 @@
+/* Stands between the library and the C library, passes every call on, and lets some fail. */
+
+#define _GNU_SOURCE
+#include "faultshim.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <netdb.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* One plan at a time. It is written while `armed` is 0, and read only while that is 1. */
+static struct {
+    int armed;
+    const char *function;
+    int error;
+    long nth;
+    int permille;
+    uint64_t seed;
+    long calls;
+    long failed;
+} plan;
+
+static void arm(const char *function, int error, long nth, int permille, uint64_t seed)
+{
+    fault_end();
+    plan.function = function;
+    plan.error = error;
+    plan.nth = nth;
+    plan.permille = permille;
+    plan.seed = seed;
+    __atomic_store_n(&plan.calls, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&plan.failed, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&plan.armed, 1, __ATOMIC_RELEASE);
+}
+
+void fault_nth(const char *function, int error, long nth)
+{
+    arm(function, error, nth, 0, 0);
+}
+
+void fault_often(const char *function, int error, int permille, uint64_t seed)
+{
+    arm(function, error, 0, permille, seed);
+}
+
+long fault_end(void)
+{
+    __atomic_store_n(&plan.armed, 0, __ATOMIC_RELEASE);
+    return __atomic_load_n(&plan.failed, __ATOMIC_RELAXED);
+}
+
+/* The fate of a call is a function of the seed and of its number. */
+static int is_chosen(long number)
+{
+    uint64_t z = plan.seed + (uint64_t)number * UINT64_C(0x9e3779b97f4a7c15);
+    if (plan.nth > 0)
+        return number == plan.nth;
+    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return (int)((z ^ (z >> 31)) % 1000) < plan.permille;
+}
+
+/* The error that this call shall have, or 0. */
+static int fault_of(const char *function)
+{
+    if (!__atomic_load_n(&plan.armed, __ATOMIC_ACQUIRE) || strcmp(function, plan.function) != 0)
+        return 0;
+    if (!is_chosen(__atomic_add_fetch(&plan.calls, 1, __ATOMIC_RELAXED)))
+        return 0;
+    __atomic_add_fetch(&plan.failed, 1, __ATOMIC_RELAXED);
+    return plan.error;
+}
+
+#define REAL(name) \
+    static __typeof__(&name) real; \
+    if (!__atomic_load_n(&real, __ATOMIC_RELAXED)) \
+        __atomic_store_n(&real, (__typeof__(&name))(uintptr_t)dlsym(RTLD_NEXT, #name), \
+                         __ATOMIC_RELAXED)
+
+/* A function that returns -1 and sets errno. */
+#define PASS(type, name, parameters, arguments) \
+    type name parameters \
+    { \
+        REAL(name); \
+        int error = fault_of(#name); \
+        if (error == 0) \
+            return real arguments; \
+        errno = error; \
+        return -1; \
+    }
+
+/* A function whose errors are its result. */
+#define PASS_RESULT(name, parameters, arguments) \
+    int name parameters \
+    { \
+        REAL(name); \
+        int error = fault_of(#name); \
+        return error == 0 ? real arguments : error; \
+    }
+
+PASS(int, accept, (int fd, struct sockaddr *address, socklen_t *size), (fd, address, size))
+PASS(int, accept4, (int fd, struct sockaddr *address, socklen_t *size, int flags),
+     (fd, address, size, flags))
+PASS(int, bind, (int fd, const struct sockaddr *address, socklen_t size), (fd, address, size))
+PASS(int, connect, (int fd, const struct sockaddr *address, socklen_t size), (fd, address, size))
+PASS(int, epoll_create1, (int flags), (flags))
+PASS(int, epoll_ctl, (int set, int operation, int fd, struct epoll_event *event),
+     (set, operation, fd, event))
+PASS(int, epoll_wait, (int set, struct epoll_event *events, int count, int ms),
+     (set, events, count, ms))
+PASS(int, eventfd, (unsigned count, int flags), (count, flags))
+PASS(int, getsockopt, (int fd, int level, int option, void *value, socklen_t *size),
+     (fd, level, option, value, size))
+PASS(int, listen, (int fd, int backlog), (fd, backlog))
+PASS(int, poll, (struct pollfd *entries, nfds_t count, int ms), (entries, count, ms))
+PASS(int, ppoll, (struct pollfd *entries, nfds_t count, const struct timespec *limit,
+     const sigset_t *mask), (entries, count, limit, mask))
+PASS(ssize_t, read, (int fd, void *bytes, size_t size), (fd, bytes, size))
+PASS(ssize_t, recv, (int fd, void *bytes, size_t size, int flags), (fd, bytes, size, flags))
+PASS(ssize_t, recvmsg, (int fd, struct msghdr *header, int flags), (fd, header, flags))
+PASS(ssize_t, send, (int fd, const void *bytes, size_t size, int flags), (fd, bytes, size, flags))
+PASS(ssize_t, sendmsg, (int fd, const struct msghdr *header, int flags), (fd, header, flags))
+PASS(int, setsockopt, (int fd, int level, int option, const void *value, socklen_t size),
+     (fd, level, option, value, size))
+PASS(int, shutdown, (int fd, int how), (fd, how))
+PASS(int, socket, (int domain, int type, int protocol), (domain, type, protocol))
+PASS(int, unlink, (const char *path), (path))
+PASS(ssize_t, write, (int fd, const void *bytes, size_t size), (fd, bytes, size))
+
+PASS_RESULT(getaddrinfo, (const char *node, const char *service, const struct addrinfo *hints,
+            struct addrinfo **result), (node, service, hints, result))
+PASS_RESULT(pthread_create, (pthread_t *thread, const pthread_attr_t *attributes,
+            void *(*function)(void *), void *argument),
+            (thread, attributes, function, argument))
+
+/* Linux gives the descriptor up before it tells of an error. */
+int close(int fd)
+{
+    REAL(close);
+    int error = fault_of("close");
+    int result = real(fd);
+    if (error == 0)
+        return result;
+    errno = error;
+    return -1;
+}
+
+int fcntl(int fd, int command, ...)
+{
+    REAL(fcntl);
+    va_list arguments;
+    va_start(arguments, command);
+    void *argument = va_arg(arguments, void *);
+    va_end(arguments);
+    int error = fault_of("fcntl");
+    if (error == 0)
+        return real(fd, command, argument);
+    errno = error;
+    return -1;
+}
