@@ -23,7 +23,8 @@ mod statistics;
 mod transfer;
 mod wait;
 
-pub use options::OptionValue;
-pub use registry::{InUse, close, find, open, restart, terminate};
+pub use options::{OptionValue, number as option_number};
+pub use registry::{COOKED, InUse, RAW, close, find, open, restart, terminate};
 pub use socket::Socket;
+pub use statistics::number as statistic_number;
 pub use transfer::Blocking;

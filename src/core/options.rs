@@ -1,11 +1,11 @@
-//! Options of a socket. Their numbers are those of the C interface, which const assertions in
-//! `ffi/abi` hold to.
+//! Options of a socket.
 
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use self::number::*;
 use super::readiness::Side;
 use super::socket::Socket;
 use crate::error::Error;
@@ -212,35 +212,53 @@ const fn plain(level: i32, number: i32, default: i32, min: i32, max: i32) -> Pla
 /// In the order of [`Index`].
 static OPTIONS: [Plain; 16] = [
     plain(SOCKET_LEVEL, LINGER, 1000, i32::MIN, i32::MAX),
-    plain(SOCKET_LEVEL, 2, 131_072, 1, i32::MAX),
-    plain(SOCKET_LEVEL, 3, 131_072, 1, i32::MAX),
-    plain(SOCKET_LEVEL, 4, -1, i32::MIN, i32::MAX),
-    plain(SOCKET_LEVEL, 5, -1, i32::MIN, i32::MAX),
-    plain(SOCKET_LEVEL, 6, 100, 0, i32::MAX),
-    plain(SOCKET_LEVEL, 7, 0, 0, i32::MAX),
-    plain(SOCKET_LEVEL, 8, 8, 1, 16),
-    plain(SOCKET_LEVEL, 9, 8, 1, 16),
-    plain(SOCKET_LEVEL, 14, 1, 0, 1),
-    plain(SOCKET_LEVEL, 16, 1_048_576, -1, i32::MAX),
-    plain(SOCKET_LEVEL, 17, 8, 1, 255),
-    plain(TCP_LEVEL, 1, 0, 0, 1),
-    plain(WS_LEVEL, 1, 2, 1, 2),
-    plain(IPC_LEVEL, 2, 4096, i32::MIN, i32::MAX),
-    plain(IPC_LEVEL, 3, 4096, i32::MIN, i32::MAX),
+    plain(SOCKET_LEVEL, SEND_BUFFER, 131_072, 1, i32::MAX),
+    plain(SOCKET_LEVEL, RECV_BUFFER, 131_072, 1, i32::MAX),
+    plain(SOCKET_LEVEL, SEND_TIMEOUT, -1, i32::MIN, i32::MAX),
+    plain(SOCKET_LEVEL, RECV_TIMEOUT, -1, i32::MIN, i32::MAX),
+    plain(SOCKET_LEVEL, RECONNECT_INTERVAL, 100, 0, i32::MAX),
+    plain(SOCKET_LEVEL, RECONNECT_INTERVAL_MAX, 0, 0, i32::MAX),
+    plain(SOCKET_LEVEL, SEND_PRIORITY, 8, 1, 16),
+    plain(SOCKET_LEVEL, RECV_PRIORITY, 8, 1, 16),
+    plain(SOCKET_LEVEL, IPV4_ONLY, 1, 0, 1),
+    plain(SOCKET_LEVEL, RECV_MAX_SIZE, 1_048_576, -1, i32::MAX),
+    plain(SOCKET_LEVEL, MAX_TTL, 8, 1, 255),
+    plain(TCP_LEVEL, TCP_NO_DELAY, 0, 0, 1),
+    plain(WS_LEVEL, WS_MESSAGE_TYPE, 2, 1, 2),
+    plain(IPC_LEVEL, IPC_OUTPUT_BUFFER, 4096, i32::MIN, i32::MAX),
+    plain(IPC_LEVEL, IPC_INPUT_BUFFER, 4096, i32::MIN, i32::MAX),
 ];
 
-const SOCKET_LEVEL: i32 = 0;
-const IPC_LEVEL: i32 = -2;
-const TCP_LEVEL: i32 = -3;
-const WS_LEVEL: i32 = -4;
+/// Levels and options as C numbers them; `ffi/options.rs` holds them to the headers.
+pub mod number {
+    pub const SOCKET_LEVEL: i32 = 0;
+    pub const IPC_LEVEL: i32 = -2;
+    pub const TCP_LEVEL: i32 = -3;
+    pub const WS_LEVEL: i32 = -4;
 
-const LINGER: i32 = 1;
-const SEND_DESCRIPTOR: i32 = 10;
-const RECV_DESCRIPTOR: i32 = 11;
-const DOMAIN: i32 = 12;
-const PROTOCOL: i32 = 13;
-const SOCKET_NAME: i32 = 15;
-const IPC_SECURITY: i32 = 1;
+    pub const LINGER: i32 = 1;
+    pub const SEND_BUFFER: i32 = 2;
+    pub const RECV_BUFFER: i32 = 3;
+    pub const SEND_TIMEOUT: i32 = 4;
+    pub const RECV_TIMEOUT: i32 = 5;
+    pub const RECONNECT_INTERVAL: i32 = 6;
+    pub const RECONNECT_INTERVAL_MAX: i32 = 7;
+    pub const SEND_PRIORITY: i32 = 8;
+    pub const RECV_PRIORITY: i32 = 9;
+    pub const SEND_DESCRIPTOR: i32 = 10;
+    pub const RECV_DESCRIPTOR: i32 = 11;
+    pub const DOMAIN: i32 = 12;
+    pub const PROTOCOL: i32 = 13;
+    pub const IPV4_ONLY: i32 = 14;
+    pub const SOCKET_NAME: i32 = 15;
+    pub const RECV_MAX_SIZE: i32 = 16;
+    pub const MAX_TTL: i32 = 17;
+    pub const TCP_NO_DELAY: i32 = 1;
+    pub const WS_MESSAGE_TYPE: i32 = 1;
+    pub const IPC_SECURITY: i32 = 1;
+    pub const IPC_OUTPUT_BUFFER: i32 = 2;
+    pub const IPC_INPUT_BUFFER: i32 = 3;
+}
 
 /// Longest name of a socket.
 const NAME_MAX: usize = 63;

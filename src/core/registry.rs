@@ -1,6 +1,6 @@
 //! Handles, and the library's life: it exists while a socket does.
 
-use std::sync::{Arc, Once, OnceLock};
+use std::sync::{Arc, OnceLock};
 
 use once_cell::sync::Lazy;
 use parking_lot::{MappedRwLockReadGuard, Mutex, RwLock, RwLockReadGuard};
@@ -32,7 +32,10 @@ pub fn open(domain: i32, protocol: i32) -> Result<i32, Error> {
     let socket_type = socket_type(protocol).ok_or(Error::Invalid)?;
     let machine = socket_type.machine.ok_or(Error::NotSupported)?;
     library.was_used = true;
-    FLUSH_AT_EXIT.call_once(|| sys::flush_at_exit(flush_all));
+    OWNER.get_or_init(|| {
+        sys::flush_at_exit(flush_all);
+        std::process::id()
+    });
     let handle = library.take_number();
     let reactor = Arc::clone(library.reactor.get_or_insert_default());
     library.open += 1;
@@ -166,6 +169,10 @@ fn sockets_max() -> usize {
 
 /// Runs when the process exits: what was accepted is delivered even if nobody closes.
 extern "C" fn flush_all() {
+    // A forked child has none of the threads that may hold our locks, and nothing to deliver.
+    if OWNER.get() != Some(&std::process::id()) {
+        return;
+    }
     let flushed = std::panic::catch_unwind(|| {
         for handle in 0..handles_end() {
             let Some(slot) = slot(handle) else { continue };
@@ -180,10 +187,12 @@ extern "C" fn flush_all() {
 }
 
 static LIBRARY: Lazy<Mutex<Library>> = Lazy::new(Mutex::default);
-static FLUSH_AT_EXIT: Once = Once::new();
+/// The process that opened the first socket.
+static OWNER: OnceLock<u32> = OnceLock::new();
 /// Slots stay for good, so that finding one needs no lock beside its own.
 static SEGMENTS: [OnceLock<Box<[Slot]>>; 256] = [const { OnceLock::new() }; 256];
 const SEGMENT: usize = 256;
 
-const COOKED: i32 = 1;
-const RAW: i32 = 2;
+/// The two domains.
+pub const COOKED: i32 = 1;
+pub const RAW: i32 = 2;

@@ -68,24 +68,43 @@ impl Socket {
         let seen = self.statistics();
         let traffic = self.traffic();
         Ok(match id {
-            101 => level(&seen.established),
-            102 => level(&seen.accepted),
-            103 => level(&seen.dropped),
-            104 => level(&seen.broken),
-            105 => level(&seen.connect_errors),
+            number::ESTABLISHED => level(&seen.established),
+            number::ACCEPTED => level(&seen.accepted),
+            number::DROPPED => level(&seen.dropped),
+            number::BROKEN => level(&seen.broken),
+            number::CONNECT_ERRORS => level(&seen.connect_errors),
             // A bind that fails is the caller's to count: it is told.
-            106 => 0,
-            107 => level(&seen.accept_errors),
-            201 => traffic.connections,
-            202 => level(&seen.in_progress),
-            203 => level(&seen.endpoint_errors),
-            301 => traffic.messages_sent,
-            302 => traffic.messages_received,
-            303 => traffic.bytes_sent,
-            304 => traffic.bytes_received,
+            number::BIND_ERRORS => 0,
+            number::ACCEPT_ERRORS => level(&seen.accept_errors),
+            number::CONNECTIONS => traffic.connections,
+            number::IN_PROGRESS => level(&seen.in_progress),
+            number::ENDPOINT_ERRORS => level(&seen.endpoint_errors),
+            number::MESSAGES_SENT => traffic.messages_sent,
+            number::MESSAGES_RECEIVED => traffic.messages_received,
+            number::BYTES_SENT => traffic.bytes_sent,
+            number::BYTES_RECEIVED => traffic.bytes_received,
             // Priorities belong to socket types that balance load.
-            401 => 0,
+            number::SEND_PRIORITY => 0,
             _ => return Err(Error::Invalid),
         })
     }
+}
+
+/// Statistics as C numbers them; `ffi/statistics.rs` holds them to the headers.
+pub mod number {
+    pub const ESTABLISHED: i32 = 101;
+    pub const ACCEPTED: i32 = 102;
+    pub const DROPPED: i32 = 103;
+    pub const BROKEN: i32 = 104;
+    pub const CONNECT_ERRORS: i32 = 105;
+    pub const BIND_ERRORS: i32 = 106;
+    pub const ACCEPT_ERRORS: i32 = 107;
+    pub const CONNECTIONS: i32 = 201;
+    pub const IN_PROGRESS: i32 = 202;
+    pub const ENDPOINT_ERRORS: i32 = 203;
+    pub const MESSAGES_SENT: i32 = 301;
+    pub const MESSAGES_RECEIVED: i32 = 302;
+    pub const BYTES_SENT: i32 = 303;
+    pub const BYTES_RECEIVED: i32 = 304;
+    pub const SEND_PRIORITY: i32 = 401;
 }

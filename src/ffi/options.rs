@@ -91,6 +91,27 @@ unsafe fn store(found: &OptionValue, target: *mut c_void, room: usize) -> Result
     }
 }
 
+/// Core numbers options for itself; the headers are the law.
+const _: () = {
+    use super::abi::{ipc::*, nn::*, tcp::*, ws::*};
+    use crate::core::option_number as core;
+    assert!(core::SOCKET_LEVEL == NN_SOL_SOCKET && core::IPC_LEVEL == NN_IPC);
+    assert!(core::TCP_LEVEL == NN_TCP && core::WS_LEVEL == NN_WS);
+    assert!(core::LINGER == NN_LINGER && core::SOCKET_NAME == NN_SOCKET_NAME);
+    assert!(core::SEND_BUFFER == NN_SNDBUF && core::RECV_BUFFER == NN_RCVBUF);
+    assert!(core::SEND_TIMEOUT == NN_SNDTIMEO && core::RECV_TIMEOUT == NN_RCVTIMEO);
+    assert!(core::RECONNECT_INTERVAL == NN_RECONNECT_IVL);
+    assert!(core::RECONNECT_INTERVAL_MAX == NN_RECONNECT_IVL_MAX);
+    assert!(core::SEND_PRIORITY == NN_SNDPRIO && core::RECV_PRIORITY == NN_RCVPRIO);
+    assert!(core::SEND_DESCRIPTOR == NN_SNDFD && core::RECV_DESCRIPTOR == NN_RCVFD);
+    assert!(core::DOMAIN == NN_DOMAIN && core::PROTOCOL == NN_PROTOCOL);
+    assert!(core::IPV4_ONLY == NN_IPV4ONLY && core::MAX_TTL == NN_MAXTTL);
+    assert!(core::RECV_MAX_SIZE == NN_RCVMAXSIZE && core::TCP_NO_DELAY == NN_TCP_NODELAY);
+    assert!(core::WS_MESSAGE_TYPE == NN_WS_MSG_TYPE && core::IPC_SECURITY == NN_IPC_SEC_ATTR);
+    assert!(core::IPC_OUTPUT_BUFFER == NN_IPC_OUTBUFSZ);
+    assert!(core::IPC_INPUT_BUFFER == NN_IPC_INBUFSZ);
+};
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -80,3 +80,9 @@ pub extern "C" fn nn_init() {
         Ok(())
     });
 }
+
+/// Core has its own names for the domains; the headers are the law.
+const _: () = {
+    use super::abi::nn::{AF_SP, AF_SP_RAW};
+    assert!(core::COOKED == AF_SP && core::RAW == AF_SP_RAW);
+};
