@@ -130,8 +130,10 @@ unsafe fn send_bytes(
     let count = raw::claimed_count(len)?;
     socket.check_can_send()?;
     // SAFETY: forwarded from our own contract.
-    let body = Body::copy_from(unsafe { raw::bytes(buf, len) }?)?;
-    socket.send(&mut Message::from_body(body), blocking(flags))?;
+    let bytes = unsafe { raw::bytes(buf, len) }?;
+    let mut message = Message::default();
+    message.body.fill(bytes)?;
+    socket.send(&mut message, blocking(flags))?;
     Ok(count)
 }
 

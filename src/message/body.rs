@@ -40,9 +40,26 @@ impl Body {
 
     /// # Errors
     /// When memory for the copy cannot be had.
-    #[inline]
     pub fn copy_from(bytes: &[u8]) -> Result<Body, OutOfMemory> {
-        Body::concat(bytes.len(), [bytes])
+        let mut body = Body::default();
+        body.fill(bytes)?;
+        Ok(body)
+    }
+
+    /// Becomes a copy of `content`, where it is: moving a body costs more than filling it.
+    ///
+    /// # Errors
+    /// When memory for the copy cannot be had; the body is unchanged.
+    #[inline]
+    pub fn fill(&mut self, content: &[u8]) -> Result<(), OutOfMemory> {
+        match &mut self.0 {
+            Storage::Inline { len, bytes } if content.len() <= INLINE_MAX => {
+                bytes[..content.len()].copy_from_slice(content);
+                *len = content.len() as u8;
+            }
+            _ => *self = Body::concat(content.len(), [content])?,
+        }
+        Ok(())
     }
 
     #[must_use]
@@ -109,6 +126,11 @@ mod tests {
             assert_eq!(body.as_slice(), bytes);
             assert_eq!(body.len(), bytes.len());
             assert_eq!(body.into_chunk().unwrap().as_slice(), bytes);
+            for before in [0, 94, 95] {
+                let mut body = Body::copy_from(&vec![7; before]).unwrap();
+                body.fill(&bytes).unwrap();
+                assert_eq!(body.as_slice(), bytes);
+            }
         }
     }
 

@@ -40,11 +40,10 @@ impl Inbound {
         let Some(size) = self.complete(size_max) else { return false };
         let from = self.start + self.framing.prefix_len();
         // Without memory for the message the connection cannot go on.
-        let Ok(body) = Body::copy_from(&self.bytes[from..from + size]) else {
+        if message.body.fill(&self.bytes[from..from + size]).is_err() {
             self.violation = Some(Violation::TooLarge);
             return false;
-        };
-        message.body = body;
+        }
         self.start = from + size;
         if self.start == self.bytes.len() {
             self.rest();
