@@ -165,8 +165,7 @@ impl Queue {
         self.front.0.popped_count.store(count, Ordering::Release);
         // Pairs with the fence in `push`.
         fence(Ordering::SeqCst);
-        let tell_producer =
-            self.is_blocked.0.load(Ordering::Relaxed) && self.has_room(&mut self.back.0.lock());
+        let tell_producer = self.is_blocked.0.load(Ordering::Relaxed) && self.unblock();
         Popped { has_message: true, tell_producer }
     }
 
@@ -194,8 +193,18 @@ impl Queue {
         }
         back.count(size);
         back.waiting = None;
-        self.is_blocked.0.store(false, Ordering::Relaxed);
         true
+    }
+
+    /// Only the consumer takes the mark away, who then tells: a sender that finds room by itself
+    /// may not be the one that sleeps.
+    fn unblock(&self) -> bool {
+        let mut back = self.back.0.lock();
+        let has_room = self.has_room(&mut back);
+        if has_room {
+            self.is_blocked.0.store(false, Ordering::Relaxed);
+        }
+        has_room
     }
 
     fn look_at_consumer(&self, back: &mut Back) {
@@ -331,12 +340,12 @@ mod models {
     }
 
     /// A producer that is refused waits to be told, a consumer that finds nothing likewise. The
-    /// model fails when one of them is never told, or when a message is lost.
-    #[test]
-    fn model_nobody_waits_for_ever() {
+    /// model fails when one of them is never told, or when a message is lost. `bystander` does
+    /// what other threads of the producing socket may do meanwhile.
+    fn nobody_waits_for_ever(bystander: Option<fn(&Queue)>) {
         let mut builder = loom::model::Builder::new();
         builder.preemption_bound = Some(3);
-        builder.check(|| {
+        builder.check(move || {
             let queue = Arc::new(Queue::new(1));
             queue.open();
             let (to_consumer, to_producer) = (Arc::new(Flag::default()), Arc::new(Flag::default()));
@@ -344,6 +353,10 @@ mod models {
                 let (queue, told, tell) = (queue.clone(), to_producer.clone(), to_consumer.clone());
                 thread::spawn(move || produce(&queue, &told, &tell))
             };
+            let bystander = bystander.map(|bystander| {
+                let queue = queue.clone();
+                thread::spawn(move || bystander(&queue))
+            });
             for _ in 0..MESSAGES {
                 loop {
                     let popped = queue.pop(&mut Message::default());
@@ -357,7 +370,20 @@ mod models {
                 }
             }
             producer.join().unwrap();
+            bystander.map(|bystander| bystander.join().unwrap());
         });
+    }
+
+    #[test]
+    fn model_nobody_waits_for_ever() {
+        nobody_waits_for_ever(None);
+    }
+
+    #[test]
+    fn model_a_look_from_aside_steals_no_wake_up() {
+        nobody_waits_for_ever(Some(|queue| {
+            queue.can_push();
+        }));
     }
 
     fn produce(queue: &Queue, told: &Flag, tell: &Flag) {
