@@ -235,7 +235,10 @@ static void a_second_peer_is_refused_and_takes_over_later(void)
     close_both(a, second);
 }
 
-/* protocols 3: where the dialing socket has a peer already, it is the one that refuses. */
+/*
+ * protocols 3: where the dialing socket has a peer already, it is the one that refuses. The
+ * reference connects before it does so, spmsg does not even try (reliability P2).
+ */
 static void a_dialing_pair_uses_one_of_two_listeners(void)
 {
     struct url one = unique_url(scheme), two = unique_url(scheme);
@@ -243,7 +246,8 @@ static void a_dialing_pair_uses_one_of_two_listeners(void)
     open_pairs(&a, &c, one.text);
     CHECK_EQ(nn_bind(b, two.text), 1);
     CHECK_EQ(nn_connect(c, two.text), 2);
-    CHECK(wait_stat_at_least(b, NN_STAT_BROKEN_CONNECTIONS, 2, PATIENCE_MS));
+    if (reference())
+        CHECK(wait_stat_at_least(b, NN_STAT_BROKEN_CONNECTIONS, 2, PATIENCE_MS));
     CHECK_SEND(c, "for a");
     CHECK_RECV(a, "for a");
     CHECK_SEND(a, "from a");

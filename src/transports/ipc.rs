@@ -11,7 +11,7 @@ use super::sp::frame::Framing;
 use super::stream::{Dialer, Listener, Target};
 use super::{Endpoint, Host, Transport};
 use crate::error::Error;
-use crate::sys::{Address, FileIdentity, Socket, unlink};
+use crate::sys::{Address, FileIdentity, PerProcess, Socket, unlink};
 
 pub struct Ipc;
 
@@ -51,7 +51,7 @@ fn path(address: &[u8]) -> Result<PathBuf, Error> {
 
 fn listen(path: &Path) -> Result<Socket, Error> {
     // A socket that is bound and does not listen yet looks stale to the next one to bind it.
-    let _one_at_a_time = BINDING.lock();
+    let _one_at_a_time = BINDING.get().lock();
     let address = Address::File(path.to_owned());
     let socket = Socket::new(&address)?;
     if let Err(error) = socket.bind(&address) {
@@ -79,4 +79,4 @@ fn is_stale(path: &Path, address: &Address) -> bool {
 const BACKLOG: i32 = 10;
 /// sun_path with its terminator.
 const PATH_MAX: usize = 107;
-static BINDING: Mutex<()> = Mutex::new(());
+static BINDING: PerProcess<Mutex<()>> = PerProcess::new();

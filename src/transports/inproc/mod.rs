@@ -94,6 +94,10 @@ impl Side {
         }
     }
 
+    fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::SeqCst)
+    }
+
     fn peer(&self) -> Option<&dyn Pipe> {
         self.link.sides[1 - self.index].get().map(AsRef::as_ref)
     }
@@ -166,7 +170,7 @@ impl Connection for Side {
     fn set_driven(&self, _driven: bool) {}
 
     fn close(&self, _deadline: Instant) {
-        if self.is_closed.swap(true, Ordering::AcqRel) {
+        if self.is_closed.swap(true, Ordering::SeqCst) {
             return;
         }
         self.outgoing().close();

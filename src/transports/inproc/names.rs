@@ -5,13 +5,14 @@
 //! way round; and nothing is closed under it, because closing calls the endpoints back.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Weak};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 
 use super::Link;
 use crate::error::Error;
+use crate::sys::PerProcess;
 use crate::transports::{Connection, Endpoint, Host, Report};
 
 /// An endpoint that listens to a name.
@@ -26,6 +27,8 @@ pub struct Connector {
     number: u64,
     name: Vec<u8>,
     host: Arc<dyn Host>,
+    /// Changes under the lock of the names.
+    is_closed: AtomicBool,
 }
 
 #[derive(Default)]
@@ -39,7 +42,7 @@ struct Names {
 impl Bound {
     pub fn register(name: &[u8], host: Arc<dyn Host>) -> Result<Arc<Bound>, Error> {
         let bound = Arc::new(Bound { name: name.to_owned(), host });
-        let mut names = NAMES.lock();
+        let mut names = NAMES.get().lock();
         if names.bound.contains_key(name) {
             return Err(Error::AddressInUse);
         }
@@ -54,36 +57,46 @@ impl Endpoint for Bound {
     }
 
     fn close(&self) {
-        let removed = NAMES.lock().bound.remove(&self.name);
+        let removed = NAMES.get().lock().bound.remove(&self.name);
         drop(removed);
     }
 
     fn connection_lost(&self) {}
 
     fn retry(&self) {
-        NAMES.lock().join_all(&self.name);
+        NAMES.get().lock().join_all(&self.name);
     }
 }
 
 impl Connector {
     pub fn new(name: &[u8], host: Arc<dyn Host>) -> Arc<Connector> {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        Arc::new_cyclic(|me| Connector { me: me.clone(), number, name: name.to_owned(), host })
+        Arc::new_cyclic(|me| Connector {
+            me: me.clone(),
+            number,
+            name: name.to_owned(),
+            host,
+            is_closed: AtomicBool::new(false),
+        })
     }
 }
 
 impl Endpoint for Connector {
     fn start(&self) {
         let Some(me) = self.me.upgrade() else { return };
+        let mut names = NAMES.get().lock();
+        if self.is_closed.load(Ordering::Relaxed) {
+            return;
+        }
         self.host.report(Report::Connecting);
-        let mut names = NAMES.lock();
         names.connectors.entry(self.name.clone()).or_default().push(me);
         names.join(self);
     }
 
     fn close(&self) {
         let (removed, was_joined) = {
-            let mut names = NAMES.lock();
+            let mut names = NAMES.get().lock();
+            self.is_closed.store(true, Ordering::Relaxed);
             let was_joined = names.joined.remove(&self.number);
             (names.remove(self), was_joined)
         };
@@ -95,7 +108,7 @@ impl Endpoint for Connector {
     }
 
     fn connection_lost(&self) {
-        let was_joined = NAMES.lock().joined.remove(&self.number);
+        let was_joined = NAMES.get().lock().joined.remove(&self.number);
         if was_joined {
             self.host.report(Report::Connecting);
         }
@@ -103,7 +116,7 @@ impl Endpoint for Connector {
     }
 
     fn retry(&self) {
-        NAMES.lock().join_number(&self.name, self.number);
+        NAMES.get().lock().join_number(&self.name, self.number);
     }
 }
 
@@ -138,6 +151,10 @@ impl Names {
         if connector.host.attach(Arc::clone(&own) as Arc<dyn Connection>).is_err() {
             return peer.withdraw();
         }
+        if peer.is_closed() {
+            // The bound socket was closed in between, when there was nobody to tell.
+            return own.withdraw();
+        }
         self.joined.insert(connector.number);
         connector.host.report(Report::Established);
         bound.host.report(Report::Accepted);
@@ -160,5 +177,5 @@ fn are_compatible(connector: &Connector, bound: &Bound) -> bool {
         && bound.host.peer_type() == connector.host.own_type()
 }
 
-static NAMES: LazyLock<Mutex<Names>> = LazyLock::new(Mutex::default);
+static NAMES: PerProcess<Mutex<Names>> = PerProcess::new();
 static NEXT: AtomicU64 = AtomicU64::new(0);

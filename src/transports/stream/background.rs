@@ -141,7 +141,8 @@ impl Handler for StreamConnection {
                 self.quiet_looks.store(0, Ordering::Relaxed);
                 return Tick::Again;
             }
-            Look::Left if self.is_driven.load(Ordering::Relaxed) => return Tick::Again,
+            // A caller waits until there is room, and writes then.
+            Look::Left if self.is_driven.load(Ordering::SeqCst) => {}
             Look::Left => {
                 let written = self.outbound.write_all(&self.socket, || Some(Instant::now()));
                 self.after_write(written);
@@ -159,7 +160,9 @@ impl Handler for StreamConnection {
         }
         self.is_lively.store(false, Ordering::SeqCst);
         // Somebody may have relied on us between the look and the store.
-        let relied_upon = self.outbound.look() != Look::Empty && !self.watch.lock().writable;
+        let relied_upon = !self.is_driven.load(Ordering::SeqCst)
+            && self.outbound.look() != Look::Empty
+            && !self.watch.lock().writable;
         if relied_upon && !self.is_lively.swap(true, Ordering::SeqCst) {
             return Tick::Again;
         }

@@ -128,7 +128,7 @@ impl StreamConnection {
             }
             None => (None, 0),
         };
-        match self.socket.read(chunk, &mut buffer[..size]) {
+        match self.socket.read(chunk, buffer.first_mut(size)) {
             Read::Nothing => News::Nothing,
             Read::End => {
                 reading.is_ended = true;
@@ -219,7 +219,7 @@ impl StreamConnection {
         self.socket.end();
         let mut buffer = scratch::take();
         let mut peer_is_sending = false;
-        let _reading = self.reading.lock();
+        // A reader that comes late does no harm: nobody wants what it reads.
         loop {
             match self.socket.read(None, &mut buffer) {
                 Read::End => return,
@@ -337,7 +337,7 @@ impl Connection for StreamConnection {
     }
 
     fn set_driven(&self, driven: bool) {
-        self.is_driven.store(driven, Ordering::Relaxed);
+        self.is_driven.store(driven, Ordering::SeqCst);
     }
 
     fn close(&self, deadline: Instant) {

@@ -83,6 +83,11 @@ impl Dialer {
     }
 
     fn attempt(&self) {
+        if !self.host.is_wanting() {
+            // The peer would believe for a moment that it has a partner, and send to nobody.
+            self.wait();
+            return;
+        }
         self.host.report(Report::Connecting);
         match &self.target {
             Target::File(path) => self.connect(&Address::File(path.clone()), None),
@@ -96,11 +101,15 @@ impl Dialer {
     }
 
     fn look_up(&self, name: String, port: u16, local: Option<IpAddr>) {
-        self.state.lock().enter(Phase::Resolving);
+        if !self.state.lock().enter(Phase::Resolving) {
+            return self.host.report(Report::ConnectAbandoned);
+        }
         let family = if self.host.settings().ipv4_only { Family::Ipv4Only } else { Family::Any };
-        let me = self.me.clone();
+        let (me, host) = (self.me.clone(), Arc::clone(&self.host));
         let started = resolve(name, port, family, move |found| {
-            let Some(dialer) = me.upgrade() else { return };
+            let Some(dialer) = me.upgrade() else {
+                return host.report(Report::ConnectAbandoned);
+            };
             match found {
                 Some(address) => dialer.connect(&Address::Internet(address), local),
                 None => dialer.fail(None),
@@ -186,11 +195,13 @@ impl Dialer {
     }
 
     fn fail(&self, error: Option<Error>) {
-        let will_retry = self.wait();
-        self.host.report(match will_retry {
-            true => Report::ConnectFailed(error),
-            false => Report::ConnectAbandoned,
+        // Before the next attempt can begin, so that reports come in their order.
+        let is_closed = matches!(self.state.lock().phase, Phase::Closed);
+        self.host.report(match is_closed {
+            true => Report::ConnectAbandoned,
+            false => Report::ConnectFailed(error),
         });
+        self.wait();
     }
 
     /// Waits for the next attempt. False when there will be none.

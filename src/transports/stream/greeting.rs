@@ -1,6 +1,10 @@
 //! The first moment of a connection: each side sends its eight bytes and checks the other's.
 //!
 //! A peer has a second for it. What it sends behind its greeting is left for the connection.
+//!
+//! Both sides greet at once, but for a socket that would reject the connection now, such as a
+//! PAIR that has its peer: a peer that is greeted takes itself for connected, and would report
+//! messages as sent that nobody will ever receive.
 
 use std::io::IoSlice;
 use std::os::fd::AsRawFd;
@@ -28,6 +32,8 @@ struct State {
     socket: Socket,
     received: [u8; handshake::LEN],
     count: usize,
+    /// Our own greeting is sent.
+    has_greeted: bool,
     done: Done,
 }
 
@@ -56,11 +62,12 @@ impl Greeting {
         reactor: &Arc<Reactor>,
         done: Done,
     ) -> Arc<Greeting> {
-        let own = handshake::encode(host.own_type());
         let descriptor = socket.as_raw_fd();
-        // A fresh connection takes eight bytes; else it is broken, and reading will tell.
-        let _ = socket.write(&[IoSlice::new(&own)]);
-        let state = State { socket, received: [0; handshake::LEN], count: 0, done };
+        let has_greeted = host.is_wanting();
+        if has_greeted {
+            greet(&socket, &*host);
+        }
+        let state = State { socket, received: [0; handshake::LEN], count: 0, has_greeted, done };
         let greeting = Arc::new(Greeting {
             reactor: Arc::clone(reactor),
             host,
@@ -119,6 +126,21 @@ impl Greeting {
         }
     }
 
+    /// Sends what was not sent at once. False when the connection is still unwelcome.
+    fn greet_late(&self) -> bool {
+        let is_wanting = self.host.is_wanting();
+        let mut state = self.state.lock();
+        match state.as_mut().filter(|state| !state.has_greeted) {
+            None => true,
+            Some(state) if is_wanting => {
+                state.has_greeted = true;
+                greet(&state.socket, &*self.host);
+                true
+            }
+            Some(_) => false,
+        }
+    }
+
     fn fail(&self) {
         if let Some(state) = self.take() {
             state.socket.discard_input();
@@ -129,6 +151,9 @@ impl Greeting {
     }
 
     fn complete(&self) {
+        if !self.greet_late() {
+            return self.fail();
+        }
         let Some(state) = self.take() else { return };
         let settings = self.host.settings();
         let connection = StreamConnection::new(
@@ -162,6 +187,12 @@ impl Handler for Greeting {
     fn timeout(&self, _now: Instant) {
         self.fail();
     }
+}
+
+fn greet(socket: &Socket, host: &dyn Host) {
+    let own = handshake::encode(host.own_type());
+    // A fresh connection takes eight bytes; else it is broken, and reading will tell.
+    let _ = socket.write(&[IoSlice::new(&own)]);
 }
 
 /// How long a peer may take.

@@ -92,6 +92,8 @@ impl Inbound {
             self.bytes.drain(..self.start);
             self.start = 0;
         }
+        let reserved = self.bytes.try_reserve(rest.len());
+        self.note_memory(reserved)?;
         self.bytes.extend_from_slice(rest);
         if self.whole.is_some() { None } else { self.begin_big(size_max) }
     }

@@ -149,7 +149,11 @@ impl Outbound {
             return Err(Refused);
         }
         let is_first = queue.untaken == 0;
-        let size = queue.append(prefix, message);
+        let Some(size) = queue.append(prefix, message) else {
+            // Without memory it is as if nothing more fitted, until something has been written.
+            queue.is_busy = queue.pending > 0;
+            return Err(Refused);
+        };
         queue.is_busy = queue.pending >= queue.limit && queue.messages >= MESSAGES_MIN;
         queue.is_fresh = true;
         let urgency = queue.urgency(size, is_first, pace, clock);
@@ -245,23 +249,34 @@ pub struct Pace {
 }
 
 impl Queue {
-    /// Returns the bytes that it takes.
-    fn append(&mut self, prefix: &[u8], message: &mut Message) -> usize {
+    /// Returns the bytes that it takes, or nothing when there is no memory.
+    fn append(&mut self, prefix: &[u8], message: &mut Message) -> Option<usize> {
         let size = prefix.len() + message.wire_len();
+        if self.gathered.len() >= GATHERED_MAX {
+            self.close_gathered();
+        }
+        let is_gathered = message.body.len() <= GATHERED_BODY_MAX;
+        let copied = if is_gathered { size } else { size - message.body.len() };
+        self.gathered.try_reserve(copied).ok()?;
         self.gathered.extend_from_slice(prefix);
         self.gathered.extend_from_slice(message.header.as_slice());
-        if message.body.len() <= GATHERED_BODY_MAX {
+        if is_gathered {
             self.gathered.extend_from_slice(message.body.as_slice());
         } else {
-            let spare = std::mem::take(&mut self.spare);
-            let gathered = std::mem::replace(&mut self.gathered, spare);
-            self.segments.push_back(Segment::Bytes(gathered));
+            self.close_gathered();
             self.segments.push_back(Segment::Body(std::mem::take(&mut message.body)));
         }
         self.pending += size;
         self.messages += 1;
         self.untaken += 1;
-        size
+        Some(size)
+    }
+
+    /// What follows is gathered in another buffer.
+    fn close_gathered(&mut self) {
+        let spare = std::mem::take(&mut self.spare);
+        let gathered = std::mem::replace(&mut self.gathered, spare);
+        self.segments.push_back(Segment::Bytes(gathered));
     }
 
     fn urgency(

@@ -4,6 +4,8 @@ use std::ops::{Deref, DerefMut};
 
 use parking_lot::Mutex;
 
+use crate::sys::PerProcess;
+
 /// Most bytes that one read takes.
 pub const SIZE: usize = 256 * 1024;
 
@@ -13,8 +15,24 @@ pub struct Scratch(Vec<u8>);
 /// Borrows a buffer; its content is whatever the last reader left.
 #[must_use]
 pub fn take() -> Scratch {
-    let idle = IDLE.lock().pop();
-    Scratch(idle.unwrap_or_else(|| vec![0; SIZE]))
+    let idle = IDLE.get().lock().pop();
+    Scratch(idle.unwrap_or_else(fresh))
+}
+
+impl Scratch {
+    /// The first `size` bytes, or as many as there are.
+    pub fn first_mut(&mut self, size: usize) -> &mut [u8] {
+        let size = size.min(self.0.len());
+        &mut self.0[..size]
+    }
+}
+
+fn fresh() -> Vec<u8> {
+    let mut buffer = Vec::new();
+    // With little memory left, reading goes on in small steps.
+    let size = if buffer.try_reserve_exact(SIZE).is_ok() { SIZE } else { SIZE_WITHOUT_MEMORY };
+    buffer.resize(size, 0);
+    buffer
 }
 
 impl Deref for Scratch {
@@ -33,13 +51,14 @@ impl DerefMut for Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        let mut idle = IDLE.lock();
-        if idle.len() < IDLE_MAX {
+        let mut idle = IDLE.get().lock();
+        if idle.len() < IDLE_MAX && self.0.len() == SIZE {
             idle.push(std::mem::take(&mut self.0));
         }
     }
 }
 
-static IDLE: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
+const SIZE_WITHOUT_MEMORY: usize = 4 * 1024;
+static IDLE: PerProcess<Mutex<Vec<Vec<u8>>>> = PerProcess::new();
 /// Readers at the same moment that find a buffer ready.
 const IDLE_MAX: usize = 4;
