@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 use std::sync::{Arc, Weak};
 
+use crate::sys;
 use crate::transports::Connection;
 
 /// Notes that `connection` has something gathered from this thread.
@@ -39,11 +40,25 @@ pub fn write_out() {
 
 /// `None` while the thread ends: the reactor takes care of what is left.
 fn with_list<T>(change: impl FnOnce(&mut Vec<Weak<dyn Connection>>) -> T) -> Option<T> {
-    LIST.try_with(|list| change(&mut list.borrow_mut())).ok()
+    let in_list = |noted: &RefCell<Noted>| {
+        let noted = &mut *noted.borrow_mut();
+        // What a forked child finds here is its parent's to write.
+        if noted.generation != sys::generation() {
+            *noted = Noted { generation: sys::generation(), list: Vec::new() };
+        }
+        change(&mut noted.list)
+    };
+    NOTED.try_with(in_list).ok()
 }
 
 thread_local! {
-    static LIST: RefCell<Vec<Weak<dyn Connection>>> = const { RefCell::new(Vec::new()) };
+    static NOTED: RefCell<Noted> =
+        const { RefCell::new(Noted { generation: 0, list: Vec::new() }) };
+}
+
+struct Noted {
+    generation: usize,
+    list: Vec<Weak<dyn Connection>>,
 }
 
 /// A thread that streams to more connections than this writes them all now and then.

@@ -4,6 +4,8 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
+use parking_lot::Mutex;
+
 use super::options::Options;
 use super::socket::Socket;
 use super::statistics::Statistics;
@@ -21,7 +23,8 @@ pub struct Endpoint {
     pub options: Arc<Options>,
     pub statistics: Arc<Statistics>,
     /// The last attempt failed.
-    pub has_error: AtomicBool,
+    pub has_error: Mutex<bool>,
+    pub is_closed: AtomicBool,
 }
 
 /// Splits `address` into its transport and what the transport makes of the rest.
@@ -42,10 +45,18 @@ pub fn transport_of(address: &[u8]) -> Result<(&'static dyn Transport, &[u8]), E
 }
 
 impl Endpoint {
+    /// Nothing that is still reported counts as an error of this endpoint.
+    pub fn close(&self) {
+        self.is_closed.store(true, Ordering::Relaxed);
+        self.set_error(false);
+    }
+
     /// Whether the last attempt failed, as statistics show it.
-    pub fn set_error(&self, has_error: bool) {
-        let had_error = self.has_error.swap(has_error, Ordering::Relaxed);
-        self.statistics.endpoint_error(i64::from(has_error) - i64::from(had_error));
+    fn set_error(&self, has_error: bool) {
+        let mut had_error = self.has_error.lock();
+        let has_error = has_error && !self.is_closed.load(Ordering::Relaxed);
+        self.statistics.endpoint_error(i64::from(has_error) - i64::from(*had_error));
+        *had_error = has_error;
     }
 }
 

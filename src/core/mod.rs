@@ -13,6 +13,7 @@
 mod deferred;
 mod endpoint;
 mod handover;
+mod linger;
 mod options;
 mod order;
 mod pipe;

@@ -1,15 +1,16 @@
 //! Handles, and the library's life: it exists while a socket does.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use once_cell::sync::Lazy;
 use parking_lot::{MappedRwLockReadGuard, Mutex, RwLock, RwLockReadGuard};
 
+use super::linger::{self, Lingering};
 use super::socket::Socket;
 use crate::error::Error;
 use crate::io::LazyReactor;
 use crate::protocols::socket_type;
-use crate::sys;
+use crate::sys::{self, PerProcess};
 
 /// A socket during one call. Closing waits until nobody has one any more.
 pub struct InUse(MappedRwLockReadGuard<'static, Arc<Socket>>);
@@ -19,8 +20,9 @@ pub struct InUse(MappedRwLockReadGuard<'static, Arc<Socket>>);
 /// # Errors
 /// `Terminated`, `UnknownDomain`, `TooManySockets`, `Invalid` for the protocol, in this order.
 pub fn open(domain: i32, protocol: i32) -> Result<i32, Error> {
-    let mut library = LIBRARY.lock();
-    if library.is_terminated {
+    let world = WORLD.get();
+    let mut library = world.library.lock();
+    if IS_TERMINATED.load(Ordering::Relaxed) {
         return Err(Error::Terminated);
     }
     if domain != COOKED && domain != RAW {
@@ -31,18 +33,16 @@ pub fn open(domain: i32, protocol: i32) -> Result<i32, Error> {
     }
     let socket_type = socket_type(protocol).ok_or(Error::Invalid)?;
     let machine = socket_type.machine.ok_or(Error::NotSupported)?;
-    library.was_used = true;
-    OWNER.get_or_init(|| {
+    if !WAS_USED.swap(true, Ordering::Relaxed) {
+        sys::watch_forks();
         sys::flush_at_exit(flush_all);
-        std::process::id()
-    });
+    }
     let handle = library.take_number();
+    let slot = world.slot(handle).ok_or(Error::TooManySockets)?;
     let reactor = Arc::clone(library.reactor.get_or_insert_default());
     library.open += 1;
-    drop(library);
-    let slot = slot(handle).ok_or(Error::TooManySockets)?;
-    let socket = Socket::new(handle, domain, socket_type, machine(), reactor);
-    *slot.0.write() = Some(socket);
+    // Under the library's lock, so that termination finds every socket that was opened before.
+    *slot.0.write() = Some(Socket::new(handle, domain, socket_type, machine(), reactor));
     Ok(handle)
 }
 
@@ -51,19 +51,36 @@ pub fn open(domain: i32, protocol: i32) -> Result<i32, Error> {
 /// # Errors
 /// `NotOpen`, also when another thread is closing it.
 pub fn close(handle: i32) -> Result<(), Error> {
-    let slot = slot(handle).ok_or(Error::NotOpen)?;
-    let socket = slot.0.read().clone().ok_or(Error::NotOpen)?;
-    if !socket.close() {
-        return Err(Error::NotOpen);
-    }
-    // Waits for every call that is still on its way out.
-    let last_owner = slot.0.write().take();
-    drop((socket, last_owner));
-    let unused_reactor = LIBRARY.lock().give_number_back(handle);
-    if let Some(reactor) = unused_reactor {
-        reactor.stop();
-    }
+    let closing = Closing::begin(handle).ok_or(Error::NotOpen)?;
+    linger::end(&closing.connections);
+    closing.finish();
     Ok(())
+}
+
+/// A socket between the two halves of its end.
+struct Closing {
+    handle: i32,
+    connections: Vec<Lingering>,
+}
+
+impl Closing {
+    fn begin(handle: i32) -> Option<Closing> {
+        let socket = WORLD.get().slot(handle)?.0.read().clone()?;
+        let connections = socket.close()?;
+        Some(Closing { handle, connections })
+    }
+
+    fn finish(self) {
+        drop(self.connections);
+        let world = WORLD.get();
+        // Waits for every call that is still on its way out.
+        let socket = world.slot(self.handle).and_then(|slot| slot.0.write().take());
+        drop(socket);
+        let unused_reactor = world.library.lock().give_number_back(self.handle);
+        if let Some(reactor) = unused_reactor {
+            reactor.stop();
+        }
+    }
 }
 
 /// The socket behind a handle.
@@ -72,7 +89,7 @@ pub fn close(handle: i32) -> Result<(), Error> {
 /// `NotOpen`.
 #[inline]
 pub fn find(handle: i32) -> Result<InUse, Error> {
-    let slot = slot(handle).ok_or(Error::NotOpen)?;
+    let slot = WORLD.get().slot(handle).ok_or(Error::NotOpen)?;
     match RwLockReadGuard::try_map(slot.0.read(), Option::as_ref) {
         Ok(socket) if socket.is_usable() => Ok(InUse(socket)),
         _ => Err(Error::NotOpen),
@@ -82,22 +99,29 @@ pub fn find(handle: i32) -> Result<InUse, Error> {
 /// Closes every socket, and lets none be opened until [`restart`]. Does nothing before the first
 /// socket.
 pub fn terminate() {
+    if !WAS_USED.load(Ordering::Relaxed) {
+        return;
+    }
+    let world = WORLD.get();
+    let _one_at_a_time = world.terminating.lock();
     {
-        let mut library = LIBRARY.lock();
-        if !library.was_used {
-            return;
-        }
-        library.is_terminated = true;
+        // Whoever opens a socket holds this lock: that one is found below.
+        let _library = world.library.lock();
+        IS_TERMINATED.store(true, Ordering::Relaxed);
     }
-    for handle in 0..handles_end() {
-        // One that is not open, or that somebody else closes, is fine.
-        let _ = close(handle);
-    }
+    // Side by side, so that all of them together take one linger.
+    let mut all: Vec<_> = (0..world.handles_end()).filter_map(Closing::begin).collect();
+    let connections: Vec<_> =
+        all.iter_mut().flat_map(|closing| std::mem::take(&mut closing.connections)).collect();
+    linger::end(&connections);
+    drop(connections);
+    all.into_iter().for_each(Closing::finish);
 }
 
-/// Undoes [`terminate`].
+/// Undoes [`terminate`], when it has finished.
 pub fn restart() {
-    LIBRARY.lock().is_terminated = false;
+    let _terminated = WORLD.get().terminating.lock();
+    IS_TERMINATED.store(false, Ordering::Relaxed);
 }
 
 impl std::ops::Deref for InUse {
@@ -106,6 +130,14 @@ impl std::ops::Deref for InUse {
     fn deref(&self) -> &Socket {
         &self.0
     }
+}
+
+/// Everything there is in one process.
+struct World {
+    library: Mutex<Library>,
+    terminating: Mutex<()>,
+    /// Slots stay for good, so that finding one needs no lock beside its own.
+    segments: [OnceLock<Box<[Slot]>>; SEGMENTS],
 }
 
 /// What all sockets share.
@@ -117,8 +149,6 @@ struct Library {
     fresh: i32,
     open: usize,
     reactor: Option<Arc<LazyReactor>>,
-    was_used: bool,
-    is_terminated: bool,
 }
 
 impl Library {
@@ -148,49 +178,58 @@ impl Library {
 #[repr(align(128))]
 struct Slot(RwLock<Option<Arc<Socket>>>);
 
-fn slot(handle: i32) -> Option<&'static Slot> {
-    let handle = usize::try_from(handle).ok()?;
-    let segment = SEGMENTS.get(handle / SEGMENT)?;
-    let slots = segment.get_or_init(|| (0..SEGMENT).map(|_| Slot::default()).collect());
-    slots.get(handle % SEGMENT)
+impl Default for World {
+    fn default() -> World {
+        World {
+            library: Mutex::default(),
+            terminating: Mutex::default(),
+            segments: [const { OnceLock::new() }; SEGMENTS],
+        }
+    }
 }
 
-/// No handle is as high as this.
-fn handles_end() -> i32 {
-    let made = SEGMENTS.iter().take_while(|segment| segment.get().is_some()).count();
-    (made * SEGMENT) as i32
+impl World {
+    #[inline]
+    fn slot(&self, handle: i32) -> Option<&Slot> {
+        let handle = usize::try_from(handle).ok()?;
+        let segment = self.segments.get(handle / SEGMENT)?;
+        let slots = segment.get_or_init(|| (0..SEGMENT).map(|_| Slot::default()).collect());
+        slots.get(handle % SEGMENT)
+    }
+
+    /// No handle is as high as this.
+    fn handles_end(&self) -> i32 {
+        let made = self.segments.iter().rposition(|segment| segment.get().is_some());
+        made.map_or(0, |last| ((last + 1) * SEGMENT) as i32)
+    }
 }
 
 /// The reference spends two descriptors on each socket, so that half the limit of descriptors
 /// is what its users are used to; ours needs none, but a bound there must be.
 fn sockets_max() -> usize {
-    (sys::descriptor_limit() / 2).min(SEGMENTS.len() * SEGMENT)
+    (sys::descriptor_limit() / 2).min(SEGMENTS * SEGMENT)
 }
 
 /// Runs when the process exits: what was accepted is delivered even if nobody closes.
-extern "C" fn flush_all() {
-    // A forked child has none of the threads that may hold our locks, and nothing to deliver.
-    if OWNER.get() != Some(&std::process::id()) {
-        return;
-    }
+fn flush_all() {
     let flushed = std::panic::catch_unwind(|| {
-        for handle in 0..handles_end() {
-            let Some(slot) = slot(handle) else { continue };
-            let socket = slot.0.try_read().and_then(|socket| socket.clone());
-            if let Some(socket) = socket {
-                socket.flush();
-            }
-        }
+        let world = WORLD.get();
+        let sockets = (0..world.handles_end()).filter_map(|handle| {
+            // Whoever closes it at this moment takes care of it.
+            world.slot(handle)?.0.try_read()?.clone()
+        });
+        let all: Vec<_> = sockets.flat_map(|socket| socket.connections()).collect();
+        linger::end(&all);
     });
     // There is nobody left to tell.
     drop(flushed);
 }
 
-static LIBRARY: Lazy<Mutex<Library>> = Lazy::new(Mutex::default);
-/// The process that opened the first socket.
-static OWNER: OnceLock<u32> = OnceLock::new();
-/// Slots stay for good, so that finding one needs no lock beside its own.
-static SEGMENTS: [OnceLock<Box<[Slot]>>; 256] = [const { OnceLock::new() }; 256];
+static WORLD: PerProcess<World> = PerProcess::new();
+/// These two outlive a fork: the child of a process that terminated the library cannot use it.
+static WAS_USED: AtomicBool = AtomicBool::new(false);
+static IS_TERMINATED: AtomicBool = AtomicBool::new(false);
+const SEGMENTS: usize = 256;
 const SEGMENT: usize = 256;
 
 /// The two domains.

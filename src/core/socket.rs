@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::Instant;
+
+use parking_lot::Mutex;
 
 use super::endpoint::{Endpoint, transport_of};
+use super::linger::{self, Lingering};
 use super::options::Options;
 use super::order::{SocketGuard, SocketLock};
 use super::pipe::{News, Pipe, PipeTable};
@@ -15,7 +17,6 @@ use super::wait::Waiting;
 use crate::error::Error;
 use crate::io::LazyReactor;
 use crate::protocols::{PipeId, Protocol, Readiness, SocketType};
-use crate::sys::{self, WaitFor};
 use crate::transports::{self, Connection, Rejected};
 
 pub struct Socket {
@@ -136,14 +137,15 @@ impl Socket {
         if let Some(entry) = entry {
             entry.worker = Some(Arc::clone(&worker));
         }
+        let is_closing = state.is_closing;
         drop(state);
         if is_wanted {
             worker.start();
-            return Ok(id);
+        } else {
+            // Another thread has shut the endpoint down already, or closed the socket.
+            worker.close();
         }
-        // The socket was closed meanwhile.
-        worker.close();
-        Err(Error::NotOpen)
+        if is_closing { Err(Error::NotOpen) } else { Ok(id) }
     }
 
     fn reserve_endpoint(&self) -> Result<Arc<Endpoint>, Error> {
@@ -158,7 +160,8 @@ impl Socket {
             reactor: Arc::clone(&self.reactor),
             options: Arc::clone(&self.options),
             statistics: Arc::clone(&self.statistics),
-            has_error: AtomicBool::new(false),
+            has_error: Mutex::new(false),
+            is_closed: AtomicBool::new(false),
         });
         state.next_endpoint += 1;
         let entry = Entry { host: Arc::clone(&endpoint), worker: None };
@@ -174,16 +177,16 @@ impl Socket {
         let entry = self.lock().endpoints.remove(&id).ok_or(Error::Invalid)?;
         entry.close();
         let connections = self.detach_all(|pipe| pipe.endpoint == id);
-        self.finish(&connections);
+        linger::end(&self.lingering(connections));
         self.retry_endpoints();
         Ok(())
     }
 
-    /// Ends everything. Threads that are blocked in calls leave them. Later calls find a socket
-    /// that is closing. True for the one caller whose close it is.
-    pub(super) fn close(&self) -> bool {
+    /// Begins to end everything. Threads that are blocked in calls leave them. Later calls find a
+    /// socket that is closing. The one caller whose close it is gets what has to be ended yet.
+    pub(super) fn close(&self) -> Option<Vec<Lingering>> {
         if self.is_closing.swap(true, Ordering::SeqCst) {
-            return false;
+            return None;
         }
         let endpoints = {
             let mut state = self.lock();
@@ -194,15 +197,20 @@ impl Socket {
         self.waiting.ring_all();
         endpoints.values().for_each(Entry::close);
         let connections = self.detach_all(|_| true);
-        self.finish(&connections);
-        true
+        Some(self.lingering(connections))
     }
 
-    /// Writes what is left of accepted messages, as far as the process's end allows.
-    pub(super) fn flush(&self) {
-        let connections: Vec<_> =
+    /// All connections, for the end of the process.
+    pub(super) fn connections(&self) -> Vec<Lingering> {
+        let connections =
             self.lock().pipes.iter().map(|pipe| Arc::clone(&pipe.connection)).collect();
-        write_until(&connections, self.options.linger_deadline());
+        self.lingering(connections)
+    }
+
+    fn lingering(&self, connections: Vec<Arc<dyn Connection>>) -> Vec<Lingering> {
+        let deadline = self.options.linger_deadline();
+        let lingering = |connection| Lingering { connection, deadline };
+        connections.into_iter().map(lingering).collect()
     }
 
     /// Takes a connection in as a pipe of the protocol.
@@ -239,11 +247,15 @@ impl Socket {
     /// A pipe that never came to life goes again.
     pub(super) fn pipe_withdrawn(&self, id: PipeId) {
         let mut state = self.lock();
-        if let Some(pipe) = state.remove_pipe(id) {
+        let removed = state.remove_pipe(id);
+        if let Some(pipe) = removed.as_ref().filter(|pipe| !pipe.is_ended) {
             state.traffic.connections -= 1;
             self.waiting.remove_stream(&*pipe.connection);
             self.show(&mut state);
         }
+        drop(state);
+        // The last owner closes, and that not under the lock.
+        drop(removed);
     }
 
     pub(super) fn pipe_readable(&self) {
@@ -262,7 +274,7 @@ impl Socket {
 
     /// The peer of a pipe is gone. The pipe stays until its last message is received.
     pub(super) fn pipe_ended(&self, id: PipeId) {
-        let endpoint = {
+        let (endpoint, removed) = {
             let mut guard = self.lock();
             let state = &mut *guard;
             let Some(pipe) = state.pipes.get_mut(id).filter(|pipe| !pipe.is_ended) else {
@@ -273,12 +285,13 @@ impl Socket {
             self.waiting.remove_stream(&*pipe.connection);
             state.traffic.connections -= 1;
             state.protocol.pipe_ended(id);
-            if is_drained {
-                state.remove_pipe(id);
-            }
+            let removed = if is_drained { state.remove_pipe(id) } else { None };
             self.show(state);
-            state.endpoints.get(&number).and_then(|entry| entry.worker.clone())
+            let worker = state.endpoints.get(&number).and_then(|entry| entry.worker.clone());
+            (worker, removed)
         };
+        // The last owner closes, and that not under the lock.
+        drop(removed);
         self.waiting.ring_all();
         if let Some(endpoint) = endpoint {
             endpoint.connection_lost();
@@ -322,12 +335,6 @@ impl Socket {
         drop(guard);
         self.waiting.ring_all();
         connections
-    }
-
-    fn finish(&self, connections: &[Arc<dyn Connection>]) {
-        let deadline = self.options.linger_deadline();
-        write_until(connections, deadline);
-        connections.iter().for_each(|connection| connection.close(deadline));
     }
 
     /// Takes the socket out of service.
@@ -380,7 +387,7 @@ impl Entry {
         if let Some(worker) = &self.worker {
             worker.close();
         }
-        self.host.set_error(false);
+        self.host.close();
     }
 }
 
@@ -389,24 +396,5 @@ impl State {
         let pipe = self.pipes.remove(id)?;
         self.protocol.remove_pipe(id);
         Some(pipe)
-    }
-}
-
-/// Writes until nothing is left to write, or until `deadline`.
-fn write_until(connections: &[Arc<dyn Connection>], deadline: Instant) {
-    loop {
-        connections.iter().for_each(|connection| connection.write_out());
-        let unwritten: Vec<_> =
-            connections.iter().filter(|connection| connection.has_unwritten()).collect();
-        let now = Instant::now();
-        if unwritten.is_empty() || now >= deadline {
-            return;
-        }
-        let descriptors = unwritten.iter().filter_map(|connection| connection.descriptor());
-        let waits = descriptors.map(|descriptor| (descriptor, WaitFor::Writable));
-        unwritten.iter().for_each(|connection| connection.set_driven(true));
-        // An interruption makes us look again, which is what a signal should lead to.
-        let _ = sys::poll(waits, Some(deadline - now));
-        unwritten.iter().for_each(|connection| connection.set_driven(false));
     }
 }

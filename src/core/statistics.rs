@@ -64,7 +64,8 @@ impl Socket {
     /// # Errors
     /// `Invalid` when there is no such statistic.
     pub fn statistic(&self, id: i32) -> Result<u64, Error> {
-        let level = |counter: &AtomicI64| counter.load(Ordering::Relaxed) as u64;
+        // A level may be read between two reports that arrive in the wrong order.
+        let level = |counter: &AtomicI64| counter.load(Ordering::Relaxed).max(0) as u64;
         let seen = self.statistics();
         let traffic = self.traffic();
         Ok(match id {

@@ -1,7 +1,9 @@
 //! Sending and receiving: try, wait, try again, on the caller's thread.
 
+use std::time::Instant;
+
 use super::deferred;
-use super::pipe::{Aftermath, View};
+use super::pipe::{Aftermath, Pipe, View};
 use super::socket::{Socket, State};
 use crate::error::Error;
 use crate::message::Message;
@@ -45,6 +47,9 @@ impl Socket {
                 deferred::write_out();
                 return Err(Error::WouldBlock);
             }
+            if deadline.flatten().is_some_and(|at| Instant::now() >= at) {
+                return Err(Error::TimedOut);
+            }
             let deadline = *deadline.get_or_insert_with(|| self.options().send_deadline());
             self.wait_to_send(seen, deadline)?;
         }
@@ -76,6 +81,9 @@ impl Socket {
                     true => self.try_recv(message, &check),
                     false => Err(Error::WouldBlock),
                 };
+            }
+            if deadline.flatten().is_some_and(|at| Instant::now() >= at) {
+                return Err(Error::TimedOut);
             }
             let deadline = *deadline.get_or_insert_with(|| self.options().recv_deadline());
             self.wait_to_recv(seen, deadline)?;
@@ -110,7 +118,7 @@ impl Socket {
         check: &impl Fn(usize) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let mut aftermath = Aftermath::default();
-        let (result, has_removed) = {
+        let (result, removed) = {
             let mut guard = self.lock();
             let state = &mut *guard;
             if !self.is_usable() {
@@ -125,26 +133,24 @@ impl Socket {
                 state.traffic.messages_received += 1;
                 state.traffic.bytes_received += message.body.len() as u64;
             }
-            let has_removed = remove_drained(state, &mut aftermath);
+            let removed = remove_drained(state, &mut aftermath);
             self.show(state);
-            (result, has_removed)
+            (result, removed)
         };
         aftermath.settle();
-        if has_removed {
+        if !removed.is_empty() {
             self.retry_endpoints();
         }
         result
     }
 }
 
-/// Ended pipes go when their last message has been taken.
-fn remove_drained(state: &mut State, aftermath: &mut Aftermath) -> bool {
+/// Ended pipes go when their last message has been taken. They are to be dropped outside the lock,
+/// because the last owner of a connection closes it.
+fn remove_drained(state: &mut State, aftermath: &mut Aftermath) -> Vec<Pipe> {
     if aftermath.drained.is_empty() {
-        return false;
+        return Vec::new();
     }
     let drained = std::mem::take(&mut aftermath.drained);
-    for id in &drained {
-        state.remove_pipe(*id);
-    }
-    true
+    drained.into_iter().filter_map(|id| state.remove_pipe(id)).collect()
 }

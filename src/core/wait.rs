@@ -331,8 +331,8 @@ impl Socket {
         if let Some(control) = bell.control.get() {
             control.drain();
         }
-        unwritten.iter().for_each(|stream| stream.write_out());
         unwritten.iter().for_each(|stream| stream.set_driven(false));
+        unwritten.iter().for_each(|stream| stream.write_out());
         match result {
             Ok(0) if left.is_some() && left == timeout => Err(Error::TimedOut),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(Error::Interrupted),

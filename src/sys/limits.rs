@@ -1,4 +1,4 @@
-//! What the machine and the process allow, and the process's end.
+//! What the machine and the process allow.
 
 use std::num::NonZeroUsize;
 
@@ -15,10 +15,4 @@ pub fn descriptor_limit() -> usize {
 #[must_use]
 pub fn usable_cpus() -> usize {
     std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
-}
-
-/// Has `flush` called when the process exits normally. It may be called at most once per process.
-pub fn flush_at_exit(flush: extern "C" fn()) {
-    // SAFETY: the function stays where it is, because the library is never unloaded.
-    unsafe { libc::atexit(flush) };
 }

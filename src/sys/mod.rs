@@ -9,6 +9,7 @@ mod file;
 mod futex;
 mod limits;
 mod poll;
+mod process;
 mod signals;
 mod socket;
 
@@ -16,8 +17,9 @@ pub use epoll::{Epoll, Event, EventBuffer, Interest};
 pub use event_fd::EventFd;
 pub use file::{FileIdentity, unlink};
 pub use futex::{Waited, futex_wait, futex_wake_all};
-pub use limits::{descriptor_limit, flush_at_exit, usable_cpus};
+pub use limits::{descriptor_limit, usable_cpus};
 pub use poll::{WaitFor, poll};
+pub use process::{PerProcess, flush_at_exit, generation, watch_forks};
 pub use signals::with_signals_blocked;
 pub use socket::{Accepted, Address, Read, Socket, Tuning};
 

@@ -81,9 +81,9 @@ impl Socket {
     }
 
     pub fn accept(&self) -> io::Result<Accepted> {
-        match self.inner.accept_raw() {
+        // Close-on-exec from birth: accept4(2).
+        match self.inner.accept() {
             Ok((inner, _)) => {
-                inner.set_cloexec(true)?;
                 inner.set_nonblocking(true)?;
                 Ok(Accepted::Connection(Socket { inner, family: self.family }))
             }
