@@ -57,7 +57,7 @@ static const struct failure failures[] = {
     {"socket", "socket_fails",
      {EMFILE, ENFILE, ENOBUFS, ENOMEM, EACCES, EAFNOSUPPORT, EPROTONOSUPPORT, EINVAL}},
     {"unlink", "unlink_fails", {EACCES, ENOENT, EROFS, EPERM, EBUSY, EIO, ENOTDIR, ENOMEM}},
-    {"write", "write_fails", {EINTR, EAGAIN, EIO, ENOSPC, EBADF}},
+    {"write", "write_fails", {EINTR, EIO, EINVAL, EPERM, EBADF}},
 };
 
 /* ---- a conversation that may fail anywhere ---- */
@@ -73,7 +73,7 @@ struct conversation {
 
 static void settle_timeouts(int s)
 {
-    int ms = 5, interval = 5;
+    int ms = 3, interval = 3;
     if (s < 0)
         return;
     nn_setsockopt(s, NN_SOL_SOCKET, NN_SNDTIMEO, &ms, sizeof ms);
@@ -127,6 +127,13 @@ static void end(struct conversation *talk)
         CHECK_EQ(nn_close(talk->a), 0);
 }
 
+/* Only saves time: to talk before there is a connection takes long to be repeated. */
+static void await_connection(const struct conversation *talk)
+{
+    wait_until(nn_get_statistic(talk->a, NN_STAT_CURRENT_CONNECTIONS) == 1
+               && nn_get_statistic(talk->b, NN_STAT_CURRENT_CONNECTIONS) == 1, 100);
+}
+
 /* Calls succeed again: what failed is repeated, and what did not must work by itself. */
 static void recover(struct conversation *talk)
 {
@@ -145,6 +152,7 @@ static void recover(struct conversation *talk)
         set_int(sockets[i], NN_SNDTIMEO, patience);
         set_int(sockets[i], NN_RCVTIMEO, patience);
     }
+    await_connection(talk);
     CHECK_TALK(talk->a, talk->b);
 }
 
@@ -170,9 +178,30 @@ struct plan {
     long nth;
     int permille;
     const char *host;
+    /* Calls begin to fail when the two are connected, not before. */
+    int connected_first;
     /* The sockets are closed while calls still fail. */
     int to_the_end;
 };
+
+static void start_failing(const struct plan *plan)
+{
+    if (plan->permille > 0)
+        fault_often(plan->failure->function, plan->error, plan->permille, robust.seed);
+    else
+        fault_nth(plan->failure->function, plan->error, plan->nth);
+}
+
+static void report(const struct plan *plan)
+{
+    char when[64];
+    snprintf(when, sizeof when, "call %ld", plan->nth);
+    if (plan->permille > 0)
+        snprintf(when, sizeof when, "%d of 1000 calls", plan->permille);
+    fprintf(stderr, "  %s failed with %s: %s, %s connecting, %s closing\n",
+            plan->failure->function, strerror(plan->error), when,
+            plan->connected_first ? "after" : "before", plan->to_the_end ? "until after" : "before");
+}
 
 static long run_plan(const struct plan *plan)
 {
@@ -181,11 +210,14 @@ static long run_plan(const struct plan *plan)
     if (plan->host)
         snprintf(talk.connected_url.text, sizeof talk.connected_url.text, "tcp://%s:%s",
                  plan->host, strrchr(talk.bound_url.text, ':') + 1);
-    if (plan->permille > 0)
-        fault_often(plan->failure->function, plan->error, plan->permille, robust.seed);
-    else
-        fault_nth(plan->failure->function, plan->error, plan->nth);
+    if (!plan->connected_first)
+        start_failing(plan);
     begin(&talk);
+    if (plan->connected_first) {
+        await_connection(&talk);
+        CHECK_TALK(talk.a, talk.b);
+        start_failing(plan);
+    }
     exchange(&talk, plan->permille > 0 ? 12 : 4);
     look(talk.a);
     exchange(&talk, 2);
@@ -201,9 +233,7 @@ static long run_plan(const struct plan *plan)
     end(&talk);
     tidy(&talk);
     if (test.failures > before)
-        fprintf(stderr, "  when %s failed with %s: call %ld, %d in a thousand, %s\n",
-                plan->failure->function, strerror(plan->error), plan->nth, plan->permille,
-                plan->to_the_end ? "to the end" : "not to the end");
+        report(plan);
     return failed;
 }
 
@@ -226,23 +256,38 @@ static long check_each_call(struct plan plan)
     return failed;
 }
 
+static long check_error(struct plan plan)
+{
+    /* Interrupting every single call for good is more than a signal can do. */
+    int most = plan.error == EINTR ? 950 : 1000;
+    long failed = check_each_call(plan);
+    for (plan.permille = 300; plan.permille <= 1000 && !has_failed_enough();
+         plan.permille += most - 300) {
+        failed += run_plan(&plan);
+        if (plan.permille == most)
+            break;
+    }
+    return failed;
+}
+
 static void check_failure(const struct failure *failure)
 {
     struct belongings before = belongings();
-    struct plan plan = {failure, 0, 0, 0, NULL, 0};
-    int errors = robust.effort > 1 ? ERRORS_MAX : 3;
+    struct plan plan = {failure, 0, 0, 0, NULL, 0, 0};
+    int errors = robust.effort > 1 ? ERRORS_MAX : 2;
     long failed = 0;
     if (strcmp(failure->function, "getaddrinfo") == 0)
         plan.host = "localhost";
-    for (int i = 0; i < errors && failure->errors[i] && !has_failed_enough(); i++) {
+    for (int i = 0; i < errors && failure->errors[i]; i++) {
         plan.error = failure->errors[i];
-        plan.to_the_end = i % 2;
-        plan.permille = 0;
-        failed += check_each_call(plan);
-        plan.permille = 300;
-        failed += run_plan(&plan);
-        plan.permille = 1000;
-        failed += run_plan(&plan);
+        /* Without effort each error has two of the four ways, the next one the other two. */
+        for (int mode = 0; mode < 4 && !has_failed_enough(); mode++) {
+            if (robust.effort == 1 && (mode == 1 || mode == 2) == (i % 2 == 0))
+                continue;
+            plan.connected_first = mode & 1;
+            plan.to_the_end = mode >> 1;
+            failed += check_error(plan);
+        }
     }
     printf("%s failed %ld times\n", failure->function, failed);
     check_nothing_left(before);
