@@ -415,8 +415,9 @@ impl Batch {
 
 /// At most so much body is copied into the gathering buffer; more is referred to.
 const GATHERED_BODY_MAX: usize = 16 * 1024;
-/// From so many pending bytes on they are written.
-const GATHERED_MAX: usize = 64 * 1024;
+/// From so many pending bytes on they are written. Twice as many no longer fit into the caches
+/// that both sides work in, and the peer waits longer for the first of them.
+const GATHERED_MAX: usize = 32 * 1024;
 /// So many messages are always accepted, however big.
 const MESSAGES_MIN: usize = 2;
 /// A buffer that may stay with an idle connection.
@@ -497,9 +498,9 @@ mod tests {
         let accept = || outbound.accept(b"", &mut message(1, 1000), PACE, at(start, 101)).unwrap();
         assert_eq!(accept().urgency, Urgency::Later { first: true });
         let later = (0..).take_while(|_| accept().urgency != Urgency::Now).count();
-        assert_eq!(later, 64);
+        assert_eq!(later, 31);
         outbound.write(&kernel, || None);
-        assert_eq!((kernel.calls.get(), kernel.taken.borrow().len()), (1, 66_000));
+        assert_eq!((kernel.calls.get(), kernel.taken.borrow().len()), (1, 33_000));
     }
 
     #[test]
