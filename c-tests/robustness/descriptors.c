@@ -287,9 +287,9 @@ static void check_accept_in_want(int count)
     CHECK_TALK(a, b);
     CHECK_EQ(nn_get_statistic(a, NN_STAT_CURRENT_EP_ERRORS), 1);
     give_back();
+    /* They are accepted now, and let go, because the socket has its peer. */
     for (int i = 0; i < WAITING; i++) {
-        unsigned char greeting[8];
-        CHECK_EQ(raw_recv(fds[i], greeting, 8, PATIENCE_MS), 8);
+        CHECK_NE(raw_end(fds[i], PATIENCE_MS), RAW_OPEN);
         close(fds[i]);
     }
     CHECK(wait_stat(a, NN_STAT_CURRENT_EP_ERRORS, 0, PATIENCE_MS));

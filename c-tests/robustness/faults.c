@@ -194,13 +194,14 @@ static void start_failing(const struct plan *plan)
 
 static void report(const struct plan *plan)
 {
+    const char *until = plan->to_the_end ? "until after" : "before";
     char when[64];
     snprintf(when, sizeof when, "call %ld", plan->nth);
     if (plan->permille > 0)
         snprintf(when, sizeof when, "%d of 1000 calls", plan->permille);
     fprintf(stderr, "  %s failed with %s: %s, %s connecting, %s closing\n",
             plan->failure->function, strerror(plan->error), when,
-            plan->connected_first ? "after" : "before", plan->to_the_end ? "until after" : "before");
+            plan->connected_first ? "after" : "before", until);
 }
 
 static long run_plan(const struct plan *plan)

@@ -289,6 +289,76 @@ static void a_child_that_leaves_at_once_disturbs_nobody(void)
     CHECK_EQ(nn_close(b), 0);
 }
 
+struct inherited {
+    int a;
+    int b;
+    struct url url;
+};
+
+/* What a child inherits is not its own; what it opens is. */
+static int live_on_its_own(void *argument)
+{
+    struct inherited *inherited = argument;
+    char byte;
+    CHECK_ERRNO(nn_send(inherited->a, "x", 1, NN_DONTWAIT), -1, EBADF);
+    CHECK_ERRNO(nn_recv(inherited->b, &byte, 1, NN_DONTWAIT), -1, EBADF);
+    CHECK_ERRNO(nn_shutdown(inherited->b, 1), -1, EBADF);
+    CHECK_ERRNO(nn_close(inherited->a), -1, EBADF);
+    CHECK_ERRNO(nn_close(inherited->b), -1, EBADF);
+    for (int i = 0; i < 3; i++)
+        check_fresh_conversation(inherited->url.text);
+    return 0;
+}
+
+static void a_child_of_live_sockets_lives_on_its_own(void)
+{
+    struct url url = unique_url(robust.scheme);
+    int a, b;
+    open_pairs(&a, &b, url.text);
+    get_int(a, NN_SOL_SOCKET, NN_RCVFD);
+    for (int i = 0; i < 5 * robust.effort; i++) {
+        struct inherited inherited = {a, b, unique_url(robust.scheme)};
+        struct child child;
+        child_start(&child, live_on_its_own, &inherited);
+        CHECK_TALK(a, b);
+        CHECK_EQ(child_wait(&child, PATIENCE_MS), 0);
+        CHECK_TALK(a, b);
+    }
+    CHECK_EQ(nn_close(a), 0);
+    CHECK_EQ(nn_close(b), 0);
+}
+
+/* Forked while another thread is in the middle of everything, locks included. */
+static void *talk_on(void *argument)
+{
+    int *talk = argument;
+    while (!__atomic_load_n(&talk[2], __ATOMIC_ACQUIRE))
+        if (!talk_one_way(talk[0], talk[1], PATIENCE_MS)) {
+            FAIL("the conversation of the parent was disturbed");
+            break;
+        }
+    return NULL;
+}
+
+static void a_child_forked_in_the_middle_lives_on_its_own(void)
+{
+    struct url url = unique_url(robust.scheme);
+    struct thread thread;
+    int talk[3] = {-1, -1, 0};
+    open_pairs(&talk[0], &talk[1], url.text);
+    thread_start(&thread, talk_on, talk);
+    for (int i = 0; i < 20 * robust.effort; i++) {
+        struct inherited inherited = {talk[0], talk[1], unique_url(robust.scheme)};
+        struct child child;
+        child_start(&child, live_on_its_own, &inherited);
+        CHECK_EQ(child_wait(&child, PATIENCE_MS), 0);
+    }
+    __atomic_store_n(&talk[2], 1, __ATOMIC_RELEASE);
+    thread_join(&thread);
+    CHECK_EQ(nn_close(talk[0]), 0);
+    CHECK_EQ(nn_close(talk[1]), 0);
+}
+
 int main(int count, char **words)
 {
     if (count < 2 || !is_scheme(words[1])) {
@@ -304,6 +374,8 @@ int main(int count, char **words)
     RUN(it_can_be_loaded_and_unloaded_fifty_times);
     RUN(a_child_that_only_executes_disturbs_nobody);
     RUN(a_child_that_leaves_at_once_disturbs_nobody);
+    RUN(a_child_of_live_sockets_lives_on_its_own);
+    RUN(a_child_forked_in_the_middle_lives_on_its_own);
     RUN(nothing_is_left);
     return test_end();
 }
