@@ -41,7 +41,9 @@ impl Shown {
 
     /// Makes both readable for good, so that whoever polls them finds out that the socket is gone.
     pub fn show_closed(&self) {
-        [&self.send, &self.recv].into_iter().filter_map(OnceLock::get).for_each(EventFd::signal);
+        for descriptor in [&self.send, &self.recv].into_iter().filter_map(OnceLock::get) {
+            descriptor.signal();
+        }
     }
 }
 
@@ -99,7 +101,9 @@ impl Socket {
         for (side, is_ready, was_ready) in sides {
             let Some(descriptor) = self.shown().side(side).get() else { continue };
             match (was_ready, is_ready) {
-                (false, true) => descriptor.signal(),
+                (false, true) => {
+                    descriptor.signal();
+                }
                 (true, false) => descriptor.drain(),
                 (false, false) | (true, true) => {}
             }

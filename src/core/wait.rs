@@ -22,8 +22,6 @@ use crate::transports::Connection;
 pub struct Waiting {
     pub recv: Bell,
     pub send: Bell,
-    /// All streams of the socket, once somebody has waited for them.
-    poller: OnceLock<Epoll>,
     streams: AtomicUsize,
     spin: Spin,
     /// The last wait for streams had to sleep, so that the next one probably will, too.
@@ -36,6 +34,8 @@ pub struct Bell {
     handover: Handover,
     /// Wakes the leader out of the kernel's poller.
     control: OnceLock<EventFd>,
+    /// What the leader waits for, once somebody has waited: all streams of the socket.
+    poller: OnceLock<Epoll>,
 }
 
 /// Whether waiting starts with a little spinning: every failure doubles the number of waits that
@@ -67,8 +67,11 @@ impl Bell {
         }
         if ring.wake_leader
             && let Some(control) = self.control.get()
+            && !control.signal()
+            && let Some(poller) = self.poller.get()
         {
-            control.signal();
+            // It can always be written to, so that waiting for that wakes as well.
+            let _ = poller.modify(control.as_raw_fd(), ANYTHING, CONTROL);
         }
     }
 
@@ -93,6 +96,17 @@ impl Bell {
         self.control.get().ok_or_else(|| io::ErrorKind::Other.into())
     }
 
+    /// The leader has been woken.
+    fn calm(&self, event: Event) {
+        let Some(control) = self.control.get() else { return };
+        control.drain();
+        if event.writable
+            && let Some(poller) = self.poller.get()
+        {
+            let _ = poller.modify(control.as_raw_fd(), READABLE, CONTROL);
+        }
+    }
+
     fn sleep(&self, seen: u32, deadline: Option<Instant>) -> Result<(), Error> {
         match futex_wait(futex_word(&self.handover), seen, deadline) {
             Waited::Woken => Ok(()),
@@ -112,7 +126,7 @@ impl Waiting {
     pub fn add_stream(&self, id: PipeId, connection: &dyn Connection) {
         let Some(descriptor) = connection.descriptor() else { return };
         self.streams.fetch_add(1, Ordering::Relaxed);
-        if let Some(poller) = self.poller.get() {
+        if let Some(poller) = self.recv.poller.get() {
             watch(poller, descriptor, id, connection);
         }
     }
@@ -121,7 +135,7 @@ impl Waiting {
     pub fn remove_stream(&self, connection: &dyn Connection) {
         let Some(descriptor) = connection.descriptor() else { return };
         self.streams.fetch_sub(1, Ordering::Relaxed);
-        if let Some(poller) = self.poller.get() {
+        if let Some(poller) = self.recv.poller.get() {
             let _ = poller.remove(descriptor);
         }
     }
@@ -211,7 +225,7 @@ impl Socket {
     fn pump_reported(&self, reported: impl Iterator<Item = Event>) {
         for event in reported {
             if event.key == CONTROL {
-                self.waiting.recv.control.get().into_iter().for_each(EventFd::drain);
+                self.waiting.recv.calm(event);
                 continue;
             }
             let id = PipeId(event.key as u32);
@@ -247,7 +261,7 @@ impl Socket {
 
     /// The poller of all streams, made when somebody first waits for them. Only the leader asks.
     fn poller(&self) -> io::Result<&Epoll> {
-        if let Some(poller) = self.waiting.poller.get() {
+        if let Some(poller) = self.waiting.recv.poller.get() {
             return Ok(poller);
         }
         let poller = Epoll::new()?;
@@ -260,8 +274,8 @@ impl Socket {
                 watch(&poller, descriptor, pipe.id, &*pipe.connection);
             }
         }
-        let _ = self.waiting.poller.set(poller);
-        self.waiting.poller.get().ok_or_else(|| io::ErrorKind::Other.into())
+        let _ = self.waiting.recv.poller.set(poller);
+        self.waiting.recv.poller.get().ok_or_else(|| io::ErrorKind::Other.into())
     }
 
     /// With no descriptor to be had, the reactor reads and this thread just sleeps.
@@ -396,6 +410,7 @@ fn futex_word(handover: &Handover) -> &AtomicU32 {
 }
 
 const READABLE: Interest = Interest { readable: true, writable: false, ended: false, once: false };
+const ANYTHING: Interest = Interest { readable: true, writable: true, ended: false, once: false };
 /// No pipe has this number.
 const CONTROL: u64 = u64::MAX;
 const LOOK_AGAIN: Duration = Duration::from_millis(10);

@@ -94,8 +94,7 @@ impl Reactor {
             state: Mutex::default(),
             lively: SegQueue::new(),
         });
-        let always = Interest { readable: true, ..Interest::default() };
-        reactor.epoll.add(reactor.control.as_raw_fd(), always, CONTROL.0)?;
+        reactor.epoll.add(reactor.control.as_raw_fd(), READABLE, CONTROL.0)?;
         let builder = thread::Builder::new().name("spmsg".into());
         let runner = Arc::clone(&reactor);
         let thread = sys::with_signals_blocked(|| builder.spawn(move || runner.run()))?;
@@ -105,7 +104,7 @@ impl Reactor {
 
     fn stop(&self) {
         self.stopping.store(true, Ordering::SeqCst);
-        self.control.signal();
+        self.signal();
         let thread = self.state.lock().thread.take();
         if let Some(thread) = thread {
             // It can only fail by a panic, which has been reported already.
@@ -171,7 +170,14 @@ impl Reactor {
 
     fn wake(&self) {
         if !self.signalled.swap(true, Ordering::SeqCst) {
-            self.control.signal();
+            self.signal();
+        }
+    }
+
+    fn signal(&self) {
+        if !self.control.signal() {
+            // It can always be written to, so that waiting for that wakes as well.
+            let _ = self.epoll.modify(self.control.as_raw_fd(), ANYTHING, CONTROL.0);
         }
     }
 
@@ -197,11 +203,16 @@ impl Reactor {
             }
             timeout = Some(Duration::ZERO);
         }
-        // All signals are blocked here, so that no failure is left but the impossible.
-        let Ok(events) = self.epoll.wait(events, timeout) else { return };
+        let Ok(events) = self.epoll.wait(events, timeout) else {
+            // All signals are blocked here, so that it is the kernel that is in trouble.
+            return thread::sleep(TROUBLE);
+        };
         for event in events {
             if Key(event.key) == CONTROL {
                 self.control.drain();
+                if event.writable {
+                    let _ = self.epoll.modify(self.control.as_raw_fd(), READABLE, CONTROL.0);
+                }
                 self.signalled.store(false, Ordering::SeqCst);
                 continue;
             }
@@ -246,4 +257,9 @@ fn guarded<T>(call: impl FnOnce() -> T) -> Option<T> {
 /// about twice this long.
 const TICK: Duration = Duration::from_micros(50);
 
+/// Before asking again a kernel that could not answer.
+const TROUBLE: Duration = Duration::from_millis(1);
+
 const CONTROL: Key = Key(0);
+const READABLE: Interest = Interest { readable: true, writable: false, ended: false, once: false };
+const ANYTHING: Interest = Interest { readable: true, writable: true, ended: false, once: false };

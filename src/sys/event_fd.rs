@@ -18,12 +18,15 @@ impl EventFd {
         Ok(EventFd { descriptor: unsafe { OwnedFd::from_raw_fd(raw) } })
     }
 
-    /// Makes the descriptor readable. It cannot fail in a way that matters: a full counter is
-    /// readable already.
-    pub fn signal(&self) {
+    /// Makes the descriptor readable. False when the kernel will not have it.
+    pub fn signal(&self) -> bool {
         let one = 1_u64.to_ne_bytes();
-        // SAFETY: eight bytes are read from a live array.
-        unsafe { libc::write(self.as_raw_fd(), one.as_ptr().cast(), one.len()) };
+        (0..ATTEMPTS).any(|_| {
+            // SAFETY: eight bytes are read from a live array.
+            let result = unsafe { libc::write(self.as_raw_fd(), one.as_ptr().cast(), one.len()) };
+            // A full counter is readable already.
+            result > 0 || io::Error::last_os_error().kind() == io::ErrorKind::WouldBlock
+        })
     }
 
     /// Makes the descriptor unreadable. Somebody else may have done so before.
@@ -39,3 +42,6 @@ impl AsRawFd for EventFd {
         self.descriptor.as_raw_fd()
     }
 }
+
+/// A wake-up that is lost may cost somebody for ever.
+const ATTEMPTS: usize = 8;

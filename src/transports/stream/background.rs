@@ -51,7 +51,13 @@ impl StreamConnection {
     pub(super) fn rewatch(&self) {
         let watch = self.watch.lock();
         let Some(key) = self.key.get().filter(|_| watch.is_started) else { return };
-        let _ = self.reactor.rewatch(*key, self.socket.as_raw_fd(), self.interest(&watch));
+        let interest = self.interest(&watch);
+        if self.reactor.rewatch(*key, self.socket.as_raw_fd(), interest).is_err() {
+            // The kernel is short of something: nothing would be heard of the stream any more.
+            self.is_unwatched.store(true, Ordering::Relaxed);
+            drop(watch);
+            self.look_again_after(REWATCH);
+        }
     }
 
     fn interest(&self, watch: &Watch) -> Interest {
@@ -133,6 +139,10 @@ impl Handler for StreamConnection {
             self.end_if_violated();
             self.rewatch();
         }
+        // Last, because a failure sets an earlier timer.
+        if self.is_unwatched.swap(false, Ordering::Relaxed) {
+            self.rewatch();
+        }
     }
 
     fn tick(&self) -> Tick {
@@ -174,6 +184,8 @@ impl Handler for StreamConnection {
 const AHEAD: usize = 2 * 1024;
 /// How long after a caller has read the reactor begins to do it.
 const FOREGROUND: Duration = Duration::from_millis(50);
+/// Before trying again to watch a stream.
+const REWATCH: Duration = Duration::from_millis(20);
 /// When to look again at a stream that somebody waits for.
 const FOREGROUND_WAITING: Duration = Duration::from_secs(1);
 /// Looks without anything to see before the reactor looks no more.

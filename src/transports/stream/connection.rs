@@ -56,6 +56,8 @@ pub struct StreamConnection {
     pub(super) is_strict: AtomicBool,
     /// A caller has read since the reactor last looked whether any does.
     pub(super) was_pumped: AtomicBool,
+    /// Telling the kernel what to watch for has failed.
+    pub(super) is_unwatched: AtomicBool,
     pub(super) is_ended: AtomicBool,
 }
 
@@ -107,6 +109,7 @@ impl StreamConnection {
             in_background: AtomicBool::new(true),
             is_strict: AtomicBool::new(false),
             was_pumped: AtomicBool::new(false),
+            is_unwatched: AtomicBool::new(false),
             is_ended: AtomicBool::new(false),
         })
     }

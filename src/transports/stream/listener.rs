@@ -124,7 +124,11 @@ impl Listener {
     fn rewatch(&self, interest: Interest) {
         let state = self.state.lock();
         if let (Some(open), Some(key)) = (&state.open, self.key.get()) {
-            let _ = self.reactor.rewatch(*key, open.socket.as_raw_fd(), interest);
+            let rewatched = self.reactor.rewatch(*key, open.socket.as_raw_fd(), interest);
+            if rewatched.is_err() {
+                // The kernel is short of something; without another try nobody is accepted again.
+                self.reactor.set_timer(*key, Some(Instant::now() + PAUSE));
+            }
         }
     }
 }
