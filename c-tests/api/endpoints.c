@@ -4,6 +4,8 @@
 #include "testutil.h"
 
 #include <limits.h>
+#include <sched.h>
+#include <sys/mman.h>
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
@@ -677,6 +679,74 @@ static void a_file_that_took_the_place_is_not_removed(void)
     close(other);
 }
 
+/* ---- two processes that bind at the same moment ---- */
+
+enum { RACES = 200 };
+
+struct race {
+    const char *scheme;
+    struct url url;
+    int here;     /* how many have come to the meeting points, all in all */
+    int winners;  /* of this race */
+};
+
+static void meet(struct race *race, int *meetings)
+{
+    int all = 2 * ++*meetings;
+    __atomic_fetch_add(&race->here, 1, __ATOMIC_SEQ_CST);
+    while (__atomic_load_n(&race->here, __ATOMIC_SEQ_CST) < all)
+        sched_yield();
+}
+
+static int run_races(void *argument)
+{
+    struct race *race = argument;
+    int meetings = 0, is_first = getpid() == test.pid;
+    for (int i = 0; i < RACES; i++) {
+        if (is_first) {
+            race->url = unique_url(race->scheme);
+            race->winners = 0;
+        }
+        int s = open_pair();
+        meet(race, &meetings);
+        int id = nn_bind(s, race->url.text);
+        if (id > 0)
+            __atomic_fetch_add(&race->winners, 1, __ATOMIC_SEQ_CST);
+        else
+            CHECK_EQ(errno, EADDRINUSE);
+        meet(race, &meetings);
+        CHECK_EQ(race->winners, 1);
+        CHECK_EQ(nn_close(s), 0);
+        meet(race, &meetings);
+    }
+    return 0;
+}
+
+static void check_races(const char *scheme)
+{
+    struct child other;
+    struct race *race = mmap(NULL, sizeof *race, PROT_READ | PROT_WRITE,
+                             MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    REQUIRE(race != MAP_FAILED);
+    race->scheme = scheme;
+    child_start(&other, run_races, race);
+    run_races(race);
+    CHECK_EQ(child_wait(&other, PATIENCE_MS), 0);
+    munmap(race, sizeof *race);
+}
+
+/* The examples rely on it: whoever finds the address taken dials it, so that one of two programs
+ * that start together must have it, and not both. */
+static void one_of_two_processes_gets_a_tcp_port(void)
+{
+    check_races("tcp");
+}
+
+static void one_of_two_processes_gets_an_ipc_path(void)
+{
+    check_races("ipc");
+}
+
 int main(void)
 {
     /* Names that do not resolve must not be asked for again and again. */
@@ -714,5 +784,7 @@ int main(void)
     RUN(a_fifo_and_a_symbolic_link_are_left_alone);
     RUN(the_ipc_file_is_removed_at_the_end);
     RUN(a_file_that_took_the_place_is_not_removed);
+    RUN(one_of_two_processes_gets_a_tcp_port);
+    RUN(one_of_two_processes_gets_an_ipc_path);
     return test_end();
 }

@@ -72,10 +72,10 @@ static void pair_with_pair_threads_over_tcp(void)
     check_conversation("SPMSG_EXAMPLE_PAIR", "SPMSG_EXAMPLE_PAIR_THREADS", "tcp");
 }
 
-/* Started at the same moment, the port decides who listens. */
-static void both_start_at_once(void)
+/* Started at the same moment, the address decides who listens. */
+static void check_both_at_once(const char *scheme)
 {
-    struct url url = unique_url("tcp");
+    struct url url = unique_url(scheme);
     struct child zero, one;
     char *zero_words[] = {getenv("SPMSG_EXAMPLE_PAIR"), "0", url.text, NULL};
     char *one_words[] = {getenv("SPMSG_EXAMPLE_PAIR"), "1", url.text, NULL};
@@ -85,6 +85,16 @@ static void both_start_at_once(void)
     check_receives_all(&one, "1", "0");
     CHECK_EQ(child_wait(&zero, PATIENCE_MS), 0);
     CHECK_EQ(child_wait(&one, PATIENCE_MS), 0);
+}
+
+static void both_start_at_once_over_tcp(void)
+{
+    check_both_at_once("tcp");
+}
+
+static void both_start_at_once_over_ipc(void)
+{
+    check_both_at_once("ipc");
 }
 
 static void a_bad_url_is_an_error(void)
@@ -103,7 +113,8 @@ int main(void)
     RUN(pair_threads_over_tcp);
     RUN(pair_threads_over_ipc);
     RUN(pair_with_pair_threads_over_tcp);
-    RUN(both_start_at_once);
+    RUN(both_start_at_once_over_tcp);
+    RUN(both_start_at_once_over_ipc);
     RUN(a_bad_url_is_an_error);
     return test_end();
 }

@@ -1,9 +1,11 @@
 //! The files that Unix domain sockets leave in the file system.
 
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::io;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
+use std::thread;
+use std::time::Duration;
 
 /// Tells a file from another that has taken its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +27,37 @@ impl FileIdentity {
     }
 }
 
+/// Keeps out everybody else who takes the same directory's lock, in this process and in others.
+/// Nothing is written to the directory, and the lock ends with the process at the latest.
+#[derive(Debug)]
+pub struct DirectoryLock {
+    /// Closing it unlocks.
+    _directory: File,
+}
+
+impl DirectoryLock {
+    /// `None` when the directory cannot be locked: it may not be readable, its file system may know
+    /// no locks, or somebody may hold this one for reasons of his own.
+    #[must_use]
+    pub fn acquire(directory: &Path) -> Option<DirectoryLock> {
+        // Close-on-exec, as every `File`. What is no directory may make whoever opens it wait.
+        let flags = libc::O_DIRECTORY;
+        let directory = File::options().read(true).custom_flags(flags).open(directory).ok()?;
+        for _ in 0..LOCK_TRIES {
+            match directory.try_lock() {
+                Ok(()) => return Some(DirectoryLock { _directory: directory }),
+                Err(TryLockError::WouldBlock) => thread::sleep(LOCK_PAUSE),
+                Err(TryLockError::Error(_)) => return None,
+            }
+        }
+        None
+    }
+}
+
 pub fn unlink(path: &Path) -> io::Result<()> {
     fs::remove_file(path)
 }
+
+/// The lock is held for two system calls: who holds it longer means something else by it.
+const LOCK_TRIES: u32 = 100;
+const LOCK_PAUSE: Duration = Duration::from_millis(1);

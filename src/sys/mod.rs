@@ -10,16 +10,18 @@ mod futex;
 mod limits;
 mod poll;
 mod process;
+mod random;
 mod signals;
 mod socket;
 
 pub use epoll::{Epoll, Event, EventBuffer, Interest};
 pub use event_fd::EventFd;
-pub use file::{FileIdentity, unlink};
+pub use file::{DirectoryLock, FileIdentity, unlink};
 pub use futex::{Waited, futex_wait, futex_wake_all};
 pub use limits::{descriptor_limit, usable_cpus};
 pub use poll::{WaitFor, poll};
 pub use process::{PerProcess, flush_at_exit, generation, watch_forks};
+pub use random::random;
 pub use signals::with_signals_blocked;
 pub use socket::{Accepted, Address, Read, Socket, Tuning};
 

@@ -5,9 +5,12 @@ use std::mem::MaybeUninit;
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsRawFd, RawFd};
 use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
 
 use socket2::{Domain, MaybeUninitSlice, SockAddr, Type};
 
+use super::random;
 use crate::message::Chunk;
 
 /// Where a stream socket is bound or connected to.
@@ -67,6 +70,28 @@ impl Socket {
         };
         let inner = socket2::Socket::new(domain, Type::STREAM.nonblocking(), None)?;
         Ok(Socket { inner, family })
+    }
+
+    /// A socket that listens at `address`.
+    ///
+    /// Two sockets of the kernel may be bound to one Internet address while neither listens. If
+    /// both begin to listen at the same moment, each may find the other in its way, and nobody
+    /// would have the address. So who was bound and cannot listen tries again a little later:
+    /// somebody who listens by then refuses the bind.
+    pub fn listening(address: &Address, backlog: i32) -> io::Result<Socket> {
+        let mut tries = 0;
+        loop {
+            let socket = Socket::new(address)?;
+            socket.bind(address)?;
+            match socket.listen(backlog) {
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse && tries < LISTEN_TRIES => {}
+                result => return result.map(|()| socket),
+            }
+            drop(socket);
+            tries += 1;
+            // Not the same moment for both.
+            thread::sleep(Duration::from_micros(random() % (500 << tries)));
+        }
     }
 
     pub fn bind(&self, address: &Address) -> io::Result<()> {
@@ -221,6 +246,8 @@ impl Address {
     }
 }
 
+/// Each try halves at least the chance of meeting the other again.
+const LISTEN_TRIES: u32 = 6;
 const DISCARDS_MAX: usize = 256;
 
 fn is_shortage(error: &io::Error) -> bool {

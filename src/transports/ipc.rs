@@ -11,7 +11,7 @@ use super::sp::frame::Framing;
 use super::stream::{Dialer, Listener, Target};
 use super::{Endpoint, Host, Transport};
 use crate::error::Error;
-use crate::sys::{Address, FileIdentity, PerProcess, Socket, unlink};
+use crate::sys::{Address, DirectoryLock, FileIdentity, PerProcess, Socket, unlink};
 
 pub struct Ipc;
 
@@ -50,8 +50,10 @@ fn path(address: &[u8]) -> Result<PathBuf, Error> {
 }
 
 fn listen(path: &Path) -> Result<Socket, Error> {
-    // A socket that is bound and does not listen yet looks stale to the next one to bind it.
+    // A socket that is bound and does not listen yet looks stale to the next one to bind it: in
+    // this process, and in another one that starts at the same moment.
     let _one_at_a_time = BINDING.get().lock();
+    let _one_process_at_a_time = DirectoryLock::acquire(directory_of(path));
     let address = Address::File(path.to_owned());
     let socket = Socket::new(&address)?;
     if let Err(error) = socket.bind(&address) {
@@ -64,6 +66,13 @@ fn listen(path: &Path) -> Result<Socket, Error> {
     }
     socket.listen(BACKLOG)?;
     Ok(socket)
+}
+
+fn directory_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
 }
 
 /// A socket file that nobody listens on is left over from a process that died.

@@ -19,9 +19,7 @@ impl Transport for Tcp {
 
     fn bind(&self, address: &[u8], host: Arc<dyn Host>) -> Result<Arc<dyn Endpoint>, Error> {
         let address = Address::Internet(address::to_bind(&text(address), literals(&host))?);
-        let socket = Socket::new(&address)?;
-        socket.bind(&address)?;
-        socket.listen(BACKLOG)?;
+        let socket = Socket::listening(&address, BACKLOG)?;
         Ok(Listener::new(socket, Framing::Tcp, host, Box::new(|| ()))?)
     }
 
