@@ -1,13 +1,25 @@
 //! The body of a message: inside the message while it is small, else a chunk.
 
-use super::{Chunk, OutOfMemory};
+use super::{Chunk, OutOfMemory, SharedChunk};
 
-/// The user's bytes. Cheap to move, never shared.
+/// The user's bytes. Cheap to move; a big one can be shared, and is copied only for an owner who
+/// wants it alone.
 pub struct Body(Storage);
 
 enum Storage {
-    Inline { len: u8, bytes: [u8; INLINE_MAX] },
-    Chunk(Chunk),
+    Inline {
+        len: u8,
+        bytes: [u8; INLINE_MAX],
+    },
+    /// All of the chunk but the first `start` bytes.
+    Chunk {
+        chunk: Chunk,
+        start: usize,
+    },
+    Shared {
+        chunk: SharedChunk,
+        start: usize,
+    },
 }
 
 impl Default for Body {
@@ -28,7 +40,7 @@ impl Body {
         if len > INLINE_MAX {
             let mut chunk = Chunk::with_capacity(len)?;
             parts.into_iter().for_each(|part| chunk.extend(part));
-            return Ok(Body(Storage::Chunk(chunk)));
+            return Ok(Body::from_chunk(chunk));
         }
         let (mut bytes, mut end) = ([0; INLINE_MAX], 0);
         for part in parts {
@@ -64,7 +76,7 @@ impl Body {
 
     #[must_use]
     pub fn from_chunk(chunk: Chunk) -> Body {
-        Body(Storage::Chunk(chunk))
+        Body(Storage::Chunk { chunk, start: 0 })
     }
 
     #[must_use]
@@ -72,7 +84,8 @@ impl Body {
     pub fn as_slice(&self) -> &[u8] {
         match &self.0 {
             Storage::Inline { len, bytes } => &bytes[..usize::from(*len)],
-            Storage::Chunk(chunk) => chunk.as_slice(),
+            Storage::Chunk { chunk, start } => &chunk.as_slice()[*start..],
+            Storage::Shared { chunk, start } => &chunk.as_slice()[*start..],
         }
     }
 
@@ -81,7 +94,8 @@ impl Body {
     pub fn len(&self) -> usize {
         match &self.0 {
             Storage::Inline { len, .. } => usize::from(*len),
-            Storage::Chunk(chunk) => chunk.len(),
+            Storage::Chunk { chunk, start } => chunk.len() - start,
+            Storage::Shared { .. } => self.as_slice().len(),
         }
     }
 
@@ -95,12 +109,49 @@ impl Body {
     /// # Errors
     /// When memory cannot be had; the body comes back.
     pub fn into_chunk(self) -> Result<Chunk, Body> {
-        match self.0 {
-            Storage::Chunk(chunk) => Ok(chunk),
-            Storage::Inline { .. } => match Chunk::copy_from(self.as_slice()) {
-                Ok(chunk) => Ok(chunk),
-                Err(OutOfMemory) => Err(self),
+        let body = match self.0 {
+            Storage::Chunk { mut chunk, start } => {
+                chunk.remove_front(start);
+                return Ok(chunk);
+            }
+            Storage::Shared { chunk, start } => match chunk.into_exclusive() {
+                Ok(mut chunk) => {
+                    chunk.remove_front(start);
+                    return Ok(chunk);
+                }
+                Err(chunk) => Body(Storage::Shared { chunk, start }),
             },
+            inline @ Storage::Inline { .. } => Body(inline),
+        };
+        Chunk::copy_from(body.as_slice()).map_err(|OutOfMemory| body)
+    }
+
+    /// Another body with the same bytes, which are not copied unless they are few.
+    #[must_use]
+    pub fn share(&mut self) -> Body {
+        if let Storage::Chunk { .. } = &self.0
+            && let Storage::Chunk { chunk, start } = std::mem::take(self).0
+        {
+            self.0 = Storage::Shared { chunk: chunk.into_shared(), start };
+        }
+        match &self.0 {
+            Storage::Inline { len, bytes } => Body(Storage::Inline { len: *len, bytes: *bytes }),
+            Storage::Shared { chunk, start } => {
+                Body(Storage::Shared { chunk: chunk.clone(), start: *start })
+            }
+            Storage::Chunk { .. } => unreachable!("it has just been shared"),
+        }
+    }
+
+    /// Gives up the first `count` bytes, or all when there are fewer.
+    pub fn trim_front(&mut self, count: usize) {
+        let count = count.min(self.len());
+        match &mut self.0 {
+            Storage::Inline { len, bytes } => {
+                bytes.copy_within(count..usize::from(*len), 0);
+                *len -= count as u8;
+            }
+            Storage::Chunk { start, .. } | Storage::Shared { start, .. } => *start += count,
         }
     }
 }
@@ -130,6 +181,38 @@ mod tests {
                 let mut body = Body::copy_from(&vec![7; before]).unwrap();
                 body.fill(&bytes).unwrap();
                 assert_eq!(body.as_slice(), bytes);
+            }
+        }
+    }
+
+    #[test]
+    fn a_shared_body_is_copied_only_for_who_wants_it_alone() {
+        for len in [0, 5, 94, 95, 5000] {
+            let bytes: Vec<u8> = (0..len).map(|i| i as u8).collect();
+            let mut body = Body::copy_from(&bytes).unwrap();
+            let mut other = body.share();
+            other.trim_front(3);
+            assert_eq!(body.as_slice(), bytes);
+            assert_eq!(other.as_slice(), &bytes[bytes.len().min(3)..]);
+            let place = body.as_slice().as_ptr();
+            assert_eq!(body.share().into_chunk().unwrap().as_slice(), bytes);
+            drop(other);
+            let chunk = body.into_chunk().unwrap();
+            assert_eq!(chunk.as_slice(), bytes);
+            assert!(len <= INLINE_MAX || chunk.as_slice().as_ptr() == place);
+        }
+    }
+
+    #[test]
+    fn what_is_trimmed_is_gone_from_the_chunk() {
+        for len in [0_usize, 3, 90, 200, 5000] {
+            for count in [0, 1, 4, 90, 6000] {
+                let bytes: Vec<u8> = (0..len).map(|i| i as u8).collect();
+                let mut body = Body::copy_from(&bytes).unwrap();
+                body.trim_front(count);
+                let expected = &bytes[count.min(len)..];
+                assert_eq!((body.as_slice(), body.len()), (expected, expected.len()));
+                assert_eq!(body.into_chunk().unwrap().as_slice(), expected);
             }
         }
     }

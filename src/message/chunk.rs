@@ -6,8 +6,9 @@
 //! many times slower on some processors.
 
 use std::ffi::c_void;
-use std::mem::MaybeUninit;
+use std::mem::{ManuallyDrop, MaybeUninit};
 use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicUsize, Ordering, fence};
 
 /// Memory for a message cannot be had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,13 +19,20 @@ pub struct Chunk {
     payload: NonNull<u8>,
 }
 
+/// The bytes of a chunk that has several owners, who can only read them.
+pub struct SharedChunk {
+    payload: NonNull<u8>,
+}
+
 #[repr(C)]
 struct Prefix {
     /// What the allocator returned.
     base: *mut c_void,
     capacity: usize,
     len: usize,
-    reserved: [usize; 2],
+    /// One for a [`Chunk`], else the number of [`SharedChunk`]s.
+    owners: AtomicUsize,
+    reserved: usize,
     /// Tells our payloads from foreign pointers. Last, so that it sits just before the payload.
     magic: u64,
 }
@@ -33,6 +41,10 @@ struct Prefix {
 unsafe impl Send for Chunk {}
 // SAFETY: a shared chunk can only be read.
 unsafe impl Sync for Chunk {}
+// SAFETY: the count of owners is atomic, and the last of them alone frees the memory.
+unsafe impl Send for SharedChunk {}
+// SAFETY: a shared chunk can only be read.
+unsafe impl Sync for SharedChunk {}
 
 impl Chunk {
     /// An empty chunk that can take `capacity` bytes.
@@ -51,8 +63,14 @@ impl Chunk {
         // SAFETY: `offset` is at most size_of::<Prefix>() + slack, so payload and capacity fit.
         let payload = unsafe { base.cast::<u8>().add(offset) };
         let chunk = Chunk { payload };
-        let prefix =
-            Prefix { base: base.as_ptr(), capacity, len: 0, reserved: [0; 2], magic: MAGIC };
+        let prefix = Prefix {
+            base: base.as_ptr(),
+            capacity,
+            len: 0,
+            owners: AtomicUsize::new(1),
+            reserved: 0,
+            magic: MAGIC,
+        };
         // SAFETY: at least size_of::<Prefix>() bytes of ours lie before the payload, aligned.
         unsafe { chunk.prefix_ptr().write(prefix) };
         Ok(chunk)
@@ -149,6 +167,25 @@ impl Chunk {
         }
     }
 
+    /// Gives up the first `count` bytes of the content; the rest moves to their place, because C
+    /// knows a chunk by its first byte.
+    pub fn remove_front(&mut self, count: usize) {
+        let len = self.len();
+        assert!(count <= len, "more is removed from a chunk than there is");
+        // SAFETY: both ranges lie inside the content, which is ours alone; they may overlap.
+        unsafe {
+            let start = self.payload.as_ptr();
+            ptr::copy(start.add(count), start, len - count);
+        }
+        self.prefix_mut().len = len - count;
+    }
+
+    /// From now on the bytes can have several owners.
+    #[must_use]
+    pub fn into_shared(self) -> SharedChunk {
+        SharedChunk { payload: ManuallyDrop::new(self).payload }
+    }
+
     /// Hands the payload to C. Only [`Chunk::from_raw`] can free it.
     #[must_use]
     pub fn into_raw(self) -> *mut c_void {
@@ -190,6 +227,48 @@ impl Chunk {
     }
 }
 
+impl SharedChunk {
+    #[must_use]
+    pub fn as_slice(&self) -> &[u8] {
+        // SAFETY: it was a chunk, and nobody has written to it since.
+        unsafe { std::slice::from_raw_parts(self.payload.as_ptr(), self.prefix().len) }
+    }
+
+    /// The chunk again, when this is its only owner.
+    ///
+    /// # Errors
+    /// When there are others; this one stays an owner.
+    pub fn into_exclusive(self) -> Result<Chunk, SharedChunk> {
+        // Acquire: pairs with the release in `drop`; what others read, they have read.
+        if self.prefix().owners.load(Ordering::Acquire) > 1 {
+            return Err(self);
+        }
+        Ok(Chunk { payload: ManuallyDrop::new(self).payload })
+    }
+
+    fn prefix(&self) -> &Prefix {
+        // SAFETY: every payload has a valid prefix in front of it, see with_capacity.
+        unsafe { &*self.payload.as_ptr().cast::<Prefix>().wrapping_sub(1) }
+    }
+}
+
+impl Clone for SharedChunk {
+    fn clone(&self) -> SharedChunk {
+        self.prefix().owners.fetch_add(1, Ordering::Relaxed);
+        SharedChunk { payload: self.payload }
+    }
+}
+
+impl Drop for SharedChunk {
+    fn drop(&mut self) {
+        if self.prefix().owners.fetch_sub(1, Ordering::Release) == 1 {
+            // Pairs with the release of those who were owners before.
+            fence(Ordering::Acquire);
+            drop(Chunk { payload: self.payload });
+        }
+    }
+}
+
 impl Drop for Chunk {
     fn drop(&mut self) {
         let prefix = self.prefix_ptr();
@@ -199,6 +278,12 @@ impl Drop for Chunk {
         unsafe { (&raw mut (*prefix).magic).write_volatile(0) };
         // SAFETY: `base` is what malloc returned, and we own it.
         unsafe { libc::free((*prefix).base) };
+    }
+}
+
+impl std::fmt::Debug for SharedChunk {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "SharedChunk({} bytes)", self.as_slice().len())
     }
 }
 
@@ -251,6 +336,21 @@ mod tests {
         chunk.truncate(2);
         assert_eq!(chunk.as_slice(), b"ab");
         assert_eq!(chunk.capacity(), 2);
+    }
+
+    #[test]
+    fn shared_bytes_live_as_long_as_an_owner() {
+        let shared = Chunk::copy_from(b"abc").unwrap().into_shared();
+        let other = shared.clone();
+        let shared = shared.into_exclusive().unwrap_err();
+        assert_eq!((shared.as_slice(), other.as_slice()), (&b"abc"[..], &b"abc"[..]));
+        let reader = std::thread::spawn(move || assert_eq!(other.as_slice(), b"abc"));
+        reader.join().unwrap();
+        let mut chunk = shared.into_exclusive().unwrap_or_else(|_| panic!("nobody else has it"));
+        chunk.remove_front(1);
+        assert_eq!(chunk.as_slice(), b"bc");
+        chunk.remove_front(2);
+        assert!(chunk.is_empty());
     }
 
     #[test]

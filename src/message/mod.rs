@@ -8,13 +8,14 @@ mod chunk;
 mod header;
 
 pub use body::Body;
-pub use chunk::{Chunk, OutOfMemory};
+pub use chunk::{Chunk, OutOfMemory, SharedChunk};
 pub use header::Header;
 
 /// One message of the scalability protocols, header and body apart.
 #[derive(Debug, Default)]
 pub struct Message {
-    /// The protocol's own bytes, in front of the body on the wire.
+    /// The protocol's own bytes, in front of the body on the wire. Where a message comes off a
+    /// wire they are still a part of the body: only the protocol knows where they end.
     pub header: Header,
     /// The user's bytes.
     pub body: Body,
@@ -29,6 +30,32 @@ impl Message {
         Message { header: Header::default(), body, ancillary: None }
     }
 
+    /// Another message that says the same. A big body is shared with this one.
+    ///
+    /// # Errors
+    /// When memory for the control data cannot be had.
+    pub fn share(&mut self) -> Result<Message, OutOfMemory> {
+        let ancillary = match &self.ancillary {
+            Some(ancillary) => Some(Chunk::copy_from(ancillary.as_slice())?),
+            None => None,
+        };
+        Ok(Message { header: self.header.clone(), body: self.body.share(), ancillary })
+    }
+
+    /// Puts the header in front of the body, where it stands on a wire: to whom it means nothing,
+    /// it is a part of what the peer said.
+    ///
+    /// # Errors
+    /// When memory for both cannot be had; the message is unchanged.
+    pub fn join(&mut self) -> Result<(), OutOfMemory> {
+        if !self.header.is_empty() {
+            let parts = [self.header.as_slice(), self.body.as_slice()];
+            self.body = Body::concat(self.wire_len(), parts)?;
+            self.header = Header::default();
+        }
+        Ok(())
+    }
+
     /// Bytes that the message takes on a wire, without the transport's own prefix.
     #[must_use]
     pub fn wire_len(&self) -> usize {
@@ -39,6 +66,19 @@ impl Message {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_joined_is_what_stands_on_a_wire() {
+        for (header, body) in [("", ""), ("", "b"), ("head", ""), ("head", "body")] {
+            let mut message = Message::from_body(Body::copy_from(body.as_bytes()).unwrap());
+            message.header = Header::from_slice(header.as_bytes());
+            let shared = message.share().unwrap();
+            message.join().unwrap();
+            assert_eq!(message.body.as_slice(), [header, body].concat().as_bytes());
+            assert!(message.header.is_empty());
+            assert_eq!(shared.header.as_slice(), header.as_bytes());
+        }
+    }
 
     #[test]
     fn a_message_fits_two_cache_lines() {
