@@ -11,7 +11,7 @@ use super::socket::Socket;
 use super::statistics::Statistics;
 use crate::error::Error;
 use crate::io::{LazyReactor, Reactor};
-use crate::protocols::SocketType;
+use crate::protocols::{Priorities, SocketType};
 use crate::transports::{Connection, Host, Rejected, Report, Settings, TRANSPORTS, Transport};
 
 /// The socket's side of one endpoint.
@@ -22,6 +22,8 @@ pub struct Endpoint {
     pub reactor: Arc<LazyReactor>,
     pub options: Arc<Options>,
     pub statistics: Arc<Statistics>,
+    /// Of all pipes that it will make, as the options were when it was made.
+    pub priorities: Priorities,
     /// The last attempt failed.
     pub has_error: Mutex<bool>,
     pub is_closed: AtomicBool,

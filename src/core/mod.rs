@@ -10,6 +10,7 @@
 //! The locks that are held during system calls on a stream, one for each direction, are taken
 //! while none of 2 and 3 is held. Nobody sleeps under 2, 3 or 4.
 
+mod attachment;
 mod deferred;
 mod endpoint;
 mod handover;
@@ -21,6 +22,7 @@ mod readiness;
 mod registry;
 mod socket;
 mod statistics;
+mod timer;
 mod transfer;
 mod wait;
 

@@ -9,6 +9,7 @@ use self::number::*;
 use super::readiness::Side;
 use super::socket::Socket;
 use crate::error::Error;
+use crate::protocols::{Priorities, Priority};
 use crate::transports::Settings;
 
 /// A value as it is given to the caller, who may have room for less.
@@ -42,7 +43,7 @@ struct Plain {
 
 /// Where a plain option lives.
 #[derive(Clone, Copy, Debug)]
-#[cfg_attr(not(test), allow(dead_code, reason = "some are for socket types to come"))]
+#[cfg_attr(not(test), allow(dead_code, reason = "some are only ever read back by their number"))]
 enum Index {
     Linger,
     SendBuffer,
@@ -100,6 +101,19 @@ impl Options {
         u64::try_from(self.value(Index::RecvMaxSize)).ok()
     }
 
+    /// How many hops a request that is received may have made.
+    #[must_use]
+    pub fn hop_limit(&self) -> usize {
+        self.value(Index::MaxTtl).unsigned_abs() as usize
+    }
+
+    /// The priorities of an endpoint that is made now.
+    #[must_use]
+    pub fn priorities(&self) -> Priorities {
+        let priority = |index| Priority(self.value(index).unsigned_abs() as u8);
+        Priorities { send: priority(Index::SendPriority), recv: priority(Index::RecvPriority) }
+    }
+
     #[must_use]
     pub fn send_deadline(&self) -> Option<Instant> {
         deadline(self.value(Index::SendTimeout))
@@ -129,9 +143,15 @@ impl Socket {
                 self.set_plain(level, option, i32::from_ne_bytes(value))
             }
             IPC_LEVEL => self.set_ipc_option(option, value),
-            // Socket types without options of their own, and transports that have none.
+            _ if self.is_own_level(level) => self.lock().protocol.set_option(option, value),
+            // Other socket types, and transports that have no options.
             _ => Err(Error::UnknownOption),
         }
+    }
+
+    /// Socket types number their options for themselves.
+    fn is_own_level(&self, level: i32) -> bool {
+        level == i32::from(self.socket_type().number)
     }
 
     /// # Errors
@@ -149,6 +169,9 @@ impl Socket {
             (SOCKET_LEVEL, PROTOCOL) => OptionValue::Int(self.socket_type().number.into()),
             (IPC_LEVEL, IPC_SECURITY) => {
                 OptionValue::Pointer(self.options().ipc_security.load(Ordering::Relaxed))
+            }
+            _ if self.is_own_level(level) => {
+                OptionValue::ExactInt(self.lock().protocol.option(option)?)
             }
             _ => {
                 let index = find(level, option)?;

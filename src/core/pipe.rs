@@ -1,7 +1,9 @@
 //! Pipes: connections adopted by a socket, as its protocol sees them.
 
 use std::sync::{Arc, Weak};
+use std::time::Instant;
 
+use super::options::Options;
 use super::socket::Socket;
 use crate::message::Message;
 use crate::protocols::{Flow, PipeId, Pipes, Refusal};
@@ -36,6 +38,9 @@ pub struct Aftermath {
 pub struct View<'a> {
     pub table: &'a mut PipeTable,
     pub aftermath: &'a mut Aftermath,
+    pub options: &'a Options,
+    /// Messages that were accepted and then had nowhere to go.
+    pub dropped: &'a mut u64,
 }
 
 impl PipeTable {
@@ -63,6 +68,10 @@ impl PipeTable {
     pub fn get_mut(&mut self, id: PipeId) -> Option<&mut Pipe> {
         let position = self.position(id)?;
         Some(&mut self.pipes[position])
+    }
+
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Pipe> {
+        self.pipes.iter_mut()
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Pipe> {
@@ -107,7 +116,7 @@ impl Aftermath {
 
 impl Pipes for View<'_> {
     fn send(&mut self, pipe: PipeId, message: &mut Message) -> Result<Flow, Refusal> {
-        let pipe = self.table.get(pipe).ok_or(Refusal::Busy)?;
+        let pipe = self.table.get(pipe).filter(|pipe| !pipe.is_ended).ok_or(Refusal::Busy)?;
         let sent = pipe.connection.send(message).map_err(|NotTaken| Refusal::Busy)?;
         self.aftermath.note(&pipe.connection, sent.then);
         Ok(if sent.can_send_more { Flow::Ready } else { Flow::Busy })
@@ -133,6 +142,18 @@ impl Pipes for View<'_> {
     fn is_readable(&self, pipe: PipeId) -> bool {
         self.table.get(pipe).is_some_and(|pipe| pipe.connection.is_readable())
     }
+
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+
+    fn hop_limit(&self) -> usize {
+        self.options.hop_limit()
+    }
+
+    fn count_dropped(&mut self, count: usize) {
+        *self.dropped += count as u64;
+    }
 }
 
 /// What a connection calls when it has news for its pipe.
@@ -144,13 +165,13 @@ pub struct News {
 impl transports::Pipe for News {
     fn readable(&self) {
         if let Some(socket) = self.socket.upgrade() {
-            socket.pipe_readable();
+            socket.pipe_readable(self.pipe);
         }
     }
 
     fn writable(&self) {
         if let Some(socket) = self.socket.upgrade() {
-            socket.pipe_writable();
+            socket.pipe_writable(self.pipe);
         }
     }
 

@@ -4,7 +4,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::pipe::{Aftermath, View};
+use super::pipe::Aftermath;
 use super::socket::{Socket, State};
 use crate::error::Error;
 use crate::protocols::Readiness;
@@ -91,8 +91,8 @@ impl Socket {
         }
         let readiness = {
             let mut aftermath = Aftermath::default();
-            let view = View { table: &mut state.pipes, aftermath: &mut aftermath };
-            state.protocol.readiness(&view)
+            let (protocol, view) = state.parts(self.options(), &mut aftermath);
+            protocol.readiness(&view)
         };
         let sides = [
             (Side::Send, readiness.can_send, state.shown.can_send),

@@ -1,6 +1,6 @@
 //! Handles, and the library's life: it exists while a socket does.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::{MappedRwLockReadGuard, Mutex, RwLock, RwLockReadGuard};
@@ -9,7 +9,7 @@ use super::linger::{self, Lingering};
 use super::socket::Socket;
 use crate::error::Error;
 use crate::io::LazyReactor;
-use crate::protocols::socket_type;
+use crate::protocols::{Seed, socket_type};
 use crate::sys::{self, PerProcess};
 
 /// A socket during one call. Closing waits until nobody has one any more.
@@ -32,7 +32,7 @@ pub fn open(domain: i32, protocol: i32) -> Result<i32, Error> {
         return Err(Error::TooManySockets);
     }
     let socket_type = socket_type(protocol).ok_or(Error::Invalid)?;
-    let machine = socket_type.machine.ok_or(Error::NotSupported)?;
+    let machine = if domain == RAW { socket_type.raw } else { socket_type.cooked };
     if !WAS_USED.swap(true, Ordering::Relaxed) {
         sys::watch_forks();
         sys::flush_at_exit(flush_all);
@@ -42,7 +42,8 @@ pub fn open(domain: i32, protocol: i32) -> Result<i32, Error> {
     let reactor = Arc::clone(library.reactor.get_or_insert_default());
     library.open += 1;
     // Under the library's lock, so that termination finds every socket that was opened before.
-    *slot.0.write() = Some(Socket::new(handle, domain, socket_type, machine(), reactor));
+    let protocol = machine(world.seed());
+    *slot.0.write() = Some(Socket::new(handle, domain, socket_type, protocol, reactor));
     Ok(handle)
 }
 
@@ -135,6 +136,7 @@ impl std::ops::Deref for InUse {
 /// Everything there is in one process.
 struct World {
     library: Mutex<Library>,
+    sockets_made: AtomicU32,
     terminating: Mutex<()>,
     /// Slots stay for good, so that finding one needs no lock beside its own.
     segments: [OnceLock<Box<[Slot]>>; SEGMENTS],
@@ -182,6 +184,7 @@ impl Default for World {
     fn default() -> World {
         World {
             library: Mutex::default(),
+            sockets_made: AtomicU32::new(0),
             terminating: Mutex::default(),
             segments: [const { OnceLock::new() }; SEGMENTS],
         }
@@ -189,6 +192,11 @@ impl Default for World {
 }
 
 impl World {
+    fn seed(&self) -> Seed {
+        let serial = self.sockets_made.fetch_add(1, Ordering::Relaxed);
+        Seed { serial, random: sys::random() as u32 }
+    }
+
     #[inline]
     fn slot(&self, handle: i32) -> Option<&Slot> {
         let handle = usize::try_from(handle).ok()?;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::Instant;
 
 use parking_lot::Mutex;
 
@@ -10,14 +11,15 @@ use super::endpoint::{Endpoint, transport_of};
 use super::linger::{self, Lingering};
 use super::options::Options;
 use super::order::{SocketGuard, SocketLock};
-use super::pipe::{News, Pipe, PipeTable};
+use super::pipe::{Aftermath, Pipe, PipeTable, View};
 use super::readiness::Shown;
 use super::statistics::{Statistics, Traffic};
+use super::timer::Timer;
 use super::wait::Waiting;
 use crate::error::Error;
 use crate::io::LazyReactor;
-use crate::protocols::{PipeId, Protocol, Readiness, SocketType};
-use crate::transports::{self, Connection, Rejected};
+use crate::protocols::{PipeId, Protocol, Readiness, SendPriority, SocketType};
+use crate::transports::{self, Connection};
 
 pub struct Socket {
     me: Weak<Socket>,
@@ -30,29 +32,34 @@ pub struct Socket {
     state: SocketLock<State>,
     pub(super) waiting: Waiting,
     shown: Shown,
+    pub(super) timer: Timer,
+    /// The protocol wants to hear what its pipes can do.
+    pub(super) follows_pipes: bool,
     is_closing: AtomicBool,
     /// A bug was found while it was used; it is of no use any more.
     is_poisoned: AtomicBool,
     /// Nobody waits for the descriptors of pipes: the reactor reads.
-    reads_in_background: AtomicBool,
+    pub(super) reads_in_background: AtomicBool,
 }
 
 pub struct State {
     pub protocol: Box<dyn Protocol>,
     pub pipes: PipeTable,
-    endpoints: BTreeMap<i32, Entry>,
+    pub endpoints: BTreeMap<i32, Entry>,
     next_endpoint: i32,
     pub traffic: Traffic,
     /// What the descriptors show.
     pub shown: Readiness,
+    /// When the reactor will say that time has passed.
+    pub armed: Option<Instant>,
     pub is_closing: bool,
 }
 
 /// One endpoint, by the number that the user knows.
-struct Entry {
-    host: Arc<Endpoint>,
+pub struct Entry {
+    pub host: Arc<Endpoint>,
     /// What listens or connects. Absent for the moment in which the transport makes it.
-    worker: Option<Arc<dyn transports::Endpoint>>,
+    pub worker: Option<Arc<dyn transports::Endpoint>>,
 }
 
 #[derive(Clone, Copy)]
@@ -76,8 +83,10 @@ impl Socket {
             next_endpoint: 1,
             traffic: Traffic::default(),
             shown: Readiness::default(),
+            armed: None,
             is_closing: false,
         };
+        let follows_pipes = state.protocol.follows_pipes();
         Arc::new_cyclic(|me| Socket {
             me: me.clone(),
             handle,
@@ -89,6 +98,8 @@ impl Socket {
             state: SocketLock::new(state),
             waiting: Waiting::default(),
             shown: Shown::default(),
+            timer: Timer::default(),
+            follows_pipes,
             is_closing: AtomicBool::new(false),
             is_poisoned: AtomicBool::new(false),
             reads_in_background: AtomicBool::new(false),
@@ -160,6 +171,7 @@ impl Socket {
             reactor: Arc::clone(&self.reactor),
             options: Arc::clone(&self.options),
             statistics: Arc::clone(&self.statistics),
+            priorities: self.options.priorities(),
             has_error: Mutex::new(false),
             is_closed: AtomicBool::new(false),
         });
@@ -195,6 +207,7 @@ impl Socket {
         };
         self.shown.show_closed();
         self.waiting.ring_all();
+        self.forget_timer();
         endpoints.values().for_each(Entry::close);
         let connections = self.detach_all(|_| true);
         Some(self.lingering(connections))
@@ -211,130 +224,6 @@ impl Socket {
         let deadline = self.options.linger_deadline();
         let lingering = |connection| Lingering { connection, deadline };
         connections.into_iter().map(lingering).collect()
-    }
-
-    /// Takes a connection in as a pipe of the protocol.
-    pub(super) fn attach(
-        &self,
-        endpoint: i32,
-        connection: Arc<dyn Connection>,
-    ) -> Result<(), Rejected> {
-        {
-            let mut state = self.lock();
-            if !state.endpoints.contains_key(&endpoint) {
-                return Err(Rejected);
-            }
-            let id = state.pipes.next_id();
-            state.protocol.add_pipe(id).map_err(|_| Rejected)?;
-            connection.adopt(Box::new(News { socket: self.me.clone(), pipe: id }));
-            state.pipes.insert(endpoint, Arc::clone(&connection));
-            state.traffic.connections += 1;
-            self.waiting.add_stream(id, &*connection);
-            self.show(&mut state);
-        }
-        if self.reads_in_background.load(Ordering::Relaxed) {
-            connection.read_in_background();
-        }
-        self.waiting.ring_all();
-        Ok(())
-    }
-
-    /// Whether a connection would be taken in now.
-    pub(super) fn wants_pipe(&self) -> bool {
-        self.lock().protocol.wants_pipe()
-    }
-
-    /// A pipe that never came to life goes again.
-    pub(super) fn pipe_withdrawn(&self, id: PipeId) {
-        let mut state = self.lock();
-        let removed = state.remove_pipe(id);
-        if let Some(pipe) = removed.as_ref().filter(|pipe| !pipe.is_ended) {
-            state.traffic.connections -= 1;
-            self.waiting.remove_stream(&*pipe.connection);
-            self.show(&mut state);
-        }
-        drop(state);
-        // The last owner closes, and that not under the lock.
-        drop(removed);
-    }
-
-    pub(super) fn pipe_readable(&self) {
-        if self.shown.is_watched() {
-            self.show(&mut self.lock());
-        }
-        self.waiting.recv.ring();
-    }
-
-    pub(super) fn pipe_writable(&self) {
-        if self.shown.is_watched() {
-            self.show(&mut self.lock());
-        }
-        self.waiting.send.ring();
-    }
-
-    /// The peer of a pipe is gone. The pipe stays until its last message is received.
-    pub(super) fn pipe_ended(&self, id: PipeId) {
-        let (endpoint, removed) = {
-            let mut guard = self.lock();
-            let state = &mut *guard;
-            let Some(pipe) = state.pipes.get_mut(id).filter(|pipe| !pipe.is_ended) else {
-                return;
-            };
-            pipe.is_ended = true;
-            let (number, is_drained) = (pipe.endpoint, !pipe.connection.is_readable());
-            self.waiting.remove_stream(&*pipe.connection);
-            state.traffic.connections -= 1;
-            state.protocol.pipe_ended(id);
-            let removed = if is_drained { state.remove_pipe(id) } else { None };
-            self.show(state);
-            let worker = state.endpoints.get(&number).and_then(|entry| entry.worker.clone());
-            (worker, removed)
-        };
-        // The last owner closes, and that not under the lock.
-        drop(removed);
-        self.waiting.ring_all();
-        if let Some(endpoint) = endpoint {
-            endpoint.connection_lost();
-        }
-        self.retry_endpoints();
-    }
-
-    /// A connection that was rejected for the sake of another may be welcome now.
-    pub(super) fn retry_endpoints(&self) {
-        let workers: Vec<_> = {
-            let state = self.lock();
-            state.endpoints.values().filter_map(|entry| entry.worker.clone()).collect()
-        };
-        workers.iter().for_each(|worker| worker.retry());
-    }
-
-    pub(super) fn read_in_background(&self) {
-        if self.reads_in_background.swap(true, Ordering::Relaxed) {
-            return;
-        }
-        let connections: Vec<_> =
-            self.lock().pipes.iter().map(|pipe| Arc::clone(&pipe.connection)).collect();
-        connections.iter().for_each(|connection| connection.read_in_background());
-    }
-
-    fn detach_all(&self, is_meant: impl Fn(&Pipe) -> bool) -> Vec<Arc<dyn Connection>> {
-        let mut guard = self.lock();
-        let state = &mut *guard;
-        let ids: Vec<_> =
-            state.pipes.iter().filter(|pipe| is_meant(pipe)).map(|pipe| pipe.id).collect();
-        let mut connections = Vec::new();
-        for id in ids {
-            let Some(pipe) = state.remove_pipe(id) else { continue };
-            if !pipe.is_ended {
-                state.traffic.connections -= 1;
-                self.waiting.remove_stream(&*pipe.connection);
-            }
-            connections.push(pipe.connection);
-        }
-        self.show(state);
-        drop(guard);
-        self.waiting.ring_all();
-        connections
     }
 
     /// Takes the socket out of service.
@@ -377,6 +266,18 @@ impl Socket {
         self.lock().traffic
     }
 
+    pub(super) fn send_priority(&self) -> SendPriority {
+        self.lock().protocol.send_priority()
+    }
+
+    pub(super) fn me(&self) -> Weak<Socket> {
+        self.me.clone()
+    }
+
+    pub(super) fn reactor(&self) -> &LazyReactor {
+        &self.reactor
+    }
+
     pub(super) fn shown(&self) -> &Shown {
         &self.shown
     }
@@ -392,6 +293,28 @@ impl Entry {
 }
 
 impl State {
+    /// The protocol, and what it may do with the rest.
+    #[inline]
+    pub fn parts<'a>(
+        &'a mut self,
+        options: &'a Options,
+        aftermath: &'a mut Aftermath,
+    ) -> (&'a mut dyn Protocol, View<'a>) {
+        let dropped = &mut self.traffic.messages_dropped;
+        let view = View { table: &mut self.pipes, aftermath, options, dropped };
+        (&mut *self.protocol, view)
+    }
+
+    /// Ended pipes go when their last message has been taken. They are to be dropped outside the
+    /// lock, because the last owner of a connection closes it.
+    pub fn remove_drained(&mut self, aftermath: &mut Aftermath) -> Vec<Pipe> {
+        if aftermath.drained.is_empty() {
+            return Vec::new();
+        }
+        let drained = std::mem::take(&mut aftermath.drained);
+        drained.into_iter().filter_map(|id| self.remove_pipe(id)).collect()
+    }
+
     pub fn remove_pipe(&mut self, id: PipeId) -> Option<Pipe> {
         let pipe = self.pipes.remove(id)?;
         self.protocol.remove_pipe(id);

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use super::socket::Socket;
 use crate::error::Error;
+use crate::protocols::SendPriority;
 use crate::transports::Report;
 
 /// What endpoints have seen. Levels go up and down, the others only up.
@@ -27,6 +28,8 @@ pub struct Traffic {
     pub bytes_sent: u64,
     pub bytes_received: u64,
     pub connections: u64,
+    /// Sent, as far as the caller knows, but nobody could take it.
+    pub messages_dropped: u64,
 }
 
 impl Statistics {
@@ -84,8 +87,12 @@ impl Socket {
             number::MESSAGES_RECEIVED => traffic.messages_received,
             number::BYTES_SENT => traffic.bytes_sent,
             number::BYTES_RECEIVED => traffic.bytes_received,
-            // Priorities belong to socket types that balance load.
-            number::SEND_PRIORITY => 0,
+            number::SEND_PRIORITY => match self.send_priority() {
+                SendPriority::Unknown => 0,
+                SendPriority::Some(priority) => priority.0.into(),
+                // As C reads the -1 of the reference.
+                SendPriority::Gone => u64::MAX,
+            },
             _ => return Err(Error::Invalid),
         })
     }

@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use super::deferred;
-use super::pipe::{Aftermath, Pipe, View};
-use super::socket::{Socket, State};
+use super::pipe::Aftermath;
+use super::socket::Socket;
 use crate::error::Error;
 use crate::message::Message;
 use crate::protocols::{Nothing, Refusal};
@@ -70,87 +70,124 @@ impl Socket {
         let mut deadline = None;
         loop {
             let seen = self.waiting.recv.epoch();
-            match self.try_recv(message, &check) {
-                Err(Error::WouldBlock) => {}
-                result => return result,
-            }
+            let until = match self.try_recv(message, &check) {
+                Ok(()) => return Ok(()),
+                Err(Missed { error: Some(Error::WouldBlock) | None, until }) => until,
+                Err(Missed { error: Some(error), .. }) => return Err(error),
+            };
             if blocking == Blocking::DontWait {
                 deferred::write_out();
                 // A caller who does not wait still gets what the kernel has for him.
-                return match self.pump_ready_streams(seen) {
-                    true => self.try_recv(message, &check),
-                    false => Err(Error::WouldBlock),
-                };
+                let has_news = self.pump_ready_streams(seen);
+                let again = if has_news { self.try_recv(message, &check) } else { NOTHING };
+                return again.map_err(|missed| missed.error.unwrap_or(Error::WouldBlock));
             }
             if deadline.flatten().is_some_and(|at| Instant::now() >= at) {
                 return Err(Error::TimedOut);
             }
             let deadline = *deadline.get_or_insert_with(|| self.options().recv_deadline());
-            self.wait_to_recv(seen, deadline)?;
+            let earliest = [deadline, until].into_iter().flatten().min();
+            match self.wait_to_recv(seen, earliest) {
+                // The reactor says so, too, but there may be no reactor to be had.
+                Err(Error::TimedOut) if earliest != deadline => self.pass_timeout(),
+                result => result?,
+            }
         }
     }
 
     fn try_send(&self, message: &mut Message) -> Result<(), Error> {
         let size = message.body.len() as u64;
         let mut aftermath = Aftermath::default();
-        let result = {
+        let (result, must_arm) = {
             let mut guard = self.lock();
             let state = &mut *guard;
             if !self.is_usable() {
                 return Err(Error::NotOpen);
             }
-            let mut view = View { table: &mut state.pipes, aftermath: &mut aftermath };
-            let result = state.protocol.send(message, &mut view);
+            let (protocol, mut view) = state.parts(self.options(), &mut aftermath);
+            let result = protocol.send(message, &mut view);
             if result.is_ok() {
                 state.traffic.messages_sent += 1;
                 state.traffic.bytes_sent += size;
             }
             self.show(state);
-            result
+            (result, state.note_timeout())
         };
         aftermath.settle();
-        result.map_err(|Refusal::Busy| Error::WouldBlock)
+        if must_arm {
+            self.arm_timer();
+        }
+        result.map_err(|refusal| match refusal {
+            Refusal::Busy => Error::WouldBlock,
+            Refusal::WrongState => Error::WrongState,
+            Refusal::Header => Error::Invalid,
+        })
     }
 
+    /// Receives if there is something. If not, says until when waiting makes sense without news.
     fn try_recv(
         &self,
         message: &mut Message,
         check: &impl Fn(usize) -> Result<(), Error>,
-    ) -> Result<(), Error> {
+    ) -> Result<(), Missed> {
+        loop {
+            match self.try_recv_once(message, check) {
+                Err(Missed { error: None, .. }) => {}
+                result => return result,
+            }
+        }
+    }
+
+    fn try_recv_once(
+        &self,
+        message: &mut Message,
+        check: &impl Fn(usize) -> Result<(), Error>,
+    ) -> Result<(), Missed> {
         let mut aftermath = Aftermath::default();
         let (result, removed) = {
             let mut guard = self.lock();
             let state = &mut *guard;
             if !self.is_usable() {
-                return Err(Error::NotOpen);
+                return Err(Missed { error: Some(Error::NotOpen), until: None });
             }
-            let mut view = View { table: &mut state.pipes, aftermath: &mut aftermath };
-            let received = state.protocol.recv(message, &mut view);
-            let result = received
-                .map_err(|Nothing::Yet| Error::WouldBlock)
-                .and_then(|()| check(message.body.len()));
+            let (protocol, mut view) = state.parts(self.options(), &mut aftermath);
+            let received = protocol.recv(message, &mut view).map_err(error_of);
+            let result = received.and_then(|()| check(message.body.len()).map_err(Some));
             if result.is_ok() {
                 state.traffic.messages_received += 1;
                 state.traffic.bytes_received += message.body.len() as u64;
             }
-            let removed = remove_drained(state, &mut aftermath);
+            let removed = state.remove_drained(&mut aftermath);
             self.show(state);
-            (result, removed)
+            let until = || state.protocol.next_timeout();
+            (result.map_err(|error| Missed { error, until: until() }), removed)
         };
         aftermath.settle();
         if !removed.is_empty() {
+            // The last owner closes, and that not under the lock.
+            drop(removed);
             self.retry_endpoints();
         }
         result
     }
 }
 
-/// Ended pipes go when their last message has been taken. They are to be dropped outside the lock,
-/// because the last owner of a connection closes it.
-fn remove_drained(state: &mut State, aftermath: &mut Aftermath) -> Vec<Pipe> {
-    if aftermath.drained.is_empty() {
-        return Vec::new();
+const NOTHING: Result<(), Missed> = Err(Missed { error: Some(Error::WouldBlock), until: None });
+
+/// Why nothing was received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Missed {
+    /// `None` when trying again at once may help.
+    error: Option<Error>,
+    /// When the protocol has something to say even if nothing comes.
+    until: Option<Instant>,
+}
+
+fn error_of(nothing: Nothing) -> Option<Error> {
+    match nothing {
+        Nothing::Yet => Some(Error::WouldBlock),
+        Nothing::Again => None,
+        Nothing::WrongState => Some(Error::WrongState),
+        Nothing::Expired => Some(Error::TimedOut),
     }
-    let drained = std::mem::take(&mut aftermath.drained);
-    drained.into_iter().filter_map(|id| state.remove_pipe(id)).collect()
 }

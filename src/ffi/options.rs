@@ -93,8 +93,9 @@ unsafe fn store(found: &OptionValue, target: *mut c_void, room: usize) -> Result
 
 /// Core numbers options for itself; the headers are the law.
 const _: () = {
-    use super::abi::{ipc::*, nn::*, tcp::*, ws::*};
+    use super::abi::{ipc::*, nn::*, pubsub::*, reqrep::*, survey::*, tcp::*, ws::*};
     use crate::core::option_number as core;
+    use crate::protocols::option;
     assert!(core::SOCKET_LEVEL == NN_SOL_SOCKET && core::IPC_LEVEL == NN_IPC);
     assert!(core::TCP_LEVEL == NN_TCP && core::WS_LEVEL == NN_WS);
     assert!(core::LINGER == NN_LINGER && core::SOCKET_NAME == NN_SOCKET_NAME);
@@ -110,6 +111,10 @@ const _: () = {
     assert!(core::WS_MESSAGE_TYPE == NN_WS_MSG_TYPE && core::IPC_SECURITY == NN_IPC_SEC_ATTR);
     assert!(core::IPC_OUTPUT_BUFFER == NN_IPC_OUTBUFSZ);
     assert!(core::IPC_INPUT_BUFFER == NN_IPC_INBUFSZ);
+    assert!(option::SUB_SUBSCRIBE == NN_SUB_SUBSCRIBE);
+    assert!(option::SUB_UNSUBSCRIBE == NN_SUB_UNSUBSCRIBE);
+    assert!(option::REQ_RESEND_INTERVAL == NN_REQ_RESEND_IVL);
+    assert!(option::SURVEYOR_DEADLINE == NN_SURVEYOR_DEADLINE);
 };
 
 #[cfg(test)]

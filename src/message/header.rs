@@ -28,6 +28,19 @@ impl Header {
         }
     }
 
+    /// The same with `word` in front.
+    #[must_use]
+    pub fn with_front(&self, word: [u8; 4]) -> Header {
+        let old = self.as_slice();
+        if old.len() + word.len() > INLINE_MAX {
+            return Header::from_slice(&[&word, old].concat());
+        }
+        let mut bytes = [0; INLINE_MAX];
+        bytes[..word.len()].copy_from_slice(&word);
+        bytes[word.len()..word.len() + old.len()].copy_from_slice(old);
+        Header(Storage::Inline { len: (word.len() + old.len()) as u8, bytes })
+    }
+
     #[must_use]
     pub fn as_slice(&self) -> &[u8] {
         match &self.0 {
@@ -57,7 +70,9 @@ mod tests {
     fn keeps_short_and_long_headers() {
         for len in 0..64 {
             let bytes: Vec<u8> = (0..len).collect();
-            assert_eq!(Header::from_slice(&bytes).as_slice(), bytes);
+            let header = Header::from_slice(&bytes);
+            assert_eq!(header.as_slice(), bytes);
+            assert_eq!(header.with_front([9; 4]).as_slice(), [&[9; 4], &bytes[..]].concat());
         }
         assert!(Header::default().is_empty());
     }

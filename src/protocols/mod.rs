@@ -1,11 +1,24 @@
 //! Who gets the message. Pure machines, one for each socket type, named after the public headers.
 //!
-//! A machine has no I/O, clock, lock or thread: pipes are a trait that `core/` implements over
-//! real connections and tests over vectors.
+//! A machine has no I/O, clock, lock or thread: pipes are a trait that `core/` implements over real
+//! connections and tests over vectors.
 
+mod backtrace;
+mod bus;
 mod pair;
+mod pipeline;
+mod pubsub;
+mod reqrep;
+mod return_path;
+mod routing;
+mod survey;
 
+use std::time::Instant;
+
+use crate::error::Error;
 use crate::message::Message;
+
+pub use routing::Priority;
 
 /// A pipe of one socket. Numbers are not used again while the socket lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,6 +43,10 @@ pub struct Readiness {
 pub enum Refusal {
     /// Nobody can take it now; wait.
     Busy,
+    /// Nothing may be sent before something has been received.
+    WrongState,
+    /// The caller gave it a header that this type cannot send.
+    Header,
 }
 
 /// Why a machine has no message to give.
@@ -37,13 +54,27 @@ pub enum Refusal {
 pub enum Nothing {
     /// None has arrived; wait.
     Yet,
+    /// Many have been dropped that nobody wants, and there may be more: call again, so that the
+    /// lock is not held for long.
+    Again,
+    /// Nothing can be received before something has been sent.
+    WrongState,
+    /// The time for an answer is over. Said once.
+    Expired,
 }
 
 /// The socket does not want this pipe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rejected;
 
-/// What a machine can do with the pipes of its socket.
+/// Whose turn it is among the pipes of a socket, by direction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Priorities {
+    pub send: Priority,
+    pub recv: Priority,
+}
+
+/// What a machine can do with the pipes of its socket, and what it may know.
 pub trait Pipes {
     /// Takes `message` to send it on a pipe that was [`Flow::Ready`]. Says whether the pipe can
     /// take another.
@@ -53,11 +84,24 @@ pub trait Pipes {
     fn send(&mut self, pipe: PipeId, message: &mut Message) -> Result<Flow, Refusal>;
 
     /// Puts the next message that the pipe holds into `message`. False when it holds none.
+    ///
+    /// What the peer's protocol put in front of the body stands in the header when both are in one
+    /// process, else at the front of the body.
     fn recv(&mut self, pipe: PipeId, message: &mut Message) -> bool;
 
     fn flow(&self, pipe: PipeId) -> Flow;
 
     fn is_readable(&self, pipe: PipeId) -> bool;
+
+    /// The time, for the machines that need it: reading the clock costs as much as all the rest of
+    /// a send, so that it is not an argument of every call.
+    fn now(&self) -> Instant;
+
+    /// How many hops a request may have made.
+    fn hop_limit(&self) -> usize;
+
+    /// Counts messages that were accepted and then had nowhere to go.
+    fn count_dropped(&mut self, count: usize);
 }
 
 /// The behaviour of a socket type. Called under the socket's lock, so everything is short.
@@ -67,34 +111,91 @@ pub trait Pipes {
 /// taken, and still has it if it is not.
 pub trait Protocol: Send {
     /// Whether another pipe would be taken.
-    fn wants_pipe(&self) -> bool;
+    fn wants_pipe(&self) -> bool {
+        true
+    }
 
-    /// A connection has become a pipe.
+    /// A connection is about to become a pipe. It can be used when [`Protocol::pipe_writable`] or
+    /// [`Protocol::pipe_readable`] says so.
     ///
     /// # Errors
     /// When the socket does not want it.
-    fn add_pipe(&mut self, pipe: PipeId) -> Result<(), Rejected>;
+    fn add_pipe(&mut self, pipe: PipeId, priorities: Priorities) -> Result<(), Rejected>;
+
+    /// Whether the machine wants to hear of each pipe what [`Protocol::pipe_readable`] and
+    /// [`Protocol::pipe_writable`] say. One that looks for itself saves the lock.
+    fn follows_pipes(&self) -> bool {
+        true
+    }
+
+    /// A message is there where none was. It may have been taken meanwhile.
+    fn pipe_readable(&mut self, _pipe: PipeId, _pipes: &mut dyn Pipes) {}
+
+    /// Another message can be sent where none could. It may have been sent meanwhile.
+    fn pipe_writable(&mut self, _pipe: PipeId, _pipes: &mut dyn Pipes) {}
 
     /// The peer is gone: nothing can be sent any more, and nothing will arrive beyond what the
     /// pipe still holds. [`Protocol::remove_pipe`] follows when that has been taken.
-    fn pipe_ended(&mut self, pipe: PipeId);
+    fn pipe_ended(&mut self, pipe: PipeId, pipes: &mut dyn Pipes);
 
-    /// The pipe does not exist any more.
+    /// The pipe, which has ended, does not exist any more.
     fn remove_pipe(&mut self, pipe: PipeId);
 
     /// Takes `message` and sends it.
     ///
     /// # Errors
     /// When it cannot be sent now; the message is not touched.
-    fn send(&mut self, message: &mut Message, pipes: &mut dyn Pipes) -> Result<(), Refusal>;
+    fn send(&mut self, _message: &mut Message, _pipes: &mut dyn Pipes) -> Result<(), Refusal> {
+        Err(Refusal::Busy)
+    }
 
     /// Puts the next message into `message`.
     ///
     /// # Errors
     /// When there is nothing to receive.
-    fn recv(&mut self, message: &mut Message, pipes: &mut dyn Pipes) -> Result<(), Nothing>;
+    fn recv(&mut self, _message: &mut Message, _pipes: &mut dyn Pipes) -> Result<(), Nothing> {
+        Err(Nothing::Yet)
+    }
 
     fn readiness(&self, pipes: &dyn Pipes) -> Readiness;
+
+    /// When [`Protocol::timeout`] is to be called. It may have become later by then.
+    fn next_timeout(&self) -> Option<Instant> {
+        None
+    }
+
+    /// The time for something may be over.
+    fn timeout(&mut self, _pipes: &mut dyn Pipes) {}
+
+    /// Sets an option of the socket type. `None` is a null pointer of no length.
+    ///
+    /// # Errors
+    /// `UnknownOption`, `Invalid`, `OutOfMemory`.
+    fn set_option(&mut self, _option: i32, _value: Option<&[u8]>) -> Result<(), Error> {
+        Err(Error::UnknownOption)
+    }
+
+    /// # Errors
+    /// `UnknownOption` when there is none, or when it cannot be read.
+    fn option(&self, _option: i32) -> Result<i32, Error> {
+        Err(Error::UnknownOption)
+    }
+
+    /// The best priority of those that could be sent to, when that last changed.
+    fn send_priority(&self) -> SendPriority {
+        SendPriority::Unknown
+    }
+}
+
+/// What is known of the priority that is sent to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SendPriority {
+    /// Nothing: there was no peer yet, or the type has no priorities for sending.
+    #[default]
+    Unknown,
+    Some(Priority),
+    /// The last peer has gone.
+    Gone,
 }
 
 /// What a socket type is called, whom it talks to, and how it is made.
@@ -105,36 +206,67 @@ pub struct SocketType {
     pub peer: u16,
     pub can_send: bool,
     pub can_recv: bool,
-    /// `None` while the machine is not written: such a socket cannot be opened yet.
-    pub machine: Option<fn() -> Box<dyn Protocol>>,
+    pub cooked: fn(Seed) -> Box<dyn Protocol>,
+    pub raw: fn(Seed) -> Box<dyn Protocol>,
+}
+
+/// What makes one socket's numbers differ from another's.
+#[derive(Clone, Copy, Debug)]
+pub struct Seed {
+    /// Different for each socket of the process.
+    pub serial: u32,
+    /// Nobody can foresee it.
+    pub random: u32,
 }
 
 /// The socket type with this number, if there is one.
 #[must_use]
 pub fn socket_type(number: i32) -> Option<&'static SocketType> {
-    SOCKET_TYPES.iter().find(|known| i32::from(known.number) == number)
+    SOCKET_TYPES.into_iter().find(|known| i32::from(known.number) == number)
 }
 
-const fn planned(number: u16, peer: u16, can_send: bool, can_recv: bool) -> SocketType {
-    SocketType { number, peer, can_send, can_recv, machine: None }
-}
-
-/// Every socket type there is. Raw and cooked share a row until a type needs two machines.
-pub static SOCKET_TYPES: [SocketType; 10] = [
-    SocketType {
-        number: pair::NUMBER,
-        peer: pair::NUMBER,
-        can_send: true,
-        can_recv: true,
-        machine: Some(|| Box::new(pair::Pair::default())),
-    },
-    planned(0x20, 0x21, true, false),
-    planned(0x21, 0x20, false, true),
-    planned(0x30, 0x31, true, true),
-    planned(0x31, 0x30, true, true),
-    planned(0x50, 0x51, true, false),
-    planned(0x51, 0x50, false, true),
-    planned(0x62, 0x63, true, true),
-    planned(0x63, 0x62, true, true),
-    planned(0x70, 0x70, true, true),
+/// Every socket type there is.
+pub static SOCKET_TYPES: [&SocketType; 10] = [
+    &pair::PAIR,
+    &pubsub::PUB,
+    &pubsub::SUB,
+    &reqrep::REQ,
+    &reqrep::REP,
+    &pipeline::PUSH,
+    &pipeline::PULL,
+    &survey::SURVEYOR,
+    &survey::RESPONDENT,
+    &bus::BUS,
 ];
+
+/// Options of socket types, at the level that has the type's number; `ffi/options.rs` holds them
+/// to the headers.
+pub mod option {
+    pub const SUB_SUBSCRIBE: i32 = 1;
+    pub const SUB_UNSUBSCRIBE: i32 = 2;
+    pub const REQ_RESEND_INTERVAL: i32 = 1;
+    pub const SURVEYOR_DEADLINE: i32 = 1;
+}
+
+/// A number of milliseconds from a value of an option.
+fn milliseconds(value: Option<&[u8]>) -> Result<i32, Error> {
+    let bytes = value.and_then(|value| value.try_into().ok()).ok_or(Error::Invalid)?;
+    Ok(i32::from_ne_bytes(bytes))
+}
+
+/// Messages that one call may drop before it lets others have the lock.
+const DISCARDS_MAX: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_type_is_its_peers_peer() {
+        for own in SOCKET_TYPES {
+            let peer = socket_type(own.peer.into()).unwrap();
+            assert_eq!(peer.peer, own.number);
+            assert_eq!((peer.can_send, peer.can_recv), (own.can_recv, own.can_send));
+        }
+    }
+}

@@ -2,11 +2,19 @@
 
 use std::collections::VecDeque;
 
-use super::{Flow, Nothing, PipeId, Pipes, Protocol, Readiness, Refusal, Rejected};
+use super::{
+    Flow, Nothing, PipeId, Pipes, Priorities, Protocol, Readiness, Refusal, Rejected, SocketType,
+};
 use crate::message::Message;
 
-/// The type on the wire.
-pub const NUMBER: u16 = 0x10;
+pub static PAIR: SocketType = SocketType {
+    number: 0x10,
+    peer: 0x10,
+    can_send: true,
+    can_recv: true,
+    cooked: |_| Box::new(Pair::default()),
+    raw: |_| Box::new(Pair::default()),
+};
 
 #[derive(Debug, Default)]
 pub struct Pair {
@@ -28,7 +36,12 @@ impl Protocol for Pair {
         self.peer.is_none() && self.leaving.len() < LEAVING_MAX
     }
 
-    fn add_pipe(&mut self, pipe: PipeId) -> Result<(), Rejected> {
+    /// With one pipe at a time it knows where to look.
+    fn follows_pipes(&self) -> bool {
+        false
+    }
+
+    fn add_pipe(&mut self, pipe: PipeId, _priorities: Priorities) -> Result<(), Rejected> {
         if !self.wants_pipe() {
             return Err(Rejected);
         }
@@ -36,7 +49,7 @@ impl Protocol for Pair {
         Ok(())
     }
 
-    fn pipe_ended(&mut self, pipe: PipeId) {
+    fn pipe_ended(&mut self, pipe: PipeId, _pipes: &mut dyn Pipes) {
         if self.peer == Some(pipe) {
             self.peer = None;
             self.leaving.push_back(pipe);
@@ -57,7 +70,8 @@ impl Protocol for Pair {
         // The common case asks the pipe once.
         let pipe = if self.leaving.is_empty() { self.peer } else { self.readable(pipes) };
         match pipe {
-            Some(pipe) if pipes.recv(pipe, message) => Ok(()),
+            // What the peer's caller put in front of the body is a part of it here.
+            Some(pipe) if pipes.recv(pipe, message) && message.join().is_ok() => Ok(()),
             _ => Err(Nothing::Yet),
         }
     }
@@ -105,25 +119,25 @@ mod tests {
     #[test]
     fn rejects_a_second_peer_until_the_first_has_gone() {
         let mut pair = Pair::default();
-        assert_eq!(pair.add_pipe(A), Ok(()));
-        assert_eq!(pair.add_pipe(B), Err(Rejected));
+        assert_eq!(pair.add_pipe(A, Priorities::default()), Ok(()));
+        assert_eq!(pair.add_pipe(B, Priorities::default()), Err(Rejected));
         pair.remove_pipe(B);
-        assert_eq!(pair.add_pipe(B), Err(Rejected));
+        assert_eq!(pair.add_pipe(B, Priorities::default()), Err(Rejected));
         pair.remove_pipe(A);
-        assert_eq!(pair.add_pipe(B), Ok(()));
+        assert_eq!(pair.add_pipe(B, Priorities::default()), Ok(()));
     }
 
     #[test]
     fn sends_and_receives_through_its_peer() {
         let (mut pair, mut pipes) = (Pair::default(), FakePipes::default());
         pipes.connect(A);
-        pair.add_pipe(A).unwrap();
+        pair.add_pipe(A, Priorities::default()).unwrap();
         send(&mut pair, &mut pipes, "out").unwrap();
         assert_eq!(pipes.sent_to(A), ["out"]);
         pipes.arrive(A, "in");
         assert!(pair.readiness(&pipes).can_recv);
         assert_eq!(recv(&mut pair, &mut pipes).unwrap(), "in");
-        pipes.set_flow(A, Flow::Busy);
+        pipes.set_room(A, 0);
         assert!(!pair.readiness(&pipes).can_send);
         assert!(send(&mut pair, &mut pipes, "late").is_err());
     }
@@ -134,11 +148,11 @@ mod tests {
         for pipe in [A, B] {
             pipes.connect(pipe);
         }
-        pair.add_pipe(A).unwrap();
+        pair.add_pipe(A, Priorities::default()).unwrap();
         pipes.arrive(A, "old");
-        pair.pipe_ended(A);
+        pair.pipe_ended(A, &mut pipes);
         assert!(!pair.readiness(&pipes).can_send);
-        pair.add_pipe(B).unwrap();
+        pair.add_pipe(B, Priorities::default()).unwrap();
         pipes.arrive(B, "new");
         assert_eq!(recv(&mut pair, &mut pipes).unwrap(), "old");
         pair.remove_pipe(A);
@@ -147,13 +161,13 @@ mod tests {
 
     #[test]
     fn peers_that_come_and_go_cannot_pile_up() {
-        let mut pair = Pair::default();
+        let (mut pair, mut pipes) = (Pair::default(), FakePipes::default());
         for number in 0..LEAVING_MAX as u32 {
-            assert_eq!(pair.add_pipe(PipeId(number)), Ok(()));
-            pair.pipe_ended(PipeId(number));
+            assert_eq!(pair.add_pipe(PipeId(number), Priorities::default()), Ok(()));
+            pair.pipe_ended(PipeId(number), &mut pipes);
         }
-        assert_eq!(pair.add_pipe(PipeId(99)), Err(Rejected));
+        assert_eq!(pair.add_pipe(PipeId(99), Priorities::default()), Err(Rejected));
         pair.remove_pipe(PipeId(0));
-        assert_eq!(pair.add_pipe(PipeId(99)), Ok(()));
+        assert_eq!(pair.add_pipe(PipeId(99), Priorities::default()), Ok(()));
     }
 }

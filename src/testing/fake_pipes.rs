@@ -1,42 +1,93 @@
-//! Pipes made of vectors, for tests of machines.
+//! Pipes made of vectors and a clock that stands still, for tests of machines.
 
 use std::collections::{HashMap, VecDeque};
+use std::time::{Duration, Instant};
 
-use crate::message::{Body, Message};
+use crate::message::{Body, Header, Message};
 use crate::protocols::{Flow, PipeId, Pipes, Refusal};
 
 /// Every pipe that was connected; what was sent on it, and what has arrived.
-#[derive(Default)]
 pub struct FakePipes {
     pipes: HashMap<PipeId, FakePipe>,
+    now: Instant,
+    dropped: usize,
 }
 
-#[derive(Default)]
 struct FakePipe {
-    is_busy: bool,
-    sent: Vec<String>,
+    /// How many messages it still takes.
+    room: usize,
+    is_connected: bool,
+    texts: Vec<String>,
+    sent: Vec<Vec<u8>>,
     arrived: VecDeque<Message>,
+}
+
+impl Default for FakePipes {
+    fn default() -> FakePipes {
+        FakePipes { pipes: HashMap::new(), now: Instant::now(), dropped: 0 }
+    }
 }
 
 impl FakePipes {
     pub fn message(text: &str) -> Message {
-        Message::from_body(Body::copy_from(text.as_bytes()).expect("little memory is needed"))
+        FakePipes::with_header(b"", text)
+    }
+
+    pub fn with_header(header: &[u8], text: &str) -> Message {
+        let body = Body::copy_from(text.as_bytes()).expect("little memory is needed");
+        Message { header: Header::from_slice(header), body, ancillary: None }
     }
 
     pub fn connect(&mut self, pipe: PipeId) {
-        self.pipes.insert(pipe, FakePipe::default());
+        let fresh = FakePipe {
+            room: usize::MAX,
+            is_connected: true,
+            texts: Vec::new(),
+            sent: Vec::new(),
+            arrived: VecDeque::new(),
+        };
+        self.pipes.insert(pipe, fresh);
+    }
+
+    /// Nothing can be sent any more; what has arrived stays.
+    pub fn disconnect(&mut self, pipe: PipeId) {
+        self.pipe(pipe).is_connected = false;
     }
 
     pub fn arrive(&mut self, pipe: PipeId, text: &str) {
-        self.pipe(pipe).arrived.push_back(FakePipes::message(text));
+        self.arrive_message(pipe, FakePipes::message(text));
     }
 
-    pub fn set_flow(&mut self, pipe: PipeId, flow: Flow) {
-        self.pipe(pipe).is_busy = flow == Flow::Busy;
+    pub fn arrive_bytes(&mut self, pipe: PipeId, bytes: &[u8]) {
+        let body = Body::copy_from(bytes).expect("little memory is needed");
+        self.arrive_message(pipe, Message::from_body(body));
     }
 
+    pub fn arrive_message(&mut self, pipe: PipeId, message: Message) {
+        self.pipe(pipe).arrived.push_back(message);
+    }
+
+    /// How many messages the pipe takes from now on.
+    pub fn set_room(&mut self, pipe: PipeId, room: usize) {
+        self.pipe(pipe).room = room;
+    }
+
+    /// The bodies.
     pub fn sent_to(&self, pipe: PipeId) -> &[String] {
+        &self.pipes[&pipe].texts
+    }
+
+    /// What would stand on a wire.
+    pub fn sent_bytes(&self, pipe: PipeId) -> &[Vec<u8>] {
         &self.pipes[&pipe].sent
+    }
+
+    pub fn dropped(&self) -> usize {
+        self.dropped
+    }
+
+    pub fn pass(&mut self, duration: Duration) {
+        self.now += duration;
     }
 
     fn pipe(&mut self, pipe: PipeId) -> &mut FakePipe {
@@ -44,15 +95,21 @@ impl FakePipes {
     }
 }
 
+impl FakePipe {
+    fn flow(&self) -> Flow {
+        if self.room > 0 && self.is_connected { Flow::Ready } else { Flow::Busy }
+    }
+}
+
 impl Pipes for FakePipes {
     fn send(&mut self, pipe: PipeId, message: &mut Message) -> Result<Flow, Refusal> {
-        let pipe = self.pipe(pipe);
-        if pipe.is_busy {
-            return Err(Refusal::Busy);
-        }
+        let found = self.pipes.get_mut(&pipe).filter(|pipe| pipe.flow() == Flow::Ready);
+        let pipe = found.ok_or(Refusal::Busy)?;
         let message = std::mem::take(message);
-        pipe.sent.push(String::from_utf8_lossy(message.body.as_slice()).into_owned());
-        Ok(Flow::Ready)
+        pipe.room -= 1;
+        pipe.texts.push(String::from_utf8_lossy(message.body.as_slice()).into_owned());
+        pipe.sent.push([message.header.as_slice(), message.body.as_slice()].concat());
+        Ok(pipe.flow())
     }
 
     fn recv(&mut self, pipe: PipeId, message: &mut Message) -> bool {
@@ -61,10 +118,22 @@ impl Pipes for FakePipes {
     }
 
     fn flow(&self, pipe: PipeId) -> Flow {
-        if self.pipes[&pipe].is_busy { Flow::Busy } else { Flow::Ready }
+        self.pipes.get(&pipe).map_or(Flow::Busy, FakePipe::flow)
     }
 
     fn is_readable(&self, pipe: PipeId) -> bool {
-        !self.pipes[&pipe].arrived.is_empty()
+        self.pipes.get(&pipe).is_some_and(|pipe| !pipe.arrived.is_empty())
+    }
+
+    fn now(&self) -> Instant {
+        self.now
+    }
+
+    fn hop_limit(&self) -> usize {
+        8
+    }
+
+    fn count_dropped(&mut self, count: usize) {
+        self.dropped += count;
     }
 }

@@ -14,7 +14,7 @@ use self::names::{Bound, Connector};
 use self::queue::{Full, Queue};
 use super::{Connection, Endpoint, Host, NotTaken, Pipe, Received, Sent, Then, Transport};
 use crate::error::Error;
-use crate::message::{Body, Message, OutOfMemory};
+use crate::message::Message;
 
 pub struct Inproc;
 
@@ -109,14 +109,7 @@ impl Connection for Side {
     }
 
     fn send(&self, message: &mut Message) -> Result<Sent, NotTaken> {
-        let pushed = if message.header.is_empty() {
-            self.outgoing().push(message)
-        } else {
-            let mut joined = joined(message).map_err(|OutOfMemory| NotTaken)?;
-            // The original goes only when the copy is on its way.
-            self.outgoing().push(&mut joined).inspect(|_| *message = Message::default())
-        };
-        let pushed = pushed.map_err(|Full| NotTaken)?;
+        let pushed = self.outgoing().push(message).map_err(|Full| NotTaken)?;
         if pushed.tell_consumer {
             self.tell_readable.store(true, Ordering::Relaxed);
         }
@@ -180,11 +173,4 @@ impl Connection for Side {
             peer.ended();
         }
     }
-}
-
-/// The message as the peer would read it off a wire: where the body begins, only its protocol
-/// knows.
-fn joined(message: &Message) -> Result<Message, OutOfMemory> {
-    let parts = [message.header.as_slice(), message.body.as_slice()];
-    Ok(Message::from_body(Body::concat(message.wire_len(), parts)?))
 }

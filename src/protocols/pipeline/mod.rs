@@ -1,0 +1,27 @@
+//! PIPELINE: work is spread over many and gathered from many (spec: protocols 7). Raw and cooked
+//! are alike, and there is no header.
+
+mod pull;
+mod push;
+
+use self::pull::Pull;
+use self::push::Push;
+use super::SocketType;
+
+pub static PUSH: SocketType = SocketType {
+    number: 0x50,
+    peer: 0x51,
+    can_send: true,
+    can_recv: false,
+    cooked: |_| Box::new(Push::default()),
+    raw: |_| Box::new(Push::default()),
+};
+
+pub static PULL: SocketType = SocketType {
+    number: 0x51,
+    peer: 0x50,
+    can_send: false,
+    can_recv: true,
+    cooked: |_| Box::new(Pull::default()),
+    raw: |_| Box::new(Pull::default()),
+};

@@ -1,0 +1,61 @@
+//! PUB: each message goes to every subscriber that can take it; the filter is theirs.
+
+use crate::message::Message;
+use crate::protocols::routing::Distributor;
+use crate::protocols::{PipeId, Pipes, Priorities, Protocol, Readiness, Refusal, Rejected};
+
+#[derive(Debug, Default)]
+pub struct Publisher {
+    subscribers: Distributor,
+}
+
+impl Protocol for Publisher {
+    fn add_pipe(&mut self, pipe: PipeId, _priorities: Priorities) -> Result<(), Rejected> {
+        self.subscribers.add(pipe);
+        Ok(())
+    }
+
+    /// A subscriber has nothing to say, and yet it must not be able to stop its own messages.
+    fn pipe_readable(&mut self, pipe: PipeId, pipes: &mut dyn Pipes) {
+        while pipes.recv(pipe, &mut Message::default()) {}
+    }
+
+    fn pipe_writable(&mut self, pipe: PipeId, pipes: &mut dyn Pipes) {
+        self.subscribers.note_writable(pipe, pipes);
+    }
+
+    fn pipe_ended(&mut self, pipe: PipeId, _pipes: &mut dyn Pipes) {
+        self.subscribers.remove(pipe);
+    }
+
+    fn remove_pipe(&mut self, _pipe: PipeId) {}
+
+    fn send(&mut self, message: &mut Message, pipes: &mut dyn Pipes) -> Result<(), Refusal> {
+        self.subscribers.send(message, None, pipes);
+        Ok(())
+    }
+
+    fn readiness(&self, _pipes: &dyn Pipes) -> Readiness {
+        Readiness { can_send: true, can_recv: false }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::FakePipes;
+
+    #[test]
+    fn a_subscriber_that_talks_is_not_listened_to() {
+        let (mut publisher, mut pipes) = (Publisher::default(), FakePipes::default());
+        publisher.send(&mut FakePipes::message("nobody hears"), &mut pipes).unwrap();
+        pipes.connect(PipeId(1));
+        publisher.add_pipe(PipeId(1), Priorities::default()).unwrap();
+        publisher.pipe_writable(PipeId(1), &mut pipes);
+        (0..3).for_each(|_| pipes.arrive(PipeId(1), "talk"));
+        publisher.pipe_readable(PipeId(1), &mut pipes);
+        assert!(!pipes.is_readable(PipeId(1)));
+        publisher.send(&mut FakePipes::message("a"), &mut pipes).unwrap();
+        assert_eq!(pipes.sent_to(PipeId(1)), ["a"]);
+    }
+}

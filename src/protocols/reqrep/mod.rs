@@ -1,0 +1,27 @@
+//! REQREP: one asks, one of many answers (spec: protocols 4 and 5).
+
+mod raw_req;
+mod req;
+
+use self::raw_req::RawReq;
+use self::req::Req;
+use super::SocketType;
+use super::return_path::{RawReplier, Replier};
+
+pub static REQ: SocketType = SocketType {
+    number: 0x30,
+    peer: 0x31,
+    can_send: true,
+    can_recv: true,
+    cooked: |seed| Box::new(Req::new(seed)),
+    raw: |_| Box::new(RawReq::default()),
+};
+
+pub static REP: SocketType = SocketType {
+    number: 0x31,
+    peer: 0x30,
+    can_send: true,
+    can_recv: true,
+    cooked: |seed| Box::new(Replier::new(seed)),
+    raw: |seed| Box::new(RawReplier::new(seed)),
+};

@@ -1,0 +1,366 @@
+//! REQ: one request at a time, sent again until its reply is there (spec: protocols 4).
+
+use std::time::{Duration, Instant};
+
+use crate::error::Error;
+use crate::message::Message;
+use crate::protocols::backtrace::{header_of, next_id, split_answer};
+use crate::protocols::routing::LoadBalancer;
+use crate::protocols::{
+    Nothing, PipeId, Pipes, Priorities, Protocol, Readiness, Refusal, Rejected, Seed, SendPriority,
+    milliseconds, option,
+};
+
+#[derive(Debug)]
+pub struct Req {
+    services: LoadBalancer,
+    /// Of the last request.
+    id: u32,
+    exchange: Exchange,
+    /// Milliseconds; the timer does not run when it is not positive.
+    resend_interval: i32,
+}
+
+#[derive(Debug, Default)]
+enum Exchange {
+    #[default]
+    Idle,
+    /// Nobody could take the request yet, or again.
+    Unsent {
+        request: Message,
+    },
+    Asked {
+        request: Message,
+        of: PipeId,
+        resend_at: Option<Instant>,
+    },
+    Answered {
+        reply: Message,
+    },
+}
+
+impl Req {
+    #[must_use]
+    pub fn new(seed: Seed) -> Req {
+        Req {
+            services: LoadBalancer::default(),
+            id: seed.random,
+            exchange: Exchange::Idle,
+            resend_interval: RESEND_INTERVAL,
+        }
+    }
+
+    /// Sends the request to the next service that can take it, or keeps it until one can.
+    fn ask(&mut self, mut request: Message, pipes: &mut dyn Pipes) {
+        let sent = match request.share() {
+            Ok(mut copy) => self.services.send(&mut copy, pipes),
+            Err(_) => Err(Refusal::Busy),
+        };
+        self.exchange = match sent {
+            Ok(of) => {
+                let resend_at = self.interval().map(|interval| pipes.now() + interval);
+                Exchange::Asked { request, of, resend_at }
+            }
+            Err(_) => Exchange::Unsent { request },
+        };
+    }
+
+    fn interval(&self) -> Option<Duration> {
+        let ms = u64::try_from(self.resend_interval).ok().filter(|ms| *ms > 0)?;
+        Some(Duration::from_millis(ms))
+    }
+
+    /// Takes everything that the pipe holds: the first reply to the request counts, whoever it
+    /// comes from; all else is late, doubled, or no reply at all.
+    fn look_for_reply(&mut self, pipe: PipeId, pipes: &mut dyn Pipes) {
+        let mut message = Message::default();
+        while pipes.recv(pipe, &mut message) {
+            let is_reply = split_answer(&mut message) == Ok(self.id);
+            let message = std::mem::take(&mut message);
+            match self.exchange {
+                Exchange::Unsent { .. } | Exchange::Asked { .. } if is_reply => {
+                    self.exchange = Exchange::Answered { reply: message };
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+impl Protocol for Req {
+    fn add_pipe(&mut self, pipe: PipeId, priorities: Priorities) -> Result<(), Rejected> {
+        self.services.add(pipe, priorities.send);
+        Ok(())
+    }
+
+    fn pipe_readable(&mut self, pipe: PipeId, pipes: &mut dyn Pipes) {
+        self.look_for_reply(pipe, pipes);
+    }
+
+    fn pipe_writable(&mut self, pipe: PipeId, pipes: &mut dyn Pipes) {
+        self.services.note_writable(pipe, pipes);
+        match std::mem::take(&mut self.exchange) {
+            Exchange::Unsent { request } => self.ask(request, pipes),
+            other => self.exchange = other,
+        }
+    }
+
+    fn pipe_ended(&mut self, pipe: PipeId, pipes: &mut dyn Pipes) {
+        self.services.remove(pipe);
+        self.look_for_reply(pipe, pipes);
+        match std::mem::take(&mut self.exchange) {
+            Exchange::Asked { request, of, .. } if of == pipe => self.ask(request, pipes),
+            other => self.exchange = other,
+        }
+    }
+
+    fn remove_pipe(&mut self, _pipe: PipeId) {}
+
+    fn send(&mut self, message: &mut Message, pipes: &mut dyn Pipes) -> Result<(), Refusal> {
+        if !message.header.is_empty() {
+            return Err(Refusal::Header);
+        }
+        self.id = next_id(self.id);
+        message.header = header_of(self.id);
+        // Whatever was asked before is given up.
+        self.ask(std::mem::take(message), pipes);
+        Ok(())
+    }
+
+    fn recv(&mut self, message: &mut Message, _pipes: &mut dyn Pipes) -> Result<(), Nothing> {
+        match std::mem::take(&mut self.exchange) {
+            Exchange::Answered { reply } => {
+                *message = reply;
+                message.header = crate::message::Header::default();
+                Ok(())
+            }
+            Exchange::Idle => Err(Nothing::WrongState),
+            other => {
+                self.exchange = other;
+                Err(Nothing::Yet)
+            }
+        }
+    }
+
+    fn readiness(&self, _pipes: &dyn Pipes) -> Readiness {
+        Readiness { can_send: true, can_recv: matches!(self.exchange, Exchange::Answered { .. }) }
+    }
+
+    fn next_timeout(&self) -> Option<Instant> {
+        match self.exchange {
+            Exchange::Asked { resend_at, .. } => resend_at,
+            Exchange::Idle | Exchange::Unsent { .. } | Exchange::Answered { .. } => None,
+        }
+    }
+
+    fn timeout(&mut self, pipes: &mut dyn Pipes) {
+        let now = pipes.now();
+        match std::mem::take(&mut self.exchange) {
+            Exchange::Asked { request, resend_at: Some(at), .. } if at <= now => {
+                self.ask(request, pipes);
+            }
+            other => self.exchange = other,
+        }
+    }
+
+    fn set_option(&mut self, number: i32, value: Option<&[u8]>) -> Result<(), Error> {
+        match number {
+            option::REQ_RESEND_INTERVAL => self.resend_interval = milliseconds(value)?,
+            _ => return Err(Error::UnknownOption),
+        }
+        Ok(())
+    }
+
+    fn option(&self, number: i32) -> Result<i32, Error> {
+        match number {
+            option::REQ_RESEND_INTERVAL => Ok(self.resend_interval),
+            _ => Err(Error::UnknownOption),
+        }
+    }
+
+    fn send_priority(&self) -> SendPriority {
+        self.services.send_priority()
+    }
+}
+
+const RESEND_INTERVAL: i32 = 60_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::FakePipes;
+
+    const SEED: Seed = Seed { serial: 0, random: 0x616b_457c };
+    const A: PipeId = PipeId(1);
+    const B: PipeId = PipeId(2);
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn connect(req: &mut Req, pipes: &mut FakePipes, pipe: PipeId) {
+        pipes.connect(pipe);
+        req.add_pipe(pipe, Priorities::default()).unwrap();
+        req.pipe_writable(pipe, pipes);
+    }
+
+    fn connected() -> (Req, FakePipes) {
+        let (mut req, mut pipes) = (Req::new(SEED), FakePipes::default());
+        connect(&mut req, &mut pipes, A);
+        connect(&mut req, &mut pipes, B);
+        (req, pipes)
+    }
+
+    fn send(req: &mut Req, pipes: &mut FakePipes, text: &str) {
+        req.send(&mut FakePipes::message(text), pipes).unwrap();
+    }
+
+    fn reply(req: &mut Req, pipes: &mut FakePipes, from: PipeId, id: u32, text: &str) {
+        pipes.arrive_bytes(from, &[&id.to_be_bytes(), text.as_bytes()].concat());
+        req.pipe_readable(from, pipes);
+    }
+
+    fn recv(req: &mut Req, pipes: &mut FakePipes) -> Result<String, Nothing> {
+        let mut message = Message::default();
+        req.recv(&mut message, pipes)?;
+        assert!(message.header.is_empty());
+        Ok(String::from_utf8_lossy(message.body.as_slice()).into_owned())
+    }
+
+    /// protocols 14: the id counter of the sample.
+    #[test]
+    fn ids_count_up_with_bit_31_set() {
+        let (mut req, mut pipes) = connected();
+        send(&mut req, &mut pipes, "hello");
+        send(&mut req, &mut pipes, "next");
+        assert_eq!(pipes.sent_bytes(A), [b"\xe1\x6b\x45\x7dhello"]);
+        assert_eq!(pipes.sent_bytes(B), [b"\xe1\x6b\x45\x7enext"]);
+    }
+
+    #[test]
+    fn the_reply_is_given_once() {
+        let (mut req, mut pipes) = connected();
+        assert_eq!(recv(&mut req, &mut pipes), Err(Nothing::WrongState));
+        send(&mut req, &mut pipes, "q");
+        assert_eq!(recv(&mut req, &mut pipes), Err(Nothing::Yet));
+        assert!(!req.readiness(&pipes).can_recv);
+        let id = req.id;
+        reply(&mut req, &mut pipes, B, id, "a");
+        assert!(req.readiness(&pipes).can_recv);
+        assert_eq!(req.next_timeout(), None);
+        assert_eq!(recv(&mut req, &mut pipes).unwrap(), "a");
+        assert_eq!(recv(&mut req, &mut pipes), Err(Nothing::WrongState));
+        reply(&mut req, &mut pipes, B, id, "late");
+        assert_eq!(recv(&mut req, &mut pipes), Err(Nothing::WrongState));
+    }
+
+    /// protocols 4.4.
+    #[test]
+    fn the_first_reply_is_kept_whatever_follows() {
+        let (mut req, mut pipes) = connected();
+        send(&mut req, &mut pipes, "q");
+        let id = req.id;
+        for (id, text) in [(id ^ 1, "bad"), (id & 0x7fff_ffff, "bad"), (5, "bad"), (id, "a")] {
+            reply(&mut req, &mut pipes, A, id, text);
+        }
+        for (id, text) in [(id, "second"), (id ^ 1, "bad")] {
+            reply(&mut req, &mut pipes, B, id, text);
+        }
+        pipes.arrive_bytes(A, b"abc");
+        req.pipe_readable(A, &mut pipes);
+        assert_eq!(recv(&mut req, &mut pipes).unwrap(), "a");
+    }
+
+    #[test]
+    fn only_the_last_request_without_a_peer_is_sent() {
+        let (mut req, mut pipes) = (Req::new(SEED), FakePipes::default());
+        ["a", "b", "c"].into_iter().for_each(|text| send(&mut req, &mut pipes, text));
+        assert_eq!(req.next_timeout(), None);
+        connect(&mut req, &mut pipes, A);
+        assert_eq!(pipes.sent_bytes(A), [b"\xe1\x6b\x45\x7fc"]);
+        assert_eq!(req.next_timeout(), Some(pipes.now() + MINUTE));
+    }
+
+    #[test]
+    fn asks_again_after_the_interval_and_the_next_one() {
+        let (mut req, mut pipes) = connected();
+        send(&mut req, &mut pipes, "q");
+        req.timeout(&mut pipes);
+        assert!(pipes.sent_bytes(B).is_empty());
+        for _ in 0..3 {
+            pipes.pass(MINUTE);
+            req.timeout(&mut pipes);
+        }
+        assert_eq!(pipes.sent_bytes(A).len(), 2);
+        assert_eq!(pipes.sent_bytes(B), [b"\xe1\x6b\x45\x7dq"; 2]);
+        // A late reply to the first copy counts.
+        let id = req.id;
+        reply(&mut req, &mut pipes, A, id, "a");
+        assert_eq!(recv(&mut req, &mut pipes).unwrap(), "a");
+    }
+
+    #[test]
+    fn asks_somebody_else_when_the_asked_one_leaves() {
+        let (mut req, mut pipes) = connected();
+        send(&mut req, &mut pipes, "q");
+        pipes.disconnect(A);
+        req.pipe_ended(A, &mut pipes);
+        req.remove_pipe(A);
+        assert_eq!(pipes.sent_bytes(B), [b"\xe1\x6b\x45\x7dq"]);
+        pipes.disconnect(B);
+        req.pipe_ended(B, &mut pipes);
+        assert_eq!(req.next_timeout(), None);
+        connect(&mut req, &mut pipes, PipeId(3));
+        assert_eq!(pipes.sent_bytes(PipeId(3)), [b"\xe1\x6b\x45\x7dq"]);
+    }
+
+    #[test]
+    fn a_reply_that_came_before_the_end_counts() {
+        let (mut req, mut pipes) = connected();
+        send(&mut req, &mut pipes, "q");
+        pipes.arrive_bytes(A, b"\xe1\x6b\x45\x7da");
+        pipes.disconnect(A);
+        req.pipe_ended(A, &mut pipes);
+        assert!(pipes.sent_bytes(B).is_empty());
+        assert_eq!(recv(&mut req, &mut pipes).unwrap(), "a");
+    }
+
+    /// protocols 4.4, last row.
+    #[test]
+    fn a_reply_counts_while_the_request_waits_to_be_sent_again() {
+        let (mut req, mut pipes) = (Req::new(SEED), FakePipes::default());
+        connect(&mut req, &mut pipes, A);
+        pipes.set_room(A, 1);
+        send(&mut req, &mut pipes, "q");
+        pipes.pass(MINUTE);
+        req.timeout(&mut pipes);
+        assert_eq!(req.next_timeout(), None);
+        let id = req.id;
+        reply(&mut req, &mut pipes, A, id, "a");
+        assert_eq!(recv(&mut req, &mut pipes).unwrap(), "a");
+        pipes.set_room(A, 1);
+        req.pipe_writable(A, &mut pipes);
+        assert_eq!(pipes.sent_bytes(A).len(), 1);
+    }
+
+    #[test]
+    fn without_a_positive_interval_there_is_no_timer() {
+        let (mut req, mut pipes) = connected();
+        for interval in [0, -1, i32::MIN] {
+            let value = i32::to_ne_bytes(interval);
+            req.set_option(option::REQ_RESEND_INTERVAL, Some(&value)).unwrap();
+            assert_eq!(req.option(option::REQ_RESEND_INTERVAL), Ok(interval));
+            send(&mut req, &mut pipes, "q");
+            assert_eq!(req.next_timeout(), None);
+        }
+        assert_eq!(req.set_option(1, Some(&[0; 8])), Err(Error::Invalid));
+        assert_eq!(req.set_option(1, None), Err(Error::Invalid));
+        assert_eq!(req.set_option(2, Some(&[0; 4])), Err(Error::UnknownOption));
+    }
+
+    #[test]
+    fn a_header_of_the_caller_is_refused() {
+        let (mut req, mut pipes) = connected();
+        let mut message = FakePipes::with_header(b"abcd", "q");
+        assert_eq!(req.send(&mut message, &mut pipes), Err(Refusal::Header));
+        assert_eq!(message.body.as_slice(), b"q");
+        assert_eq!(recv(&mut req, &mut pipes), Err(Nothing::WrongState));
+    }
+}

@@ -1,0 +1,11 @@
+//! The parts that machines are made of: whose turn it is.
+
+mod distributor;
+mod fair_queue;
+mod load_balancer;
+mod priorities;
+
+pub use distributor::Distributor;
+pub use fair_queue::FairQueue;
+pub use load_balancer::LoadBalancer;
+pub use priorities::Priority;

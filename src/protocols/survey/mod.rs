@@ -1,0 +1,28 @@
+//! SURVEY: one asks many, and gathers what they answer in time (spec: protocols 8).
+
+mod raw_surveyor;
+mod surveyor;
+
+use self::raw_surveyor::RawSurveyor;
+use self::surveyor::Surveyor;
+use super::SocketType;
+use super::return_path::{RawReplier, Replier};
+
+// 0x60 and 0x61 were an older survey that cannot talk to this one.
+pub static SURVEYOR: SocketType = SocketType {
+    number: 0x62,
+    peer: 0x63,
+    can_send: true,
+    can_recv: true,
+    cooked: |seed| Box::new(Surveyor::new(seed)),
+    raw: |_| Box::new(RawSurveyor::default()),
+};
+
+pub static RESPONDENT: SocketType = SocketType {
+    number: 0x63,
+    peer: 0x62,
+    can_send: true,
+    can_recv: true,
+    cooked: |seed| Box::new(Replier::new(seed)),
+    raw: |seed| Box::new(RawReplier::new(seed)),
+};
