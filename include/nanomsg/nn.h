@@ -487,11 +487,14 @@ NN_EXPORT int nn_poll(struct nn_pollfd *fds, int nfds, int timeout);
 
 /** Passes the messages of each of two raw sockets on to the other, until one of them is closed.
  *
- * With one handle that is negative, passes the messages of the other socket back to it. Returns
- * -1 always, with errno EBADF, EINVAL when the sockets are not raw or do not fit together,
- * ETIMEDOUT, EINTR.
+ * The sockets are of one family, as REQ and REP are, or of one type. Where messages go in one
+ * direction only, as from SUB to PUB, the order of the handles does not matter. With one handle
+ * that is negative, passes the messages of the other socket back to it.
  *
- * This version checks its arguments and then fails with ENOTSUP. */
+ * Returns -1 always, with errno EBADF when a socket was closed or there is none, EINVAL when the
+ * sockets are not raw or do not fit together, ENOTSUP when a single socket can only send or only
+ * receive, ETIMEDOUT after NN_RCVTIMEO or NN_SNDTIMEO, and EINTR when a signal arrived, unless
+ * messages go both ways. */
 NN_EXPORT int nn_device(int s1, int s2);
 
 /** Gives the value of a statistic of the socket, one of NN_STAT_*.

@@ -12,6 +12,7 @@
 
 mod attachment;
 mod deferred;
+mod device;
 mod endpoint;
 mod handover;
 mod linger;
@@ -26,8 +27,9 @@ mod timer;
 mod transfer;
 mod wait;
 
+pub use device::Device;
 pub use options::{OptionValue, number as option_number};
-pub use registry::{COOKED, InUse, RAW, close, find, open, restart, terminate};
+pub use registry::{COOKED, InUse, RAW, close, find, find_beside, open, restart, terminate};
 pub use socket::Socket;
 pub use statistics::number as statistic_number;
 pub use transfer::Blocking;

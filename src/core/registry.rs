@@ -91,7 +91,22 @@ impl Closing {
 #[inline]
 pub fn find(handle: i32) -> Result<InUse, Error> {
     let slot = WORLD.get().slot(handle).ok_or(Error::NotOpen)?;
-    match RwLockReadGuard::try_map(slot.0.read(), Option::as_ref) {
+    in_use(slot.0.read())
+}
+
+/// The same for a caller who has found a socket already, maybe this one: waiting here behind those
+/// who wait for him to leave would be for ever.
+///
+/// # Errors
+/// `NotOpen`.
+pub fn find_beside(handle: i32) -> Result<InUse, Error> {
+    let slot = WORLD.get().slot(handle).ok_or(Error::NotOpen)?;
+    in_use(slot.0.read_recursive())
+}
+
+#[inline]
+fn in_use(slot: RwLockReadGuard<'static, Option<Arc<Socket>>>) -> Result<InUse, Error> {
+    match RwLockReadGuard::try_map(slot, Option::as_ref) {
         Ok(socket) if socket.is_usable() => Ok(InUse(socket)),
         _ => Err(Error::NotOpen),
     }

@@ -38,6 +38,8 @@ pub struct Socket {
     is_closing: AtomicBool,
     /// A bug was found while it was used; it is of no use any more.
     is_poisoned: AtomicBool,
+    /// Sockets on which somebody waits who wants to hear of the end of this one.
+    companions: Mutex<Vec<Weak<Socket>>>,
     /// Nobody waits for the descriptors of pipes: the reactor reads.
     pub(super) reads_in_background: AtomicBool,
 }
@@ -102,6 +104,7 @@ impl Socket {
             follows_pipes,
             is_closing: AtomicBool::new(false),
             is_poisoned: AtomicBool::new(false),
+            companions: Mutex::default(),
             reads_in_background: AtomicBool::new(false),
         })
     }
@@ -206,7 +209,7 @@ impl Socket {
             std::mem::take(&mut state.endpoints)
         };
         self.shown.show_closed();
-        self.waiting.ring_all();
+        self.wake_everybody();
         self.forget_timer();
         endpoints.values().for_each(Entry::close);
         let connections = self.detach_all(|_| true);
@@ -229,7 +232,27 @@ impl Socket {
     /// Takes the socket out of service.
     pub fn poison(&self) {
         self.is_poisoned.store(true, Ordering::Relaxed);
+        self.wake_everybody();
+    }
+
+    /// From now on who waits on `other` hears of the end of this socket.
+    pub(super) fn add_companion(&self, other: &Socket) {
+        self.companions.lock().push(other.me());
+    }
+
+    pub(super) fn remove_companion(&self, other: &Socket) {
+        let mut companions = self.companions.lock();
+        let is_it = |companion: &Weak<Socket>| companion.ptr_eq(&other.me);
+        if let Some(at) = companions.iter().position(is_it) {
+            companions.swap_remove(at);
+        }
+    }
+
+    /// The socket is of no use any more, and everybody who waits should find out.
+    fn wake_everybody(&self) {
         self.waiting.ring_all();
+        let companions: Vec<_> = self.companions.lock().iter().filter_map(Weak::upgrade).collect();
+        companions.iter().for_each(|companion| companion.waiting.ring_all());
     }
 
     #[inline]

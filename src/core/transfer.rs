@@ -10,10 +10,24 @@ use crate::message::Message;
 use crate::protocols::{Nothing, Refusal};
 
 /// Whether a call may wait.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Blocking {
+#[derive(Clone, Copy)]
+pub enum Blocking<'a> {
     Wait,
     DontWait,
+    /// For as long as the other socket is of any use, whose companion this one is.
+    Beside(&'a Socket),
+}
+
+impl Blocking<'_> {
+    /// What keeps the call from waiting now.
+    fn hindrance(self) -> Option<Error> {
+        match self {
+            Blocking::Wait => None,
+            Blocking::DontWait => Some(Error::WouldBlock),
+            // Who closes it wakes its companions afterwards: what is not seen here ends the wait.
+            Blocking::Beside(other) => (!other.is_usable()).then_some(Error::NotOpen),
+        }
+    }
 }
 
 impl Socket {
@@ -35,7 +49,7 @@ impl Socket {
     ///
     /// # Errors
     /// When it is not sent; the message is not touched.
-    pub fn send(&self, message: &mut Message, blocking: Blocking) -> Result<(), Error> {
+    pub fn send(&self, message: &mut Message, blocking: Blocking<'_>) -> Result<(), Error> {
         let mut deadline = None;
         loop {
             let seen = self.waiting.send.epoch();
@@ -43,9 +57,9 @@ impl Socket {
                 Err(Error::WouldBlock) => {}
                 result => return result,
             }
-            if blocking == Blocking::DontWait {
+            if let Some(error) = blocking.hindrance() {
                 deferred::write_out();
-                return Err(Error::WouldBlock);
+                return Err(error);
             }
             if deadline.flatten().is_some_and(|at| Instant::now() >= at) {
                 return Err(Error::TimedOut);
@@ -64,7 +78,7 @@ impl Socket {
     pub fn recv(
         &self,
         message: &mut Message,
-        blocking: Blocking,
+        blocking: Blocking<'_>,
         check: impl Fn(usize) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let mut deadline = None;
@@ -75,8 +89,11 @@ impl Socket {
                 Err(Missed { error: Some(Error::WouldBlock) | None, until }) => until,
                 Err(Missed { error: Some(error), .. }) => return Err(error),
             };
-            if blocking == Blocking::DontWait {
+            if let Some(error) = blocking.hindrance() {
                 deferred::write_out();
+                if error != Error::WouldBlock {
+                    return Err(error);
+                }
                 // A caller who does not wait still gets what the kernel has for him.
                 let has_news = self.pump_ready_streams(seen);
                 let again = if has_news { self.try_recv(message, &check) } else { NOTHING };

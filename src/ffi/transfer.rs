@@ -109,7 +109,7 @@ fn bare(piece: &mut nn_iovec) -> nn_msghdr {
 }
 
 #[inline]
-fn blocking(flags: c_int) -> Blocking {
+fn blocking(flags: c_int) -> Blocking<'static> {
     if flags & NN_DONTWAIT == 0 { Blocking::Wait } else { Blocking::DontWait }
 }
 

@@ -48,7 +48,7 @@ impl ReturnPath {
     fn send(&self, message: &mut Message, pipes: &mut dyn Pipes) {
         let mut message = std::mem::take(message);
         let way = split_word(message.header.as_slice());
-        let way = way.map(|(key, words)| (self.pipe(key), Header::from_slice(words)));
+        let way = way.and_then(|(key, words)| Some((self.pipe(key)?, Header::from_slice(words))));
         let is_sent = way.is_some_and(|(pipe, words)| {
             message.header = words;
             pipes.send(pipe, &mut message).is_ok()
@@ -62,8 +62,8 @@ impl ReturnPath {
         hop(self.first_key.wrapping_add(pipe.0))
     }
 
-    fn pipe(&self, key: u32) -> PipeId {
-        PipeId(hop(key.wrapping_sub(self.first_key)))
+    fn pipe(&self, key: u32) -> Option<PipeId> {
+        (hop(key) == key).then(|| PipeId(hop(key.wrapping_sub(self.first_key))))
     }
 }
 
@@ -78,8 +78,9 @@ mod tests {
             for number in [0, 1, 2, 1000, 0x7fff_ffff] {
                 let key = path.key(PipeId(number));
                 assert_eq!(key >> 31, 0);
-                assert_eq!(path.pipe(key), PipeId(number));
-                assert_ne!(path.pipe(key ^ 1), PipeId(number));
+                assert_eq!(path.pipe(key), Some(PipeId(number)));
+                assert_ne!(path.pipe(key ^ 1), Some(PipeId(number)));
+                assert_eq!(path.pipe(key | 1 << 31), None);
             }
         }
     }
