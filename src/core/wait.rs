@@ -348,7 +348,10 @@ impl Socket {
         unwritten.iter().for_each(|stream| stream.set_driven(false));
         unwritten.iter().for_each(|stream| stream.write_out());
         match result {
-            Ok(0) if left.is_some() && left == timeout => Err(Error::TimedOut),
+            // What found room at the last moment is still in time.
+            Ok(0) if left.is_some() && left == timeout && bell.epoch() == seen => {
+                Err(Error::TimedOut)
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(Error::Interrupted),
             Ok(_) | Err(_) => Ok(()),
         }

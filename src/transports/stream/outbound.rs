@@ -181,10 +181,17 @@ impl Outbound {
         queue.gathered = Vec::new();
     }
 
-    /// Writes what somebody wants to have written, unless another thread is about to.
+    /// Writes what somebody wants to have written, unless another thread is about to. That one may
+    /// have lost its processor in the middle: nobody goes on filling the queue behind it while
+    /// the kernel has room.
     pub fn write(&self, sink: &impl Sink, clock: impl Fn() -> Option<Instant>) -> Written {
         let mut written = Written::default();
-        while let Some(mut batch) = self.batch.try_lock() {
+        loop {
+            let mut batch = match self.batch.try_lock() {
+                Some(batch) => batch,
+                None if self.queue.lock().is_filling() => self.batch.lock(),
+                None => break,
+            };
             self.fill(&mut batch);
             let done = batch.write(sink);
             written.note(self.queue.lock().note_written(done, clock()));
@@ -303,6 +310,11 @@ impl Queue {
             && self.pending < GATHERED_MAX;
         self.gathers |= may_gather;
         if may_gather { Urgency::Later { first: is_first } } else { Urgency::Now }
+    }
+
+    /// It will soon be full, for all that the kernel may have room.
+    fn is_filling(&self) -> bool {
+        self.pending >= self.limit / 2 && !self.is_closed
     }
 
     fn note_written(&mut self, done: Done, now: Option<Instant>) -> Written {
