@@ -478,11 +478,9 @@ struct nn_cmsghdr *nn_cmsg_nxthdr_(const struct nn_msghdr *mhdr,
  * without limit when the timeout is negative.
  *
  * Returns how many of the sockets can do something, after storing what in revents, or 0 when the
- * time is over, or -1 with errno EBADF, EINVAL for a negative nfds, EFAULT when fds is NULL,
- * ENOPROTOOPT when a socket can never do what is asked for, EINTR when a signal arrived. Without
- * a socket to report revents is left alone.
- *
- * This version checks its arguments and then fails with ENOTSUP. */
+ * time is over, or -1 with errno EBADF, also when a socket is closed meanwhile, EINVAL for a
+ * negative nfds, EFAULT when fds is NULL, ENOPROTOOPT when a socket can never do what is asked
+ * for, EINTR when a signal arrived. Without a socket to report revents is left alone. */
 NN_EXPORT int nn_poll(struct nn_pollfd *fds, int nfds, int timeout);
 
 /** Passes the messages of each of two raw sockets on to the other, until one of them is closed.

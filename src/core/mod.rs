@@ -19,6 +19,7 @@ mod linger;
 mod options;
 mod order;
 mod pipe;
+mod poll;
 mod readiness;
 mod registry;
 mod socket;
@@ -29,6 +30,7 @@ mod wait;
 
 pub use device::Device;
 pub use options::{OptionValue, number as option_number};
+pub use poll::{Question, poll};
 pub use registry::{COOKED, InUse, RAW, close, find, find_beside, open, restart, terminate};
 pub use socket::Socket;
 pub use statistics::number as statistic_number;

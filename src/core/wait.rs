@@ -31,7 +31,7 @@ pub struct Waiting {
 /// Wakes those who wait to receive, or those who wait to send.
 #[derive(Debug, Default)]
 pub struct Bell {
-    handover: Handover,
+    pub(super) handover: Handover,
     /// Wakes the leader out of the kernel's poller.
     control: OnceLock<EventFd>,
     /// What the leader waits for, once somebody has waited: all streams of the socket.
@@ -80,7 +80,7 @@ impl Bell {
         self.handover.is_led()
     }
 
-    fn resign(&self) {
+    pub(super) fn resign(&self) {
         if let Some(ring) = self.handover.resign() {
             self.act(ring);
         }
@@ -215,7 +215,7 @@ impl Socket {
     }
 
     /// Reads from every stream that has something now.
-    fn pump_ready(&self, poller: &Epoll, events: &mut EventBuffer) {
+    pub(super) fn pump_ready(&self, poller: &Epoll, events: &mut EventBuffer) {
         // A failure here shows again in the next wait.
         if let Ok(reported) = poller.wait(events, Some(Duration::ZERO)) {
             self.pump_reported(reported);
@@ -260,7 +260,7 @@ impl Socket {
     }
 
     /// The poller of all streams, made when somebody first waits for them. Only the leader asks.
-    fn poller(&self) -> io::Result<&Epoll> {
+    pub(super) fn poller(&self) -> io::Result<&Epoll> {
         if let Some(poller) = self.waiting.recv.poller.get() {
             return Ok(poller);
         }
@@ -349,8 +349,8 @@ impl Socket {
         unwritten.iter().for_each(|stream| stream.write_out());
         match result {
             // What found room at the last moment is still in time.
-            Ok(0) if left.is_some() && left == timeout && bell.epoch() == seen => {
-                Err(Error::TimedOut)
+            Ok(ready) if ready.is_empty() && left.is_some() && left == timeout => {
+                if bell.epoch() == seen { Err(Error::TimedOut) } else { Ok(()) }
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(Error::Interrupted),
             Ok(_) | Err(_) => Ok(()),

@@ -2,44 +2,74 @@
 
 use super::abi::nn::{NN_POLLIN, NN_POLLOUT, nn_pollfd};
 use super::{enter, raw};
-use crate::core;
+use crate::core::{self, InUse, Question};
 use crate::error::Error;
-use std::ffi::c_int;
+use crate::protocols::Readiness;
+use std::ffi::{c_int, c_short};
+use std::time::Duration;
 
 /// Waits until one of the sockets can do what is asked for, at most timeout milliseconds, or
 /// without limit when the timeout is negative.
 ///
 /// Returns how many of the sockets can do something, after storing what in revents, or 0 when the
-/// time is over, or -1 with errno EBADF, EINVAL for a negative nfds, EFAULT when fds is NULL,
-/// ENOPROTOOPT when a socket can never do what is asked for, EINTR when a signal arrived. Without
-/// a socket to report revents is left alone.
-///
-/// This version checks its arguments and then fails with ENOTSUP.
+/// time is over, or -1 with errno EBADF, also when a socket is closed meanwhile, EINVAL for a
+/// negative nfds, EFAULT when fds is NULL, ENOPROTOOPT when a socket can never do what is asked
+/// for, EINTR when a signal arrived. Without a socket to report revents is left alone.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nn_poll(fds: *mut nn_pollfd, nfds: c_int, timeout: c_int) -> c_int {
-    let _ = timeout;
     enter(|| {
         let count = usize::try_from(nfds).map_err(|_| Error::Invalid)?;
         // SAFETY: forwarded from our own contract.
         let entries = unsafe { raw::array(fds.cast_const(), count) }?;
-        entries.iter().try_for_each(check)?;
-        Err(Error::NotSupported)
+        let sockets: Vec<_> = entries.iter().map(find).collect::<Result<_, _>>()?;
+        let questions: Vec<_> = entries.iter().zip(&sockets).filter_map(question).collect();
+        let timeout = u64::try_from(timeout).ok().map(Duration::from_millis);
+        let mut answers = core::poll(&questions, timeout)?.into_iter();
+        let found: Vec<_> = sockets
+            .iter()
+            .map(|socket| socket.as_ref().and_then(|_| answers.next()).map_or(0, events_of))
+            .collect();
+        let ready = found.iter().filter(|events| **events != 0).count();
+        if ready > 0 {
+            // SAFETY: forwarded from our own contract; the entries are not used any more.
+            let entries = unsafe { raw::array_mut(fds, count) }?;
+            entries.iter_mut().zip(found).for_each(|(entry, found)| entry.revents = found);
+        }
+        raw::count(ready)
     })
 }
 
-/// An entry that asks for nothing is not looked at any further.
-fn check(entry: &nn_pollfd) -> Result<(), Error> {
-    let events = c_int::from(entry.events);
-    if events & NN_POLLIN != 0 {
-        has_direction(core::find(entry.fd)?.check_can_recv())?;
+fn wanted(entry: &nn_pollfd) -> Readiness {
+    let has = |event| c_int::from(entry.events) & event != 0;
+    Readiness { can_send: has(NN_POLLOUT), can_recv: has(NN_POLLIN) }
+}
+
+/// The socket of an entry. One that asks for nothing is not looked at any further.
+fn find(entry: &nn_pollfd) -> Result<Option<InUse>, Error> {
+    let Readiness { can_send, can_recv } = wanted(entry);
+    if !can_send && !can_recv {
+        return Ok(None);
     }
-    if events & NN_POLLOUT != 0 {
-        has_direction(core::find(entry.fd)?.check_can_send())?;
+    let socket = core::find_beside(entry.fd)?;
+    if can_recv {
+        has_direction(socket.check_can_recv())?;
     }
-    Ok(())
+    if can_send {
+        has_direction(socket.check_can_send())?;
+    }
+    Ok(Some(socket))
 }
 
 /// A state that forbids the operation now may change while we wait; a missing direction cannot.
 fn has_direction(can: Result<(), Error>) -> Result<(), Error> {
     if can == Err(Error::NotSupported) { Err(Error::UnknownOption) } else { Ok(()) }
+}
+
+fn question<'a>((entry, socket): (&nn_pollfd, &'a Option<InUse>)) -> Option<Question<'a>> {
+    socket.as_ref().map(|socket| Question { socket, wanted: wanted(entry) })
+}
+
+fn events_of(readiness: Readiness) -> c_short {
+    let event = |is_it, event| if is_it { event } else { 0 };
+    (event(readiness.can_recv, NN_POLLIN) | event(readiness.can_send, NN_POLLOUT)) as c_short
 }

@@ -56,6 +56,21 @@ pub unsafe fn array<'a, T: Copy>(pointer: *const T, count: usize) -> Result<&'a 
     Ok(unsafe { slice::from_raw_parts(pointer, count) })
 }
 
+/// The same to be written to.
+///
+/// # Safety
+/// As the module says; nobody else uses the items meanwhile.
+pub unsafe fn array_mut<'a, T: Copy>(pointer: *mut T, count: usize) -> Result<&'a mut [T], Error> {
+    if count == 0 {
+        return Ok(&mut []);
+    }
+    if pointer.is_null() {
+        return Err(Error::BadPointer);
+    }
+    // SAFETY: not null, and the caller vouches for `count` items that are his alone.
+    Ok(unsafe { slice::from_raw_parts_mut(pointer, count) })
+}
+
 /// How many pieces a body has.
 #[inline]
 pub fn piece_count(message: &nn_msghdr) -> Result<usize, Error> {

@@ -14,11 +14,12 @@ pub enum WaitFor {
 }
 
 /// Waits until one of the descriptors is ready, or the timeout passes; `None` waits for ever.
-/// Says how many are ready. An interrupting signal is an error of kind `Interrupted`.
+/// Says which are ready, by their places. An interrupting signal is an error of kind
+/// `Interrupted`.
 pub fn poll(
     descriptors: impl Iterator<Item = (RawFd, WaitFor)>,
     timeout: Option<Duration>,
-) -> io::Result<usize> {
+) -> io::Result<Vec<usize>> {
     let mut entries: Vec<libc::pollfd> = descriptors.map(entry).collect();
     let limit = timeout.map(|timeout| libc::timespec {
         tv_sec: timeout.as_secs().try_into().unwrap_or(libc::time_t::MAX),
@@ -27,9 +28,9 @@ pub fn poll(
     let limit = limit.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
     let count = entries.len() as libc::nfds_t;
     // SAFETY: `count` entries and the limit live during the call; no signal mask is given.
-    let ready =
-        check(unsafe { libc::ppoll(entries.as_mut_ptr(), count, limit, std::ptr::null()) })?;
-    Ok(ready as usize)
+    check(unsafe { libc::ppoll(entries.as_mut_ptr(), count, limit, std::ptr::null()) })?;
+    let is_ready = |(place, entry): (usize, &libc::pollfd)| (entry.revents != 0).then_some(place);
+    Ok(entries.iter().enumerate().filter_map(is_ready).collect())
 }
 
 fn entry((fd, wait_for): (RawFd, WaitFor)) -> libc::pollfd {
