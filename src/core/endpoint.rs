@@ -1,6 +1,6 @@
 //! What one bind or connect made: the transport's host in its socket.
 
-use std::io;
+use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -24,9 +24,19 @@ pub struct Endpoint {
     pub statistics: Arc<Statistics>,
     /// Of all pipes that it will make, as the options were when it was made.
     pub priorities: Priorities,
-    /// The last attempt failed.
-    pub has_error: Mutex<bool>,
+    /// Behind the scheme.
+    pub address: Vec<u8>,
+    /// Why the last attempt failed.
+    pub error: Mutex<Option<Error>>,
+    pub printer: Option<Printer>,
     pub is_closed: AtomicBool,
+}
+
+/// Tells the user on stderr what becomes of his endpoints.
+#[derive(Clone, Copy, Debug)]
+pub struct Printer {
+    /// Finds the words for an error.
+    pub describe: fn(Error) -> String,
 }
 
 /// Splits `address` into its transport and what the transport makes of the rest.
@@ -50,15 +60,29 @@ impl Endpoint {
     /// Nothing that is still reported counts as an error of this endpoint.
     pub fn close(&self) {
         self.is_closed.store(true, Ordering::Relaxed);
-        self.set_error(false);
+        self.set_error(None);
     }
 
     /// Whether the last attempt failed, as statistics show it.
-    fn set_error(&self, has_error: bool) {
-        let mut had_error = self.has_error.lock();
-        let has_error = has_error && !self.is_closed.load(Ordering::Relaxed);
-        self.statistics.endpoint_error(i64::from(has_error) - i64::from(*had_error));
-        *had_error = has_error;
+    fn set_error(&self, error: Option<Error>) {
+        let error = error.filter(|_| !self.is_closed.load(Ordering::Relaxed));
+        let old = {
+            let mut known = self.error.lock();
+            self.statistics.endpoint_error(i64::from(error.is_some()) - i64::from(known.is_some()));
+            std::mem::replace(&mut *known, error)
+        };
+        if let (Some(error), Some(printer)) = (error.filter(|_| error != old), self.printer) {
+            self.print(error, printer);
+        }
+    }
+
+    fn print(&self, error: Error, Printer { describe }: Printer) {
+        let Some(socket) = self.socket.upgrade() else { return };
+        let name = socket.name();
+        let (name, address) = (name.escape_ascii(), self.address.escape_ascii());
+        let line = format!("nanomsg: socket.{name}[{address}]: Error: {}\n", describe(error));
+        // Nobody may be listening.
+        let _ = io::stderr().write_all(line.as_bytes());
     }
 }
 
@@ -94,8 +118,10 @@ impl Host for Endpoint {
     fn report(&self, report: Report) {
         self.statistics.count(report);
         match report {
-            Report::ConnectFailed(Some(_)) | Report::AcceptFailed(_) => self.set_error(true),
-            Report::Established | Report::Accepted => self.set_error(false),
+            Report::ConnectFailed(Some(error)) | Report::AcceptFailed(error) => {
+                self.set_error(Some(error));
+            }
+            Report::Established | Report::Accepted => self.set_error(None),
             Report::ConnectFailed(None)
             | Report::Connecting
             | Report::ConnectAbandoned

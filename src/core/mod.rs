@@ -29,6 +29,7 @@ mod transfer;
 mod wait;
 
 pub use device::Device;
+pub use endpoint::Printer;
 pub use options::{OptionValue, number as option_number};
 pub use poll::{Question, poll};
 pub use registry::{COOKED, InUse, RAW, close, find, find_beside, open, restart, terminate};

@@ -211,7 +211,8 @@ impl Socket {
         Ok(())
     }
 
-    fn name(&self) -> Vec<u8> {
+    /// What it is called in messages to humans.
+    pub(super) fn name(&self) -> Vec<u8> {
         let name = self.options().name.lock().clone();
         name.unwrap_or_else(|| self.handle().to_string().into_bytes())
     }

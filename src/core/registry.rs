@@ -5,8 +5,9 @@ use std::sync::{Arc, OnceLock};
 
 use parking_lot::{MappedRwLockReadGuard, Mutex, RwLock, RwLockReadGuard};
 
+use super::endpoint::Printer;
 use super::linger::{self, Lingering};
-use super::socket::Socket;
+use super::socket::{Shared, Socket};
 use crate::error::Error;
 use crate::io::LazyReactor;
 use crate::protocols::{Seed, socket_type};
@@ -15,11 +16,16 @@ use crate::sys::{self, PerProcess};
 /// A socket during one call. Closing waits until nobody has one any more.
 pub struct InUse(MappedRwLockReadGuard<'static, Arc<Socket>>);
 
-/// Opens a socket. Returns its handle.
+/// Opens a socket. Returns its handle. `printer` is asked for once, until all sockets are closed
+/// again.
 ///
 /// # Errors
 /// `Terminated`, `UnknownDomain`, `TooManySockets`, `Invalid` for the protocol, in this order.
-pub fn open(domain: i32, protocol: i32) -> Result<i32, Error> {
+pub fn open(
+    domain: i32,
+    protocol: i32,
+    printer: impl FnOnce() -> Option<Printer>,
+) -> Result<i32, Error> {
     let world = WORLD.get();
     let mut library = world.library.lock();
     if IS_TERMINATED.load(Ordering::Relaxed) {
@@ -39,11 +45,12 @@ pub fn open(domain: i32, protocol: i32) -> Result<i32, Error> {
     }
     let handle = library.take_number();
     let slot = world.slot(handle).ok_or(Error::TooManySockets)?;
-    let reactor = Arc::clone(library.reactor.get_or_insert_default());
+    let fresh = || Shared { reactor: Arc::default(), printer: printer() };
+    let shared = library.shared.get_or_insert_with(fresh).clone();
     library.open += 1;
     // Under the library's lock, so that termination finds every socket that was opened before.
     let protocol = machine(world.seed());
-    *slot.0.write() = Some(Socket::new(handle, domain, socket_type, protocol, reactor));
+    *slot.0.write() = Some(Socket::new(handle, domain, socket_type, protocol, &shared));
     Ok(handle)
 }
 
@@ -165,7 +172,7 @@ struct Library {
     /// The lowest number that was never given out.
     fresh: i32,
     open: usize,
-    reactor: Option<Arc<LazyReactor>>,
+    shared: Option<Shared>,
 }
 
 impl Library {
@@ -185,7 +192,7 @@ impl Library {
         }
         self.free.clear();
         self.fresh = 0;
-        self.reactor.take()
+        self.shared.take().map(|shared| shared.reactor)
     }
 }
 

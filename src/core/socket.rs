@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 
-use super::endpoint::{Endpoint, transport_of};
+use super::endpoint::{Endpoint, Printer, transport_of};
 use super::linger::{self, Lingering};
 use super::options::Options;
 use super::order::{SocketGuard, SocketLock};
@@ -27,6 +27,7 @@ pub struct Socket {
     domain: i32,
     socket_type: &'static SocketType,
     reactor: Arc<LazyReactor>,
+    printer: Option<Printer>,
     options: Arc<Options>,
     statistics: Arc<Statistics>,
     state: SocketLock<State>,
@@ -42,6 +43,13 @@ pub struct Socket {
     companions: Mutex<Vec<Weak<Socket>>>,
     /// Nobody waits for the descriptors of pipes: the reactor reads.
     pub(super) reads_in_background: AtomicBool,
+}
+
+/// What all sockets of one library state have in common.
+#[derive(Clone)]
+pub struct Shared {
+    pub reactor: Arc<LazyReactor>,
+    pub printer: Option<Printer>,
 }
 
 pub struct State {
@@ -76,7 +84,7 @@ impl Socket {
         domain: i32,
         socket_type: &'static SocketType,
         protocol: Box<dyn Protocol>,
-        reactor: Arc<LazyReactor>,
+        shared: &Shared,
     ) -> Arc<Socket> {
         let state = State {
             protocol,
@@ -94,7 +102,8 @@ impl Socket {
             handle,
             domain,
             socket_type,
-            reactor,
+            reactor: Arc::clone(&shared.reactor),
+            printer: shared.printer,
             options: Arc::default(),
             statistics: Arc::default(),
             state: SocketLock::new(state),
@@ -128,7 +137,7 @@ impl Socket {
     fn add_endpoint(&self, address: &[u8], way: Way) -> Result<i32, Error> {
         let (transport, rest) = transport_of(address)?;
         // It is known before the transport starts, which may attach connections at once.
-        let endpoint = self.reserve_endpoint()?;
+        let endpoint = self.reserve_endpoint(rest)?;
         let (id, host) = (endpoint.id, endpoint as _);
         let started = match way {
             Way::Bind => transport.bind(rest, host),
@@ -162,7 +171,7 @@ impl Socket {
         if is_closing { Err(Error::NotOpen) } else { Ok(id) }
     }
 
-    fn reserve_endpoint(&self) -> Result<Arc<Endpoint>, Error> {
+    fn reserve_endpoint(&self, rest: &[u8]) -> Result<Arc<Endpoint>, Error> {
         let mut state = self.lock();
         if state.is_closing {
             return Err(Error::NotOpen);
@@ -175,7 +184,9 @@ impl Socket {
             options: Arc::clone(&self.options),
             statistics: Arc::clone(&self.statistics),
             priorities: self.options.priorities(),
-            has_error: Mutex::new(false),
+            address: rest.to_vec(),
+            error: Mutex::default(),
+            printer: self.printer,
             is_closed: AtomicBool::new(false),
         });
         state.next_endpoint += 1;

@@ -1,8 +1,9 @@
 //! Errors as C knows them: the only place that turns a reason into a number or a text.
 
 use super::abi::nn::{EFSM, ETERM};
+use crate::core::Printer;
 use crate::error::{Error, SystemCode};
-use std::ffi::{c_char, c_int};
+use std::ffi::{CStr, c_char, c_int};
 
 /// Gives the error number that the last failing call left behind in the calling thread.
 ///
@@ -60,6 +61,18 @@ pub(super) fn number(error: Error) -> c_int {
     }
 }
 
+/// Prints the errors of endpoints if the environment wants it.
+pub(super) fn printer() -> Option<Printer> {
+    let is_wanted = std::env::var_os("NN_PRINT_ERRORS").is_some_and(|value| !value.is_empty());
+    is_wanted.then_some(Printer { describe: text })
+}
+
+/// What `nn_strerror` says of it.
+fn text(error: Error) -> String {
+    // SAFETY: the text is never null, ends with a zero byte, and is copied before the next call.
+    unsafe { CStr::from_ptr(nn_strerror(number(error))) }.to_string_lossy().into_owned()
+}
+
 /// A socket that cannot be had is one too many, whether this process or the whole system has no
 /// descriptor left.
 pub(super) fn when_opening(error: Error) -> Error {
@@ -72,7 +85,6 @@ pub(super) fn when_opening(error: Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::ffi::CStr;
 
     #[test]
     fn texts_are_our_own_or_the_systems() {

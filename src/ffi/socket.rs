@@ -13,7 +13,7 @@ use std::ffi::{c_char, c_int};
 /// further socket or descriptor can be had, EINVAL for an unknown protocol, ENOMEM.
 #[unsafe(no_mangle)]
 pub extern "C" fn nn_socket(domain: c_int, protocol: c_int) -> c_int {
-    enter(|| core::open(domain, protocol).map_err(errno::when_opening))
+    enter(|| core::open(domain, protocol, errno::printer).map_err(errno::when_opening))
 }
 
 /// Closes a socket. Its addresses are free and its resources gone when the call returns.
