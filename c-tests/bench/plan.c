@@ -14,6 +14,8 @@
 
 #include <nanomsg/nn.h>
 #include <nanomsg/pair.h>
+#include <nanomsg/pipeline.h>
+#include <nanomsg/reqrep.h>
 
 #define FIELDS_MAX 4
 #define NAME_MAX_BYTES 128
@@ -22,6 +24,8 @@
 
 static const struct pattern patterns[] = {
     {"pair", NN_PAIR, NN_PAIR, 1},
+    {"req", NN_REQ, NN_REP, 1},
+    {"push", NN_PUSH, NN_PULL, 0},
 };
 
 static const char *const transports[] = {"inproc", "ipc", "tcp"};
@@ -33,6 +37,12 @@ static const char *const cases[] = {
     "lat:pair:inproc:64",
     "lat:pair:ipc:64",
     "lat:pair:tcp:64",
+    "lat:req:inproc:64@0",
+    "lat:req:ipc:64@0",
+    "lat:req:tcp:64@0",
+    "lat:req:inproc:64",
+    "lat:req:ipc:64",
+    "lat:req:tcp:64",
     "lat:pair:inproc:65536@0",
     "lat:pair:ipc:65536@0",
     "lat:pair:tcp:65536@0",
@@ -48,6 +58,9 @@ static const char *const cases[] = {
     "thr:pair:inproc:64",
     "thr:pair:ipc:64",
     "thr:pair:tcp:64",
+    "thr:push:inproc:64",
+    "thr:push:ipc:64",
+    "thr:push:tcp:64",
     "thr:pair:inproc:1024",
     "thr:pair:ipc:1024",
     "thr:pair:tcp:1024",
