@@ -443,11 +443,13 @@ TESTUTIL char thread_state(struct thread *thread)
 }
 
 /* True once the kernel has seen the thread asleep several times in a row: it waits in a call. Its
- * use is to make the interesting case likely; no result may depend on it. */
+ * use is to make the interesting case likely; no result may depend on it. False if it has ended. */
 TESTUTIL int thread_asleep(struct thread *thread)
 {
     int seen = 0;
-    return wait_until((seen = thread_state(thread) == 'S' ? seen + 1 : 0) == 5, PATIENCE_MS);
+    return wait_until(thread_done(thread)
+                      || (seen = thread_state(thread) == 'S' ? seen + 1 : 0) == 5, PATIENCE_MS)
+           && seen == 5;
 }
 
 /* ---- child processes ---- */
@@ -847,6 +849,32 @@ TESTUTIL int raw_greet(int fd)
     raw_send(fd, PAIR_GREETING, sizeof PAIR_GREETING);
     return raw_recv(fd, greeting, sizeof greeting, PATIENCE_MS) == sizeof greeting
            && memcmp(greeting, PAIR_GREETING, sizeof greeting) == 0;
+}
+
+/* Exchanges greetings as a socket of the type `mine`; true when the peer greeted as `theirs`. */
+TESTUTIL int raw_greet_as(int fd, int mine, int theirs)
+{
+    const unsigned char said[8] = {0, 'S', 'P', 0, 0, (unsigned char)mine, 0, 0};
+    const unsigned char expected[8] = {0, 'S', 'P', 0, 0, (unsigned char)theirs, 0, 0};
+    unsigned char greeting[8];
+    raw_send(fd, said, sizeof said);
+    return raw_recv(fd, greeting, sizeof greeting, PATIENCE_MS) == sizeof greeting
+           && memcmp(greeting, expected, sizeof greeting) == 0;
+}
+
+/* One whole message of at most `size` bytes: its size, or -1 when none comes in time. */
+TESTUTIL long raw_take(int fd, const char *url, void *body, size_t size, int ms)
+{
+    unsigned char prefix[9];
+    size_t used = is_ipc(url) ? 9 : 8;
+    uint64_t length = 0;
+    if (raw_recv(fd, prefix, used, ms) != used || (used == 9 && prefix[0] != 1))
+        return -1;
+    for (size_t i = used - 8; i < used; i++)
+        length = length << 8 | prefix[i];
+    if (length > size || raw_recv(fd, body, (size_t)length, PATIENCE_MS) != length)
+        return -1;
+    return (long)length;
 }
 
 #endif
