@@ -20,6 +20,7 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 help:
 	@echo "make demo     install what is missing, build, and watch two C programs talk"
 	@echo "make test     install what is missing, and run the Rust tests and the C conformance suite"
+	@echo "make interop  talk to libnanomsg and nng with every type of socket, and print a table"
 	@echo "make build    build target/release/libspmsg.so and libspmsg.a"
 	@echo "make install  install what was built; PREFIX is $(PREFIX), DESTDIR is respected"
 	@echo "make install-compat  install, and put the names that programs made for libnanomsg ask for"
@@ -36,7 +37,8 @@ build:
 # What the demo, the tests and the benchmark need beside Rust.
 .PHONY: tools
 tools:
-	@.ci/install.sh gcc libc6-dev g++ make cmake python3 libnanomsg-dev nanomsg-utils
+	@.ci/install.sh gcc libc6-dev g++ make cmake python3 libnanomsg-dev nanomsg-utils \
+		libnng-dev
 
 .PHONY: demo
 demo: tools build
@@ -50,6 +52,11 @@ test: tools build
 	cmake -S c-tests -B $(BUILD) -DCMAKE_BUILD_TYPE=Release
 	cmake --build $(BUILD) --parallel $(JOBS)
 	ctest --test-dir $(BUILD) --output-on-failure --no-tests=error
+
+.PHONY: interop
+interop: tools build
+	cmake -S c-tests -B $(BUILD) -DCMAKE_BUILD_TYPE=Release
+	cmake --build $(BUILD) --parallel $(JOBS) --target interop
 
 .PHONY: bench
 bench: tools build

@@ -13,6 +13,8 @@ is_there() {
     nanomsg-utils) command -v nanocat ;;
     libnanomsg-dev) printf '#include <nanomsg/nn.h>\n' |
         cc -shared -x c - -Wl,--no-as-needed -lnanomsg -o /dev/null ;;
+    libnng-dev) printf '#include <nng/nng.h>\n' |
+        cc -shared -x c - -Wl,--no-as-needed -lnng -o /dev/null ;;
     libc6-dev) printf '#include <stdio.h>\n' | cc -E -x c - -o /dev/null ;;
     binutils) command -v nm && command -v readelf ;;
     ca-certificates) test -e /etc/ssl/certs/ca-certificates.crt ;;

@@ -1,0 +1,143 @@
+/* The peer that speaks nng's own API. */
+
+#include "peer.h"
+
+#include <nng/nng.h>
+#include <nng/protocol/bus0/bus.h>
+#include <nng/protocol/pair0/pair.h>
+#include <nng/protocol/pipeline0/pull.h>
+#include <nng/protocol/pipeline0/push.h>
+#include <nng/protocol/pubsub0/pub.h>
+#include <nng/protocol/pubsub0/sub.h>
+#include <nng/protocol/reqrep0/rep.h>
+#include <nng/protocol/reqrep0/req.h>
+#include <nng/protocol/survey0/respond.h>
+#include <nng/protocol/survey0/survey.h>
+
+#include <dlfcn.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* nng drops broadcasts that find its queues full; this many is more than a burst. */
+enum { QUEUE_MESSAGES = 64 };
+
+static int (*const opens[KINDS][2])(nng_socket *) = {
+    [KIND_PAIR] = {nng_pair0_open, nng_pair0_open_raw},
+    [KIND_PUB] = {nng_pub0_open, nng_pub0_open_raw},
+    [KIND_SUB] = {nng_sub0_open, nng_sub0_open_raw},
+    [KIND_REQ] = {nng_req0_open, nng_req0_open_raw},
+    [KIND_REP] = {nng_rep0_open, nng_rep0_open_raw},
+    [KIND_PUSH] = {nng_push0_open, nng_push0_open_raw},
+    [KIND_PULL] = {nng_pull0_open, nng_pull0_open_raw},
+    [KIND_SURVEYOR] = {nng_surveyor0_open, nng_surveyor0_open_raw},
+    [KIND_RESPONDENT] = {nng_respondent0_open, nng_respondent0_open_raw},
+    [KIND_BUS] = {nng_bus0_open, nng_bus0_open_raw},
+};
+
+static nng_socket s;
+static int attached;
+
+#define MUST(call) must(#call, (call))
+
+static void must(const char *call, int error)
+{
+    if (error)
+        give_up("%s: %s", call, nng_strerror(error));
+}
+
+const char *peer_library(void)
+{
+    static char resolved[4096];
+    Dl_info library;
+    if (!dladdr((void *)(uintptr_t)&nng_close, &library) || !realpath(library.dli_fname, resolved))
+        return "an unknown library";
+    return resolved;
+}
+
+static void note_attached(nng_pipe pipe, nng_pipe_ev event, void *argument)
+{
+    (void)pipe, (void)event, (void)argument;
+    __atomic_store_n(&attached, 1, __ATOMIC_RELEASE);
+}
+
+/* Not every type has the queue. */
+static void set_queue(const char *option)
+{
+    int error = nng_socket_set_int(s, option, QUEUE_MESSAGES);
+    if (error && error != NNG_ENOTSUP)
+        give_up("%s: %s", option, nng_strerror(error));
+}
+
+void peer_open(enum kind kind, int raw)
+{
+    MUST(opens[kind][raw](&s));
+    MUST(nng_socket_set_ms(s, NNG_OPT_SENDTIMEO, PEER_PATIENCE_MS));
+    MUST(nng_socket_set_ms(s, NNG_OPT_RECVTIMEO, PEER_PATIENCE_MS));
+    if (kind == KIND_SURVEYOR && !raw)
+        MUST(nng_socket_set_ms(s, NNG_OPT_SURVEYOR_SURVEYTIME, PEER_PATIENCE_MS));
+    set_queue(NNG_OPT_SENDBUF);
+    set_queue(NNG_OPT_RECVBUF);
+    MUST(nng_pipe_notify(s, NNG_PIPE_EV_ADD_POST, note_attached, NULL));
+}
+
+void peer_listen(const char *url)
+{
+    MUST(nng_listen(s, url, NULL, 0));
+}
+
+void peer_dial(const char *url)
+{
+    MUST(nng_dial(s, url, NULL, 0));
+}
+
+void peer_wait_attached(void)
+{
+    struct timespec moment = {0, 1000000};
+    for (int ms = 0; !__atomic_load_n(&attached, __ATOMIC_ACQUIRE); ms++) {
+        if (ms >= PEER_PATIENCE_MS)
+            give_up("no connection");
+        nanosleep(&moment, NULL);
+    }
+}
+
+void peer_subscribe(const char *topic)
+{
+    MUST(nng_socket_set(s, NNG_OPT_SUB_SUBSCRIBE, topic, strlen(topic)));
+}
+
+void peer_unsubscribe(const char *topic)
+{
+    MUST(nng_socket_set(s, NNG_OPT_SUB_UNSUBSCRIBE, topic, strlen(topic)));
+}
+
+void peer_send(const struct message *message)
+{
+    nng_msg *msg;
+    MUST(nng_msg_alloc(&msg, 0));
+    MUST(nng_msg_append(msg, message->body, message->size));
+    MUST(nng_msg_header_append(msg, message->header, message->header_size));
+    MUST(nng_sendmsg(s, msg, 0));
+}
+
+struct message peer_recv(void)
+{
+    struct message message = {0};
+    nng_msg *msg;
+    MUST(nng_recvmsg(s, &msg, 0));
+    message.size = nng_msg_len(msg);
+    message.body = malloc(message.size + 1);
+    message.header_size = nng_msg_header_len(msg);
+    if (!message.body || message.header_size > HEADER_MAX)
+        give_up("a message came with a header of %zu bytes", message.header_size);
+    memcpy(message.body, nng_msg_body(msg), message.size);
+    memcpy(message.header, nng_msg_header(msg), message.header_size);
+    nng_msg_free(msg);
+    return message;
+}
+
+void peer_close(void)
+{
+    MUST(nng_close(s));
+}
