@@ -61,6 +61,9 @@ mod testing;
 
 // The concurrent parts alone, for their models: loom's primitives work in a model only.
 #[cfg(loom)]
+#[path = "transports/stream/envelope.rs"]
+mod envelope;
+#[cfg(loom)]
 #[path = "core/handover.rs"]
 mod handover;
 #[cfg(loom)]

@@ -20,12 +20,12 @@ impl Transport for Tcp {
     fn bind(&self, address: &[u8], host: Arc<dyn Host>) -> Result<Arc<dyn Endpoint>, Error> {
         let address = Address::Internet(address::to_bind(&text(address), literals(&host))?);
         let socket = Socket::listening(&address, BACKLOG)?;
-        Ok(Listener::new(socket, Framing::Tcp, host, Box::new(|| ()))?)
+        Ok(Listener::new(socket, Box::new(Framing::Tcp), host, Box::new(|| ()))?)
     }
 
     fn connect(&self, address: &[u8], host: Arc<dyn Host>) -> Result<Arc<dyn Endpoint>, Error> {
         let target = address::to_connect(&text(address), literals(&host))?;
-        Ok(Dialer::new(target, Framing::Tcp, host)?)
+        Ok(Dialer::new(target, Box::new(Framing::Tcp), host)?)
     }
 }
 

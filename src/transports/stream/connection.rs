@@ -17,16 +17,16 @@ use super::background::Watch;
 use super::inbound::{Inbound, Partial};
 use super::outbound::{Outbound, Pace, Refused, Sink, Urgency, Written};
 use super::scratch;
+use super::wire::Format;
 use crate::io::{Key, Reactor};
 use crate::message::Message;
 use crate::sys::{self, Read, Socket, WaitFor};
-use crate::transports::sp::frame::Framing;
 use crate::transports::{Connection, Host, NotTaken, Pipe, Received, Report, Sent, Settings, Then};
 
 pub struct StreamConnection {
     pub(super) me: Weak<StreamConnection>,
     pub(super) socket: Socket,
-    framing: Framing,
+    format: Format,
     pub(super) host: Arc<dyn Host>,
     pub(super) reactor: Arc<Reactor>,
     pub(super) key: OnceLock<Key>,
@@ -81,7 +81,7 @@ impl StreamConnection {
     #[must_use]
     pub fn new(
         socket: Socket,
-        framing: Framing,
+        format: Format,
         host: Arc<dyn Host>,
         reactor: Arc<Reactor>,
         settings: &Settings,
@@ -89,13 +89,13 @@ impl StreamConnection {
         Arc::new_cyclic(|me| StreamConnection {
             me: me.clone(),
             socket,
-            framing,
+            format,
             host,
             reactor,
             key: OnceLock::new(),
             pipe: OnceLock::new(),
             outbound: Outbound::new(settings.send_buffer),
-            inbound: Mutex::new(Inbound::new(framing)),
+            inbound: Mutex::new(Inbound::new(format)),
             reading: Mutex::default(),
             watch: Mutex::default(),
             read_size: settings.recv_buffer.clamp(READ_MIN, scratch::SIZE),
@@ -251,7 +251,6 @@ impl Connection for StreamConnection {
     }
 
     fn send(&self, message: &mut Message) -> Result<Sent, NotTaken> {
-        let prefix = self.framing.prefix(message.wire_len());
         let after_pause = self.has_received.load(Ordering::Relaxed);
         if after_pause {
             self.has_received.store(false, Ordering::Relaxed);
@@ -261,7 +260,8 @@ impl Connection for StreamConnection {
             after_pause,
             no_gathering: self.no_delay,
         };
-        let accepted = self.outbound.accept(prefix.as_slice(), message, pace, Instant::now);
+        let Format::Sp(framing) = &self.format;
+        let accepted = self.outbound.accept(framing, message, pace, Instant::now);
         let accepted = accepted.map_err(|Refused| NotTaken)?;
         let then = match accepted.urgency {
             Urgency::Now => Then::Settle,

@@ -11,10 +11,10 @@ use std::time::Instant;
 use parking_lot::Mutex;
 
 use super::greeting::{Greeting, Outcome};
+use super::wire::Wire;
 use crate::error::Error;
 use crate::io::{Backoff, Family, Handler, Key, Reactor, resolve};
 use crate::sys::{Address, Event, Interest, Socket};
-use crate::transports::sp::frame::Framing;
 use crate::transports::{Endpoint, Host, Report};
 
 /// Whom to connect to.
@@ -36,7 +36,7 @@ pub struct Dialer {
     reactor: Arc<Reactor>,
     key: OnceLock<Key>,
     target: Target,
-    framing: Framing,
+    wire: Box<dyn Wire>,
     state: Mutex<State>,
 }
 
@@ -62,7 +62,7 @@ impl Dialer {
     /// When the reactor cannot be had.
     pub fn new(
         target: Target,
-        framing: Framing,
+        wire: Box<dyn Wire>,
         host: Arc<dyn Host>,
     ) -> Result<Arc<Dialer>, Error> {
         let reactor = host.reactor()?;
@@ -74,7 +74,7 @@ impl Dialer {
             reactor,
             key: OnceLock::new(),
             target,
-            framing,
+            wire,
             state: Mutex::new(State { phase: Phase::Waiting, backoff }),
         });
         let handler: Arc<dyn Handler> = Arc::clone(&dialer) as _;
@@ -165,8 +165,8 @@ impl Dialer {
                 dialer.greeted(outcome);
             }
         };
-        let host = Arc::clone(&self.host);
-        let greeting = Greeting::start(socket, self.framing, host, &self.reactor, Box::new(done));
+        let (host, greeter) = (Arc::clone(&self.host), self.wire.greeter(&*self.host));
+        let greeting = Greeting::start(socket, greeter, host, &self.reactor, Box::new(done));
         let mut state = self.state.lock();
         match &mut state.phase {
             Phase::Greeting(slot) => *slot = Some(greeting),

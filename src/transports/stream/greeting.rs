@@ -1,39 +1,33 @@
-//! The first moment of a connection: each side sends its eight bytes and checks the other's.
+//! The first moment of a connection: it lends its stream to a greeter, and makes a connection of
+//! it when the greeter is content.
 //!
-//! A peer has a second for it. What it sends behind its greeting is left for the connection.
-//!
-//! Both sides greet at once, but for a socket that would reject the connection now, such as a
-//! PAIR that has its peer: a peer that is greeted takes itself for connected, and would report
-//! messages as sent that nobody will ever receive.
+//! A peer has a limited time for that. Nobody is told that he is connected to a socket that would
+//! reject him now, such as a PAIR that has its peer: he would report messages as sent that nobody
+//! will ever receive.
 
 use std::io::IoSlice;
 use std::os::fd::AsRawFd;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use parking_lot::Mutex;
 
 use super::connection::StreamConnection;
+use super::wire::{Greeter, Heard, Welcome};
 use crate::io::{Handler, Key, Reactor};
 use crate::sys::{Event, Interest, Read, Socket};
-use crate::transports::sp::frame::Framing;
-use crate::transports::sp::handshake;
 use crate::transports::{Connection, Host, Report};
 
 pub struct Greeting {
     reactor: Arc<Reactor>,
     host: Arc<dyn Host>,
-    framing: Framing,
     key: OnceLock<Key>,
     state: Mutex<Option<State>>,
 }
 
 struct State {
     socket: Socket,
-    received: [u8; handshake::LEN],
-    count: usize,
-    /// Our own greeting is sent.
-    has_greeted: bool,
+    greeter: Box<dyn Greeter>,
     done: Done,
 }
 
@@ -47,37 +41,28 @@ pub enum Outcome {
     Failed,
 }
 
-enum Progress {
-    More,
-    Complete,
-    Failed,
-}
-
 impl Greeting {
     /// Greets the peer behind `socket` and waits for its greeting.
     pub fn start(
         socket: Socket,
-        framing: Framing,
+        mut greeter: Box<dyn Greeter>,
         host: Arc<dyn Host>,
         reactor: &Arc<Reactor>,
         done: Done,
     ) -> Arc<Greeting> {
         let descriptor = socket.as_raw_fd();
-        let has_greeted = host.is_wanting();
-        if has_greeted {
-            greet(&socket, &*host);
-        }
-        let state = State { socket, received: [0; handshake::LEN], count: 0, has_greeted, done };
+        let limit = greeter.limit();
+        say(&socket, &greeter.open(welcome(&*host)));
+        let state = State { socket, greeter, done };
         let greeting = Arc::new(Greeting {
             reactor: Arc::clone(reactor),
             host,
-            framing,
             key: OnceLock::new(),
             state: Mutex::new(Some(state)),
         });
         let handler: Arc<dyn Handler> = Arc::clone(&greeting) as _;
         let key = *greeting.key.get_or_init(|| reactor.add(|_| handler));
-        reactor.set_timer(key, Some(Instant::now() + LIMIT));
+        reactor.set_timer(key, Some(Instant::now() + limit));
         let interest = Interest { readable: true, ..Interest::default() };
         if reactor.watch(key, descriptor, interest).is_err() {
             // No memory in the kernel for it: the timer ends it at once.
@@ -103,42 +88,28 @@ impl Greeting {
         Some(state)
     }
 
-    fn read(&self) -> Progress {
+    fn read(&self) -> Heard {
         let mut state = self.state.lock();
-        let Some(state) = state.as_mut() else { return Progress::More };
-        match state.socket.read(None, &mut state.received[state.count..]) {
-            Read::Nothing => Progress::More,
-            Read::End => Progress::Failed,
-            Read::Bytes(count) => {
-                state.count += count;
-                self.judge(&state.received, state.count)
-            }
+        let Some(state) = state.as_mut() else { return Heard::More };
+        let mut buffer = [0; READ_MAX];
+        let wanted = state.greeter.wanted().min(READ_MAX);
+        match state.socket.read(None, &mut buffer[..wanted]) {
+            Read::Nothing => Heard::More,
+            Read::End => Heard::Refused,
+            Read::Bytes(count) => state.greeter.absorb(&buffer[..count]),
         }
     }
 
-    fn judge(&self, received: &[u8; handshake::LEN], count: usize) -> Progress {
-        if count < handshake::LEN {
-            return Progress::More;
-        }
-        match handshake::check(*received, self.host.peer_type()) {
-            Ok(()) => Progress::Complete,
-            Err(_) => Progress::Failed,
-        }
-    }
-
-    /// Sends what was not sent at once. False when the connection is still unwelcome.
-    fn greet_late(&self) -> bool {
-        let is_wanting = self.host.is_wanting();
+    /// Says what is left to say. False when the connection is unwelcome, and was before.
+    fn accept(&self) -> bool {
+        let welcome = welcome(&*self.host);
         let mut state = self.state.lock();
-        match state.as_mut().filter(|state| !state.has_greeted) {
-            None => true,
-            Some(state) if is_wanting => {
-                state.has_greeted = true;
-                greet(&state.socket, &*self.host);
-                true
-            }
-            Some(_) => false,
+        let Some(state) = state.as_mut() else { return true };
+        if welcome == Welcome::Unwanted && !state.greeter.is_committed() {
+            return false;
         }
+        say(&state.socket, &state.greeter.accept());
+        true
     }
 
     fn fail(&self) {
@@ -151,14 +122,14 @@ impl Greeting {
     }
 
     fn complete(&self) {
-        if !self.greet_late() {
+        if !self.accept() {
             return self.fail();
         }
         let Some(state) = self.take() else { return };
         let settings = self.host.settings();
         let connection = StreamConnection::new(
             state.socket,
-            self.framing,
+            state.greeter.format(),
             Arc::clone(&self.host),
             Arc::clone(&self.reactor),
             &settings,
@@ -178,9 +149,9 @@ impl Greeting {
 impl Handler for Greeting {
     fn ready(&self, _event: Event) {
         match self.read() {
-            Progress::More => {}
-            Progress::Complete => self.complete(),
-            Progress::Failed => self.fail(),
+            Heard::More => {}
+            Heard::Complete => self.complete(),
+            Heard::Refused => self.fail(),
         }
     }
 
@@ -189,11 +160,16 @@ impl Handler for Greeting {
     }
 }
 
-fn greet(socket: &Socket, host: &dyn Host) {
-    let own = handshake::encode(host.own_type());
-    // A fresh connection takes eight bytes; else it is broken, and reading will tell.
-    let _ = socket.write(&[IoSlice::new(&own)]);
+fn welcome(host: &dyn Host) -> Welcome {
+    if host.is_wanting() { Welcome::Wanted } else { Welcome::Unwanted }
 }
 
-/// How long a peer may take.
-const LIMIT: Duration = Duration::from_millis(1000);
+fn say(socket: &Socket, words: &[u8]) {
+    if !words.is_empty() {
+        // A fresh connection takes a few bytes; else it is broken, and reading will tell.
+        let _ = socket.write(&[IoSlice::new(words)]);
+    }
+}
+
+/// Greetings are short.
+const READ_MAX: usize = 4096;

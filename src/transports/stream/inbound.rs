@@ -3,6 +3,7 @@
 //! Small messages stay as bytes until they are received, many from one read. The body of a big
 //! one is read straight into the memory that it is delivered in, which grows as data arrives.
 
+use super::wire::Format;
 use crate::message::{Body, Chunk, Message};
 use crate::transports::sp::Violation;
 use crate::transports::sp::frame::Framing;
@@ -27,7 +28,8 @@ pub struct Partial {
 
 impl Inbound {
     #[must_use]
-    pub fn new(framing: Framing) -> Inbound {
+    pub fn new(format: Format) -> Inbound {
+        let Format::Sp(framing) = format;
         Inbound { framing, whole: None, bytes: Vec::new(), start: 0, violation: None }
     }
 
@@ -185,6 +187,7 @@ const SMALL_BUFFER: usize = 4 * 1024;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transports::stream::Envelope;
 
     fn wire(framing: Framing, sizes: &[usize]) -> Vec<u8> {
         let mut wire = Vec::new();
@@ -202,7 +205,7 @@ mod tests {
 
     /// Feeds `wire` in steps; reads into the chunk of a big message as the kernel would.
     fn decode(framing: Framing, wire: &[u8], step: usize) -> Vec<Vec<u8>> {
-        let (mut inbound, mut partial) = (Inbound::new(framing), None::<Partial>);
+        let (mut inbound, mut partial) = (Inbound::new(Format::Sp(framing)), None::<Partial>);
         let mut messages = Vec::new();
         for piece in wire.chunks(step) {
             let mut rest = piece;
@@ -247,7 +250,7 @@ mod tests {
 
     #[test]
     fn an_announcement_alone_costs_little_memory() {
-        let mut inbound = Inbound::new(Framing::Tcp);
+        let mut inbound = Inbound::new(Format::Sp(Framing::Tcp));
         let mut partial = inbound.absorb(None, Framing::Tcp.prefix(1 << 30).as_slice(), None);
         let chunk = partial.as_mut().unwrap().chunk();
         assert_eq!(chunk.capacity(), FIRST_CAPACITY);
@@ -255,7 +258,7 @@ mod tests {
 
     #[test]
     fn what_came_before_a_violation_is_delivered() {
-        let mut inbound = Inbound::new(Framing::Tcp);
+        let mut inbound = Inbound::new(Format::Sp(Framing::Tcp));
         let mut bytes = wire(Framing::Tcp, &[5, 6]);
         bytes.extend_from_slice(Framing::Tcp.prefix(101).as_slice());
         assert!(inbound.absorb(None, &bytes, Some(100)).is_none());
@@ -271,7 +274,7 @@ mod tests {
     fn random_bytes_never_panic() {
         let mut seed = 0x9e37_79b9_u64;
         for _ in 0..2000 {
-            let mut inbound = Inbound::new(Framing::Ipc);
+            let mut inbound = Inbound::new(Format::Sp(Framing::Ipc));
             let bytes: Vec<u8> = (0..40)
                 .map(|_| {
                     seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);

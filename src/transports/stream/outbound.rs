@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::time::Instant;
 
+use super::envelope::Envelope;
 use super::rhythm::Rhythm;
 use crate::message::{Body, Message};
 use crate::sync::Mutex;
@@ -133,13 +134,13 @@ impl Outbound {
         Outbound { queue: Mutex::new(queue), batch: Mutex::new(Batch::default()) }
     }
 
-    /// Takes `message` and appends it behind `prefix`.
+    /// Takes `message` and appends it as `envelope` wraps it.
     ///
     /// # Errors
     /// When nothing more is accepted; the message is not touched.
     pub fn accept(
         &self,
-        prefix: &[u8],
+        envelope: &impl Envelope,
         message: &mut Message,
         pace: Pace,
         clock: impl Fn() -> Instant,
@@ -149,7 +150,7 @@ impl Outbound {
             return Err(Refused);
         }
         let is_first = queue.untaken == 0;
-        let Some(size) = queue.append(prefix, message) else {
+        let Some(size) = queue.append(envelope, message) else {
             // Without memory it is as if nothing more fitted, until something has been written.
             queue.is_busy = queue.pending > 0;
             return Err(Refused);
@@ -257,7 +258,9 @@ pub struct Pace {
 
 impl Queue {
     /// Returns the bytes that it takes, or nothing when there is no memory.
-    fn append(&mut self, prefix: &[u8], message: &mut Message) -> Option<usize> {
+    fn append(&mut self, envelope: &impl Envelope, message: &mut Message) -> Option<usize> {
+        let prefix = envelope.prefix(message.wire_len());
+        let prefix = prefix.as_slice();
         let size = prefix.len() + message.wire_len();
         if self.gathered.len() >= GATHERED_MAX {
             self.close_gathered();
