@@ -6,7 +6,7 @@
 //! ```
 
 use super::Violation;
-use crate::transports::stream::{Envelope, PREFIX_MAX, Prefix};
+use crate::transports::stream::{Envelope, PREFIX_MAX, Place, Prefix};
 
 /// Which of the two formats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +49,12 @@ impl Framing {
 
 impl Envelope for Framing {
     #[inline]
-    fn prefix(&self, size: usize) -> Prefix {
+    fn frame_max(&self) -> usize {
+        usize::MAX
+    }
+
+    #[inline]
+    fn prefix(&self, size: usize, _place: Place) -> Prefix {
         let (mut bytes, size) = ([0; PREFIX_MAX], (size as u64).to_be_bytes());
         match self {
             Framing::Tcp => bytes[..8].copy_from_slice(&size),
@@ -75,14 +80,14 @@ mod tests {
 
     #[test]
     fn encodes_as_the_specification_shows() {
-        assert_eq!(Framing::Tcp.prefix(5).as_slice(), [0, 0, 0, 0, 0, 0, 0, 5]);
-        assert_eq!(Framing::Ipc.prefix(258).as_slice(), [1, 0, 0, 0, 0, 0, 0, 1, 2]);
+        assert_eq!(Framing::Tcp.prefix(5, Place::WHOLE).as_slice(), [0, 0, 0, 0, 0, 0, 0, 5]);
+        assert_eq!(Framing::Ipc.prefix(258, Place::WHOLE).as_slice(), [1, 0, 0, 0, 0, 0, 0, 1, 2]);
     }
 
     #[test]
     fn asks_for_more_until_the_prefix_is_complete() {
         for framing in [Framing::Tcp, Framing::Ipc] {
-            let prefix = framing.prefix(77);
+            let prefix = framing.prefix(77, Place::WHOLE);
             for end in 0..framing.prefix_len() {
                 assert_eq!(framing.size(&prefix.as_slice()[..end], None), Ok(None));
             }

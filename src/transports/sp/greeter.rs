@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use super::frame::Framing;
 use super::handshake;
-use crate::transports::Host;
-use crate::transports::stream::{Format, Greeter, Heard, Welcome, Wire};
+use crate::transports::stream::{Decline, Format, Greeter, Heard, Welcome, Wire};
+use crate::transports::{Host, Report};
 
 struct SpGreeter {
     framing: Framing,
@@ -64,7 +64,7 @@ impl Greeter for SpGreeter {
         }
         match handshake::check(self.received, self.peer_type) {
             Ok(()) => Heard::Complete,
-            Err(_) => Heard::Refused,
+            Err(_) => Heard::Refused(Vec::new()),
         }
     }
 
@@ -76,8 +76,20 @@ impl Greeter for SpGreeter {
         if self.has_greeted { Vec::new() } else { self.greet() }
     }
 
+    fn decline(&mut self) -> Decline {
+        Decline::AtOnce
+    }
+
+    fn take_rest(&mut self) -> Vec<u8> {
+        Vec::new()
+    }
+
     fn format(&self) -> Format {
         Format::Sp(self.framing)
+    }
+
+    fn failure(&self) -> Option<Report> {
+        Some(Report::Broken)
     }
 }
 
@@ -118,7 +130,7 @@ mod tests {
 
     #[test]
     fn hears_the_same_however_it_is_cut() {
-        for (peer, expected) in [(0x31, Heard::Complete), (0x30, Heard::Refused)] {
+        for (peer, expected) in [(0x31, Heard::Complete), (0x30, Heard::Refused(Vec::new()))] {
             for cut in 1..handshake::LEN {
                 let (mut greeter, bytes) = (greeter(), handshake::encode(peer));
                 assert_eq!(greeter.absorb(&bytes[..cut]), Heard::More);

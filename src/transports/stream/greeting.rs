@@ -7,16 +7,17 @@
 
 use std::io::IoSlice;
 use std::os::fd::AsRawFd;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
 use super::connection::StreamConnection;
-use super::wire::{Greeter, Heard, Welcome};
+use super::wire::{Decline, Greeter, Heard, Welcome};
 use crate::io::{Handler, Key, Reactor};
 use crate::sys::{Event, Interest, Read, Socket};
-use crate::transports::{Connection, Host, Report};
+use crate::transports::{Connection, Host};
 
 pub struct Greeting {
     reactor: Arc<Reactor>,
@@ -25,10 +26,29 @@ pub struct Greeting {
     state: Mutex<Option<State>>,
 }
 
+/// A fresh stream, and who greets on it.
+pub struct Beginning {
+    pub socket: Socket,
+    pub greeter: Box<dyn Greeter>,
+    /// See [`StreamConnection`].
+    pub is_final: Option<Arc<AtomicBool>>,
+}
+
 struct State {
-    socket: Socket,
-    greeter: Box<dyn Greeter>,
+    start: Beginning,
+    phase: Phase,
+    deadline: Instant,
     done: Done,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// The peer has not said everything yet.
+    Hearing,
+    /// It has, and waits for the socket to want it.
+    Held,
+    /// It was refused, and has to read the answer before the stream is closed.
+    Leaving,
 }
 
 /// Called once, on the reactor's thread, unless the greeting is cancelled.
@@ -41,19 +61,25 @@ pub enum Outcome {
     Failed,
 }
 
+/// What a greeting that is complete leads to.
+enum Verdict {
+    Accepted,
+    Held,
+    Failed,
+}
+
 impl Greeting {
-    /// Greets the peer behind `socket` and waits for its greeting.
+    /// Greets the peer and waits for its greeting.
     pub fn start(
-        socket: Socket,
-        mut greeter: Box<dyn Greeter>,
+        mut start: Beginning,
         host: Arc<dyn Host>,
         reactor: &Arc<Reactor>,
         done: Done,
     ) -> Arc<Greeting> {
-        let descriptor = socket.as_raw_fd();
-        let limit = greeter.limit();
-        say(&socket, &greeter.open(welcome(&*host)));
-        let state = State { socket, greeter, done };
+        let descriptor = start.socket.as_raw_fd();
+        say(&start.socket, &start.greeter.open(welcome(&*host)));
+        let deadline = Instant::now() + start.greeter.limit();
+        let state = State { start, phase: Phase::Hearing, deadline, done };
         let greeting = Arc::new(Greeting {
             reactor: Arc::clone(reactor),
             host,
@@ -62,7 +88,7 @@ impl Greeting {
         });
         let handler: Arc<dyn Handler> = Arc::clone(&greeting) as _;
         let key = *greeting.key.get_or_init(|| reactor.add(|_| handler));
-        reactor.set_timer(key, Some(Instant::now() + limit));
+        reactor.set_timer(key, Some(deadline));
         let interest = Interest { readable: true, ..Interest::default() };
         if reactor.watch(key, descriptor, interest).is_err() {
             // No memory in the kernel for it: the timer ends it at once.
@@ -74,75 +100,134 @@ impl Greeting {
     /// Gives it up without a word to anybody. True when it was still going on.
     pub fn cancel(&self) -> bool {
         let state = self.take();
-        state.iter().for_each(|state| state.socket.discard_input());
+        state.iter().for_each(|state| state.start.socket.discard_input());
         state.is_some()
+    }
+
+    /// The socket may want the connection now.
+    pub fn retry(&self) {
+        let is_held = self.state.lock().as_ref().is_some_and(|state| state.phase == Phase::Held);
+        if is_held {
+            // The rest happens on the reactor's thread.
+            self.set_timer(Instant::now());
+        }
     }
 
     /// Takes the state out; from then on nothing more happens.
     fn take(&self) -> Option<State> {
         let state = self.state.lock().take()?;
-        self.reactor.unwatch(state.socket.as_raw_fd());
+        self.reactor.unwatch(state.start.socket.as_raw_fd());
         if let Some(key) = self.key.get() {
             self.reactor.forget(*key);
         }
         Some(state)
     }
 
+    fn set_timer(&self, when: Instant) {
+        if let Some(key) = self.key.get() {
+            self.reactor.set_timer(*key, Some(when));
+        }
+    }
+
     fn read(&self) -> Heard {
         let mut state = self.state.lock();
-        let Some(state) = state.as_mut() else { return Heard::More };
+        let Some(State { start, phase, .. }) = state.as_mut() else { return Heard::More };
         let mut buffer = [0; READ_MAX];
-        let wanted = state.greeter.wanted().min(READ_MAX);
-        match state.socket.read(None, &mut buffer[..wanted]) {
+        let is_leaving = *phase == Phase::Leaving;
+        let wanted = if is_leaving { READ_MAX } else { start.greeter.wanted().min(READ_MAX) };
+        match start.socket.read(None, &mut buffer[..wanted]) {
             Read::Nothing => Heard::More,
-            Read::End => Heard::Refused,
-            Read::Bytes(count) => state.greeter.absorb(&buffer[..count]),
+            Read::End => Heard::Refused(Vec::new()),
+            Read::Bytes(_) if is_leaving => Heard::More,
+            Read::Bytes(count) => start.greeter.absorb(&buffer[..count]),
         }
     }
 
-    /// Says what is left to say. False when the connection is unwelcome, and was before.
-    fn accept(&self) -> bool {
+    /// Says what is left to say to a peer that has said everything.
+    fn judge(&self) -> Verdict {
         let welcome = welcome(&*self.host);
         let mut state = self.state.lock();
-        let Some(state) = state.as_mut() else { return true };
-        if welcome == Welcome::Unwanted && !state.greeter.is_committed() {
-            return false;
+        let Some(state) = state.as_mut() else { return Verdict::Held };
+        let greeter = &mut state.start.greeter;
+        if welcome == Welcome::Wanted || greeter.is_committed() {
+            say(&state.start.socket, &greeter.accept());
+            return Verdict::Accepted;
         }
-        say(&state.socket, &state.greeter.accept());
-        true
-    }
-
-    fn fail(&self) {
-        if let Some(state) = self.take() {
-            state.socket.discard_input();
-            drop(state.socket);
-            self.host.report(Report::Broken);
-            (state.done)(Outcome::Failed);
+        match greeter.decline() {
+            Decline::AtLimit(_) => {
+                state.phase = Phase::Held;
+                Verdict::Held
+            }
+            Decline::AtOnce => Verdict::Failed,
         }
     }
 
     fn complete(&self) {
-        if !self.accept() {
-            return self.fail();
+        match self.judge() {
+            Verdict::Accepted => self.attach(),
+            Verdict::Failed => self.fail(),
+            // Since we asked it may have changed its mind, and told us before we were ready.
+            Verdict::Held if self.host.is_wanting() => self.set_timer(Instant::now()),
+            Verdict::Held => {}
         }
-        let Some(state) = self.take() else { return };
-        let settings = self.host.settings();
+    }
+
+    fn attach(&self) {
+        let Some(State { start, done, .. }) = self.take() else { return };
+        let Beginning { socket, mut greeter, is_final } = start;
         let connection = StreamConnection::new(
-            state.socket,
-            state.greeter.format(),
+            socket,
+            greeter.format(),
             Arc::clone(&self.host),
             Arc::clone(&self.reactor),
-            &settings,
+            &self.host.settings(),
+            is_final,
         );
+        let news = connection.begin(greeter.take_rest());
         // Watching starts first: a socket that adopts the connection may rely on it.
         let is_wanted = connection.start().is_ok()
             && self.host.attach(Arc::clone(&connection) as Arc<dyn Connection>).is_ok();
         if is_wanted {
-            (state.done)(Outcome::Attached);
+            done(Outcome::Attached);
+            connection.tell(news);
         } else {
             connection.reject();
-            (state.done)(Outcome::Failed);
+            done(Outcome::Failed);
         }
+    }
+
+    /// Sends an answer, and waits a little until the peer has read it: a stream that is closed
+    /// with unread input is reset, and the answer is lost.
+    fn refuse(&self, answer: &[u8]) {
+        let mut state = self.state.lock();
+        let Some(state) = state.as_mut() else { return };
+        say(&state.start.socket, answer);
+        state.start.socket.end();
+        state.phase = Phase::Leaving;
+        self.set_timer(Instant::now() + LEAVING);
+    }
+
+    fn fail(&self) {
+        let Some(state) = self.take() else { return };
+        state.start.socket.discard_input();
+        let report = state.start.greeter.failure();
+        drop(state.start);
+        report.into_iter().for_each(|report| self.host.report(report));
+        (state.done)(Outcome::Failed);
+    }
+
+    /// What a held peer is told when nobody has wanted it in time.
+    fn last_word(&self, now: Instant) -> Option<Vec<u8>> {
+        let mut state = self.state.lock();
+        let state = state.as_mut().filter(|state| state.phase == Phase::Held)?;
+        match state.start.greeter.decline() {
+            Decline::AtLimit(answer) if now >= state.deadline => Some(answer),
+            Decline::AtLimit(_) | Decline::AtOnce => None,
+        }
+    }
+
+    fn phase_and_deadline(&self) -> Option<(Phase, Instant)> {
+        self.state.lock().as_ref().map(|state| (state.phase, state.deadline))
     }
 }
 
@@ -151,12 +236,23 @@ impl Handler for Greeting {
         match self.read() {
             Heard::More => {}
             Heard::Complete => self.complete(),
-            Heard::Refused => self.fail(),
+            Heard::Refused(answer) if answer.is_empty() => self.fail(),
+            Heard::Refused(answer) => self.refuse(&answer),
         }
     }
 
-    fn timeout(&self, _now: Instant) {
-        self.fail();
+    fn timeout(&self, now: Instant) {
+        match self.phase_and_deadline() {
+            None => {}
+            Some((Phase::Hearing | Phase::Leaving, _)) => self.fail(),
+            Some((Phase::Held, deadline)) => match self.last_word(now) {
+                Some(answer) => self.refuse(&answer),
+                None => {
+                    self.set_timer(deadline);
+                    self.complete();
+                }
+            },
+        }
     }
 }
 
@@ -173,3 +269,5 @@ fn say(socket: &Socket, words: &[u8]) {
 
 /// Greetings are short.
 const READ_MAX: usize = 4096;
+/// How long a refused peer has for reading why.
+const LEAVING: Duration = Duration::from_millis(1000);

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use super::greeting::Greeting;
+use super::greeting::{Beginning, Greeting};
 use super::wire::Wire;
 use crate::error::Error;
 use crate::io::{Handler, Key, Reactor};
@@ -109,7 +109,12 @@ impl Listener {
             }
         };
         let (host, greeter) = (Arc::clone(&self.host), self.wire.greeter(&*self.host));
-        let greeting = Greeting::start(socket, greeter, host, &self.reactor, Box::new(done));
+        let greeting = Greeting::start(
+            Beginning { socket, greeter, is_final: None },
+            host,
+            &self.reactor,
+            Box::new(done),
+        );
         state.greetings.insert(number, greeting);
     }
 
@@ -168,6 +173,11 @@ impl Endpoint for Listener {
     }
 
     fn connection_lost(&self) {}
+
+    fn retry(&self) {
+        let greetings: Vec<_> = self.state.lock().greetings.values().cloned().collect();
+        greetings.iter().for_each(|greeting| greeting.retry());
+    }
 }
 
 const ACCEPTING: Interest = Interest { readable: true, writable: false, ended: false, once: false };

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::transports::Host;
 use crate::transports::sp::frame::Framing;
+use crate::transports::{Host, Report, ws};
 
 /// How the connections of one endpoint begin.
 pub trait Wire: Send + Sync {
@@ -31,8 +31,17 @@ pub trait Greeter: Send {
     /// What to write before the first message, now that the peer's greeting is complete.
     fn accept(&mut self) -> Vec<u8>;
 
+    /// What to do about a peer that has greeted well and is not wanted now.
+    fn decline(&mut self) -> Decline;
+
+    /// What has arrived behind the greeting.
+    fn take_rest(&mut self) -> Vec<u8>;
+
     /// How messages lie on the stream from then on.
     fn format(&self) -> Format;
+
+    /// What a greeting that leads to nothing counts as.
+    fn failure(&self) -> Option<Report>;
 }
 
 /// Whether the socket would take a connection in.
@@ -43,18 +52,26 @@ pub enum Welcome {
 }
 
 /// What the peer has said so far.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Heard {
     /// Not enough yet.
     More,
     /// The whole greeting of a peer that we talk to.
     Complete,
-    /// Something else.
-    Refused,
+    /// Something else. This is the answer, where one is given.
+    Refused(Vec<u8>),
+}
+
+/// How to treat a peer that is not wanted now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decline {
+    AtOnce,
+    /// Once the time limit is reached, with this answer; until then the socket may change its mind.
+    AtLimit(Vec<u8>),
 }
 
 /// How messages lie on a stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     Sp(Framing),
+    Ws(ws::Sending),
 }
