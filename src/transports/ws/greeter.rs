@@ -116,14 +116,13 @@ impl Greeter for ServerGreeter {
 
     fn absorb(&mut self, bytes: &[u8]) -> Heard {
         let refused = |why| Heard::Refused(handshake::refusal(why));
-        if !self.head.absorb(bytes) {
-            return if !handshake::may_be_request(&self.head.bytes) {
-                refused(Refusal::BadRequest)
-            } else if self.head.wanted() == 0 {
-                refused(Refusal::HeadTooLarge)
-            } else {
-                Heard::More
-            };
+        let is_complete = self.head.absorb(bytes);
+        if !handshake::may_be_request(&self.head.bytes) {
+            return refused(Refusal::BadRequest);
+        }
+        if !is_complete {
+            let is_too_large = self.head.wanted() == 0;
+            return if is_too_large { refused(Refusal::HeadTooLarge) } else { Heard::More };
         }
         if self.agreement.is_none() {
             match handshake::judge_request(self.head.as_slice(), &self.demand) {
@@ -273,7 +272,9 @@ mod tests {
 
     #[test]
     fn other_languages_are_recognised_by_their_first_bytes() {
-        for bytes in [&b"\x16\x03\x01"[..], b"\0SP\0", b"POST", b"\r\n"] {
+        for bytes in
+            [&b"\x16\x03\x01"[..], b"\0SP\0", b"POST", b"\r\n", b"\r\nGET / HTTP/1.1\r\n\r\n"]
+        {
             assert_eq!(server().absorb(bytes), say_no(Refusal::BadRequest), "{bytes:?}");
         }
     }
