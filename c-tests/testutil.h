@@ -24,6 +24,7 @@
 #include <nanomsg/inproc.h>
 #include <nanomsg/ipc.h>
 #include <nanomsg/tcp.h>
+#include <nanomsg/ws.h>
 
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -606,14 +607,14 @@ TESTUTIL int free_port(void)
     return -1;
 }
 
-/* An address of that scheme (inproc, ipc, tcp) that nobody else uses. */
+/* An address of that scheme (inproc, ipc, tcp, ws) that nobody else uses. */
 TESTUTIL struct url unique_url(const char *scheme)
 {
     static int count;
     struct url url;
     count++;
-    if (strcmp(scheme, "tcp") == 0)
-        snprintf(url.text, sizeof url.text, "tcp://127.0.0.1:%d", free_port());
+    if (strcmp(scheme, "tcp") == 0 || strcmp(scheme, "ws") == 0)
+        snprintf(url.text, sizeof url.text, "%s://127.0.0.1:%d", scheme, free_port());
     else if (strcmp(scheme, "ipc") == 0)
         snprintf(url.text, sizeof url.text, "ipc://%s/%d.ipc", test_directory(), count);
     else
@@ -711,6 +712,8 @@ TESTUTIL int wait_stat_at_least(int s, int id, uint64_t value, int ms)
 
 /* ---- raw sockets ---- */
 
+#include "rawws.h"
+
 /* What a PAIR says first on tcp and ipc (transports 3.1). */
 static const unsigned char PAIR_GREETING[8] __attribute__((unused))
     = {0, 'S', 'P', 0, 0, 0x10, 0, 0};
@@ -745,6 +748,7 @@ TESTUTIL int raw_listen(const char *url)
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     REQUIRE(bind(fd, (struct sockaddr *)&address, size) == 0);
     REQUIRE(listen(fd, 16) == 0);
+    raw_set_role(fd, is_ws(url) ? RAW_WS_LISTENER : RAW_PLAIN);
     return fd;
 }
 
@@ -752,7 +756,9 @@ TESTUTIL int raw_listen(const char *url)
 TESTUTIL int raw_accept(int listener, int ms)
 {
     struct pollfd ready = {listener, POLLIN, 0};
-    return poll(&ready, 1, ms) == 1 ? accept4(listener, NULL, NULL, SOCK_CLOEXEC) : -1;
+    int fd = poll(&ready, 1, ms) == 1 ? accept4(listener, NULL, NULL, SOCK_CLOEXEC) : -1;
+    raw_set_role(fd, raw_role(listener) == RAW_WS_LISTENER ? RAW_WS_SERVER : RAW_PLAIN);
+    return fd;
 }
 
 TESTUTIL int raw_connect(const char *url)
@@ -761,6 +767,7 @@ TESTUTIL int raw_connect(const char *url)
     socklen_t size = raw_address(url, &address);
     int fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     REQUIRE(connect(fd, (struct sockaddr *)&address, size) == 0);
+    raw_set_role(fd, is_ws(url) ? RAW_WS_CLIENT : RAW_PLAIN);
     return fd;
 }
 
@@ -835,6 +842,10 @@ TESTUTIL size_t raw_prefix(const char *url, uint64_t size, unsigned char prefix[
 /* One whole message, in one piece. */
 TESTUTIL void raw_message(int fd, const char *url, const void *body, size_t size)
 {
+    if (is_ws(url)) {
+        ws_send(fd, 0x82, body, size);
+        return;
+    }
     unsigned char *frame = malloc(9 + size);
     size_t prefix = raw_prefix(url, size, frame);
     memcpy(frame + prefix, body, size);
@@ -846,6 +857,10 @@ TESTUTIL void raw_message(int fd, const char *url, const void *body, size_t size
 TESTUTIL int raw_greet(int fd)
 {
     unsigned char greeting[8];
+    if (raw_role(fd) == RAW_WS_CLIENT)
+        return ws_ask(fd);
+    if (raw_role(fd) == RAW_WS_SERVER)
+        return ws_answer(fd);
     raw_send(fd, PAIR_GREETING, sizeof PAIR_GREETING);
     return raw_recv(fd, greeting, sizeof greeting, PATIENCE_MS) == sizeof greeting
            && memcmp(greeting, PAIR_GREETING, sizeof greeting) == 0;

@@ -61,8 +61,17 @@ mod testing;
 
 // The concurrent parts alone, for their models: loom's primitives work in a model only.
 #[cfg(loom)]
+#[path = "transports/stream/batch.rs"]
+mod batch;
+#[cfg(loom)]
+#[path = "transports/stream/envelope.rs"]
+mod envelope;
+#[cfg(loom)]
 #[path = "core/handover.rs"]
 mod handover;
+#[cfg(loom)]
+#[path = "transports/stream/mask.rs"]
+mod mask;
 #[cfg(loom)]
 #[path = "transports/stream/outbound.rs"]
 mod outbound;

@@ -4,7 +4,7 @@
  *
  *   stress SCHEME|URL SECONDS [SEED]
  *
- * With a scheme (inproc, ipc, tcp) an address is made up. SECONDS may be long: try 60. */
+ * With a scheme (inproc, ipc, tcp, ws) an address is made up. SECONDS may be long: try 60. */
 
 #include "testutil.h"
 
@@ -155,7 +155,7 @@ int main(int count, char **words)
     int seconds = count > 2 ? atoi(words[2]) : 0;
     uint64_t seed = count > 3 ? strtoull(words[3], NULL, 10) : 1;
     if (seconds < 1) {
-        fprintf(stderr, "usage: %s inproc|ipc|tcp|URL SECONDS [SEED]\n", words[0]);
+        fprintf(stderr, "usage: %s inproc|ipc|tcp|ws|URL SECONDS [SEED]\n", words[0]);
         return 2;
     }
     test_begin("transports/stress", seconds + 25);

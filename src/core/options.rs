@@ -10,7 +10,7 @@ use super::readiness::Side;
 use super::socket::Socket;
 use crate::error::Error;
 use crate::protocols::{Priorities, Priority};
-use crate::transports::Settings;
+use crate::transports::{MessageKind, Settings};
 
 /// A value as it is given to the caller, who may have room for less.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,6 +92,10 @@ impl Options {
             reconnect_interval_max: ms(Index::ReconnectIntervalMax),
             ipv4_only: self.flag(Index::Ipv4Only),
             no_delay: self.flag(Index::TcpNoDelay),
+            message_kind: u8::try_from(self.value(Index::WsMessageType))
+                .ok()
+                .and_then(MessageKind::from_number)
+                .unwrap_or(MessageKind::Binary),
         }
     }
 

@@ -1,16 +1,13 @@
-//! Control data: a row of entries, each a head of 16 bytes, data, and padding to a whole word.
-//!
-//! A block from C is only bytes to us: it may lie at any address and say anything. Lengths are
-//! checked before they are believed, and an entry that is shorter than its own head ends the row.
+//! Control data between C and messages; what a block looks like is said in `message/control.rs`.
 
 use super::abi::nn::{NN_MSG, PROTO_SP, SP_HDR, nn_cmsghdr, nn_msghdr};
 use super::enter;
 use super::raw::{self, LentChunk, Place};
 use crate::error::Error;
+use crate::message::control::{Entry, HEAD, WORD, entries, entry_len, offset_behind};
 use crate::message::{Chunk, Header, OutOfMemory};
 use libc::size_t;
-use std::ffi::{c_int, c_void};
-use std::iter;
+use std::ffi::c_void;
 use std::mem::ManuallyDrop;
 use std::ptr;
 
@@ -78,7 +75,7 @@ impl Control<'_> {
         let ancillary = match self {
             Control::Lent(chunk) => Some(ManuallyDrop::into_inner(chunk)),
             // Answering with the block that a message came with is worth no copy of it.
-            Control::Bytes(bytes) if entries(bytes).all(|entry| entry.is_sp_header()) => None,
+            Control::Bytes(bytes) if entries(bytes).all(|entry| is_sp_header(&entry)) => None,
             Control::Bytes(bytes) => Some(Chunk::copy_from(bytes)?),
         };
         Ok((header, ancillary))
@@ -140,64 +137,25 @@ fn sp_header_head(entry_len: usize, header_len: usize) -> [u8; HEAD + WORD] {
     head
 }
 
-struct Entry<'a> {
-    level: c_int,
-    r#type: c_int,
-    data: &'a [u8],
-}
-
-impl Entry<'_> {
-    fn is_sp_header(&self) -> bool {
-        self.level == PROTO_SP && self.r#type == SP_HDR
-    }
-}
-
 /// The first entry with the protocol's header counts, even if what it says makes no sense.
 fn sp_header(block: &[u8]) -> Header {
-    let claimed = entries(block).find(Entry::is_sp_header).and_then(|entry| {
+    let claimed = entries(block).find(is_sp_header).and_then(|entry| {
         let (len, rest) = entry.data.split_first_chunk::<WORD>()?;
         rest.get(..size_t::from_ne_bytes(*len))
     });
     claimed.map_or_else(Header::default, Header::from_slice)
 }
 
-fn entries(block: &[u8]) -> impl Iterator<Item = Entry<'_>> {
-    iter::successors(Some(0), |&offset| offset_behind(block, offset))
-        .map_while(|offset| entry(block, offset))
+fn is_sp_header(entry: &Entry<'_>) -> bool {
+    entry.level == PROTO_SP && entry.kind == SP_HDR
 }
 
-fn entry(block: &[u8], offset: usize) -> Option<Entry<'_>> {
-    let bytes = &block[offset..][..entry_len(block, offset)?];
-    let (_, rest) = bytes.split_first_chunk::<8>()?;
-    let (level, rest) = rest.split_first_chunk::<4>()?;
-    let (r#type, data) = rest.split_first_chunk::<4>()?;
-    Some(Entry { level: c_int::from_ne_bytes(*level), r#type: c_int::from_ne_bytes(*r#type), data })
-}
-
-/// Where the next entry begins. An entry without a head of its own has none behind it: its length
-/// would lead nowhere, or round in a circle.
-fn offset_behind(block: &[u8], offset: usize) -> Option<usize> {
-    let len = entry_len(block, offset).filter(|len| *len >= HEAD)?;
-    // Cannot wrap, because the padded entry lies inside the block.
-    let next = offset + len.next_multiple_of(WORD);
-    entry_len(block, next).map(|_| next)
-}
-
-/// What the entry at `offset` says its length is, if a head and that length with its padding lie
-/// inside the block.
-fn entry_len(block: &[u8], offset: usize) -> Option<usize> {
-    let rest = block.get(offset..).filter(|rest| rest.len() >= HEAD)?;
-    let len = size_t::from_ne_bytes(*rest.first_chunk()?);
-    len.checked_next_multiple_of(WORD).filter(|padded| *padded <= rest.len()).map(|_| len)
-}
-
-/// Entries begin at multiples of this, and sizes inside them take as much.
-const WORD: usize = size_of::<size_t>();
-const HEAD: usize = size_of::<nn_cmsghdr>();
+const _: () = assert!(HEAD == size_of::<nn_cmsghdr>());
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::ffi::c_int;
 
     fn entry_bytes(len: usize, level: c_int, r#type: c_int, data: &[u8]) -> Vec<u8> {
         let mut bytes = len.to_ne_bytes().to_vec();
@@ -238,22 +196,6 @@ mod tests {
         assert!(sp_header(&[0; 64]).is_empty());
         assert!(sp_header(&[0xff; 64]).is_empty());
         assert!(sp_header(&[0; 15]).is_empty());
-    }
-
-    #[test]
-    fn walks_any_bytes_to_an_end() {
-        let mut state = 1_u32;
-        for size in 0..2000 {
-            let block: Vec<u8> = (0..size % 97)
-                .map(|_| {
-                    state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                    // Mostly small numbers, so that lengths are often plausible.
-                    if state >> 30 == 0 { (state >> 24) as u8 & 0x3f } else { 0 }
-                })
-                .collect();
-            assert!(entries(&block).count() <= block.len() / HEAD);
-            assert!(sp_header(&block).len() <= block.len());
-        }
     }
 
     fn delivered(header: &[u8], transport: Option<&Chunk>, room: usize) -> Vec<u8> {

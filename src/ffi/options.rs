@@ -96,6 +96,7 @@ const _: () = {
     use super::abi::{ipc::*, nn::*, pubsub::*, reqrep::*, survey::*, tcp::*, ws::*};
     use crate::core::option_number as core;
     use crate::protocols::option;
+    use crate::transports::{MessageKind, message_label};
     assert!(core::SOCKET_LEVEL == NN_SOL_SOCKET && core::IPC_LEVEL == NN_IPC);
     assert!(core::TCP_LEVEL == NN_TCP && core::WS_LEVEL == NN_WS);
     assert!(core::LINGER == NN_LINGER && core::SOCKET_NAME == NN_SOCKET_NAME);
@@ -109,6 +110,9 @@ const _: () = {
     assert!(core::IPV4_ONLY == NN_IPV4ONLY && core::MAX_TTL == NN_MAXTTL);
     assert!(core::RECV_MAX_SIZE == NN_RCVMAXSIZE && core::TCP_NO_DELAY == NN_TCP_NODELAY);
     assert!(core::WS_MESSAGE_TYPE == NN_WS_MSG_TYPE && core::IPC_SECURITY == NN_IPC_SEC_ATTR);
+    assert!(message_label::LEVEL == NN_WS && message_label::MESSAGE_TYPE == NN_WS_MSG_TYPE);
+    assert!(MessageKind::Text as i32 == NN_WS_MSG_TYPE_TEXT);
+    assert!(MessageKind::Binary as i32 == NN_WS_MSG_TYPE_BINARY);
     assert!(core::IPC_OUTPUT_BUFFER == NN_IPC_OUTBUFSZ);
     assert!(core::IPC_INPUT_BUFFER == NN_IPC_INBUFSZ);
     assert!(option::SUB_SUBSCRIBE == NN_SUB_SUBSCRIBE);

@@ -5,6 +5,7 @@
 mod body;
 #[allow(unsafe_code, reason = "memory that C may hold")]
 mod chunk;
+pub mod control;
 mod header;
 
 pub use body::Body;

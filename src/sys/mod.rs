@@ -21,7 +21,7 @@ pub use futex::{Waited, futex_wait, futex_wake_all};
 pub use limits::{descriptor_limit, usable_cpus};
 pub use poll::{WaitFor, poll};
 pub use process::{PerProcess, flush_at_exit, generation, watch_forks};
-pub use random::random;
+pub use random::{random, random_bytes};
 pub use signals::with_signals_blocked;
 pub use socket::{Accepted, Address, Read, Socket, Tuning};
 

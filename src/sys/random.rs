@@ -16,9 +16,14 @@ fn fill_random(bytes: &mut [u8]) {
 
 #[must_use]
 pub fn random() -> u64 {
-    let mut bytes = [0; 8];
+    u64::from_ne_bytes(random_bytes())
+}
+
+#[must_use]
+pub fn random_bytes<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
     fill_random(&mut bytes);
-    u64::from_ne_bytes(bytes)
+    bytes
 }
 
 /// A kernel without getrandom(2), or a filter that forbids it: the standard library seeds its hash

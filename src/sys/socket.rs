@@ -170,16 +170,16 @@ impl Socket {
         }
     }
 
-    /// Reads into the spare room of `chunk` first, then into `rest`.
-    pub fn read(&self, chunk: Option<&mut Chunk>, rest: &mut [u8]) -> Read {
+    /// Reads into the spare room of a chunk first, as far as is said, then into `rest`.
+    pub fn read(&self, chunk: Option<(&mut Chunk, usize)>, rest: &mut [u8]) -> Read {
         // SAFETY: `MaybeUninit<u8>` has the layout of `u8`, and recvmsg only writes valid bytes.
         let rest = unsafe { &mut *(std::ptr::from_mut(rest) as *mut [MaybeUninit<u8>]) };
-        let Some(chunk) = chunk else {
+        let Some((chunk, room)) = chunk.filter(|(_, room)| *room > 0) else {
             return self.read_parts(&mut [MaybeUninitSlice::new(rest)]);
         };
-        let room = chunk.spare().len();
-        let read = self
-            .read_parts(&mut [MaybeUninitSlice::new(chunk.spare()), MaybeUninitSlice::new(rest)]);
+        let first = &mut chunk.spare()[..room];
+        let read =
+            self.read_parts(&mut [MaybeUninitSlice::new(first), MaybeUninitSlice::new(rest)]);
         if let Read::Bytes(count) = read {
             // SAFETY: the kernel fills the first part before it touches the second.
             unsafe { chunk.advance(count.min(room)) };

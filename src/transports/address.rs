@@ -1,7 +1,10 @@
-//! Addresses of tcp: `IFACE:PORT` to bind, `[LOCAL;]HOST:PORT` to connect. Pure.
+//! Addresses of tcp, and what ws has in common with them: `IFACE:PORT` to bind,
+//! `[LOCAL;]HOST:PORT` to connect. Pure.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use super::Host;
 use super::stream::{HostName, Target};
 use crate::error::Error;
 
@@ -42,6 +45,18 @@ pub fn to_connect(address: &str, literals: Literals) -> Result<Target, Error> {
         Some(local) => Some(interface_address(local, literals)?),
     };
     Ok(Target::Internet { local, host, port })
+}
+
+/// What is not UTF-8 is no part of any address; it is rejected where it stands.
+#[must_use]
+pub fn text(address: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(address)
+}
+
+/// The literals that the socket allows.
+#[must_use]
+pub fn literals(host: &dyn Host) -> Literals {
+    if host.settings().ipv4_only { Literals::Ipv4 } else { Literals::Any }
 }
 
 fn split_port(address: &str) -> Result<(&str, u16), Error> {

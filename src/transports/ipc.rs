@@ -32,12 +32,12 @@ impl Transport for Ipc {
                 let _ = unlink(&path);
             }
         };
-        Ok(Listener::new(socket, Framing::Ipc, host, Box::new(release))?)
+        Ok(Listener::new(socket, Box::new(Framing::Ipc), host, Box::new(release))?)
     }
 
     fn connect(&self, address: &[u8], host: Arc<dyn Host>) -> Result<Arc<dyn Endpoint>, Error> {
         let target = Target::File(path(address)?);
-        Ok(Dialer::new(target, Framing::Ipc, host)?)
+        Ok(Dialer::new(target, Box::new(Framing::Ipc), host)?)
     }
 }
 

@@ -10,11 +10,15 @@ mod ipc;
 mod sp;
 mod stream;
 mod tcp;
+mod ws;
 
 use std::io;
 use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::Instant;
+
+pub use ws::Kind as MessageKind;
+pub use ws::label as message_label;
 
 use crate::error::Error;
 use crate::io::Reactor;
@@ -39,7 +43,7 @@ pub trait Transport: Sync {
 }
 
 /// Every transport there is.
-pub static TRANSPORTS: [&dyn Transport; 3] = [&inproc::Inproc, &ipc::Ipc, &tcp::Tcp];
+pub static TRANSPORTS: [&dyn Transport; 4] = [&inproc::Inproc, &ipc::Ipc, &tcp::Tcp, &ws::Ws];
 
 /// A listener or dialer of a transport.
 pub trait Endpoint: Send + Sync {
@@ -112,6 +116,8 @@ pub struct Settings {
     pub ipv4_only: bool,
     /// The application wants no gathering of its messages.
     pub no_delay: bool,
+    /// What messages are said to be where the wire asks for it.
+    pub message_kind: MessageKind,
 }
 
 impl From<&Settings> for Tuning {

@@ -6,19 +6,13 @@
 //! ```
 
 use super::Violation;
+use crate::transports::stream::{Envelope, PREFIX_MAX, Place, Prefix};
 
 /// Which of the two formats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
     Tcp,
     Ipc,
-}
-
-/// What stands in front of a payload.
-#[derive(Clone, Copy, Debug)]
-pub struct Prefix {
-    bytes: [u8; 9],
-    framing: Framing,
 }
 
 impl Framing {
@@ -28,13 +22,6 @@ impl Framing {
             Framing::Tcp => 8,
             Framing::Ipc => 9,
         }
-    }
-
-    #[must_use]
-    pub fn prefix(self, size: usize) -> Prefix {
-        let mut bytes = [IPC_MESSAGE; 9];
-        bytes[1..].copy_from_slice(&(size as u64).to_be_bytes());
-        Prefix { bytes, framing: self }
     }
 
     /// Reads the prefix at the front of `bytes`: the size of the payload, or `None` when more
@@ -60,10 +47,23 @@ impl Framing {
     }
 }
 
-impl Prefix {
-    #[must_use]
-    pub fn as_slice(&self) -> &[u8] {
-        &self.bytes[self.bytes.len() - self.framing.prefix_len()..]
+impl Envelope for Framing {
+    #[inline]
+    fn frame_max(&self) -> usize {
+        usize::MAX
+    }
+
+    #[inline]
+    fn prefix(&self, size: usize, _place: Place) -> Prefix {
+        let (mut bytes, size) = ([0; PREFIX_MAX], (size as u64).to_be_bytes());
+        match self {
+            Framing::Tcp => bytes[..8].copy_from_slice(&size),
+            Framing::Ipc => {
+                bytes[0] = IPC_MESSAGE;
+                bytes[1..9].copy_from_slice(&size);
+            }
+        }
+        Prefix::new(bytes, self.prefix_len())
     }
 }
 
@@ -80,14 +80,14 @@ mod tests {
 
     #[test]
     fn encodes_as_the_specification_shows() {
-        assert_eq!(Framing::Tcp.prefix(5).as_slice(), [0, 0, 0, 0, 0, 0, 0, 5]);
-        assert_eq!(Framing::Ipc.prefix(258).as_slice(), [1, 0, 0, 0, 0, 0, 0, 1, 2]);
+        assert_eq!(Framing::Tcp.prefix(5, Place::WHOLE).as_slice(), [0, 0, 0, 0, 0, 0, 0, 5]);
+        assert_eq!(Framing::Ipc.prefix(258, Place::WHOLE).as_slice(), [1, 0, 0, 0, 0, 0, 0, 1, 2]);
     }
 
     #[test]
     fn asks_for_more_until_the_prefix_is_complete() {
         for framing in [Framing::Tcp, Framing::Ipc] {
-            let prefix = framing.prefix(77);
+            let prefix = framing.prefix(77, Place::WHOLE);
             for end in 0..framing.prefix_len() {
                 assert_eq!(framing.size(&prefix.as_slice()[..end], None), Ok(None));
             }

@@ -2,7 +2,8 @@
 //! length in front. Pure.
 
 pub mod frame;
-pub mod handshake;
+mod greeter;
+mod handshake;
 
 /// A peer broke the rules of the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

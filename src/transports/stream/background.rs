@@ -61,7 +61,7 @@ impl StreamConnection {
     }
 
     fn interest(&self, watch: &Watch) -> Interest {
-        let readable = self.in_background.load(Ordering::Relaxed) && !self.is_readable();
+        let readable = self.in_background.load(Ordering::Relaxed) && !self.is_full();
         Interest { readable, writable: watch.writable, ended: true, once: true }
     }
 
@@ -101,7 +101,7 @@ impl StreamConnection {
             news = self.read_once(&mut reading, scratch::SIZE);
             drop(reading);
             self.tell(news);
-            if matches!(news, News::Nothing | News::Ended) {
+            if matches!(news, News::Nothing | News::Last | News::Ended) {
                 break;
             }
         }

@@ -14,19 +14,20 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::background::Watch;
+use super::batch::Sink;
 use super::inbound::{Inbound, Partial};
-use super::outbound::{Outbound, Pace, Refused, Sink, Urgency, Written};
+use super::outbound::{Outbound, Pace, Refused, Urgency, Written};
 use super::scratch;
+use super::wire::Format;
 use crate::io::{Key, Reactor};
 use crate::message::Message;
 use crate::sys::{self, Read, Socket, WaitFor};
-use crate::transports::sp::frame::Framing;
 use crate::transports::{Connection, Host, NotTaken, Pipe, Received, Report, Sent, Settings, Then};
 
 pub struct StreamConnection {
     pub(super) me: Weak<StreamConnection>,
     pub(super) socket: Socket,
-    framing: Framing,
+    format: Format,
     pub(super) host: Arc<dyn Host>,
     pub(super) reactor: Arc<Reactor>,
     pub(super) key: OnceLock<Key>,
@@ -59,6 +60,10 @@ pub struct StreamConnection {
     /// Telling the kernel what to watch for has failed.
     pub(super) is_unwatched: AtomicBool,
     pub(super) is_ended: AtomicBool,
+    /// A frame of the connection's own waits to be written.
+    has_interjection: AtomicBool,
+    /// Set when the peer is not to be connected to again.
+    is_final: Option<Arc<AtomicBool>>,
 }
 
 #[derive(Default)]
@@ -74,6 +79,8 @@ pub enum News {
     /// Bytes came, but no complete message.
     Bytes,
     Readable,
+    /// The same, and it is the last.
+    Last,
     Ended,
 }
 
@@ -81,21 +88,23 @@ impl StreamConnection {
     #[must_use]
     pub fn new(
         socket: Socket,
-        framing: Framing,
+        format: Format,
         host: Arc<dyn Host>,
         reactor: Arc<Reactor>,
         settings: &Settings,
+        is_final: Option<Arc<AtomicBool>>,
     ) -> Arc<StreamConnection> {
+        let inbound = Inbound::new(&format);
         Arc::new_cyclic(|me| StreamConnection {
             me: me.clone(),
             socket,
-            framing,
+            format,
             host,
             reactor,
             key: OnceLock::new(),
             pipe: OnceLock::new(),
             outbound: Outbound::new(settings.send_buffer),
-            inbound: Mutex::new(Inbound::new(framing)),
+            inbound: Mutex::new(inbound),
             reading: Mutex::default(),
             watch: Mutex::default(),
             read_size: settings.recv_buffer.clamp(READ_MIN, scratch::SIZE),
@@ -111,6 +120,8 @@ impl StreamConnection {
             was_pumped: AtomicBool::new(false),
             is_unwatched: AtomicBool::new(false),
             is_ended: AtomicBool::new(false),
+            has_interjection: AtomicBool::new(false),
+            is_final,
         })
     }
 
@@ -119,42 +130,64 @@ impl StreamConnection {
         self.end();
     }
 
-    /// Reads once, and tells the pipe what came of it.
+    /// Takes what came behind the greeting, before anything else is read.
+    pub fn begin(&self, mut bytes: Vec<u8>) -> News {
+        if bytes.is_empty() {
+            News::Nothing
+        } else {
+            self.digest(&mut self.reading.lock(), &mut bytes)
+        }
+    }
+
+    /// Reads once.
     pub(super) fn read_once(&self, reading: &mut Reading, size: usize) -> News {
         let mut buffer = scratch::take();
-        let size_max = self.host.size_max();
-        let chunk = reading.partial.as_mut().map(Partial::chunk);
-        let (chunk, room) = match chunk {
-            Some(chunk) => {
-                let room = chunk.spare().len();
-                (Some(chunk), room)
-            }
-            None => (None, 0),
-        };
-        match self.socket.read(chunk, buffer.first_mut(size)) {
+        let place = reading.partial.as_mut().map(Partial::room);
+        let room = place.as_ref().map_or(0, |(_, room)| *room);
+        match self.socket.read(place, buffer.first_mut(size)) {
             Read::Nothing => News::Nothing,
             Read::End => {
                 reading.is_ended = true;
                 reading.partial = None;
                 News::Ended
             }
-            Read::Bytes(count) => {
-                let beyond = &buffer[..count.saturating_sub(room)];
-                let mut inbound = self.inbound.lock();
-                reading.partial = inbound.absorb(reading.partial.take(), beyond, size_max);
-                match (inbound.is_readable(size_max), inbound.violation()) {
-                    (true, _) => News::Readable,
-                    (false, None) => News::Bytes,
-                    (false, Some(_)) => News::Ended,
-                }
-            }
+            Read::Bytes(count) => self.digest(reading, &mut buffer[..count.saturating_sub(room)]),
+        }
+    }
+
+    /// Makes messages of `bytes`, and of what was read straight into its place.
+    fn digest(&self, reading: &mut Reading, bytes: &mut [u8]) -> News {
+        let size_max = self.host.size_max();
+        let mut inbound = self.inbound.lock();
+        reading.partial = inbound.absorb(reading.partial.take(), bytes, size_max);
+        let is_readable = inbound.is_readable(size_max);
+        let (is_violated, is_over) = (inbound.violation().is_some(), inbound.close().is_some());
+        let ping = inbound.take_ping();
+        drop(inbound);
+        if let (Some(payload), Format::Ws(sending)) = (ping, &self.format) {
+            self.outbound.interject(sending.pong(&payload));
+            self.has_interjection.store(true, Ordering::Release);
+        }
+        match (is_readable, is_violated || is_over) {
+            (true, _) if is_over => News::Last,
+            (true, _) => News::Readable,
+            (false, false) => News::Bytes,
+            (false, true) => News::Ended,
         }
     }
 
     pub(super) fn tell(&self, news: News) {
+        if self.has_interjection.swap(false, Ordering::Acquire) {
+            let written = self.outbound.write(&self.socket, || None);
+            self.after_write(written);
+        }
         match news {
             News::Nothing | News::Bytes => {}
             News::Readable => self.with_pipe(|pipe| pipe.readable()),
+            News::Last => {
+                self.with_pipe(|pipe| pipe.readable());
+                self.end();
+            }
             News::Ended => self.end(),
         }
     }
@@ -164,11 +197,20 @@ impl StreamConnection {
         if self.is_ended.swap(true, Ordering::AcqRel) {
             return;
         }
-        self.outbound.close();
+        let close = self.inbound.lock().close();
+        if let (Some(close), Format::Ws(sending)) = (close, &self.format) {
+            self.outbound.close_with(&sending.farewell(close), &self.socket);
+            if let Some(is_final) = &self.is_final {
+                is_final.store(!close.comes_back, Ordering::Relaxed);
+            }
+        } else {
+            self.outbound.close();
+            // Endings that were announced are not counted, as with libnanomsg.
+            self.host.report(Report::Broken);
+        }
         self.socket.discard_input();
         self.socket.break_off();
         self.stop_watching();
-        self.host.report(Report::Broken);
         self.with_pipe(|pipe| pipe.ended());
     }
 
@@ -200,12 +242,17 @@ impl StreamConnection {
 
     pub(super) fn read(&self, size: usize) {
         let mut reading = self.reading.lock();
-        if reading.is_ended || self.is_readable() {
+        if reading.is_ended || self.is_full() {
             return;
         }
         let news = self.read_once(&mut reading, size);
         drop(reading);
         self.tell(news);
+    }
+
+    /// Whether nothing more should be read now.
+    pub(super) fn is_full(&self) -> bool {
+        self.inbound.lock().is_full(self.host.size_max())
     }
 
     pub(super) fn with_pipe(&self, call: impl FnOnce(&dyn Pipe)) {
@@ -251,7 +298,6 @@ impl Connection for StreamConnection {
     }
 
     fn send(&self, message: &mut Message) -> Result<Sent, NotTaken> {
-        let prefix = self.framing.prefix(message.wire_len());
         let after_pause = self.has_received.load(Ordering::Relaxed);
         if after_pause {
             self.has_received.store(false, Ordering::Relaxed);
@@ -261,7 +307,13 @@ impl Connection for StreamConnection {
             after_pause,
             no_gathering: self.no_delay,
         };
-        let accepted = self.outbound.accept(prefix.as_slice(), message, pace, Instant::now);
+        let accepted = match &self.format {
+            Format::Sp(framing) => self.outbound.accept(framing, message, pace, Instant::now),
+            Format::Ws(sending) => {
+                let envelope = sending.envelope(message);
+                self.outbound.accept(&envelope, message, pace, Instant::now)
+            }
+        };
         let accepted = accepted.map_err(|Refused| NotTaken)?;
         let then = match accepted.urgency {
             Urgency::Now => Then::Settle,

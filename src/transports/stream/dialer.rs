@@ -5,16 +5,17 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Instant;
 
 use parking_lot::Mutex;
 
-use super::greeting::{Greeting, Outcome};
+use super::greeting::{Beginning, Greeting, Outcome};
+use super::wire::Wire;
 use crate::error::Error;
 use crate::io::{Backoff, Family, Handler, Key, Reactor, resolve};
 use crate::sys::{Address, Event, Interest, Socket};
-use crate::transports::sp::frame::Framing;
 use crate::transports::{Endpoint, Host, Report};
 
 /// Whom to connect to.
@@ -36,7 +37,9 @@ pub struct Dialer {
     reactor: Arc<Reactor>,
     key: OnceLock<Key>,
     target: Target,
-    framing: Framing,
+    wire: Box<dyn Wire>,
+    /// Set by a connection that is not to be followed by another.
+    is_final: Arc<AtomicBool>,
     state: Mutex<State>,
 }
 
@@ -54,6 +57,8 @@ enum Phase {
     Greeting(Option<Arc<Greeting>>),
     /// The connection is a pipe now.
     Connected,
+    /// The peer is not one to connect to again.
+    Retired,
     Closed,
 }
 
@@ -62,7 +67,7 @@ impl Dialer {
     /// When the reactor cannot be had.
     pub fn new(
         target: Target,
-        framing: Framing,
+        wire: Box<dyn Wire>,
         host: Arc<dyn Host>,
     ) -> Result<Arc<Dialer>, Error> {
         let reactor = host.reactor()?;
@@ -74,7 +79,8 @@ impl Dialer {
             reactor,
             key: OnceLock::new(),
             target,
-            framing,
+            wire,
+            is_final: Arc::default(),
             state: Mutex::new(State { phase: Phase::Waiting, backoff }),
         });
         let handler: Arc<dyn Handler> = Arc::clone(&dialer) as _;
@@ -165,13 +171,18 @@ impl Dialer {
                 dialer.greeted(outcome);
             }
         };
-        let host = Arc::clone(&self.host);
-        let greeting = Greeting::start(socket, self.framing, host, &self.reactor, Box::new(done));
+        let (host, greeter) = (Arc::clone(&self.host), self.wire.greeter(&*self.host));
+        let greeting = Greeting::start(
+            Beginning { socket, greeter, is_final: Some(Arc::clone(&self.is_final)) },
+            host,
+            &self.reactor,
+            Box::new(done),
+        );
         let mut state = self.state.lock();
         match &mut state.phase {
             Phase::Greeting(slot) => *slot = Some(greeting),
             // It was faster than we: on the reactor's thread while we are on a resolver's.
-            Phase::Waiting | Phase::Connected => {}
+            Phase::Waiting | Phase::Connected | Phase::Retired => {}
             Phase::Closed | Phase::Resolving | Phase::Connecting(_) => {
                 greeting.cancel();
             }
@@ -283,11 +294,15 @@ impl Endpoint for Dialer {
             }
             // Whoever is at it reports when it finds the dialer closed.
             Phase::Resolving | Phase::Waiting | Phase::Greeting(None) => {}
-            Phase::Connected | Phase::Closed => {}
+            Phase::Connected | Phase::Retired | Phase::Closed => {}
         }
     }
 
     fn connection_lost(&self) {
-        self.wait();
+        if self.is_final.load(Ordering::Relaxed) {
+            self.state.lock().enter(Phase::Retired);
+        } else {
+            self.wait();
+        }
     }
 }

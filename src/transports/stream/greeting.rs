@@ -1,40 +1,54 @@
-//! The first moment of a connection: each side sends its eight bytes and checks the other's.
+//! The first moment of a connection: it lends its stream to a greeter, and makes a connection of
+//! it when the greeter is content.
 //!
-//! A peer has a second for it. What it sends behind its greeting is left for the connection.
-//!
-//! Both sides greet at once, but for a socket that would reject the connection now, such as a
-//! PAIR that has its peer: a peer that is greeted takes itself for connected, and would report
-//! messages as sent that nobody will ever receive.
+//! A peer has a limited time for that. Nobody is told that he is connected to a socket that would
+//! reject him now, such as a PAIR that has its peer: he would report messages as sent that nobody
+//! will ever receive.
 
 use std::io::IoSlice;
 use std::os::fd::AsRawFd;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
 use super::connection::StreamConnection;
+use super::wire::{Decline, Greeter, Heard, Welcome};
 use crate::io::{Handler, Key, Reactor};
 use crate::sys::{Event, Interest, Read, Socket};
-use crate::transports::sp::frame::Framing;
-use crate::transports::sp::handshake;
-use crate::transports::{Connection, Host, Report};
+use crate::transports::{Connection, Host};
 
 pub struct Greeting {
     reactor: Arc<Reactor>,
     host: Arc<dyn Host>,
-    framing: Framing,
     key: OnceLock<Key>,
     state: Mutex<Option<State>>,
 }
 
+/// A fresh stream, and who greets on it.
+pub struct Beginning {
+    pub socket: Socket,
+    pub greeter: Box<dyn Greeter>,
+    /// See [`StreamConnection`].
+    pub is_final: Option<Arc<AtomicBool>>,
+}
+
 struct State {
-    socket: Socket,
-    received: [u8; handshake::LEN],
-    count: usize,
-    /// Our own greeting is sent.
-    has_greeted: bool,
+    start: Beginning,
+    phase: Phase,
+    deadline: Instant,
     done: Done,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// The peer has not said everything yet.
+    Hearing,
+    /// It has, and waits for the socket to want it.
+    Held,
+    /// It was refused, and has to read the answer before the stream is closed.
+    Leaving,
 }
 
 /// Called once, on the reactor's thread, unless the greeting is cancelled.
@@ -47,37 +61,34 @@ pub enum Outcome {
     Failed,
 }
 
-enum Progress {
-    More,
-    Complete,
+/// What a greeting that is complete leads to.
+enum Verdict {
+    Accepted,
+    Held,
     Failed,
 }
 
 impl Greeting {
-    /// Greets the peer behind `socket` and waits for its greeting.
+    /// Greets the peer and waits for its greeting.
     pub fn start(
-        socket: Socket,
-        framing: Framing,
+        mut start: Beginning,
         host: Arc<dyn Host>,
         reactor: &Arc<Reactor>,
         done: Done,
     ) -> Arc<Greeting> {
-        let descriptor = socket.as_raw_fd();
-        let has_greeted = host.is_wanting();
-        if has_greeted {
-            greet(&socket, &*host);
-        }
-        let state = State { socket, received: [0; handshake::LEN], count: 0, has_greeted, done };
+        let descriptor = start.socket.as_raw_fd();
+        say(&start.socket, &start.greeter.open(welcome(&*host)));
+        let deadline = Instant::now() + start.greeter.limit();
+        let state = State { start, phase: Phase::Hearing, deadline, done };
         let greeting = Arc::new(Greeting {
             reactor: Arc::clone(reactor),
             host,
-            framing,
             key: OnceLock::new(),
             state: Mutex::new(Some(state)),
         });
         let handler: Arc<dyn Handler> = Arc::clone(&greeting) as _;
         let key = *greeting.key.get_or_init(|| reactor.add(|_| handler));
-        reactor.set_timer(key, Some(Instant::now() + LIMIT));
+        reactor.set_timer(key, Some(deadline));
         let interest = Interest { readable: true, ..Interest::default() };
         if reactor.watch(key, descriptor, interest).is_err() {
             // No memory in the kernel for it: the timer ends it at once.
@@ -89,111 +100,174 @@ impl Greeting {
     /// Gives it up without a word to anybody. True when it was still going on.
     pub fn cancel(&self) -> bool {
         let state = self.take();
-        state.iter().for_each(|state| state.socket.discard_input());
+        state.iter().for_each(|state| state.start.socket.discard_input());
         state.is_some()
+    }
+
+    /// The socket may want the connection now.
+    pub fn retry(&self) {
+        let is_held = self.state.lock().as_ref().is_some_and(|state| state.phase == Phase::Held);
+        if is_held {
+            // The rest happens on the reactor's thread.
+            self.set_timer(Instant::now());
+        }
     }
 
     /// Takes the state out; from then on nothing more happens.
     fn take(&self) -> Option<State> {
         let state = self.state.lock().take()?;
-        self.reactor.unwatch(state.socket.as_raw_fd());
+        self.reactor.unwatch(state.start.socket.as_raw_fd());
         if let Some(key) = self.key.get() {
             self.reactor.forget(*key);
         }
         Some(state)
     }
 
-    fn read(&self) -> Progress {
+    fn set_timer(&self, when: Instant) {
+        if let Some(key) = self.key.get() {
+            self.reactor.set_timer(*key, Some(when));
+        }
+    }
+
+    fn read(&self) -> Heard {
         let mut state = self.state.lock();
-        let Some(state) = state.as_mut() else { return Progress::More };
-        match state.socket.read(None, &mut state.received[state.count..]) {
-            Read::Nothing => Progress::More,
-            Read::End => Progress::Failed,
-            Read::Bytes(count) => {
-                state.count += count;
-                self.judge(&state.received, state.count)
-            }
+        let Some(State { start, phase, .. }) = state.as_mut() else { return Heard::More };
+        let mut buffer = [0; READ_MAX];
+        let is_leaving = *phase == Phase::Leaving;
+        let wanted = if is_leaving { READ_MAX } else { start.greeter.wanted().min(READ_MAX) };
+        match start.socket.read(None, &mut buffer[..wanted]) {
+            Read::Nothing => Heard::More,
+            Read::End => Heard::Refused(Vec::new()),
+            Read::Bytes(_) if is_leaving => Heard::More,
+            Read::Bytes(count) => start.greeter.absorb(&buffer[..count]),
         }
     }
 
-    fn judge(&self, received: &[u8; handshake::LEN], count: usize) -> Progress {
-        if count < handshake::LEN {
-            return Progress::More;
-        }
-        match handshake::check(*received, self.host.peer_type()) {
-            Ok(()) => Progress::Complete,
-            Err(_) => Progress::Failed,
-        }
-    }
-
-    /// Sends what was not sent at once. False when the connection is still unwelcome.
-    fn greet_late(&self) -> bool {
-        let is_wanting = self.host.is_wanting();
+    /// Says what is left to say to a peer that has said everything.
+    fn judge(&self) -> Verdict {
+        let welcome = welcome(&*self.host);
         let mut state = self.state.lock();
-        match state.as_mut().filter(|state| !state.has_greeted) {
-            None => true,
-            Some(state) if is_wanting => {
-                state.has_greeted = true;
-                greet(&state.socket, &*self.host);
-                true
-            }
-            Some(_) => false,
+        let Some(state) = state.as_mut() else { return Verdict::Held };
+        let greeter = &mut state.start.greeter;
+        if welcome == Welcome::Wanted || greeter.is_committed() {
+            say(&state.start.socket, &greeter.accept());
+            return Verdict::Accepted;
         }
-    }
-
-    fn fail(&self) {
-        if let Some(state) = self.take() {
-            state.socket.discard_input();
-            drop(state.socket);
-            self.host.report(Report::Broken);
-            (state.done)(Outcome::Failed);
+        match greeter.decline() {
+            Decline::AtLimit(_) => {
+                state.phase = Phase::Held;
+                Verdict::Held
+            }
+            Decline::AtOnce => Verdict::Failed,
         }
     }
 
     fn complete(&self) {
-        if !self.greet_late() {
-            return self.fail();
+        match self.judge() {
+            Verdict::Accepted => self.attach(),
+            Verdict::Failed => self.fail(),
+            // Since we asked it may have changed its mind, and told us before we were ready.
+            Verdict::Held if self.host.is_wanting() => self.set_timer(Instant::now()),
+            Verdict::Held => {}
         }
-        let Some(state) = self.take() else { return };
-        let settings = self.host.settings();
+    }
+
+    fn attach(&self) {
+        let Some(State { start, done, .. }) = self.take() else { return };
+        let Beginning { socket, mut greeter, is_final } = start;
         let connection = StreamConnection::new(
-            state.socket,
-            self.framing,
+            socket,
+            greeter.format(),
             Arc::clone(&self.host),
             Arc::clone(&self.reactor),
-            &settings,
+            &self.host.settings(),
+            is_final,
         );
+        let news = connection.begin(greeter.take_rest());
         // Watching starts first: a socket that adopts the connection may rely on it.
         let is_wanted = connection.start().is_ok()
             && self.host.attach(Arc::clone(&connection) as Arc<dyn Connection>).is_ok();
         if is_wanted {
-            (state.done)(Outcome::Attached);
+            done(Outcome::Attached);
+            connection.tell(news);
         } else {
             connection.reject();
-            (state.done)(Outcome::Failed);
+            done(Outcome::Failed);
         }
+    }
+
+    /// Sends an answer, and waits a little until the peer has read it: a stream that is closed
+    /// with unread input is reset, and the answer is lost.
+    fn refuse(&self, answer: &[u8]) {
+        let mut state = self.state.lock();
+        let Some(state) = state.as_mut() else { return };
+        say(&state.start.socket, answer);
+        state.start.socket.end();
+        state.phase = Phase::Leaving;
+        self.set_timer(Instant::now() + LEAVING);
+    }
+
+    fn fail(&self) {
+        let Some(state) = self.take() else { return };
+        state.start.socket.discard_input();
+        let report = state.start.greeter.failure();
+        drop(state.start);
+        report.into_iter().for_each(|report| self.host.report(report));
+        (state.done)(Outcome::Failed);
+    }
+
+    /// What a held peer is told when nobody has wanted it in time.
+    fn last_word(&self, now: Instant) -> Option<Vec<u8>> {
+        let mut state = self.state.lock();
+        let state = state.as_mut().filter(|state| state.phase == Phase::Held)?;
+        match state.start.greeter.decline() {
+            Decline::AtLimit(answer) if now >= state.deadline => Some(answer),
+            Decline::AtLimit(_) | Decline::AtOnce => None,
+        }
+    }
+
+    fn phase_and_deadline(&self) -> Option<(Phase, Instant)> {
+        self.state.lock().as_ref().map(|state| (state.phase, state.deadline))
     }
 }
 
 impl Handler for Greeting {
     fn ready(&self, _event: Event) {
         match self.read() {
-            Progress::More => {}
-            Progress::Complete => self.complete(),
-            Progress::Failed => self.fail(),
+            Heard::More => {}
+            Heard::Complete => self.complete(),
+            Heard::Refused(answer) if answer.is_empty() => self.fail(),
+            Heard::Refused(answer) => self.refuse(&answer),
         }
     }
 
-    fn timeout(&self, _now: Instant) {
-        self.fail();
+    fn timeout(&self, now: Instant) {
+        match self.phase_and_deadline() {
+            None => {}
+            Some((Phase::Hearing | Phase::Leaving, _)) => self.fail(),
+            Some((Phase::Held, deadline)) => match self.last_word(now) {
+                Some(answer) => self.refuse(&answer),
+                None => {
+                    self.set_timer(deadline);
+                    self.complete();
+                }
+            },
+        }
     }
 }
 
-fn greet(socket: &Socket, host: &dyn Host) {
-    let own = handshake::encode(host.own_type());
-    // A fresh connection takes eight bytes; else it is broken, and reading will tell.
-    let _ = socket.write(&[IoSlice::new(&own)]);
+fn welcome(host: &dyn Host) -> Welcome {
+    if host.is_wanting() { Welcome::Wanted } else { Welcome::Unwanted }
 }
 
-/// How long a peer may take.
-const LIMIT: Duration = Duration::from_millis(1000);
+fn say(socket: &Socket, words: &[u8]) {
+    if !words.is_empty() {
+        // A fresh connection takes a few bytes; else it is broken, and reading will tell.
+        let _ = socket.write(&[IoSlice::new(words)]);
+    }
+}
+
+/// Greetings are short.
+const READ_MAX: usize = 4096;
+/// How long a refused peer has for reading why.
+const LEAVING: Duration = Duration::from_millis(1000);

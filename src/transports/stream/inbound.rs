@@ -3,50 +3,82 @@
 //! Small messages stay as bytes until they are received, many from one read. The body of a big
 //! one is read straight into the memory that it is delivered in, which grows as data arrives.
 
-use crate::message::{Body, Chunk, Message};
+use super::wire::Format;
+use crate::message::{Body, Chunk, Message, OutOfMemory};
 use crate::transports::sp::Violation;
 use crate::transports::sp::frame::Framing;
+use crate::transports::ws;
 
 /// Complete messages and the bytes behind them.
 pub struct Inbound {
-    framing: Framing,
-    /// A big message that is complete; it comes before the bytes.
-    whole: Option<Chunk>,
-    bytes: Vec<u8>,
-    /// How many of the bytes are consumed.
-    start: usize,
+    codec: Codec,
+    store: Store,
     /// What follows cannot be decoded.
     violation: Option<Violation>,
+}
+
+enum Codec {
+    /// Messages are stored as they lie on the wire.
+    Sp(Framing),
+    /// Messages are stored without what WebSocket puts into and between them.
+    Ws(Box<ws::Assembler>),
+}
+
+/// Where messages lie until they are received.
+#[derive(Default)]
+pub struct Store {
+    /// A big message that is complete, with its kind; it comes before the bytes.
+    pub whole: Option<(Chunk, ws::Kind)>,
+    pub bytes: Vec<u8>,
+    /// How many of the bytes are consumed.
+    pub start: usize,
 }
 
 /// A big message of which a part has arrived.
 pub struct Partial {
     chunk: Chunk,
+    /// How far the stream may be read straight into the chunk.
     size: usize,
+    /// How large the chunk may have to be.
+    capacity_max: usize,
 }
 
 impl Inbound {
     #[must_use]
-    pub fn new(framing: Framing) -> Inbound {
-        Inbound { framing, whole: None, bytes: Vec::new(), start: 0, violation: None }
+    pub fn new(format: &Format) -> Inbound {
+        let codec = match format {
+            Format::Sp(framing) => Codec::Sp(*framing),
+            Format::Ws(sending) => Codec::Ws(Box::new(ws::Assembler::new(sending.role()))),
+        };
+        Inbound { codec, store: Store::default(), violation: None }
     }
 
     /// Puts the next message into `message`, if it is complete.
     pub fn next(&mut self, size_max: Option<u64>, message: &mut Message) -> bool {
-        if let Some(chunk) = self.whole.take() {
+        if let Some((chunk, kind)) = self.store.whole.take() {
             message.body = Body::from_chunk(chunk);
-            return true;
+            return self.label(kind as u8, message);
         }
         let Some(size) = self.complete(size_max) else { return false };
-        let from = self.start + self.framing.prefix_len();
+        let from = self.store.start + self.prefix_len();
+        let first = self.store.bytes[self.store.start];
         // Without memory for the message the connection cannot go on.
-        if message.body.fill(&self.bytes[from..from + size]).is_err() {
+        if message.body.fill(&self.store.bytes[from..from + size]).is_err() {
             self.violation = Some(Violation::TooLarge);
             return false;
         }
-        self.start = from + size;
-        if self.start == self.bytes.len() {
-            self.rest();
+        self.store.start = from + size;
+        if self.store.start == self.store.bytes.len() {
+            self.store.rest();
+        }
+        self.label(first, message)
+    }
+
+    /// Notes on a message what only its wire knows of it.
+    fn label(&mut self, kind: u8, message: &mut Message) -> bool {
+        if let (Codec::Ws(_), Some(kind)) = (&self.codec, ws::Kind::from_number(kind)) {
+            message.ancillary = self.note_memory(ws::label::write(kind));
+            return message.ancillary.is_some();
         }
         true
     }
@@ -54,12 +86,22 @@ impl Inbound {
     /// Whether there is nothing at all, not even a part of a message.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.whole.is_none() && self.bytes.is_empty()
+        self.store.whole.is_none() && self.store.bytes.is_empty()
     }
 
     /// Whether [`Inbound::next`] has something to give.
     pub fn is_readable(&mut self, size_max: Option<u64>) -> bool {
-        self.whole.is_some() || self.complete(size_max).is_some()
+        self.store.whole.is_some() || self.complete(size_max).is_some()
+    }
+
+    /// Whether nothing more should be read before something is received. A WebSocket is read on
+    /// for a while: a ping behind messages that nobody wants yet is to be answered.
+    pub fn is_full(&mut self, size_max: Option<u64>) -> bool {
+        let is_small = self.store.bytes.len() < READ_AHEAD && self.store.whole.is_none();
+        match self.codec {
+            Codec::Ws(_) if is_small => false,
+            Codec::Ws(_) | Codec::Sp(_) => self.is_readable(size_max),
+        }
     }
 
     #[must_use]
@@ -67,16 +109,37 @@ impl Inbound {
         self.violation
     }
 
+    /// The frame to leave with, once there is a reason. Everything before it has arrived.
+    #[must_use]
+    pub fn close(&self) -> Option<ws::Close> {
+        match &self.codec {
+            Codec::Sp(_) => None,
+            Codec::Ws(assembler) => assembler.close(),
+        }
+    }
+
+    /// The payload of a ping that is to be answered.
+    pub fn take_ping(&mut self) -> Option<Vec<u8>> {
+        match &mut self.codec {
+            Codec::Sp(_) => None,
+            Codec::Ws(assembler) => assembler.take_ping(),
+        }
+    }
+
     /// Takes `bytes` that were read, which come after `partial` where there is one. Returns the
     /// big message that is still incomplete, if there is one now.
     pub fn absorb(
         &mut self,
         partial: Option<Partial>,
-        bytes: &[u8],
+        bytes: &mut [u8],
         size_max: Option<u64>,
     ) -> Option<Partial> {
+        if let Codec::Ws(assembler) = &mut self.codec {
+            let absorbed = assembler.absorb(&mut self.store, partial, bytes, size_max);
+            return self.note_memory(absorbed).flatten();
+        }
         let rest = match partial {
-            None => bytes,
+            None => &*bytes,
             Some(mut partial) => {
                 let missing = partial.size - partial.chunk.len();
                 let (own, rest) = bytes.split_at(missing.min(bytes.len()));
@@ -84,39 +147,35 @@ impl Inbound {
                 if partial.chunk.len() < partial.size {
                     return Some(partial);
                 }
-                self.whole = Some(partial.chunk);
+                self.store.whole = Some((partial.chunk, ws::Kind::Binary));
                 rest
             }
         };
-        if self.start > 0 {
-            self.bytes.drain(..self.start);
-            self.start = 0;
-        }
-        let reserved = self.bytes.try_reserve(rest.len());
+        self.store.compact();
+        let reserved = self.store.bytes.try_reserve(rest.len());
         self.note_memory(reserved)?;
-        self.bytes.extend_from_slice(rest);
-        if self.whole.is_some() { None } else { self.begin_big(size_max) }
+        self.store.bytes.extend_from_slice(rest);
+        if self.store.whole.is_some() { None } else { self.begin_big(size_max) }
     }
 
     /// Starts a big message when the bytes are the beginning of one.
     fn begin_big(&mut self, size_max: Option<u64>) -> Option<Partial> {
         let size = self.announced(size_max)?;
-        let from = self.start + self.framing.prefix_len();
-        let arrived = self.bytes.len() - from;
+        let from = self.store.start + self.prefix_len();
+        let arrived = self.store.bytes.len() - from;
         if size < BIG || arrived >= size {
             return None;
         }
-        let chunk = Chunk::with_capacity(size.min(FIRST_CAPACITY.max(arrived)));
-        let mut chunk = self.note_memory(chunk)?;
-        chunk.extend(&self.bytes[from..]);
-        self.rest();
-        Some(Partial { chunk, size })
+        let begun = Partial::begin(&self.store.bytes[from..], size, size);
+        let partial = self.note_memory(begun)?;
+        self.store.rest();
+        Some(partial)
     }
 
     /// The size of the message at the front, when all of it is there.
     fn complete(&mut self, size_max: Option<u64>) -> Option<usize> {
         let size = self.announced(size_max)?;
-        let behind_prefix = self.bytes.len() - self.start - self.framing.prefix_len();
+        let behind_prefix = self.store.bytes.len() - self.store.start - self.prefix_len();
         (size <= behind_prefix).then_some(size)
     }
 
@@ -124,12 +183,23 @@ impl Inbound {
         if self.violation.is_some() {
             return None;
         }
-        match self.framing.size(&self.bytes[self.start..], size_max) {
+        let framing = match &self.codec {
+            Codec::Sp(framing) => framing,
+            Codec::Ws(assembler) => return assembler.stored(&self.store),
+        };
+        match framing.size(&self.store.bytes[self.store.start..], size_max) {
             Ok(size) => size,
             Err(violation) => {
                 self.violation = Some(violation);
                 None
             }
+        }
+    }
+
+    fn prefix_len(&self) -> usize {
+        match &self.codec {
+            Codec::Sp(framing) => framing.prefix_len(),
+            Codec::Ws(_) => ws::Assembler::PREFIX_LEN,
         }
     }
 
@@ -139,9 +209,19 @@ impl Inbound {
         }
         result.ok()
     }
+}
+
+impl Store {
+    /// Forgets what is consumed.
+    pub fn compact(&mut self) {
+        if self.start > 0 {
+            self.bytes.drain(..self.start);
+            self.start = 0;
+        }
+    }
 
     /// Nothing is left of the bytes: only a small buffer is worth keeping.
-    fn rest(&mut self) {
+    pub fn rest(&mut self) {
         self.start = 0;
         if self.bytes.capacity() > SMALL_BUFFER {
             self.bytes = Vec::new();
@@ -152,44 +232,81 @@ impl Inbound {
 }
 
 impl Partial {
-    /// Where the next bytes of the message go.
-    pub fn chunk(&mut self) -> &mut Chunk {
-        // Without more room the bytes arrive elsewhere and are copied: still correct.
-        let _ = self.make_room(0);
-        &mut self.chunk
+    /// A message that begins with `arrived`.
+    ///
+    /// # Errors
+    /// When memory for that cannot be had.
+    pub fn begin(arrived: &[u8], size: usize, capacity_max: usize) -> Result<Partial, OutOfMemory> {
+        let capacity = capacity_max.min(FIRST_CAPACITY.max(arrived.len()));
+        let mut chunk = Chunk::with_capacity(capacity)?;
+        chunk.extend(arrived);
+        Ok(Partial { chunk, size, capacity_max })
     }
 
-    fn extend(&mut self, bytes: &[u8]) -> Result<(), crate::message::OutOfMemory> {
+    /// Where the next bytes of the message go, and how many at most.
+    pub fn room(&mut self) -> (&mut Chunk, usize) {
+        let missing = self.size - self.chunk.len();
+        if missing > 0 {
+            // Without more room the bytes arrive elsewhere and are copied: still correct.
+            let _ = self.make_room(0);
+        }
+        let room = missing.min(self.chunk.spare().len());
+        (&mut self.chunk, room)
+    }
+
+    /// What has arrived.
+    #[must_use]
+    pub fn as_slice(&self) -> &[u8] {
+        self.chunk.as_slice()
+    }
+
+    #[must_use]
+    pub fn into_chunk(self) -> Chunk {
+        self.chunk
+    }
+
+    /// So much of it may be read straight into its place from now on.
+    pub fn expect(&mut self, missing: usize, capacity_max: usize) {
+        self.size = self.chunk.len() + missing;
+        self.capacity_max = capacity_max;
+    }
+
+    /// # Errors
+    /// When memory for `bytes` cannot be had.
+    pub fn extend(&mut self, bytes: &[u8]) -> Result<(), OutOfMemory> {
         self.make_room(bytes.len())?;
         self.chunk.extend(bytes);
         Ok(())
     }
 
     /// Doubles the chunk when it is full, so that a peer pays for memory with data.
-    fn make_room(&mut self, more: usize) -> Result<(), crate::message::OutOfMemory> {
+    fn make_room(&mut self, more: usize) -> Result<(), OutOfMemory> {
         let (len, capacity) = (self.chunk.len(), self.chunk.capacity());
-        if len + more.max(1) > capacity && capacity < self.size {
-            self.chunk.reserve(self.size.min((capacity * 2).max(len + more)))?;
+        if len + more.max(1) > capacity && capacity < self.capacity_max {
+            self.chunk.reserve(self.capacity_max.min((capacity * 2).max(len + more)))?;
         }
         Ok(())
     }
 }
 
 /// From this size on a body is read into its own chunk.
-const BIG: usize = 16 * 1024;
+pub const BIG: usize = 16 * 1024;
 /// What a peer gets on the strength of an announcement.
 const FIRST_CAPACITY: usize = 256 * 1024;
 /// A buffer that may stay with an idle connection.
 const SMALL_BUFFER: usize = 4 * 1024;
+/// Messages that nobody has received fill so much before nothing more is read.
+const READ_AHEAD: usize = 64 * 1024;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transports::stream::{Envelope, Place};
 
     fn wire(framing: Framing, sizes: &[usize]) -> Vec<u8> {
         let mut wire = Vec::new();
         for (index, size) in sizes.iter().enumerate() {
-            wire.extend_from_slice(framing.prefix(*size).as_slice());
+            wire.extend_from_slice(framing.prefix(*size, Place::WHOLE).as_slice());
             wire.extend((0..*size).map(|i| (i * 7 + index) as u8));
         }
         wire
@@ -202,17 +319,17 @@ mod tests {
 
     /// Feeds `wire` in steps; reads into the chunk of a big message as the kernel would.
     fn decode(framing: Framing, wire: &[u8], step: usize) -> Vec<Vec<u8>> {
-        let (mut inbound, mut partial) = (Inbound::new(framing), None::<Partial>);
+        let (mut inbound, mut partial) = (Inbound::new(&Format::Sp(framing)), None::<Partial>);
         let mut messages = Vec::new();
         for piece in wire.chunks(step) {
             let mut rest = piece;
             if let Some(partial) = &mut partial {
-                let chunk = partial.chunk();
-                let (own, behind) = piece.split_at(chunk.spare().len().min(piece.len()));
+                let (chunk, room) = partial.room();
+                let (own, behind) = piece.split_at(room.min(piece.len()));
                 chunk.extend(own);
                 rest = behind;
             }
-            partial = inbound.absorb(partial.take(), rest, None);
+            partial = inbound.absorb(partial.take(), &mut rest.to_vec(), None);
             while let Some(message) = next(&mut inbound, None) {
                 messages.push(message.body.as_slice().to_vec());
             }
@@ -247,18 +364,19 @@ mod tests {
 
     #[test]
     fn an_announcement_alone_costs_little_memory() {
-        let mut inbound = Inbound::new(Framing::Tcp);
-        let mut partial = inbound.absorb(None, Framing::Tcp.prefix(1 << 30).as_slice(), None);
-        let chunk = partial.as_mut().unwrap().chunk();
-        assert_eq!(chunk.capacity(), FIRST_CAPACITY);
+        let mut inbound = Inbound::new(&Format::Sp(Framing::Tcp));
+        let mut head = Framing::Tcp.prefix(1 << 30, Place::WHOLE).as_slice().to_vec();
+        let mut partial = inbound.absorb(None, &mut head, None);
+        let (chunk, room) = partial.as_mut().unwrap().room();
+        assert_eq!((chunk.capacity(), room), (FIRST_CAPACITY, FIRST_CAPACITY));
     }
 
     #[test]
     fn what_came_before_a_violation_is_delivered() {
-        let mut inbound = Inbound::new(Framing::Tcp);
+        let mut inbound = Inbound::new(&Format::Sp(Framing::Tcp));
         let mut bytes = wire(Framing::Tcp, &[5, 6]);
-        bytes.extend_from_slice(Framing::Tcp.prefix(101).as_slice());
-        assert!(inbound.absorb(None, &bytes, Some(100)).is_none());
+        bytes.extend_from_slice(Framing::Tcp.prefix(101, Place::WHOLE).as_slice());
+        assert!(inbound.absorb(None, &mut bytes, Some(100)).is_none());
         assert_eq!(next(&mut inbound, Some(100)).unwrap().body.len(), 5);
         assert_eq!(inbound.violation(), None);
         assert_eq!(next(&mut inbound, Some(100)).unwrap().body.len(), 6);
@@ -271,14 +389,14 @@ mod tests {
     fn random_bytes_never_panic() {
         let mut seed = 0x9e37_79b9_u64;
         for _ in 0..2000 {
-            let mut inbound = Inbound::new(Framing::Ipc);
-            let bytes: Vec<u8> = (0..40)
+            let mut inbound = Inbound::new(&Format::Sp(Framing::Ipc));
+            let mut bytes: Vec<u8> = (0..40)
                 .map(|_| {
                     seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
                     ((seed >> 60) as u8) & 1
                 })
                 .collect();
-            let partial = inbound.absorb(None, &bytes, Some(1 << 20));
+            let partial = inbound.absorb(None, &mut bytes, Some(1 << 20));
             assert!(partial.is_none_or(|partial| partial.size <= 1 << 20));
             while next(&mut inbound, Some(1 << 20)).is_some() {}
         }

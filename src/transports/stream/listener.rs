@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use super::greeting::Greeting;
+use super::greeting::{Beginning, Greeting};
+use super::wire::Wire;
 use crate::error::Error;
 use crate::io::{Handler, Key, Reactor};
 use crate::sys::{Accepted, Event, Interest, Socket};
-use crate::transports::sp::frame::Framing;
 use crate::transports::{Endpoint, Host, Report};
 
 pub struct Listener {
@@ -19,7 +19,7 @@ pub struct Listener {
     host: Arc<dyn Host>,
     reactor: Arc<Reactor>,
     key: OnceLock<Key>,
-    framing: Framing,
+    wire: Box<dyn Wire>,
     state: Mutex<State>,
 }
 
@@ -43,7 +43,7 @@ impl Listener {
     /// When the reactor cannot be had.
     pub fn new(
         socket: Socket,
-        framing: Framing,
+        wire: Box<dyn Wire>,
         host: Arc<dyn Host>,
         release: Box<dyn FnOnce() + Send>,
     ) -> Result<Arc<Listener>, Error> {
@@ -54,7 +54,7 @@ impl Listener {
             host,
             reactor,
             key: OnceLock::new(),
-            framing,
+            wire,
             state: Mutex::new(State {
                 open: Some(Open { socket, release }),
                 greetings: HashMap::new(),
@@ -108,8 +108,13 @@ impl Listener {
                 listener.state.lock().greetings.remove(&number);
             }
         };
-        let host = Arc::clone(&self.host);
-        let greeting = Greeting::start(socket, self.framing, host, &self.reactor, Box::new(done));
+        let (host, greeter) = (Arc::clone(&self.host), self.wire.greeter(&*self.host));
+        let greeting = Greeting::start(
+            Beginning { socket, greeter, is_final: None },
+            host,
+            &self.reactor,
+            Box::new(done),
+        );
         state.greetings.insert(number, greeting);
     }
 
@@ -168,6 +173,11 @@ impl Endpoint for Listener {
     }
 
     fn connection_lost(&self) {}
+
+    fn retry(&self) {
+        let greetings: Vec<_> = self.state.lock().greetings.values().cloned().collect();
+        greetings.iter().for_each(|greeting| greeting.retry());
+    }
 }
 
 const ACCEPTING: Interest = Interest { readable: true, writable: false, ended: false, once: false };

@@ -1,15 +1,23 @@
 //! Everything that transports over OS streams share: greeting, gathering, reading, connecting
-//! again, listening. tcp and ipc differ in addresses and in one byte of framing.
+//! again, listening. What they differ in is behind [`Wire`], [`Greeter`] and [`Format`].
 
 mod background;
+mod batch;
 mod connection;
 mod dialer;
+mod envelope;
 mod greeting;
 mod inbound;
 mod listener;
+mod mask;
 mod outbound;
 mod rhythm;
 mod scratch;
+mod wire;
 
 pub use dialer::{Dialer, HostName, Target};
+pub use envelope::{Envelope, PREFIX_MAX, Place, Prefix};
+pub use inbound::{BIG, Partial, Store};
 pub use listener::Listener;
+pub use mask::Mask;
+pub use wire::{Decline, Format, Greeter, Heard, Welcome, Wire};

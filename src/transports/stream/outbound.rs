@@ -7,19 +7,15 @@
 //! forgotten. `models` in this file's tests walks through every interleaving of that.
 
 use std::collections::VecDeque;
-use std::io::{self, IoSlice};
+use std::io::IoSlice;
+use std::sync::Arc;
 use std::time::Instant;
 
+use super::batch::{Batch, Done, Segment, Sink};
+use super::envelope::{Envelope, PREFIX_MAX, Place};
 use super::rhythm::Rhythm;
-use crate::message::{Body, Message};
+use crate::message::Message;
 use crate::sync::Mutex;
-
-/// Where bytes are written. It takes 0 bytes when it is full.
-pub trait Sink {
-    /// # Errors
-    /// When the stream is broken.
-    fn write(&self, parts: &[IoSlice<'_>]) -> io::Result<usize>;
-}
 
 pub struct Outbound {
     queue: Mutex<Queue>,
@@ -33,6 +29,8 @@ struct Queue {
     gathered: Vec<u8>,
     /// A used buffer to gather in next time.
     spare: Vec<u8>,
+    /// A frame that no application has sent, to be written behind everything else.
+    interjection: Option<Vec<u8>>,
     /// Bytes accepted and not with the kernel, those in the writer's batch included.
     pending: usize,
     /// Messages likewise.
@@ -53,21 +51,6 @@ struct Queue {
     /// Messages have been gathered lately, so that a big buffer is worth keeping.
     gathers: bool,
     rhythm: Rhythm,
-}
-
-#[derive(Default)]
-struct Batch {
-    segments: VecDeque<Segment>,
-    /// Bytes of the first segment that are written.
-    offset: usize,
-    messages: usize,
-    /// A buffer whose bytes are written.
-    used: Vec<u8>,
-}
-
-enum Segment {
-    Bytes(Vec<u8>),
-    Body(Body),
 }
 
 /// Nothing more is accepted now.
@@ -118,6 +101,7 @@ impl Outbound {
             segments: VecDeque::new(),
             gathered: Vec::new(),
             spare: Vec::new(),
+            interjection: None,
             pending: 0,
             messages: 0,
             untaken: 0,
@@ -133,13 +117,13 @@ impl Outbound {
         Outbound { queue: Mutex::new(queue), batch: Mutex::new(Batch::default()) }
     }
 
-    /// Takes `message` and appends it behind `prefix`.
+    /// Takes `message` and appends it as `envelope` wraps it.
     ///
     /// # Errors
     /// When nothing more is accepted; the message is not touched.
     pub fn accept(
         &self,
-        prefix: &[u8],
+        envelope: &impl Envelope,
         message: &mut Message,
         pace: Pace,
         clock: impl Fn() -> Instant,
@@ -149,7 +133,7 @@ impl Outbound {
             return Err(Refused);
         }
         let is_first = queue.untaken == 0;
-        let Some(size) = queue.append(prefix, message) else {
+        let Some(size) = queue.append(envelope, message) else {
             // Without memory it is as if nothing more fitted, until something has been written.
             queue.is_busy = queue.pending > 0;
             return Err(Refused);
@@ -173,12 +157,39 @@ impl Outbound {
         queue.pending == 0 || queue.is_closed
     }
 
+    /// Appends a whole frame of the connection's own, whatever the limit. Of several that nobody
+    /// has written only the last is kept.
+    pub fn interject(&self, frame: Vec<u8>) {
+        let mut queue = self.queue.lock();
+        if queue.is_closed {
+            return;
+        }
+        queue.pending += frame.len();
+        let outdated = queue.interjection.replace(frame);
+        queue.pending -= outdated.map_or(0, |frame| frame.len());
+        queue.is_wanted = true;
+        queue.is_fresh = true;
+    }
+
     /// Accepts nothing any more and forgets what is queued.
     pub fn close(&self) {
         let mut queue = self.queue.lock();
         queue.is_closed = true;
         queue.segments.clear();
         queue.gathered = Vec::new();
+        queue.interjection = None;
+    }
+
+    /// The same, and `frame` is the last that is written. It is left out when another one is only
+    /// half written, or being written.
+    pub fn close_with(&self, frame: &[u8], sink: &impl Sink) {
+        self.close();
+        if let Some(batch) = self.batch.try_lock()
+            && batch.segments.is_empty()
+        {
+            // A kernel that is full now would not let the peer read it in time anyway.
+            let _ = sink.write(&[IoSlice::new(frame)]);
+        }
     }
 
     /// Writes what somebody wants to have written, unless another thread is about to. That one may
@@ -241,6 +252,9 @@ impl Outbound {
             let gathered = std::mem::replace(&mut queue.gathered, spare);
             batch.segments.push_back(Segment::Bytes(gathered));
         }
+        if let Some(frame) = queue.interjection.take() {
+            batch.segments.push_back(Segment::Bytes(frame));
+        }
     }
 }
 
@@ -257,25 +271,82 @@ pub struct Pace {
 
 impl Queue {
     /// Returns the bytes that it takes, or nothing when there is no memory.
-    fn append(&mut self, prefix: &[u8], message: &mut Message) -> Option<usize> {
-        let size = prefix.len() + message.wire_len();
+    fn append(&mut self, envelope: &impl Envelope, message: &mut Message) -> Option<usize> {
+        let payload = message.wire_len();
         if self.gathered.len() >= GATHERED_MAX {
             self.close_gathered();
         }
-        let is_gathered = message.body.len() <= GATHERED_BODY_MAX;
-        let copied = if is_gathered { size } else { size - message.body.len() };
-        self.gathered.try_reserve(copied).ok()?;
-        self.gathered.extend_from_slice(prefix);
-        self.gathered.extend_from_slice(message.header.as_slice());
-        if is_gathered {
-            self.gathered.extend_from_slice(message.body.as_slice());
+        let size = if payload <= envelope.frame_max() {
+            self.append_frame(envelope, message)?
         } else {
-            self.close_gathered();
-            self.segments.push_back(Segment::Body(std::mem::take(&mut message.body)));
-        }
+            self.append_frames(envelope, message)?
+        };
         self.pending += size;
         self.messages += 1;
         self.untaken += 1;
+        Some(size)
+    }
+
+    fn append_frame(&mut self, envelope: &impl Envelope, message: &mut Message) -> Option<usize> {
+        let prefix = envelope.prefix(message.wire_len(), Place::WHOLE);
+        let size = prefix.as_slice().len() + message.wire_len();
+        let is_gathered = message.body.len() <= GATHERED_BODY_MAX;
+        let copied = if is_gathered { size } else { size - message.body.len() };
+        self.gathered.try_reserve(copied).ok()?;
+        self.gathered.extend_from_slice(prefix.as_slice());
+        let start = self.gathered.len();
+        self.gathered.extend_from_slice(message.header.as_slice());
+        if is_gathered {
+            self.gathered.extend_from_slice(message.body.as_slice());
+        }
+        if let Some(mask) = prefix.mask() {
+            mask.apply(&mut self.gathered[start..]);
+        }
+        if !is_gathered {
+            let skipped = self.gathered.len() - start;
+            self.close_gathered();
+            let body = std::mem::take(&mut message.body);
+            self.segments.push_back(match prefix.mask() {
+                None => Segment::Body(body),
+                Some(mask) => Segment::Part {
+                    range: 0..body.len(),
+                    body: Arc::new(body),
+                    mask: Some(mask.behind(skipped)),
+                },
+            });
+        }
+        Some(size)
+    }
+
+    /// The same for a message that takes more than one frame.
+    fn append_frames(&mut self, envelope: &impl Envelope, message: &mut Message) -> Option<usize> {
+        let (header, payload) = (message.header.as_slice(), message.wire_len());
+        self.gathered.try_reserve(PREFIX_MAX + header.len()).ok()?;
+        let body = Arc::new(std::mem::take(&mut message.body));
+        let (mut at, mut size) = (0, payload);
+        while at < payload {
+            let end = payload.min(at + envelope.frame_max());
+            let place = Place { is_first: at == 0, is_last: end == payload };
+            let prefix = envelope.prefix(end - at, place);
+            size += prefix.as_slice().len();
+            self.gathered.extend_from_slice(prefix.as_slice());
+            let own = &header[at.min(header.len())..end.min(header.len())];
+            let start = self.gathered.len();
+            self.gathered.extend_from_slice(own);
+            if let Some(mask) = prefix.mask() {
+                mask.apply(&mut self.gathered[start..]);
+            }
+            let skipped = own.len();
+            let range = (at + skipped).max(header.len()) - header.len()
+                ..end.max(header.len()) - header.len();
+            self.close_gathered();
+            self.segments.push_back(Segment::Part {
+                body: Arc::clone(&body),
+                range,
+                mask: prefix.mask().map(|mask| mask.behind(skipped)),
+            });
+            at = end;
+        }
         Some(size)
     }
 
@@ -347,81 +418,11 @@ impl Queue {
     }
 }
 
-/// One turn of writing, as the queue has to know it.
-struct Done {
-    result: io::Result<usize>,
-    is_empty: bool,
-    messages: usize,
-    used: Vec<u8>,
-}
-
 impl Written {
     fn note(&mut self, turn: Written) {
         self.became_ready |= turn.became_ready;
         self.is_stuck = turn.is_stuck;
         self.is_broken |= turn.is_broken;
-    }
-}
-
-impl Segment {
-    fn as_slice(&self) -> &[u8] {
-        match self {
-            Segment::Bytes(bytes) => bytes,
-            Segment::Body(body) => body.as_slice(),
-        }
-    }
-}
-
-impl Batch {
-    fn write(&mut self, sink: &impl Sink) -> Done {
-        let result = self.write_until_full(sink);
-        let is_empty = self.segments.is_empty();
-        Done {
-            result,
-            is_empty,
-            messages: if is_empty { std::mem::take(&mut self.messages) } else { 0 },
-            used: std::mem::take(&mut self.used),
-        }
-    }
-
-    /// Writes until everything is written or the sink is full.
-    fn write_until_full(&mut self, sink: &impl Sink) -> io::Result<usize> {
-        let mut total = 0;
-        while !self.segments.is_empty() {
-            let mut parts = [IoSlice::new(&[]); PARTS_MAX];
-            let mut offered = 0;
-            let mut count = 0;
-            for (part, segment) in parts.iter_mut().zip(&self.segments) {
-                let skipped = if count == 0 { self.offset } else { 0 };
-                let bytes = &segment.as_slice()[skipped..];
-                *part = IoSlice::new(bytes);
-                offered += bytes.len();
-                count += 1;
-            }
-            let written = sink.write(&parts[..count])?;
-            total += written;
-            self.advance(written);
-            if written < offered {
-                break;
-            }
-        }
-        Ok(total)
-    }
-
-    fn advance(&mut self, mut count: usize) {
-        while let Some(first) = self.segments.front() {
-            let rest = first.as_slice().len() - self.offset;
-            if count < rest {
-                self.offset += count;
-                return;
-            }
-            count -= rest;
-            self.offset = 0;
-            if let Some(Segment::Bytes(mut buffer)) = self.segments.pop_front() {
-                buffer.clear();
-                self.used = buffer;
-            }
-        }
     }
 }
 
@@ -434,13 +435,13 @@ const GATHERED_MAX: usize = 32 * 1024;
 const MESSAGES_MIN: usize = 2;
 /// A buffer that may stay with an idle connection.
 const SMALL_BUFFER: usize = 4 * 1024;
-/// Parts of one system call.
-const PARTS_MAX: usize = 16;
-
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+    use crate::message::Body;
+    use crate::transports::stream::Mask;
     use std::cell::{Cell, RefCell};
+    use std::io;
 
     /// A kernel with room for so many bytes.
     #[derive(Default)]
@@ -573,6 +574,87 @@ mod tests {
         assert_eq!(outbound.look(), Look::Empty);
     }
 
+    /// Frames of at most 20 000 bytes, which begin with their number, and a mask.
+    struct Frames(Cell<u8>, Option<Mask>);
+
+    impl Envelope for Frames {
+        fn frame_max(&self) -> usize {
+            20_000
+        }
+
+        fn prefix(&self, size: usize, place: Place) -> crate::transports::stream::Prefix {
+            let number = self.0.get();
+            self.0.set(number + 1);
+            let mut bytes = [0; PREFIX_MAX];
+            bytes[..3].copy_from_slice(&[number, place.is_first.into(), place.is_last.into()]);
+            bytes[3..7].copy_from_slice(&(size as u32).to_be_bytes());
+            crate::transports::stream::Prefix::masked(bytes, 7, self.1)
+        }
+    }
+
+    #[test]
+    fn frames_are_cut_and_masked_wherever_the_kernel_stops() {
+        let content: Vec<u8> = (0..300_000_u32).map(|i| (i % 251) as u8).collect();
+        let mask = Mask([1, 2, 3, 200]);
+        for (size, header_len) in
+            [(0, 0), (3, 2), (16_385, 3), (20_000, 0), (20_000, 1), (300_000, 7), (3, 50_000)]
+        {
+            for mask in [None, Some(mask)] {
+                let mut message = Message::from_body(Body::copy_from(&content[..size]).unwrap());
+                message.header = crate::message::Header::from_slice(&content[..header_len]);
+                let payload = [&content[..header_len], &content[..size]].concat();
+                let (outbound, kernel) = (Outbound::new(10), kernel(0));
+                let frames = Frames(Cell::new(0), mask);
+                outbound.accept(&frames, &mut message, PACE, Instant::now).unwrap();
+                while !outbound.is_empty() {
+                    kernel.room.set(7001);
+                    outbound.write_all(&kernel, || None);
+                }
+                let mut expected = Vec::new();
+                let pieces: Vec<_> = payload.chunks(20_000).collect();
+                for (number, piece) in pieces.iter().enumerate() {
+                    let is_last = number + 1 == pieces.len();
+                    expected.extend([number as u8, u8::from(number == 0), u8::from(is_last)]);
+                    expected.extend((piece.len() as u32).to_be_bytes());
+                    let start = expected.len();
+                    expected.extend_from_slice(piece);
+                    mask.iter().for_each(|mask| mask.apply(&mut expected[start..]));
+                }
+                if payload.is_empty() {
+                    expected = vec![0, 1, 1, 0, 0, 0, 0];
+                }
+                assert!(*kernel.taken.borrow() == expected, "{size} {header_len} {mask:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_interjection_waits_for_its_turn_and_replaces_the_last() {
+        let (outbound, kernel) = (Outbound::new(10), kernel(3));
+        outbound.accept(b"", &mut message(1, 5), PACE, Instant::now).unwrap();
+        outbound.write(&kernel, || None);
+        outbound.interject(b"one".to_vec());
+        outbound.interject(b"other".to_vec());
+        kernel.room.set(100);
+        outbound.write(&kernel, || None);
+        assert_eq!(*kernel.taken.borrow(), b"\x01\x01\x01\x01\x01other");
+        assert!(outbound.is_empty());
+    }
+
+    #[test]
+    fn a_last_frame_is_written_only_between_others() {
+        for (room, expected) in [(5, &b"\x01\x01\x01\x01\x01bye"[..]), (4, b"\x01\x01\x01\x01")] {
+            let (outbound, kernel) = (Outbound::new(10), kernel(room));
+            outbound.accept(b"", &mut message(1, 5), PACE, Instant::now).unwrap();
+            outbound.write(&kernel, || None);
+            kernel.room.set(100);
+            outbound.close_with(b"bye", &kernel);
+            outbound.interject(b"more".to_vec());
+            outbound.write_all(&kernel, || None);
+            assert_eq!(*kernel.taken.borrow(), expected);
+        }
+    }
+
     #[test]
     fn a_broken_stream_accepts_nothing() {
         let (outbound, kernel) = (Outbound::new(100), kernel(0));
@@ -588,9 +670,11 @@ mod tests {
 #[cfg(all(test, loom))]
 mod models {
     use super::*;
+    use crate::message::Body;
     use loom::sync::Arc;
     use loom::sync::Mutex as LoomMutex;
     use loom::thread;
+    use std::io;
 
     /// A kernel that takes everything and checks that nobody writes beside the writer.
     #[derive(Default)]

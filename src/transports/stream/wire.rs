@@ -1,0 +1,77 @@
+//! What transports over streams differ in, beside their addresses. Pure: no I/O, no clock.
+
+use std::time::Duration;
+
+use crate::transports::sp::frame::Framing;
+use crate::transports::{Host, Report, ws};
+
+/// How the connections of one endpoint begin.
+pub trait Wire: Send + Sync {
+    /// Begins the conversation on a fresh stream.
+    fn greeter(&self, host: &dyn Host) -> Box<dyn Greeter>;
+}
+
+/// Our side of the first conversation on a stream.
+pub trait Greeter: Send {
+    /// How long the peer may take.
+    fn limit(&self) -> Duration;
+
+    /// What to write at once. Whether the socket would take the connection in is known by then.
+    fn open(&mut self, welcome: Welcome) -> Vec<u8>;
+
+    /// How many bytes to read next, at most. What comes behind the greeting may be left.
+    fn wanted(&self) -> usize;
+
+    /// Takes bytes that have arrived.
+    fn absorb(&mut self, bytes: &[u8]) -> Heard;
+
+    /// Whether the peer takes itself for connected, by what it has been told.
+    fn is_committed(&self) -> bool;
+
+    /// What to write before the first message, now that the peer's greeting is complete.
+    fn accept(&mut self) -> Vec<u8>;
+
+    /// What to do about a peer that has greeted well and is not wanted now.
+    fn decline(&mut self) -> Decline;
+
+    /// What has arrived behind the greeting.
+    fn take_rest(&mut self) -> Vec<u8>;
+
+    /// How messages lie on the stream from then on.
+    fn format(&self) -> Format;
+
+    /// What a greeting that leads to nothing counts as.
+    fn failure(&self) -> Option<Report>;
+}
+
+/// Whether the socket would take a connection in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Welcome {
+    Wanted,
+    Unwanted,
+}
+
+/// What the peer has said so far.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// Not enough yet.
+    More,
+    /// The whole greeting of a peer that we talk to.
+    Complete,
+    /// Something else. This is the answer, where one is given.
+    Refused(Vec<u8>),
+}
+
+/// How to treat a peer that is not wanted now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decline {
+    AtOnce,
+    /// Once the time limit is reached, with this answer; until then the socket may change its mind.
+    AtLimit(Vec<u8>),
+}
+
+/// How messages lie on a stream.
+pub enum Format {
+    Sp(Framing),
+    Ws(ws::Sending),
+}

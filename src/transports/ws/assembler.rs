@@ -1,0 +1,199 @@
+//! From what arrives on a WebSocket to whole messages, as `stream/` stores them. Pure.
+//!
+//! A message that is complete is stored as its kind, its size, and its payload, whatever frames it
+//! came in. A big one that is not yet complete gets memory of its own.
+
+use super::close::{Close, Violation};
+use super::decoder::{Decoder, Found};
+use super::frame::{Kind, Role};
+use crate::message::OutOfMemory;
+use crate::transports::stream::{BIG, Partial, Store};
+
+/// What is known of the messages that are arriving.
+pub struct Assembler {
+    decoder: Decoder,
+    /// Where in the store the message begins that is not complete yet.
+    open_at: usize,
+    /// How much of the partial message the decoder has seen.
+    seen: usize,
+    ping: Option<Vec<u8>>,
+    close: Option<Close>,
+}
+
+impl Assembler {
+    /// A kind, and a size.
+    pub const PREFIX_LEN: usize = 1 + size_of::<u64>();
+
+    #[must_use]
+    pub fn new(role: Role) -> Assembler {
+        Assembler { decoder: Decoder::new(role), open_at: 0, seen: 0, ping: None, close: None }
+    }
+
+    #[must_use]
+    pub fn close(&self) -> Option<Close> {
+        self.close
+    }
+
+    /// The payload of the last ping, unless it has been taken.
+    pub fn take_ping(&mut self) -> Option<Vec<u8>> {
+        self.ping.take()
+    }
+
+    /// The size of the complete message at the front of the store.
+    #[must_use]
+    pub fn stored(&self, store: &Store) -> Option<usize> {
+        // A store at rest has nothing, and its start lies before whatever was the end.
+        let is_complete = store.start < self.open_at && store.start < store.bytes.len();
+        let bytes = is_complete.then(|| &store.bytes[store.start + 1..])?;
+        Some(u64::from_ne_bytes(*bytes.first_chunk()?) as usize)
+    }
+
+    /// As [`Inbound::absorb`](crate::transports::stream::Inbound::absorb) says. Nothing that comes
+    /// behind the reason for a farewell is looked at.
+    ///
+    /// # Errors
+    /// When memory for a message cannot be had.
+    pub fn absorb(
+        &mut self,
+        store: &mut Store,
+        partial: Option<Partial>,
+        bytes: &mut [u8],
+        size_max: Option<u64>,
+    ) -> Result<Option<Partial>, OutOfMemory> {
+        if self.close.is_some() {
+            return Ok(None);
+        }
+        self.open_at = self.open_at.min(store.bytes.len()).saturating_sub(store.start);
+        store.compact();
+        let mut arriving = Arriving { store, partial, open_at: self.open_at };
+        let found = self.take_all(&mut arriving, bytes, size_max);
+        let Arriving { store, partial, open_at } = arriving;
+        self.open_at = open_at;
+        match found {
+            Ok(()) if self.close.is_none() => self.keep_partial(store, partial),
+            Ok(()) => Ok(None),
+            Err(Trouble::Violation(violation)) => {
+                self.close = Some(violation.close());
+                Ok(None)
+            }
+            Err(Trouble::Memory) => Err(OutOfMemory),
+        }
+        .inspect(|_| {
+            // What was begun and will not be completed is not for anybody.
+            if self.close.is_some() {
+                store.bytes.truncate(self.open_at);
+            }
+        })
+    }
+
+    fn take_all(
+        &mut self,
+        arriving: &mut Arriving<'_>,
+        bytes: &mut [u8],
+        size_max: Option<u64>,
+    ) -> Result<(), Trouble> {
+        if let Some(partial) = &arriving.partial
+            && let Some(kind) = self.decoder.took(&partial.as_slice()[self.seen..])?
+        {
+            arriving.complete(kind);
+        }
+        let mut at = 0;
+        while at < bytes.len() {
+            let step = self.decoder.step(&mut bytes[at..], size_max)?;
+            match step.found {
+                Found::Nothing => {}
+                Found::Payload { at: range, end } => {
+                    arriving.extend(&bytes[at..][range])?;
+                    end.into_iter().for_each(|kind| arriving.complete(kind));
+                }
+                Found::Ping => self.ping = Some(self.decoder.ping().to_vec()),
+                Found::Close(close) => {
+                    self.close = Some(close);
+                    return Ok(());
+                }
+            }
+            at += step.used;
+        }
+        Ok(())
+    }
+
+    /// Gives a big message at the front of the store memory of its own, and tells how far the
+    /// stream may be read into that.
+    fn keep_partial(
+        &mut self,
+        store: &mut Store,
+        partial: Option<Partial>,
+    ) -> Result<Option<Partial>, OutOfMemory> {
+        let (missing, is_all) = self.decoder.missing();
+        let is_first = self.open_at == 0 && store.whole.is_none();
+        let mut partial = match partial {
+            Some(partial) => partial,
+            None if is_first && store.bytes.len() >= Self::PREFIX_LEN => {
+                let arrived = &store.bytes[Self::PREFIX_LEN..];
+                let size = arrived.len() + missing;
+                if size < BIG {
+                    return Ok(None);
+                }
+                let partial = Partial::begin(arrived, size, size)?;
+                store.rest();
+                partial
+            }
+            None => return Ok(None),
+        };
+        self.seen = partial.as_slice().len();
+        let capacity_max = if is_all { self.seen + missing } else { usize::MAX };
+        partial.expect(self.decoder.unmasked(), capacity_max);
+        Ok(Some(partial))
+    }
+}
+
+/// The messages while bytes arrive.
+struct Arriving<'a> {
+    store: &'a mut Store,
+    partial: Option<Partial>,
+    open_at: usize,
+}
+
+impl Arriving<'_> {
+    fn extend(&mut self, payload: &[u8]) -> Result<(), OutOfMemory> {
+        if let Some(partial) = &mut self.partial {
+            return partial.extend(payload);
+        }
+        let bytes = &mut self.store.bytes;
+        bytes.try_reserve(Assembler::PREFIX_LEN + payload.len()).map_err(|_| OutOfMemory)?;
+        if bytes.len() == self.open_at {
+            bytes.extend_from_slice(&[0; Assembler::PREFIX_LEN]);
+        }
+        bytes.extend_from_slice(payload);
+        Ok(())
+    }
+
+    fn complete(&mut self, kind: Kind) {
+        if let Some(partial) = self.partial.take() {
+            self.store.whole = Some((partial.into_chunk(), kind));
+            return;
+        }
+        let message = &mut self.store.bytes[self.open_at..];
+        let size = (message.len() - Assembler::PREFIX_LEN) as u64;
+        message[0] = kind as u8;
+        message[1..Assembler::PREFIX_LEN].copy_from_slice(&size.to_ne_bytes());
+        self.open_at = self.store.bytes.len();
+    }
+}
+
+enum Trouble {
+    Violation(Violation),
+    Memory,
+}
+
+impl From<Violation> for Trouble {
+    fn from(violation: Violation) -> Trouble {
+        Trouble::Violation(violation)
+    }
+}
+
+impl From<OutOfMemory> for Trouble {
+    fn from(_: OutOfMemory) -> Trouble {
+        Trouble::Memory
+    }
+}

@@ -1,0 +1,291 @@
+//! Greeting on a WebSocket: one asks, the other answers.
+//!
+//! A server that cannot take a peer in now, such as a PAIR that has its peer, keeps it waiting
+//! until it can: libnanomsg never comes back to a server that has refused it.
+
+use std::time::Duration;
+
+use super::address::Resource;
+use super::frame::{Kind, Role};
+use super::handshake::{self, Agreement, Demand, HEAD_MAX, IfMissing, Refusal};
+use super::sending::Sending;
+use crate::sys::random_bytes;
+use crate::transports::stream::{Decline, Format, Greeter, Heard, Welcome, Wire};
+use crate::transports::{Host, Report};
+
+/// How listeners begin.
+pub struct Server {
+    pub path: Option<String>,
+}
+
+/// How dialers begin.
+pub struct Client {
+    pub resource: Resource,
+    /// As it was when the dialer was made.
+    pub kind: Kind,
+}
+
+struct ServerGreeter {
+    demand: Demand,
+    kind: Kind,
+    head: Head,
+    agreement: Option<Agreement>,
+}
+
+struct ClientGreeter {
+    request: Vec<u8>,
+    key: String,
+    token: &'static str,
+    kind: Kind,
+    head: Head,
+}
+
+/// A head that is arriving, and what comes behind it.
+#[derive(Default)]
+struct Head {
+    bytes: Vec<u8>,
+    /// Its length, once it is complete.
+    len: Option<usize>,
+}
+
+impl Wire for Server {
+    fn greeter(&self, host: &dyn Host) -> Box<dyn Greeter> {
+        let own = host.own_type();
+        let if_missing = if own == PAIR { IfMissing::Accept } else { IfMissing::Refuse };
+        let token = handshake::token(own).unwrap_or_default();
+        Box::new(ServerGreeter {
+            demand: Demand { token, if_missing, path: self.path.clone() },
+            kind: host.settings().message_kind,
+            head: Head::default(),
+            agreement: None,
+        })
+    }
+}
+
+impl Wire for Client {
+    fn greeter(&self, host: &dyn Host) -> Box<dyn Greeter> {
+        let token = handshake::token(host.peer_type()).unwrap_or_default();
+        let key = handshake::key(random_bytes());
+        let Resource { host, path } = &self.resource;
+        Box::new(ClientGreeter {
+            request: handshake::request(host, path, &key, token),
+            key,
+            token,
+            kind: self.kind,
+            head: Head::default(),
+        })
+    }
+}
+
+impl Head {
+    fn wanted(&self) -> usize {
+        HEAD_MAX - self.bytes.len()
+    }
+
+    /// Takes bytes that have arrived. True when the head is complete with them.
+    fn absorb(&mut self, bytes: &[u8]) -> bool {
+        let seen = self.bytes.len();
+        self.bytes.extend_from_slice(bytes);
+        if self.len.is_none() {
+            self.len = handshake::head_len(&self.bytes, seen);
+        }
+        self.len.is_some()
+    }
+
+    fn as_slice(&self) -> &[u8] {
+        &self.bytes[..self.len.unwrap_or_default()]
+    }
+
+    fn take_rest(&mut self) -> Vec<u8> {
+        self.bytes.split_off(self.len.unwrap_or_default())
+    }
+}
+
+impl Greeter for ServerGreeter {
+    fn limit(&self) -> Duration {
+        LIMIT
+    }
+
+    fn open(&mut self, _welcome: Welcome) -> Vec<u8> {
+        Vec::new()
+    }
+
+    fn wanted(&self) -> usize {
+        self.head.wanted()
+    }
+
+    fn absorb(&mut self, bytes: &[u8]) -> Heard {
+        let refused = |why| Heard::Refused(handshake::refusal(why));
+        let is_complete = self.head.absorb(bytes);
+        if !handshake::may_be_request(&self.head.bytes) {
+            return refused(Refusal::BadRequest);
+        }
+        if !is_complete {
+            let is_too_large = self.head.wanted() == 0;
+            return if is_too_large { refused(Refusal::HeadTooLarge) } else { Heard::More };
+        }
+        if self.agreement.is_none() {
+            match handshake::judge_request(self.head.as_slice(), &self.demand) {
+                Ok(agreement) => self.agreement = Some(agreement),
+                Err(why) => return refused(why),
+            }
+        }
+        Heard::Complete
+    }
+
+    fn is_committed(&self) -> bool {
+        false
+    }
+
+    fn accept(&mut self) -> Vec<u8> {
+        self.agreement.take().map_or_else(Vec::new, |agreement| handshake::acceptance(&agreement))
+    }
+
+    fn decline(&mut self) -> Decline {
+        Decline::AtLimit(handshake::refusal(Refusal::Unavailable))
+    }
+
+    fn take_rest(&mut self) -> Vec<u8> {
+        self.head.take_rest()
+    }
+
+    fn format(&self) -> Format {
+        Format::Ws(Sending::new(Role::Server, self.kind))
+    }
+
+    fn failure(&self) -> Option<Report> {
+        None
+    }
+}
+
+impl Greeter for ClientGreeter {
+    fn limit(&self) -> Duration {
+        LIMIT
+    }
+
+    fn open(&mut self, _welcome: Welcome) -> Vec<u8> {
+        std::mem::take(&mut self.request)
+    }
+
+    fn wanted(&self) -> usize {
+        self.head.wanted()
+    }
+
+    fn absorb(&mut self, bytes: &[u8]) -> Heard {
+        let refused = Heard::Refused(Vec::new());
+        if !self.head.absorb(bytes) {
+            return if self.head.wanted() == 0 { refused } else { Heard::More };
+        }
+        match handshake::judge_response(self.head.as_slice(), &self.key, self.token) {
+            Ok(()) => Heard::Complete,
+            Err(_) => refused,
+        }
+    }
+
+    /// Who has agreed takes himself for connected.
+    fn is_committed(&self) -> bool {
+        true
+    }
+
+    fn accept(&mut self) -> Vec<u8> {
+        Vec::new()
+    }
+
+    fn decline(&mut self) -> Decline {
+        Decline::AtOnce
+    }
+
+    fn take_rest(&mut self) -> Vec<u8> {
+        self.head.take_rest()
+    }
+
+    fn format(&self) -> Format {
+        Format::Ws(Sending::new(Role::Client, self.kind))
+    }
+
+    fn failure(&self) -> Option<Report> {
+        None
+    }
+}
+
+/// transports 7.4 and 7.5, from the moment the stream is there.
+const LIMIT: Duration = Duration::from_millis(5000);
+/// The socket type whose peers need no token.
+const PAIR: u16 = 0x10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server() -> ServerGreeter {
+        let token = "pair.sp.nanomsg.org";
+        ServerGreeter {
+            demand: Demand { token, if_missing: IfMissing::Refuse, path: None },
+            kind: Kind::Binary,
+            head: Head::default(),
+            agreement: None,
+        }
+    }
+
+    fn client() -> ClientGreeter {
+        let (token, key) = ("pair.sp.nanomsg.org", handshake::key([7; 16]));
+        let request = handshake::request("h", "/", &key, token);
+        ClientGreeter { request, key, token, kind: Kind::Binary, head: Head::default() }
+    }
+
+    fn say_no(why: Refusal) -> Heard {
+        Heard::Refused(handshake::refusal(why))
+    }
+
+    #[test]
+    fn both_sides_agree_however_their_words_are_cut() {
+        let request = client().open(Welcome::Wanted);
+        for cut in 1..request.len() {
+            let mut server = server();
+            assert_eq!(server.open(Welcome::Wanted), b"");
+            assert_eq!(server.absorb(&request[..cut]), Heard::More);
+            assert_eq!(server.absorb(&[&request[cut..], b"early"].concat()), Heard::Complete);
+            let response = server.accept();
+            assert_eq!(server.take_rest(), b"early");
+            let cut = cut.min(response.len() - 1);
+            let mut client = client();
+            assert_eq!(client.absorb(&response[..cut]), Heard::More);
+            assert_eq!(client.absorb(&[&response[cut..], b"too"].concat()), Heard::Complete);
+            assert_eq!(client.take_rest(), b"too");
+        }
+    }
+
+    #[test]
+    fn a_head_has_an_end_or_is_too_large() {
+        let mut server = server();
+        assert_eq!(server.absorb(b"GET / HTTP/1.1\r\nA: "), Heard::More);
+        while server.wanted() > 1 {
+            let more = server.wanted().min(1000);
+            let expected =
+                if more == server.wanted() { say_no(Refusal::HeadTooLarge) } else { Heard::More };
+            assert_eq!(server.absorb(&vec![b'a'; more]), expected);
+        }
+        let mut client = client();
+        let endless = vec![b'a'; client.wanted()];
+        assert_eq!(client.absorb(&endless), Heard::Refused(Vec::new()));
+    }
+
+    #[test]
+    fn other_languages_are_recognised_by_their_first_bytes() {
+        for bytes in
+            [&b"\x16\x03\x01"[..], b"\0SP\0", b"POST", b"\r\n", b"\r\nGET / HTTP/1.1\r\n\r\n"]
+        {
+            assert_eq!(server().absorb(bytes), say_no(Refusal::BadRequest), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn what_comes_while_a_peer_is_held_is_kept() {
+        let (mut server, request) = (server(), client().open(Welcome::Wanted));
+        assert_eq!(server.absorb(&request), Heard::Complete);
+        assert!(matches!(server.decline(), Decline::AtLimit(_)));
+        assert_eq!(server.absorb(b"early"), Heard::Complete);
+        assert!(server.accept().starts_with(b"HTTP/1.1 101"));
+        assert_eq!(server.take_rest(), b"early");
+    }
+}

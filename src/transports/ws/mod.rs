@@ -1,0 +1,48 @@
+//! ws: messages over WebSocket (RFC 6455). Streams, gathering and reconnecting are `stream/`'s.
+
+mod address;
+mod assembler;
+mod close;
+mod decoder;
+mod frame;
+mod greeter;
+mod handshake;
+pub mod label;
+mod sending;
+mod utf8;
+
+use std::sync::Arc;
+
+pub use assembler::Assembler;
+pub use close::Close;
+pub use frame::Kind;
+pub use sending::Sending;
+
+use self::greeter::{Client, Server};
+use super::address::{literals, text};
+use super::stream::{Dialer, Listener};
+use super::{Endpoint, Host, Transport};
+use crate::error::Error;
+use crate::sys::{Address, Socket};
+
+pub struct Ws;
+
+impl Transport for Ws {
+    fn scheme(&self) -> &'static str {
+        "ws"
+    }
+
+    fn bind(&self, address: &[u8], host: Arc<dyn Host>) -> Result<Arc<dyn Endpoint>, Error> {
+        let (address, path) = address::to_bind(&text(address), literals(&*host))?;
+        let socket = Socket::listening(&Address::Internet(address), BACKLOG)?;
+        Ok(Listener::new(socket, Box::new(Server { path }), host, Box::new(|| ()))?)
+    }
+
+    fn connect(&self, address: &[u8], host: Arc<dyn Host>) -> Result<Arc<dyn Endpoint>, Error> {
+        let (target, resource) = address::to_connect(&text(address), literals(&*host))?;
+        let kind = host.settings().message_kind;
+        Ok(Dialer::new(target, Box::new(Client { resource, kind }), host)?)
+    }
+}
+
+const BACKLOG: i32 = 100;
