@@ -869,8 +869,9 @@ TESTUTIL int raw_greet(int fd)
 /* Exchanges greetings as a socket of the type `mine`; true when the peer greeted as `theirs`. */
 TESTUTIL int raw_greet_as(int fd, int mine, int theirs)
 {
-    const unsigned char said[8] = {0, 'S', 'P', 0, 0, (unsigned char)mine, 0, 0};
-    const unsigned char expected[8] = {0, 'S', 'P', 0, 0, (unsigned char)theirs, 0, 0};
+    const unsigned char said[8] = {0, 'S', 'P', 0, (unsigned char)(mine >> 8), (unsigned char)mine};
+    const unsigned char expected[8]
+        = {0, 'S', 'P', 0, (unsigned char)(theirs >> 8), (unsigned char)theirs};
     unsigned char greeting[8];
     raw_send(fd, said, sizeof said);
     return raw_recv(fd, greeting, sizeof greeting, PATIENCE_MS) == sizeof greeting

@@ -169,17 +169,6 @@ TESTUTIL int is_body(const unsigned char *body, size_t size, uint32_t number)
 
 /* ---- raw peers ---- */
 
-/* Greets as a socket of that type; true when one of the other type greeted (transports 3.1). */
-TESTUTIL int raw_greet_as(int fd, int type, int other)
-{
-    unsigned char greeting[8] = {0, 'S', 'P', 0, (unsigned char)(type >> 8), (unsigned char)type};
-    unsigned char expected[8] = {0, 'S', 'P', 0, (unsigned char)(other >> 8), (unsigned char)other};
-    unsigned char got[8];
-    raw_send(fd, greeting, sizeof greeting);
-    return raw_recv(fd, got, sizeof got, PATIENCE_MS) == sizeof got
-           && memcmp(got, expected, sizeof got) == 0;
-}
-
 /* A raw connection to `s`, which has `before` pipes and then one more. */
 TESTUTIL int raw_join(int s, uint64_t before, const char *url, int type, int other)
 {

@@ -61,7 +61,10 @@ impl StreamConnection {
     }
 
     fn interest(&self, watch: &Watch) -> Interest {
+        // A receive that makes room now must not believe that its doing is seen below.
+        self.is_watched_to_read.store(false, Ordering::Relaxed);
         let readable = self.in_background.load(Ordering::Relaxed) && !self.is_full();
+        self.is_watched_to_read.store(readable, Ordering::Relaxed);
         Interest { readable, writable: watch.writable, ended: true, once: true }
     }
 
@@ -117,8 +120,7 @@ impl Handler for StreamConnection {
             return self.read_to_end();
         }
         if event.readable && self.in_background.load(Ordering::Relaxed) {
-            let is_strict = self.is_strict.load(Ordering::Relaxed);
-            self.read(if is_strict { self.read_size } else { AHEAD });
+            self.read(self.background_read_size());
         }
         if event.writable {
             self.watch.lock().writable = false;
@@ -180,8 +182,6 @@ impl Handler for StreamConnection {
     }
 }
 
-/// How much the reactor reads ahead at a time: a message of which more arrives is completed.
-const AHEAD: usize = 2 * 1024;
 /// How long after a caller has read the reactor begins to do it.
 const FOREGROUND: Duration = Duration::from_millis(50);
 /// Before trying again to watch a stream.

@@ -57,6 +57,8 @@ pub struct StreamConnection {
     pub(super) is_strict: AtomicBool,
     /// A caller has read since the reactor last looked whether any does.
     pub(super) was_pumped: AtomicBool,
+    /// The reactor will hear of bytes that arrive.
+    pub(super) is_watched_to_read: AtomicBool,
     /// Telling the kernel what to watch for has failed.
     pub(super) is_unwatched: AtomicBool,
     pub(super) is_ended: AtomicBool,
@@ -94,7 +96,7 @@ impl StreamConnection {
         settings: &Settings,
         is_final: Option<Arc<AtomicBool>>,
     ) -> Arc<StreamConnection> {
-        let inbound = Inbound::new(&format);
+        let inbound = Inbound::new(&format, settings.recv_buffer);
         Arc::new_cyclic(|me| StreamConnection {
             me: me.clone(),
             socket,
@@ -118,6 +120,7 @@ impl StreamConnection {
             in_background: AtomicBool::new(true),
             is_strict: AtomicBool::new(false),
             was_pumped: AtomicBool::new(false),
+            is_watched_to_read: AtomicBool::new(false),
             is_unwatched: AtomicBool::new(false),
             is_ended: AtomicBool::new(false),
             has_interjection: AtomicBool::new(false),
@@ -250,6 +253,15 @@ impl StreamConnection {
         self.tell(news);
     }
 
+    /// How much the reactor reads at a time.
+    pub(super) fn background_read_size(&self) -> usize {
+        let is_read_ahead = self.inbound.lock().is_read_ahead();
+        match is_read_ahead || self.is_strict.load(Ordering::Relaxed) {
+            true => self.read_size,
+            false => AHEAD,
+        }
+    }
+
     /// Whether nothing more should be read now.
     pub(super) fn is_full(&self) -> bool {
         self.inbound.lock().is_full(self.host.size_max())
@@ -331,8 +343,9 @@ impl Connection for StreamConnection {
         // reactor looks whether callers still read.
         let is_violated = !has_message && inbound.violation().is_some();
         let has_more = !inbound.is_empty();
-        let in_background = self.in_background.load(Ordering::Relaxed);
-        let is_chore = is_violated || (in_background && !inbound.is_readable(size_max));
+        let must_watch = self.in_background.load(Ordering::Relaxed)
+            && !self.is_watched_to_read.load(Ordering::Relaxed);
+        let is_chore = is_violated || (must_watch && !inbound.is_full(size_max));
         drop(inbound);
         self.has_received.store(true, Ordering::Relaxed);
         self.has_more.store(has_more, Ordering::Relaxed);
@@ -374,7 +387,10 @@ impl Connection for StreamConnection {
         if self.in_background.load(Ordering::Relaxed) && !self.is_strict.load(Ordering::Relaxed) {
             self.leave_background();
         }
-        self.read(self.read_size);
+        // What a caller would find first is no reason to read.
+        if !self.is_readable() {
+            self.read(self.read_size);
+        }
     }
 
     fn descriptor(&self) -> Option<RawFd> {
@@ -414,4 +430,6 @@ impl Sink for Socket {
 
 /// A read of less would not pay, whatever the application's buffer size.
 const READ_MIN: usize = 8 * 1024;
+/// How much the reactor reads where one message is enough: of which more arrives is completed.
+const AHEAD: usize = 2 * 1024;
 const ACKNOWLEDGEMENT_STEP: Duration = Duration::from_millis(5);

@@ -13,6 +13,8 @@ use crate::transports::ws;
 pub struct Inbound {
     codec: Codec,
     store: Store,
+    /// Bytes that may wait here although a message can be received.
+    ahead: usize,
     /// What follows cannot be decoded.
     violation: Option<Violation>,
 }
@@ -44,13 +46,20 @@ pub struct Partial {
 }
 
 impl Inbound {
+    /// What arrives in `format`, at an application that grants it `recv_buffer` bytes.
     #[must_use]
-    pub fn new(format: &Format) -> Inbound {
-        let codec = match format {
-            Format::Sp(framing) => Codec::Sp(*framing),
-            Format::Ws(sending) => Codec::Ws(Box::new(ws::Assembler::new(sending.role()))),
+    pub fn new(format: &Format, recv_buffer: usize) -> Inbound {
+        let (codec, ahead) = match format {
+            // The kernel keeps to the receiver's buffer size by itself.
+            Format::Sp(Framing::Tcp) => (Codec::Sp(Framing::Tcp), 0),
+            // The kernel knows the sender's buffer size only.
+            Format::Sp(Framing::Ipc) => (Codec::Sp(Framing::Ipc), recv_buffer),
+            // A ping behind messages that nobody wants yet is to be answered.
+            Format::Ws(sending) => {
+                (Codec::Ws(Box::new(ws::Assembler::new(sending.role()))), WS_AHEAD)
+            }
         };
-        Inbound { codec, store: Store::default(), violation: None }
+        Inbound { codec, store: Store::default(), ahead, violation: None }
     }
 
     /// Puts the next message into `message`, if it is complete.
@@ -94,14 +103,17 @@ impl Inbound {
         self.store.whole.is_some() || self.complete(size_max).is_some()
     }
 
-    /// Whether nothing more should be read before something is received. A WebSocket is read on
-    /// for a while: a ping behind messages that nobody wants yet is to be answered.
+    /// Whether nothing more should be read before something is received.
     pub fn is_full(&mut self, size_max: Option<u64>) -> bool {
-        let is_small = self.store.bytes.len() < READ_AHEAD && self.store.whole.is_none();
-        match self.codec {
-            Codec::Ws(_) if is_small => false,
-            Codec::Ws(_) | Codec::Sp(_) => self.is_readable(size_max),
-        }
+        let whole = self.store.whole.as_ref().map_or(0, |(chunk, _)| chunk.len());
+        let waiting = whole + self.store.bytes.len() - self.store.start;
+        waiting >= self.ahead && self.is_readable(size_max)
+    }
+
+    /// Whether anything may wait behind a message that can be received.
+    #[must_use]
+    pub fn is_read_ahead(&self) -> bool {
+        self.ahead > 0
     }
 
     #[must_use]
@@ -296,7 +308,7 @@ const FIRST_CAPACITY: usize = 256 * 1024;
 /// A buffer that may stay with an idle connection.
 const SMALL_BUFFER: usize = 4 * 1024;
 /// Messages that nobody has received fill so much before nothing more is read.
-const READ_AHEAD: usize = 64 * 1024;
+const WS_AHEAD: usize = 64 * 1024;
 
 #[cfg(test)]
 mod tests {
@@ -319,7 +331,7 @@ mod tests {
 
     /// Feeds `wire` in steps; reads into the chunk of a big message as the kernel would.
     fn decode(framing: Framing, wire: &[u8], step: usize) -> Vec<Vec<u8>> {
-        let (mut inbound, mut partial) = (Inbound::new(&Format::Sp(framing)), None::<Partial>);
+        let (mut inbound, mut partial) = (Inbound::new(&Format::Sp(framing), 0), None::<Partial>);
         let mut messages = Vec::new();
         for piece in wire.chunks(step) {
             let mut rest = piece;
@@ -364,7 +376,7 @@ mod tests {
 
     #[test]
     fn an_announcement_alone_costs_little_memory() {
-        let mut inbound = Inbound::new(&Format::Sp(Framing::Tcp));
+        let mut inbound = Inbound::new(&Format::Sp(Framing::Tcp), 0);
         let mut head = Framing::Tcp.prefix(1 << 30, Place::WHOLE).as_slice().to_vec();
         let mut partial = inbound.absorb(None, &mut head, None);
         let (chunk, room) = partial.as_mut().unwrap().room();
@@ -373,7 +385,7 @@ mod tests {
 
     #[test]
     fn what_came_before_a_violation_is_delivered() {
-        let mut inbound = Inbound::new(&Format::Sp(Framing::Tcp));
+        let mut inbound = Inbound::new(&Format::Sp(Framing::Tcp), 0);
         let mut bytes = wire(Framing::Tcp, &[5, 6]);
         bytes.extend_from_slice(Framing::Tcp.prefix(101, Place::WHOLE).as_slice());
         assert!(inbound.absorb(None, &mut bytes, Some(100)).is_none());
@@ -386,10 +398,26 @@ mod tests {
     }
 
     #[test]
+    fn over_ipc_the_receivers_buffer_is_ours_to_keep_to() {
+        for (framing, expected) in [(Framing::Tcp, 1), (Framing::Ipc, 10)] {
+            let mut inbound = Inbound::new(&Format::Sp(framing), 1000);
+            let mut one = wire(framing, &[100 - framing.prefix_len()]);
+            let mut absorbed = 0;
+            while !inbound.is_full(None) {
+                inbound.absorb(None, &mut one, None);
+                absorbed += 1;
+            }
+            assert_eq!(absorbed, expected);
+            next(&mut inbound, None).unwrap();
+            assert!(!inbound.is_full(None));
+        }
+    }
+
+    #[test]
     fn random_bytes_never_panic() {
         let mut seed = 0x9e37_79b9_u64;
         for _ in 0..2000 {
-            let mut inbound = Inbound::new(&Format::Sp(Framing::Ipc));
+            let mut inbound = Inbound::new(&Format::Sp(Framing::Ipc), 0);
             let mut bytes: Vec<u8> = (0..40)
                 .map(|_| {
                     seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);

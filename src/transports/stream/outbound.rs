@@ -375,10 +375,11 @@ impl Queue {
             // The kernel was full a moment ago. Ask again only when it matters.
             return if self.is_busy { Urgency::Now } else { Urgency::Covered };
         }
+        // Nobody is told that there is no room before the kernel was asked for some.
         let may_gather = (is_streaming || pace.more_to_come)
             && !pace.no_gathering
             && size <= GATHERED_BODY_MAX
-            && self.pending < GATHERED_MAX;
+            && self.pending < GATHERED_MAX.min(self.limit / 2);
         self.gathers |= may_gather;
         if may_gather { Urgency::Later { first: is_first } } else { Urgency::Now }
     }
