@@ -4,6 +4,7 @@
 
 mod fake_pipes;
 mod layering;
+mod mesh;
 mod source;
 mod tidy;
 
