@@ -68,6 +68,7 @@ impl<T: Cell> Pool<T> {
         let at = self.free[class];
         if at == NONE {
             let end = self.cells.len();
+            debug_assert!(end + class_size(count) <= self.cells.capacity(), "reserved");
             self.cells.resize(end + class_size(count), T::default());
             return end as u32;
         }
