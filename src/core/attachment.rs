@@ -45,14 +45,20 @@ impl Socket {
 
     /// A pipe that never came to life goes again.
     pub(super) fn pipe_withdrawn(&self, id: PipeId) {
-        let mut state = self.lock();
-        let removed = state.remove_pipe(id);
-        if let Some(pipe) = removed.as_ref().filter(|pipe| !pipe.is_ended) {
-            state.traffic.connections -= 1;
-            self.waiting.remove_stream(&*pipe.connection);
-            self.show(&mut state);
-        }
-        drop(state);
+        let mut aftermath = Aftermath::default();
+        let removed = {
+            let mut guard = self.lock();
+            let state = &mut *guard;
+            if self.end_pipes(state, |pipe| pipe.id == id).is_empty() {
+                return;
+            }
+            let (protocol, mut view) = state.parts(self.options(), &mut aftermath);
+            protocol.pipe_ended(id, &mut view);
+            let removed = state.remove_pipe(id);
+            self.show(state);
+            removed
+        };
+        aftermath.settle();
         // The last owner closes, and that not under the lock.
         drop(removed);
     }
@@ -187,5 +193,82 @@ impl Socket {
             }
         }
         ids
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::RawFd;
+    use std::time::Instant;
+
+    use parking_lot::Mutex;
+
+    use super::*;
+    use crate::core::registry;
+    use crate::core::transfer::Blocking;
+    use crate::message::{Body, Message};
+    use crate::transports::{NotTaken, Pipe, Received, Sent, Then};
+
+    /// A connection that never came to life: one side of a link that the other did not want.
+    #[derive(Default)]
+    struct Stillborn(Mutex<Option<Box<dyn Pipe>>>);
+
+    impl Connection for Stillborn {
+        fn adopt(&self, pipe: Box<dyn Pipe>) {
+            *self.0.lock() = Some(pipe);
+        }
+
+        fn send(&self, _message: &mut Message) -> Result<Sent, NotTaken> {
+            Err(NotTaken::Busy)
+        }
+
+        fn recv(&self, _message: &mut Message) -> Received {
+            Received { has_message: false, then: Then::Nothing }
+        }
+
+        fn is_readable(&self) -> bool {
+            false
+        }
+
+        fn can_send(&self) -> bool {
+            false
+        }
+
+        fn settle(&self) {}
+        fn write_later(&self) {}
+        fn write_out(&self) {}
+        fn pump(&self) {}
+
+        fn descriptor(&self) -> Option<RawFd> {
+            None
+        }
+
+        fn read_in_background(&self) {}
+
+        fn has_unwritten(&self) -> bool {
+            false
+        }
+
+        fn set_driven(&self, _driven: bool) {}
+        fn close(&self, _deadline: Instant) {}
+    }
+
+    /// A machine that still counts it as a member says that each message to everybody missed it.
+    #[test]
+    fn a_pipe_that_never_came_to_life_is_forgotten() {
+        const PUB: i32 = 0x20;
+        let handle = registry::open(1, PUB, || None).unwrap();
+        {
+            let socket = registry::find(handle).unwrap();
+            let endpoint = socket.bind(b"inproc://a pipe that never came to life").unwrap();
+            let connection = Arc::new(Stillborn::default());
+            socket.attach(endpoint, Arc::clone(&connection) as Arc<dyn Connection>).unwrap();
+            let pipe = connection.0.lock().take().unwrap();
+            pipe.withdrawn();
+            let mut message = Message::from_body(Body::copy_from(b"to nobody").unwrap());
+            socket.send(&mut message, Blocking::DontWait).unwrap();
+            assert_eq!(socket.traffic().messages_dropped, 0);
+        }
+        registry::close(handle).unwrap();
     }
 }

@@ -117,7 +117,10 @@ impl Aftermath {
 impl Pipes for View<'_> {
     fn send(&mut self, pipe: PipeId, message: &mut Message) -> Result<Flow, Refusal> {
         let pipe = self.table.get(pipe).filter(|pipe| !pipe.is_ended).ok_or(Refusal::Busy)?;
-        let sent = pipe.connection.send(message).map_err(|NotTaken| Refusal::Busy)?;
+        let sent = pipe.connection.send(message).map_err(|why| match why {
+            NotTaken::Busy => Refusal::Busy,
+            NotTaken::NoMemory => Refusal::NoMemory,
+        })?;
         self.aftermath.note(&pipe.connection, sent.then);
         Ok(if sent.can_send_more { Flow::Ready } else { Flow::Busy })
     }

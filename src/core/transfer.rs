@@ -136,6 +136,7 @@ impl Socket {
         }
         result.map_err(|refusal| match refusal {
             Refusal::Busy => Error::WouldBlock,
+            Refusal::NoMemory => Error::OutOfMemory,
             Refusal::WrongState => Error::WrongState,
             Refusal::Header => Error::Invalid,
         })

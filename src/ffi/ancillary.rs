@@ -71,7 +71,7 @@ impl Control<'_> {
     /// The protocol's header that it contains, and what is to travel with the message for the
     /// transport to look at. This is where a lent chunk ceases to be the caller's.
     pub(super) fn take(self) -> Result<(Header, Option<Chunk>), OutOfMemory> {
-        let header = sp_header(self.block());
+        let header = Header::copy_from(sp_header(self.block()))?;
         let ancillary = match self {
             Control::Lent(chunk) => Some(ManuallyDrop::into_inner(chunk)),
             // Answering with the block that a message came with is worth no copy of it.
@@ -137,13 +137,13 @@ fn sp_header_head(entry_len: usize, header_len: usize) -> [u8; HEAD + WORD] {
     head
 }
 
-/// The first entry with the protocol's header counts, even if what it says makes no sense.
-fn sp_header(block: &[u8]) -> Header {
+/// The protocol's header. The first entry with one counts, even if what it says makes no sense.
+fn sp_header(block: &[u8]) -> &[u8] {
     let claimed = entries(block).find(is_sp_header).and_then(|entry| {
         let (len, rest) = entry.data.split_first_chunk::<WORD>()?;
         rest.get(..size_t::from_ne_bytes(*len))
     });
-    claimed.map_or_else(Header::default, Header::from_slice)
+    claimed.unwrap_or_default()
 }
 
 fn is_sp_header(entry: &Entry<'_>) -> bool {
@@ -174,12 +174,12 @@ mod tests {
     fn finds_the_header_wherever_it_stands() {
         let other = entry_bytes(17, -4, 1, b"x");
         let ours = sp_entry(HEAD + WORD + 3, 3, b"abc");
-        assert_eq!(sp_header(&ours).as_slice(), b"abc");
-        assert_eq!(sp_header(&[&*other, &ours].concat()).as_slice(), b"abc");
+        assert_eq!(sp_header(&ours), b"abc");
+        assert_eq!(sp_header(&[&*other, &ours].concat()), b"abc");
         let padded = sp_entry(HEAD + 16, 3, b"abc");
-        assert_eq!(sp_header(&[&*padded, &other].concat()).as_slice(), b"abc");
+        assert_eq!(sp_header(&[&*padded, &other].concat()), b"abc");
         let second = sp_entry(HEAD + WORD + 2, 2, b"no");
-        assert_eq!(sp_header(&[&*ours, &second].concat()).as_slice(), b"abc");
+        assert_eq!(sp_header(&[&*ours, &second].concat()), b"abc");
     }
 
     #[test]
@@ -207,7 +207,7 @@ mod tests {
             msg_controllen: room,
         };
         // SAFETY: the room is as large as it is said to be.
-        unsafe { deliver(&target, &Header::from_slice(header), transport) }.unwrap();
+        unsafe { deliver(&target, &Header::copy_from(header).unwrap(), transport) }.unwrap();
         buffer
     }
 
@@ -241,7 +241,7 @@ mod tests {
         };
         // SAFETY: the place for the chunk is there, and the chunk is freed once.
         unsafe {
-            deliver(&target, &Header::from_slice(b"12345678"), None).unwrap();
+            deliver(&target, &Header::copy_from(b"12345678").unwrap(), None).unwrap();
             let chunk = ManuallyDrop::into_inner(raw::chunk(chunk).unwrap());
             assert_eq!(chunk.as_slice(), sp_entry(HEAD + 16, 8, b"12345678"));
         }

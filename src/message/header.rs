@@ -1,5 +1,7 @@
 //! The SP header of a message: usually empty or a few words, so it lives inside the message.
 
+use super::{Chunk, OutOfMemory, SharedChunk};
+
 /// Up to [`INLINE_MAX`] bytes need no memory of their own.
 #[derive(Clone, Debug)]
 pub struct Header(Storage);
@@ -7,54 +9,72 @@ pub struct Header(Storage);
 #[derive(Clone, Debug)]
 enum Storage {
     Inline { len: u8, bytes: [u8; INLINE_MAX] },
-    Heap(Box<[u8]>),
+    Chunk(SharedChunk),
 }
 
 impl Default for Header {
     fn default() -> Header {
-        Header(Storage::Inline { len: 0, bytes: [0; INLINE_MAX] })
+        Header::short([])
     }
 }
 
 impl Header {
+    /// A header of a few bytes.
     #[must_use]
-    pub fn from_slice(bytes: &[u8]) -> Header {
-        if bytes.len() <= INLINE_MAX {
-            let mut inline = [0; INLINE_MAX];
-            inline[..bytes.len()].copy_from_slice(bytes);
-            Header(Storage::Inline { len: bytes.len() as u8, bytes: inline })
-        } else {
-            Header(Storage::Heap(bytes.into()))
+    pub fn short<const LEN: usize>(content: [u8; LEN]) -> Header {
+        const { assert!(LEN <= INLINE_MAX) };
+        let mut bytes = [0; INLINE_MAX];
+        bytes[..LEN].copy_from_slice(&content);
+        Header(Storage::Inline { len: LEN as u8, bytes })
+    }
+
+    /// # Errors
+    /// When memory for a long one cannot be had.
+    pub fn copy_from(content: &[u8]) -> Result<Header, OutOfMemory> {
+        if content.len() > INLINE_MAX {
+            return Ok(Header(Storage::Chunk(Chunk::copy_from(content)?.into_shared())));
         }
+        let mut bytes = [0; INLINE_MAX];
+        bytes[..content.len()].copy_from_slice(content);
+        Ok(Header(Storage::Inline { len: content.len() as u8, bytes }))
     }
 
     /// The same with `word` in front.
-    #[must_use]
-    pub fn with_front(&self, word: [u8; 4]) -> Header {
+    ///
+    /// # Errors
+    /// When memory for a long one cannot be had.
+    pub fn with_front(&self, word: [u8; 4]) -> Result<Header, OutOfMemory> {
         let old = self.as_slice();
-        if old.len() + word.len() > INLINE_MAX {
-            return Header::from_slice(&[&word, old].concat());
+        let len = old.len() + word.len();
+        if len > INLINE_MAX {
+            let mut chunk = Chunk::with_capacity(len)?;
+            chunk.extend(&word);
+            chunk.extend(old);
+            return Ok(Header(Storage::Chunk(chunk.into_shared())));
         }
         let mut bytes = [0; INLINE_MAX];
         bytes[..word.len()].copy_from_slice(&word);
-        bytes[word.len()..word.len() + old.len()].copy_from_slice(old);
-        Header(Storage::Inline { len: (word.len() + old.len()) as u8, bytes })
+        bytes[word.len()..len].copy_from_slice(old);
+        Ok(Header(Storage::Inline { len: len as u8, bytes }))
     }
 
     #[must_use]
+    #[inline]
     pub fn as_slice(&self) -> &[u8] {
         match &self.0 {
             Storage::Inline { len, bytes } => &bytes[..usize::from(*len)],
-            Storage::Heap(bytes) => bytes,
+            Storage::Chunk(chunk) => chunk.as_slice(),
         }
     }
 
     #[must_use]
+    #[inline]
     pub fn len(&self) -> usize {
         self.as_slice().len()
     }
 
     #[must_use]
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -70,10 +90,13 @@ mod tests {
     fn keeps_short_and_long_headers() {
         for len in 0..64 {
             let bytes: Vec<u8> = (0..len).collect();
-            let header = Header::from_slice(&bytes);
+            let header = Header::copy_from(&bytes).unwrap();
             assert_eq!(header.as_slice(), bytes);
-            assert_eq!(header.with_front([9; 4]).as_slice(), [&[9; 4], &bytes[..]].concat());
+            let longer = header.with_front([9; 4]).unwrap();
+            assert_eq!(longer.as_slice(), [&[9; 4], &bytes[..]].concat());
+            assert_eq!(header.clone().as_slice(), bytes);
         }
         assert!(Header::default().is_empty());
+        assert_eq!(Header::short([1, 2, 3]).as_slice(), [1, 2, 3]);
     }
 }

@@ -72,7 +72,7 @@ mod tests {
     fn what_is_joined_is_what_stands_on_a_wire() {
         for (header, body) in [("", ""), ("", "b"), ("head", ""), ("head", "body")] {
             let mut message = Message::from_body(Body::copy_from(body.as_bytes()).unwrap());
-            message.header = Header::from_slice(header.as_bytes());
+            message.header = Header::copy_from(header.as_bytes()).unwrap();
             let shared = message.share().unwrap();
             message.join().unwrap();
             assert_eq!(message.body.as_slice(), [header, body].concat().as_bytes());

@@ -8,7 +8,7 @@
 //! back. A message may come in one piece, as it stands on a wire, or with its header apart, as the
 //! peer's protocol made it: then nothing has to be copied.
 
-use crate::message::{Header, Message};
+use crate::message::{Header, Message, OutOfMemory};
 
 /// The message does not begin as it should.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub fn next_id(id: u32) -> u32 {
 
 #[must_use]
 pub fn header_of(word: u32) -> Header {
-    Header::from_slice(&word.to_be_bytes())
+    Header::short(word.to_be_bytes())
 }
 
 /// The number of a hop, whatever it is made from.
@@ -54,8 +54,7 @@ pub fn split_request(message: &mut Message, hop_limit: usize) -> Result<(), Malf
     }
     message.join().map_err(|_| Malformed)?;
     let len = words_len(message.body.as_slice(), hop_limit)?;
-    move_to_header(message, len);
-    Ok(())
+    move_to_header(message, len)
 }
 
 /// Moves the first word of what answers a request into its header.
@@ -68,7 +67,7 @@ pub fn split_answer(message: &mut Message) -> Result<u32, Malformed> {
         if message.body.len() < WORD {
             return Err(Malformed);
         }
-        move_to_header(message, WORD);
+        move_to_header(message, WORD)?;
     }
     split_word(message.header.as_slice()).map(|(word, _)| word).ok_or(Malformed)
 }
@@ -86,9 +85,12 @@ fn words_len(bytes: &[u8], hop_limit: usize) -> Result<usize, Malformed> {
     Err(Malformed)
 }
 
-fn move_to_header(message: &mut Message, len: usize) {
-    message.header = Header::from_slice(&message.body.as_slice()[..len]);
+fn move_to_header(message: &mut Message, len: usize) -> Result<(), Malformed> {
+    // Without memory for its header a message cannot be told from a malformed one.
+    message.header =
+        Header::copy_from(&message.body.as_slice()[..len]).map_err(|OutOfMemory| Malformed)?;
     message.body.trim_front(len);
+    Ok(())
 }
 
 #[cfg(test)]
@@ -101,7 +103,7 @@ mod tests {
 
     fn message(header: &[u8], body: &[u8]) -> Message {
         let mut message = Message::from_body(Body::copy_from(body).unwrap());
-        message.header = Header::from_slice(header);
+        message.header = Header::copy_from(header).unwrap();
         message
     }
 

@@ -39,7 +39,7 @@ impl Names {
     }
 
     fn name(self, pipe: PipeId) -> Header {
-        Header::from_slice(&(self.first | u64::from(pipe.0)).to_be_bytes())
+        Header::short((self.first | u64::from(pipe.0)).to_be_bytes())
     }
 
     /// Another socket's pipe has no name here, and there is none to leave out.

@@ -43,6 +43,8 @@ pub struct Readiness {
 pub enum Refusal {
     /// Nobody can take it now; wait.
     Busy,
+    /// Somebody could, but memory cannot be had.
+    NoMemory,
     /// Nothing may be sent before something has been received.
     WrongState,
     /// The caller gave it a header that this type cannot send.
@@ -80,7 +82,7 @@ pub trait Pipes {
     /// take another.
     ///
     /// # Errors
-    /// When the pipe is busy or gone; the message is not touched.
+    /// When the pipe is busy or gone, or has no memory; the message is not touched.
     fn send(&mut self, pipe: PipeId, message: &mut Message) -> Result<Flow, Refusal>;
 
     /// Puts the next message that the pipe holds into `message`. False when it holds none.

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::{
     Flow, Nothing, PipeId, Pipes, Priorities, Protocol, Readiness, Refusal, Rejected, SocketType,
 };
-use crate::message::Message;
+use crate::message::{Message, OutOfMemory};
 
 pub static PAIR: SocketType = SocketType {
     number: 0x10,
@@ -70,8 +70,13 @@ impl Protocol for Pair {
         // The common case asks the pipe once.
         let pipe = if self.leaving.is_empty() { self.peer } else { self.readable(pipes) };
         match pipe {
-            // What the peer's caller put in front of the body is a part of it here.
-            Some(pipe) if pipes.recv(pipe, message) && message.join().is_ok() => Ok(()),
+            Some(pipe) if pipes.recv(pipe, message) => {
+                // What the peer's caller put in front of the body is a part of it here.
+                message.join().map_err(|OutOfMemory| {
+                    pipes.count_dropped(1);
+                    Nothing::Again
+                })
+            }
             _ => Err(Nothing::Yet),
         }
     }

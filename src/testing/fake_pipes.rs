@@ -34,8 +34,9 @@ impl FakePipes {
     }
 
     pub fn with_header(header: &[u8], text: &str) -> Message {
-        let body = Body::copy_from(text.as_bytes()).expect("little memory is needed");
-        Message { header: Header::from_slice(header), body, ancillary: None }
+        let little = "little memory is needed";
+        let header = Header::copy_from(header).expect(little);
+        Message { header, body: Body::copy_from(text.as_bytes()).expect(little), ancillary: None }
     }
 
     pub fn connect(&mut self, pipe: PipeId) {

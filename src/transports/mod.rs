@@ -201,9 +201,14 @@ pub struct Received {
     pub then: Then,
 }
 
-/// The connection cannot take a message now, or ever.
+/// Why a connection did not take a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NotTaken;
+pub enum NotTaken {
+    /// It is full, or has come to its end.
+    Busy,
+    /// It has room, but memory cannot be had.
+    NoMemory,
+}
 
 /// What a connection tells its socket. Called under no lock.
 pub trait Pipe: Send + Sync {

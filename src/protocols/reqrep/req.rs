@@ -28,6 +28,8 @@ enum Exchange {
     /// Nobody could take the request yet, or again.
     Unsent {
         request: Message,
+        /// When there may be memory for it, if that was why.
+        retry_at: Option<Instant>,
     },
     Asked {
         request: Message,
@@ -61,7 +63,11 @@ impl Req {
                 let resend_at = self.interval().map(|interval| pipes.now() + interval);
                 Exchange::Asked { request, of, resend_at }
             }
-            Err(_) => Exchange::Unsent { request },
+            // Nobody will say that he can take it who could all the time.
+            Err(_) => {
+                let retry = self.services.is_writable().then_some(RETRY_INTERVAL);
+                Exchange::Unsent { request, retry_at: retry.map(|delay| pipes.now() + delay) }
+            }
         };
     }
 
@@ -100,7 +106,7 @@ impl Protocol for Req {
     fn pipe_writable(&mut self, pipe: PipeId, pipes: &mut dyn Pipes) {
         self.services.note_writable(pipe, pipes);
         match std::mem::take(&mut self.exchange) {
-            Exchange::Unsent { request } => self.ask(request, pipes),
+            Exchange::Unsent { request, .. } => self.ask(request, pipes),
             other => self.exchange = other,
         }
     }
@@ -148,15 +154,18 @@ impl Protocol for Req {
 
     fn next_timeout(&self) -> Option<Instant> {
         match self.exchange {
-            Exchange::Asked { resend_at, .. } => resend_at,
-            Exchange::Idle | Exchange::Unsent { .. } | Exchange::Answered { .. } => None,
+            Exchange::Asked { resend_at: at, .. } | Exchange::Unsent { retry_at: at, .. } => at,
+            Exchange::Idle | Exchange::Answered { .. } => None,
         }
     }
 
     fn timeout(&mut self, pipes: &mut dyn Pipes) {
         let now = pipes.now();
         match std::mem::take(&mut self.exchange) {
-            Exchange::Asked { request, resend_at: Some(at), .. } if at <= now => {
+            Exchange::Asked { request, resend_at: Some(at), .. }
+            | Exchange::Unsent { request, retry_at: Some(at) }
+                if at <= now =>
+            {
                 self.ask(request, pipes);
             }
             other => self.exchange = other,
@@ -184,6 +193,8 @@ impl Protocol for Req {
 }
 
 const RESEND_INTERVAL: i32 = 60_000;
+/// Before a request that found no memory is tried again.
+const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
 mod tests {

@@ -34,9 +34,10 @@ impl ReturnPath {
     fn recv(&mut self, message: &mut Message, pipes: &mut dyn Pipes) -> Result<(), Nothing> {
         for _ in 0..DISCARDS_MAX {
             let pipe = self.requests.recv(message, pipes).ok_or(Nothing::Yet)?;
-            if split_request(message, pipes.hop_limit()).is_ok() {
-                let key = self.key(pipe).to_be_bytes();
-                message.header = message.header.with_front(key);
+            if split_request(message, pipes.hop_limit()).is_ok()
+                && let Ok(header) = message.header.with_front(self.key(pipe).to_be_bytes())
+            {
+                message.header = header;
                 return Ok(());
             }
         }
@@ -48,7 +49,8 @@ impl ReturnPath {
     fn send(&self, message: &mut Message, pipes: &mut dyn Pipes) {
         let mut message = std::mem::take(message);
         let way = split_word(message.header.as_slice());
-        let way = way.and_then(|(key, words)| Some((self.pipe(key)?, Header::from_slice(words))));
+        let way =
+            way.and_then(|(key, words)| Some((self.pipe(key)?, Header::copy_from(words).ok()?)));
         let is_sent = way.is_some_and(|(pipe, words)| {
             message.header = words;
             pipes.send(pipe, &mut message).is_ok()

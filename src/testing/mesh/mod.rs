@@ -462,14 +462,14 @@ impl Mesh {
 
     fn send_parts(&mut self, node: NodeId, parts: &Parts) -> Result<(), Refusal> {
         let mut message = Message::from_body(Body::copy_from(&parts.1).unwrap());
-        message.header = Header::from_slice(&parts.0);
+        message.header = Header::copy_from(&parts.0).unwrap();
         let before = self.readiness(node);
         self.note(node, Event::Asks(parts.clone()));
         let sent = self.with(node, |machine, view| machine.send(&mut message, view));
         self.note(node, Event::Asked(sent));
         match sent {
             Ok(()) => assert!(before.can_send, "sends without having said that it can"),
-            Err(Refusal::Busy | Refusal::WrongState) => {
+            Err(Refusal::Busy | Refusal::NoMemory | Refusal::WrongState) => {
                 // A pipe that broke unseen may have seemed able to take it.
                 let refused = |entry: &Entry| matches!(entry.event, Event::Refused(_));
                 let call = self.log.iter().rev().take_while(|entry| !entry.is_start());

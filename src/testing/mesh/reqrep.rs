@@ -320,6 +320,24 @@ fn takes_the_reply_to_a_first_copy_while_nobody_can_take_the_second() {
     assert_eq!(mesh.recv(service), Err(Nothing::Yet), "what is answered is not sent again");
 }
 
+/// A pipe that has room, but no memory, says no second time that it has room. The request must not
+/// wait for that word.
+#[test]
+fn a_request_that_found_no_memory_is_sent_when_there_is_some() {
+    let mut mesh = Mesh::new(8, Faults::PROMPT);
+    let client = mesh.open(REQ, super::Domain::Cooked);
+    let service = mesh.open(REP, super::Domain::Cooked);
+    mesh.set_millis(client, option::REQ_RESEND_INTERVAL, RESEND.as_millis() as i32);
+    mesh.join(client, service);
+    mesh.settle();
+    mesh.is_starved = true;
+    mesh.send(client, "q").unwrap();
+    mesh.settle();
+    mesh.is_starved = false;
+    mesh.advance(10 * RESEND);
+    assert_eq!(mesh.recv(service), Ok("q".into()));
+}
+
 /// protocols.md 10: of k words and a limit of k the request is taken, of k + 1 it is not.
 #[test]
 fn the_hop_limit_counts_the_words_with_the_id() {

@@ -109,7 +109,7 @@ impl Connection for Side {
     }
 
     fn send(&self, message: &mut Message) -> Result<Sent, NotTaken> {
-        let pushed = self.outgoing().push(message).map_err(|Full| NotTaken)?;
+        let pushed = self.outgoing().push(message).map_err(|Full| NotTaken::Busy)?;
         if pushed.tell_consumer {
             self.tell_readable.store(true, Ordering::Relaxed);
         }

@@ -326,7 +326,10 @@ impl Connection for StreamConnection {
                 self.outbound.accept(&envelope, message, pace, Instant::now)
             }
         };
-        let accepted = accepted.map_err(|Refused| NotTaken)?;
+        let accepted = accepted.map_err(|refused| match refused {
+            Refused::Busy => NotTaken::Busy,
+            Refused::NoMemory => NotTaken::NoMemory,
+        })?;
         let then = match accepted.urgency {
             Urgency::Now => Then::Settle,
             Urgency::Later { first: true } => Then::WriteLater,

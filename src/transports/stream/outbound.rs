@@ -53,9 +53,12 @@ struct Queue {
     rhythm: Rhythm,
 }
 
-/// Nothing more is accepted now.
+/// Why a message is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Refused;
+pub enum Refused {
+    Busy,
+    NoMemory,
+}
 
 /// What accepting a message asks of the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,13 +133,13 @@ impl Outbound {
     ) -> Result<Accepted, Refused> {
         let mut queue = self.queue.lock();
         if queue.is_busy || queue.is_closed {
-            return Err(Refused);
+            return Err(Refused::Busy);
         }
         let is_first = queue.untaken == 0;
         let Some(size) = queue.append(envelope, message) else {
             // Without memory it is as if nothing more fitted, until something has been written.
             queue.is_busy = queue.pending > 0;
-            return Err(Refused);
+            return Err(if queue.is_busy { Refused::Busy } else { Refused::NoMemory });
         };
         queue.is_busy = queue.pending >= queue.limit && queue.messages >= MESSAGES_MIN;
         queue.is_fresh = true;
@@ -602,7 +605,7 @@ mod tests {
         {
             for mask in [None, Some(mask)] {
                 let mut message = Message::from_body(Body::copy_from(&content[..size]).unwrap());
-                message.header = crate::message::Header::from_slice(&content[..header_len]);
+                message.header = crate::message::Header::copy_from(&content[..header_len]).unwrap();
                 let payload = [&content[..header_len], &content[..size]].concat();
                 let (outbound, kernel) = (Outbound::new(10), kernel(0));
                 let frames = Frames(Cell::new(0), mask);
