@@ -207,7 +207,7 @@ mod tests {
     use crate::core::registry;
     use crate::core::transfer::Blocking;
     use crate::message::{Body, Message};
-    use crate::transports::{NotTaken, Pipe, Received, Sent, Then};
+    use crate::transports::{NotTaken, Pipe, Received, Sent, Tempo, Then};
 
     /// A connection that never came to life: one side of a link that the other did not want.
     #[derive(Default)]
@@ -218,7 +218,7 @@ mod tests {
             *self.0.lock() = Some(pipe);
         }
 
-        fn send(&self, _message: &mut Message) -> Result<Sent, NotTaken> {
+        fn send(&self, _message: &mut Message, _tempo: Tempo) -> Result<Sent, NotTaken> {
             Err(NotTaken::Busy)
         }
 

@@ -11,6 +11,7 @@
 //! while none of 2 and 3 is held. Nobody sleeps under 2, 3 or 4.
 
 mod attachment;
+mod cadence;
 mod deferred;
 mod device;
 mod endpoint;

@@ -7,7 +7,7 @@ use super::options::Options;
 use super::socket::Socket;
 use crate::message::Message;
 use crate::protocols::{Flow, PipeId, Pipes, Refusal};
-use crate::transports::{self, Connection, NotTaken, Then};
+use crate::transports::{self, Connection, NotTaken, Tempo, Then};
 
 /// All pipes of one socket, in the order of their numbers.
 #[derive(Default)]
@@ -39,6 +39,7 @@ pub struct View<'a> {
     pub table: &'a mut PipeTable,
     pub aftermath: &'a mut Aftermath,
     pub options: &'a Options,
+    pub tempo: Tempo,
     /// Messages that were accepted and then had nowhere to go.
     pub dropped: &'a mut u64,
 }
@@ -68,6 +69,12 @@ impl PipeTable {
     pub fn get_mut(&mut self, id: PipeId) -> Option<&mut Pipe> {
         let position = self.position(id)?;
         Some(&mut self.pipes[position])
+    }
+
+    /// Whether one connection sees only a part of what the socket does.
+    #[inline]
+    pub fn has_several(&self) -> bool {
+        self.pipes.len() > 1
     }
 
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Pipe> {
@@ -117,7 +124,7 @@ impl Aftermath {
 impl Pipes for View<'_> {
     fn send(&mut self, pipe: PipeId, message: &mut Message) -> Result<Flow, Refusal> {
         let pipe = self.table.get(pipe).filter(|pipe| !pipe.is_ended).ok_or(Refusal::Busy)?;
-        let sent = pipe.connection.send(message).map_err(|why| match why {
+        let sent = pipe.connection.send(message, self.tempo).map_err(|why| match why {
             NotTaken::Busy => Refusal::Busy,
             NotTaken::NoMemory => Refusal::NoMemory,
         })?;

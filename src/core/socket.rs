@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 
+use super::cadence::Cadence;
 use super::endpoint::{Endpoint, Printer, transport_of};
 use super::linger::{self, Lingering};
 use super::options::Options;
@@ -19,7 +20,7 @@ use super::wait::Waiting;
 use crate::error::Error;
 use crate::io::LazyReactor;
 use crate::protocols::{PipeId, Protocol, Readiness, SendPriority, SocketType};
-use crate::transports::{self, Connection};
+use crate::transports::{self, Connection, Tempo};
 
 pub struct Socket {
     me: Weak<Socket>,
@@ -34,6 +35,7 @@ pub struct Socket {
     pub(super) waiting: Waiting,
     shown: Shown,
     pub(super) timer: Timer,
+    pub(super) cadence: Cadence,
     /// The protocol wants to hear what its pipes can do.
     pub(super) follows_pipes: bool,
     is_closing: AtomicBool,
@@ -110,6 +112,7 @@ impl Socket {
             waiting: Waiting::default(),
             shown: Shown::default(),
             timer: Timer::default(),
+            cadence: Cadence::default(),
             follows_pipes,
             is_closing: AtomicBool::new(false),
             is_poisoned: AtomicBool::new(false),
@@ -335,7 +338,8 @@ impl State {
         aftermath: &'a mut Aftermath,
     ) -> (&'a mut dyn Protocol, View<'a>) {
         let dropped = &mut self.traffic.messages_dropped;
-        let view = View { table: &mut self.pipes, aftermath, options, dropped };
+        let tempo = Tempo::Unknown;
+        let view = View { table: &mut self.pipes, aftermath, options, tempo, dropped };
         (&mut *self.protocol, view)
     }
 

@@ -115,22 +115,29 @@ impl Socket {
     fn try_send(&self, message: &mut Message) -> Result<(), Error> {
         let size = message.body.len() as u64;
         let mut aftermath = Aftermath::default();
-        let (result, must_arm) = {
+        let (result, is_one_of_many, must_arm) = {
             let mut guard = self.lock();
             let state = &mut *guard;
             if !self.is_usable() {
                 return Err(Error::NotOpen);
             }
+            let is_one_of_many = state.pipes.has_several();
             let (protocol, mut view) = state.parts(self.options(), &mut aftermath);
+            if is_one_of_many {
+                view.tempo = self.cadence.begin();
+            }
             let result = protocol.send(message, &mut view);
             if result.is_ok() {
                 state.traffic.messages_sent += 1;
                 state.traffic.bytes_sent += size;
             }
             self.show(state);
-            (result, state.note_timeout())
+            (result, is_one_of_many, state.note_timeout())
         };
         aftermath.settle();
+        if is_one_of_many {
+            self.cadence.end();
+        }
         if must_arm {
             self.arm_timer();
         }
@@ -174,6 +181,9 @@ impl Socket {
             if result.is_ok() {
                 state.traffic.messages_received += 1;
                 state.traffic.bytes_received += message.body.len() as u64;
+            }
+            if state.pipes.has_several() {
+                self.cadence.interrupt();
             }
             let removed = state.remove_drained(&mut aftermath);
             self.show(state);

@@ -17,6 +17,7 @@ use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::Instant;
 
+pub use stream::{PAUSE, STREAM};
 pub use ws::Kind as MessageKind;
 pub use ws::label as message_label;
 
@@ -139,7 +140,7 @@ pub trait Connection: Send + Sync {
     ///
     /// # Errors
     /// When the connection is busy or gone; the message is not touched.
-    fn send(&self, message: &mut Message) -> Result<Sent, NotTaken>;
+    fn send(&self, message: &mut Message, tempo: Tempo) -> Result<Sent, NotTaken>;
 
     /// Puts the next message that has arrived into `message`. Under the socket's lock.
     fn recv(&self, message: &mut Message) -> Received;
@@ -175,6 +176,15 @@ pub trait Connection: Send + Sync {
     /// Ends it. What the kernel has still reaches the peer; `deadline` bounds what is done to
     /// make sure of that.
     fn close(&self, deadline: Instant);
+}
+
+/// How closely the messages of a socket follow each other. A connection that is one of many sees
+/// only its share of them, and cannot tell for itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tempo {
+    Unknown,
+    /// The socket sends back to back for some time: there is more to come.
+    Streaming,
 }
 
 /// What became of an accepted message.

@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use self::names::{Bound, Connector};
 use self::queue::{Full, Queue};
-use super::{Connection, Endpoint, Host, NotTaken, Pipe, Received, Sent, Then, Transport};
+use super::{Connection, Endpoint, Host, NotTaken, Pipe, Received, Sent, Tempo, Then, Transport};
 use crate::error::Error;
 use crate::message::Message;
 
@@ -108,7 +108,7 @@ impl Connection for Side {
         let _ = self.link.sides[self.index].set(pipe);
     }
 
-    fn send(&self, message: &mut Message) -> Result<Sent, NotTaken> {
+    fn send(&self, message: &mut Message, _tempo: Tempo) -> Result<Sent, NotTaken> {
         let pushed = self.outgoing().push(message).map_err(|Full| NotTaken::Busy)?;
         if pushed.tell_consumer {
             self.tell_readable.store(true, Ordering::Relaxed);

@@ -22,7 +22,9 @@ use super::wire::Format;
 use crate::io::{Key, Reactor};
 use crate::message::Message;
 use crate::sys::{self, Read, Socket, WaitFor};
-use crate::transports::{Connection, Host, NotTaken, Pipe, Received, Report, Sent, Settings, Then};
+use crate::transports::{
+    Connection, Host, NotTaken, Pipe, Received, Report, Sent, Settings, Tempo, Then,
+};
 
 pub struct StreamConnection {
     pub(super) me: Weak<StreamConnection>,
@@ -309,13 +311,13 @@ impl Connection for StreamConnection {
         let _ = self.pipe.set(pipe);
     }
 
-    fn send(&self, message: &mut Message) -> Result<Sent, NotTaken> {
+    fn send(&self, message: &mut Message, tempo: Tempo) -> Result<Sent, NotTaken> {
         let after_pause = self.has_received.load(Ordering::Relaxed);
         if after_pause {
             self.has_received.store(false, Ordering::Relaxed);
         }
         let pace = Pace {
-            more_to_come: self.has_more.load(Ordering::Relaxed),
+            more_to_come: tempo == Tempo::Streaming || self.has_more.load(Ordering::Relaxed),
             after_pause,
             no_gathering: self.no_delay,
         };

@@ -20,4 +20,5 @@ pub use envelope::{Envelope, PREFIX_MAX, Place, Prefix};
 pub use inbound::{BIG, Partial, Store};
 pub use listener::Listener;
 pub use mask::Mask;
+pub use rhythm::{PAUSE, STREAM};
 pub use wire::{Decline, Format, Greeter, Heard, Welcome, Wire};

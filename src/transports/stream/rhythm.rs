@@ -59,9 +59,9 @@ impl Rhythm {
 }
 
 /// A gap between two sends that ends a run.
-const PAUSE: Duration = Duration::from_micros(8);
+pub const PAUSE: Duration = Duration::from_micros(8);
 /// A run of this length is a stream: from now on a message may be late by what was gained.
-const STREAM: Duration = Duration::from_micros(50);
+pub const STREAM: Duration = Duration::from_micros(50);
 /// Sends between two looks at the clock.
 const UNSEEN_MAX: u32 = 16;
 
