@@ -85,7 +85,8 @@ fn is_stale(path: &Path, address: &Address) -> bool {
     is_socket && Socket::new(address).is_ok_and(probe)
 }
 
-const BACKLOG: i32 = 10;
+// The reference has 10: of more peers that dial at once it turns some away, who come back later.
+const BACKLOG: i32 = 100;
 /// sun_path with its terminator.
 const PATH_MAX: usize = 107;
 static BINDING: PerProcess<Mutex<()>> = PerProcess::new();
