@@ -16,6 +16,7 @@ is_there() {
     libnng-dev) printf '#include <nng/nng.h>\n' |
         cc -shared -x c - -Wl,--no-as-needed -lnng -o /dev/null ;;
     libc6-dev) printf '#include <stdio.h>\n' | cc -E -x c - -o /dev/null ;;
+    python3-venv) python3 -c 'import ensurepip, venv' ;;
     binutils) command -v nm && command -v readelf ;;
     ca-certificates) test -e /etc/ssl/certs/ca-certificates.crt ;;
     *) command -v "$1" ;;

@@ -59,6 +59,11 @@ mod transports;
 #[cfg(all(test, not(loom)))]
 mod testing;
 
+#[cfg(all(any(test, fuzzing), not(loom)))]
+#[doc(hidden)]
+#[forbid(unsafe_code)]
+pub mod fuzzing;
+
 // The concurrent parts alone, for their models: loom's primitives work in a model only.
 #[cfg(loom)]
 #[path = "transports/stream/batch.rs"]

@@ -2,7 +2,7 @@
  * exit() or the end of main, with a reader that comes late, with traffic in both directions, with
  * input that the sender never reads.
  *
- *   delivery inproc|ipc|tcp [EFFORT [SEED]] */
+ *   delivery inproc|ipc|tcp|ws [EFFORT [SEED]] */
 
 #include "robustness.h"
 
@@ -406,7 +406,7 @@ int main(int count, char **words)
     if (count == 4 && strcmp(words[1], "return") == 0)
         return leave_by_return(words[2], strtoul(words[3], NULL, 10));
     if (count < 2 || !is_scheme(words[1])) {
-        fprintf(stderr, "usage: %s inproc|ipc|tcp [EFFORT [SEED]]\n", words[0]);
+        fprintf(stderr, "usage: %s inproc|ipc|tcp|ws [EFFORT [SEED]]\n", words[0]);
         return 2;
     }
     robust_begin("delivery", 60, count, words);

@@ -1,7 +1,7 @@
 /* A process that has no descriptor left, or one, at the worst moments. Calls may fail with EMFILE,
  * connections may wait; nothing spins, nothing hangs, and all is well when descriptors return.
  *
- *   descriptors inproc|ipc|tcp [EFFORT [SEED]] */
+ *   descriptors inproc|ipc|tcp|ws [EFFORT [SEED]] */
 
 #include "robustness.h"
 
@@ -344,7 +344,7 @@ static void a_dialer_waits_for_descriptors(void)
 int main(int count, char **words)
 {
     if (count < 2 || !is_scheme(words[1])) {
-        fprintf(stderr, "usage: %s inproc|ipc|tcp [EFFORT [SEED]]\n", words[0]);
+        fprintf(stderr, "usage: %s inproc|ipc|tcp|ws [EFFORT [SEED]]\n", words[0]);
         return 2;
     }
     robust_begin("descriptors", 40, count, words);

@@ -3,7 +3,7 @@
  * conversation may fail and be repeated. The process lives, nothing hangs, and the same sockets
  * serve when calls succeed again.
  *
- *   faults inproc|ipc|tcp [EFFORT [SEED]] */
+ *   faults inproc|ipc|tcp|ws [EFFORT [SEED]] */
 
 #include "robustness.h"
 #include "faultshim.h"
@@ -297,7 +297,7 @@ static void check_failure(const struct failure *failure)
 int main(int count, char **words)
 {
     if (count < 2 || !is_scheme(words[1])) {
-        fprintf(stderr, "usage: %s inproc|ipc|tcp [EFFORT [SEED]]\n", words[0]);
+        fprintf(stderr, "usage: %s inproc|ipc|tcp|ws [EFFORT [SEED]]\n", words[0]);
         return 2;
     }
     robust_begin("faults", 60, count, words);

@@ -1,7 +1,7 @@
 /* Opening, talking and closing thousands of times; loading and unloading; leaving by exit() in the
  * middle of everything; forking. Nothing is left over, and everything ends.
  *
- *   lifecycle inproc|ipc|tcp [EFFORT [SEED]]      effort 10 makes 20000 cycles */
+ *   lifecycle inproc|ipc|tcp|ws [EFFORT [SEED]]      effort 10 makes 20000 cycles */
 
 #include "robustness.h"
 
@@ -367,7 +367,7 @@ static void a_child_forked_in_the_middle_lives_on_its_own(void)
 int main(int count, char **words)
 {
     if (count < 2 || !is_scheme(words[1])) {
-        fprintf(stderr, "usage: %s inproc|ipc|tcp [EFFORT [SEED]]\n", words[0]);
+        fprintf(stderr, "usage: %s inproc|ipc|tcp|ws [EFFORT [SEED]]\n", words[0]);
         return 2;
     }
     robust_begin("lifecycle", 60, count, words);

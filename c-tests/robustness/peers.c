@@ -444,7 +444,7 @@ static void a_dialer_does_not_hurry_to_a_bad_listener(void)
 
 int main(int count, char **words)
 {
-    if (count < 2 || !is_scheme(words[1]) || strcmp(words[1], "inproc") == 0) {
+    if (count < 2 || (strcmp(words[1], "tcp") != 0 && strcmp(words[1], "ipc") != 0)) {
         fprintf(stderr, "usage: %s tcp|ipc [EFFORT [SEED]]\n", words[0]);
         return 2;
     }

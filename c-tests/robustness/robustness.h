@@ -120,7 +120,8 @@ TESTUTIL void check_memory_flat(long before_kb, long allowed_kb)
 
 TESTUTIL int is_scheme(const char *word)
 {
-    return strcmp(word, "tcp") == 0 || strcmp(word, "ipc") == 0 || strcmp(word, "inproc") == 0;
+    return strcmp(word, "tcp") == 0 || strcmp(word, "ipc") == 0 || strcmp(word, "inproc") == 0
+           || strcmp(word, "ws") == 0;
 }
 
 /* Reads "[SCHEME] [EFFORT] [SEED]". The seconds are those that the default effort may take. */

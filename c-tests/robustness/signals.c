@@ -1,7 +1,7 @@
 /* Threads that are interrupted by a signal every millisecond while they send and receive. A call
  * fails with EINTR, and has then done nothing, or succeeds; no message is lost or comes twice.
  *
- *   signals inproc|ipc|tcp [EFFORT [SEED]] */
+ *   signals inproc|ipc|tcp|ws [EFFORT [SEED]] */
 
 #include "robustness.h"
 
@@ -231,7 +231,7 @@ static void closing_under_signals_loses_nothing(void)
 int main(int count, char **words)
 {
     if (count < 2 || !is_scheme(words[1])) {
-        fprintf(stderr, "usage: %s inproc|ipc|tcp [EFFORT [SEED]]\n", words[0]);
+        fprintf(stderr, "usage: %s inproc|ipc|tcp|ws [EFFORT [SEED]]\n", words[0]);
         return 2;
     }
     robust_begin("signals", 30, count, words);

@@ -1,7 +1,7 @@
 /* Many threads that do everything at once to the same few sockets, names and handles, most of which
  * are closed under their hands. Calls may fail; none hangs or crashes, and nothing is left over.
  *
- *   threads inproc|ipc|tcp [EFFORT [SEED]] */
+ *   threads inproc|ipc|tcp|ws [EFFORT [SEED]] */
 
 #include "robustness.h"
 
@@ -307,7 +307,7 @@ static void only_one_of_many_closes_succeeds(void)
 int main(int count, char **words)
 {
     if (count < 2 || !is_scheme(words[1])) {
-        fprintf(stderr, "usage: %s inproc|ipc|tcp [EFFORT [SEED]]\n", words[0]);
+        fprintf(stderr, "usage: %s inproc|ipc|tcp|ws [EFFORT [SEED]]\n", words[0]);
         return 2;
     }
     robust_begin("threads", 50, count, words);

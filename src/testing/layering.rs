@@ -20,7 +20,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 ];
 
 /// The map of the tree, programs that use the library, and the tests about all of it.
-const ABOVE_THE_LAYERS: &[&str] = &["lib.rs", "bin/", "testing/"];
+const ABOVE_THE_LAYERS: &[&str] = &["lib.rs", "bin/", "testing/", "fuzzing.rs"];
 
 const HOMES_OF_UNSAFE: &[&str] = &["ffi/", "sys/", "message/chunk.rs", "io/"];
 const HOMES_OF_LIBC: &[&str] = HOMES_OF_UNSAFE;

@@ -5,6 +5,8 @@
 //! happen in [`Connection::settle`] and [`Connection::pump`], when no lock is held.
 
 mod address;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod inproc;
 mod ipc;
 mod sp;

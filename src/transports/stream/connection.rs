@@ -64,7 +64,7 @@ pub struct StreamConnection {
     /// Telling the kernel what to watch for has failed.
     pub(super) is_unwatched: AtomicBool,
     pub(super) is_ended: AtomicBool,
-    /// A frame of the connection's own waits to be written.
+    /// Something of the connection's own waits to be written.
     has_interjection: AtomicBool,
     /// Set when the peer is not to be connected to again.
     is_final: Option<Arc<AtomicBool>>,
@@ -130,18 +130,24 @@ impl StreamConnection {
         })
     }
 
-    /// Ends a connection that the socket does not want.
-    pub fn reject(&self) {
+    /// Ends a connection that the socket does not want, with `answer` for its only words.
+    pub fn reject(&self, answer: &[u8]) {
+        if !answer.is_empty() {
+            self.outbound.close_with(answer, &self.socket);
+        }
         self.end();
     }
 
-    /// Takes what came behind the greeting, before anything else is read.
-    pub fn begin(&self, mut bytes: Vec<u8>) -> News {
-        if bytes.is_empty() {
-            News::Nothing
-        } else {
-            self.digest(&mut self.reading.lock(), &mut bytes)
+    /// Has `words` written before any message, and takes what came behind the peer's greeting.
+    pub fn begin(&self, words: Vec<u8>, mut early: Vec<u8>) -> News {
+        if !words.is_empty() {
+            self.outbound.begin(words);
+            self.has_interjection.store(true, Ordering::Release);
         }
+        if early.is_empty() {
+            return News::Nothing;
+        }
+        self.digest(&mut self.reading.lock(), &mut early)
     }
 
     /// Reads once.

@@ -63,7 +63,8 @@ pub enum Outcome {
 
 /// What a greeting that is complete leads to.
 enum Verdict {
-    Accepted,
+    /// This is to be said in front of the first message.
+    Accepted(Vec<u8>),
     Held,
     Failed,
 }
@@ -143,15 +144,14 @@ impl Greeting {
         }
     }
 
-    /// Says what is left to say to a peer that has said everything.
+    /// What to do with a peer that has said everything.
     fn judge(&self) -> Verdict {
         let welcome = welcome(&*self.host);
         let mut state = self.state.lock();
         let Some(state) = state.as_mut() else { return Verdict::Held };
         let greeter = &mut state.start.greeter;
         if welcome == Welcome::Wanted || greeter.is_committed() {
-            say(&state.start.socket, &greeter.accept());
-            return Verdict::Accepted;
+            return Verdict::Accepted(greeter.accept());
         }
         match greeter.decline() {
             Decline::AtLimit(_) => {
@@ -164,7 +164,7 @@ impl Greeting {
 
     fn complete(&self) {
         match self.judge() {
-            Verdict::Accepted => self.attach(),
+            Verdict::Accepted(words) => self.attach(words),
             Verdict::Failed => self.fail(),
             // Since we asked it may have changed its mind, and told us before we were ready.
             Verdict::Held if self.host.is_wanting() => self.set_timer(Instant::now()),
@@ -172,7 +172,8 @@ impl Greeting {
         }
     }
 
-    fn attach(&self) {
+    /// Who hears that he is accepted is a pipe of the socket by then.
+    fn attach(&self, words: Vec<u8>) {
         let Some(State { start, done, .. }) = self.take() else { return };
         let Beginning { socket, mut greeter, is_final } = start;
         let connection = StreamConnection::new(
@@ -183,7 +184,7 @@ impl Greeting {
             &self.host.settings(),
             is_final,
         );
-        let news = connection.begin(greeter.take_rest());
+        let news = connection.begin(words, greeter.take_rest());
         // Watching starts first: a socket that adopts the connection may rely on it.
         let is_wanted = connection.start().is_ok()
             && self.host.attach(Arc::clone(&connection) as Arc<dyn Connection>).is_ok();
@@ -191,7 +192,11 @@ impl Greeting {
             done(Outcome::Attached);
             connection.tell(news);
         } else {
-            connection.reject();
+            let answer = match greeter.decline() {
+                Decline::AtLimit(answer) => answer,
+                Decline::AtOnce => Vec::new(),
+            };
+            connection.reject(&answer);
             done(Outcome::Failed);
         }
     }

@@ -313,6 +313,7 @@ const WS_AHEAD: usize = 64 * 1024;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transports::fuzzing::receive;
     use crate::transports::stream::{Envelope, Place};
 
     fn wire(framing: Framing, sizes: &[usize]) -> Vec<u8> {
@@ -329,25 +330,9 @@ mod tests {
         inbound.next(size_max, &mut message).then_some(message)
     }
 
-    /// Feeds `wire` in steps; reads into the chunk of a big message as the kernel would.
     fn decode(framing: Framing, wire: &[u8], step: usize) -> Vec<Vec<u8>> {
-        let (mut inbound, mut partial) = (Inbound::new(&Format::Sp(framing), 0), None::<Partial>);
-        let mut messages = Vec::new();
-        for piece in wire.chunks(step) {
-            let mut rest = piece;
-            if let Some(partial) = &mut partial {
-                let (chunk, room) = partial.room();
-                let (own, behind) = piece.split_at(room.min(piece.len()));
-                chunk.extend(own);
-                rest = behind;
-            }
-            partial = inbound.absorb(partial.take(), &mut rest.to_vec(), None);
-            while let Some(message) = next(&mut inbound, None) {
-                messages.push(message.body.as_slice().to_vec());
-            }
-        }
-        assert_eq!(inbound.violation(), None);
-        messages
+        let messages = receive(&Format::Sp(framing), wire, step);
+        messages.iter().map(|message| message.body.as_slice().to_vec()).collect()
     }
 
     #[test]

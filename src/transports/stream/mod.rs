@@ -17,6 +17,8 @@ mod wire;
 
 pub use dialer::{Dialer, HostName, Target};
 pub use envelope::{Envelope, PREFIX_MAX, Place, Prefix};
+#[cfg(any(test, fuzzing))]
+pub use inbound::Inbound;
 pub use inbound::{BIG, Partial, Store};
 pub use listener::Listener;
 pub use mask::Mask;

@@ -160,6 +160,15 @@ impl Outbound {
         queue.pending == 0 || queue.is_closed
     }
 
+    /// Puts `words` in front of the first message.
+    pub fn begin(&self, words: Vec<u8>) {
+        let mut queue = self.queue.lock();
+        queue.pending += words.len();
+        queue.segments.push_front(Segment::Bytes(words));
+        queue.is_wanted = true;
+        queue.is_fresh = true;
+    }
+
     /// Appends a whole frame of the connection's own, whatever the limit. Of several that nobody
     /// has written only the last is kept.
     pub fn interject(&self, frame: Vec<u8>) {
@@ -183,13 +192,12 @@ impl Outbound {
         queue.interjection = None;
     }
 
-    /// The same, and `frame` is the last that is written. It is left out when another one is only
-    /// half written, or being written.
+    /// The same, and `frame` is the last that is written, unless another one is only half written.
+    /// Waits for whoever writes at this moment: the kernel does not keep him.
     pub fn close_with(&self, frame: &[u8], sink: &impl Sink) {
         self.close();
-        if let Some(batch) = self.batch.try_lock()
-            && batch.segments.is_empty()
-        {
+        let batch = self.batch.lock();
+        if batch.segments.is_empty() {
             // A kernel that is full now would not let the peer read it in time anyway.
             let _ = sink.write(&[IoSlice::new(frame)]);
         }

@@ -197,3 +197,105 @@ impl From<OutOfMemory> for Trouble {
         Trouble::Memory
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transports::fuzzing::{receive, ws_client, ws_server};
+    use crate::transports::stream::{Format, Mask, Place};
+    use crate::transports::ws::frame;
+    use proptest::prelude::*;
+
+    fn wire_of(messages: &[Vec<Vec<u8>>], mask: Option<Mask>) -> Vec<u8> {
+        let mut wire = Vec::new();
+        for parts in messages {
+            for (index, part) in parts.iter().enumerate() {
+                let place = Place { is_first: index == 0, is_last: index + 1 == parts.len() };
+                let head = frame::head(Kind::Binary, place, part.len(), mask);
+                wire.extend_from_slice(head.as_slice());
+                let start = wire.len();
+                wire.extend_from_slice(part);
+                mask.iter().for_each(|mask| mask.apply(&mut wire[start..]));
+                // An answer to nothing may come in between.
+                wire.extend(frame::pong(b"unasked", mask));
+            }
+        }
+        wire
+    }
+
+    fn bodies(format: &Format, wire: &[u8], step: usize) -> Vec<Vec<u8>> {
+        let messages = receive(format, wire, step);
+        messages.iter().map(|message| message.body.as_slice().to_vec()).collect()
+    }
+
+    fn filled(size: usize) -> Vec<u8> {
+        (0..size).map(|i| (i * 7 + size) as u8).collect()
+    }
+
+    #[test]
+    fn big_and_small_messages_survive_every_kind_of_split() {
+        let sizes: [&[usize]; 9] = [
+            &[3],
+            &[BIG - 1],
+            &[BIG],
+            &[0, 1, 0],
+            &[300_000],
+            &[70_000, 0, 70_000, 1],
+            &[1],
+            &[4096; 100],
+            &[BIG * 2, 5],
+        ];
+        let messages: Vec<Vec<Vec<u8>>> =
+            sizes.iter().map(|parts| parts.iter().copied().map(filled).collect()).collect();
+        let expected: Vec<Vec<u8>> = messages.iter().map(|parts| parts.concat()).collect();
+        for mask in [None, Some(Mask([7, 99, 200, 1]))] {
+            let wire = wire_of(&messages, mask);
+            let format = || if mask.is_some() { ws_server() } else { ws_client() };
+            for step in [wire.len(), 7, 100, 4096, 65_536, 70_001, 262_144] {
+                assert!(bodies(&format(), &wire, step) == expected, "read step {step}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_announcement_alone_costs_little_memory() {
+        for mask in [None, Some(Mask([7, 99, 200, 1]))] {
+            let role = if mask.is_some() { Role::Server } else { Role::Client };
+            let (mut assembler, mut store) = (Assembler::new(role), Store::default());
+            let head = frame::head(Kind::Binary, Place::WHOLE, 1 << 30, mask);
+            let mut wire = [head.as_slice(), b"beginning"].concat();
+            let partial = assembler.absorb(&mut store, None, &mut wire, None).ok().flatten();
+            let mut partial = partial.unwrap();
+            let expected = if mask.is_some() { 0 } else { 256 * 1024 - 9 };
+            let (chunk, room) = partial.room();
+            assert_eq!((chunk.capacity(), room), (256 * 1024, expected));
+        }
+    }
+
+    #[test]
+    fn nothing_counts_behind_a_farewell() {
+        let mut wire = wire_of(&[vec![b"before".to_vec()]], None);
+        wire.extend_from_slice(b"\x02\x05begun\x88\x00");
+        wire.extend(wire_of(&[vec![b"behind".to_vec()]], None));
+        for step in [1, 5, wire.len()] {
+            assert_eq!(bodies(&ws_client(), &wire, step), [b"before"]);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_split_gives_the_same_messages(
+            sizes in prop::collection::vec(
+                prop::collection::vec(prop_oneof![0_usize..300, 16_000_usize..40_000], 1..4), 1..6),
+            step in 1_usize..50_000,
+            is_masked in any::<bool>(),
+        ) {
+            let messages: Vec<Vec<Vec<u8>>> =
+                sizes.iter().map(|parts| parts.iter().copied().map(filled).collect()).collect();
+            let expected: Vec<Vec<u8>> = messages.iter().map(|parts| parts.concat()).collect();
+            let mask = is_masked.then_some(Mask([1, 2, 3, 4]));
+            let format = if is_masked { ws_server() } else { ws_client() };
+            prop_assert!(bodies(&format, &wire_of(&messages, mask), step) == expected);
+        }
+    }
+}

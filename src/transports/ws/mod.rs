@@ -6,7 +6,7 @@ mod close;
 mod decoder;
 mod frame;
 mod greeter;
-mod handshake;
+pub(super) mod handshake;
 pub mod label;
 mod sending;
 mod utf8;
@@ -16,6 +16,8 @@ use std::sync::Arc;
 pub use assembler::Assembler;
 pub use close::Close;
 pub use frame::Kind;
+#[cfg(any(test, fuzzing))]
+pub use frame::Role;
 pub use sending::Sending;
 
 use self::greeter::{Client, Server};

@@ -1,0 +1,5 @@
+//! Any block of control data.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| spmsg::fuzzing::control_data(bytes));

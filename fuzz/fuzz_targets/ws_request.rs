@@ -1,0 +1,5 @@
+//! Any head of HTTP, as a listener reads it.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| spmsg::fuzzing::ws_request(bytes));
