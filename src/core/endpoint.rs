@@ -92,7 +92,14 @@ impl Host for Endpoint {
     }
 
     fn settings(&self) -> Settings {
-        self.options.settings()
+        let mut settings = self.options.settings();
+        if self.socket_type.drops_when_busy {
+            // The kernel charges small writes with many times their size, so that its share of the
+            // buffer may hold next to nothing. Who waits for room just waits a little earlier; who
+            // drops would lose a burst that fits.
+            settings.send_budget = settings.send_buffer.saturating_mul(2);
+        }
+        settings
     }
 
     fn size_max(&self) -> Option<u64> {

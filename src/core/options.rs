@@ -85,8 +85,10 @@ impl Options {
     #[must_use]
     pub fn settings(&self) -> Settings {
         let ms = |index| Duration::from_millis(self.value(index).unsigned_abs().into());
+        let send_buffer = self.value(Index::SendBuffer).unsigned_abs() as usize;
         Settings {
-            send_buffer: self.value(Index::SendBuffer).unsigned_abs() as usize,
+            send_buffer,
+            send_budget: send_buffer,
             recv_buffer: self.value(Index::RecvBuffer).unsigned_abs() as usize,
             reconnect_interval: ms(Index::ReconnectInterval),
             reconnect_interval_max: ms(Index::ReconnectIntervalMax),

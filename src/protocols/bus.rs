@@ -14,6 +14,7 @@ pub static BUS: SocketType = SocketType {
     peer: 0x70,
     can_send: true,
     can_recv: true,
+    drops_when_busy: true,
     cooked: |_| Box::new(Bus { names: None, ..Bus::default() }),
     raw: |seed| Box::new(Bus { names: Some(Names::new(seed)), ..Bus::default() }),
 };

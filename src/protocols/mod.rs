@@ -208,6 +208,8 @@ pub struct SocketType {
     pub peer: u16,
     pub can_send: bool,
     pub can_recv: bool,
+    /// It does not wait for a pipe that is busy: what the pipe cannot take is lost.
+    pub drops_when_busy: bool,
     pub cooked: fn(Seed) -> Box<dyn Protocol>,
     pub raw: fn(Seed) -> Box<dyn Protocol>,
 }

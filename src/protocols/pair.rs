@@ -12,6 +12,7 @@ pub static PAIR: SocketType = SocketType {
     peer: 0x10,
     can_send: true,
     can_recv: true,
+    drops_when_busy: false,
     cooked: |_| Box::new(Pair::default()),
     raw: |_| Box::new(Pair::default()),
 };

@@ -113,6 +113,8 @@ pub enum Report {
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
     pub send_buffer: usize,
+    /// Bytes that may wait for the kernel to take them.
+    pub send_budget: usize,
     pub recv_buffer: usize,
     pub reconnect_interval: std::time::Duration,
     pub reconnect_interval_max: std::time::Duration,

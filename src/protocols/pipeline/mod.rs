@@ -13,6 +13,7 @@ pub static PUSH: SocketType = SocketType {
     peer: 0x51,
     can_send: true,
     can_recv: false,
+    drops_when_busy: false,
     cooked: |_| Box::new(Push::default()),
     raw: |_| Box::new(Push::default()),
 };
@@ -22,6 +23,7 @@ pub static PULL: SocketType = SocketType {
     peer: 0x50,
     can_send: false,
     can_recv: true,
+    drops_when_busy: false,
     cooked: |_| Box::new(Pull::default()),
     raw: |_| Box::new(Pull::default()),
 };

@@ -15,6 +15,7 @@ pub static PUB: SocketType = SocketType {
     peer: 0x21,
     can_send: true,
     can_recv: false,
+    drops_when_busy: true,
     cooked: |_| Box::new(Publisher::default()),
     raw: |_| Box::new(Publisher::default()),
 };
@@ -24,6 +25,7 @@ pub static SUB: SocketType = SocketType {
     peer: 0x20,
     can_send: false,
     can_recv: true,
+    drops_when_busy: false,
     cooked: |_| Box::new(Subscriber::default()),
     raw: |_| Box::new(Subscriber::default()),
 };

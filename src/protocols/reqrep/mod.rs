@@ -13,6 +13,7 @@ pub static REQ: SocketType = SocketType {
     peer: 0x31,
     can_send: true,
     can_recv: true,
+    drops_when_busy: false,
     cooked: |seed| Box::new(Req::new(seed)),
     raw: |_| Box::new(RawReq::default()),
 };
@@ -22,6 +23,7 @@ pub static REP: SocketType = SocketType {
     peer: 0x30,
     can_send: true,
     can_recv: true,
+    drops_when_busy: true,
     cooked: |seed| Box::new(Replier::new(seed)),
     raw: |seed| Box::new(RawReplier::new(seed)),
 };

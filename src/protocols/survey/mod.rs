@@ -14,6 +14,7 @@ pub static SURVEYOR: SocketType = SocketType {
     peer: 0x63,
     can_send: true,
     can_recv: true,
+    drops_when_busy: true,
     cooked: |seed| Box::new(Surveyor::new(seed)),
     raw: |_| Box::new(RawSurveyor::default()),
 };
@@ -23,6 +24,7 @@ pub static RESPONDENT: SocketType = SocketType {
     peer: 0x62,
     can_send: true,
     can_recv: true,
+    drops_when_busy: true,
     cooked: |seed| Box::new(Replier::new(seed)),
     raw: |seed| Box::new(RawReplier::new(seed)),
 };

@@ -107,7 +107,7 @@ impl StreamConnection {
             reactor,
             key: OnceLock::new(),
             pipe: OnceLock::new(),
-            outbound: Outbound::new(settings.send_buffer),
+            outbound: Outbound::new(settings.send_budget),
             inbound: Mutex::new(inbound),
             reading: Mutex::default(),
             watch: Mutex::default(),
