@@ -24,7 +24,7 @@ enum activity {
     COLD_START   /* churn:cold: open the first socket and close the last one. */
 };
 
-enum transport { INPROC, IPC, TCP };
+enum transport { INPROC, IPC, TCP, WS };
 
 /* The socket types of the two parties. A new protocol is a new row in plan.c. */
 struct pattern {

@@ -33,6 +33,10 @@ GAIN_BARS = {
     "thr:pair:inproc:64": 10,
     "thr:pair:ipc:64": 8,
     "thr:pair:tcp:64": 6,
+    "lat:pair:ws:64@0": 2,
+    "lat:pair:ws:64": 3,
+    "thr:pair:ws:64": 4,
+    "thr:pair:ws:65536": 2,
     "zc:inproc:67108864": 300,
 }
 STALL_BARS = {"burst:tcp:64:8": STALL_LIMIT_US}

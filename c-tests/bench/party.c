@@ -111,9 +111,9 @@ static int free_port(void) {
 }
 
 /* Somebody else may take the port between the look and the bind, hence the attempts. */
-static void bind_tcp(int socket, char *address) {
+static void bind_port(int socket, const char *scheme, char *address) {
     for (int attempt = 0; attempt < PORT_ATTEMPTS; attempt++) {
-        snprintf(address, ADDRESS_BYTES, "tcp://127.0.0.1:%d", free_port());
+        snprintf(address, ADDRESS_BYTES, "%s://127.0.0.1:%d", scheme, free_port());
         if (nn_bind(socket, address) >= 0) {
             return;
         }
@@ -136,7 +136,10 @@ static void party_bind(struct party *party, const char *ipc_path, char *address)
         must(nn_bind(party->socket, address), "nn_bind");
         break;
     case TCP:
-        bind_tcp(party->socket, address);
+        bind_port(party->socket, "tcp", address);
+        break;
+    case WS:
+        bind_port(party->socket, "ws", address);
         break;
     }
 }

@@ -28,7 +28,7 @@ static const struct pattern patterns[] = {
     {"push", NN_PUSH, NN_PULL, 0},
 };
 
-static const char *const transports[] = {"inproc", "ipc", "tcp"};
+static const char *const transports[] = {"inproc", "ipc", "tcp", "ws"};
 
 static const char *const cases[] = {
     "lat:pair:inproc:64@0",
@@ -43,6 +43,8 @@ static const char *const cases[] = {
     "lat:req:inproc:64",
     "lat:req:ipc:64",
     "lat:req:tcp:64",
+    "lat:pair:ws:64@0",
+    "lat:pair:ws:64",
     "lat:pair:inproc:65536@0",
     "lat:pair:ipc:65536@0",
     "lat:pair:tcp:65536@0",
@@ -61,6 +63,8 @@ static const char *const cases[] = {
     "thr:push:inproc:64",
     "thr:push:ipc:64",
     "thr:push:tcp:64",
+    "thr:pair:ws:64",
+    "thr:pair:ws:65536",
     "thr:pair:inproc:1024",
     "thr:pair:ipc:1024",
     "thr:pair:tcp:1024",

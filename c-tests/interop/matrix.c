@@ -10,7 +10,7 @@
 
 #include "reserved.h"
 
-static const char *const transports[] = {"tcp", "ipc"};
+static const char *const transports[] = {"tcp", "ipc", "ws"};
 enum { TRANSPORTS = sizeof transports / sizeof transports[0] };
 
 /* Protocols 1: who talks to whom. The raw side of a row shows or takes the header. */

@@ -1,5 +1,7 @@
 //! The heads of HTTP with which a WebSocket begins (RFC 6455 section 4). Pure.
 
+use std::borrow::Cow;
+
 use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{GeneralPurpose, general_purpose};
@@ -72,6 +74,7 @@ pub fn may_be_request(bytes: &[u8]) -> bool {
 /// # Errors
 /// When it is no request that we serve.
 pub fn judge_request(head: &[u8], demand: &Demand) -> Result<Agreement, Refusal> {
+    let head = &*with_target(head);
     let mut room = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut request = httparse::Request::new(&mut room);
     let mut parser = ParserConfig::default();
@@ -99,6 +102,14 @@ pub fn judge_request(head: &[u8], demand: &Demand) -> Result<Agreement, Refusal>
     }
     let token = headers.token(demand)?;
     Ok(Agreement { accept: accept_value(key), token })
+}
+
+/// nng leaves the target of its request out where its address has no path.
+fn with_target(head: &[u8]) -> Cow<'_, [u8]> {
+    match head.strip_prefix(b"GET  HTTP/") {
+        Some(rest) => [b"GET / HTTP/", rest].concat().into(),
+        None => head.into(),
+    }
 }
 
 /// The answer to a request that is accepted.
@@ -336,6 +347,8 @@ mod tests {
         }
         let list = "Sec-WebSocket-Protocol: chat\r\nSec-WebSocket-Protocol: Pair.sp.nanomsg.org";
         assert_eq!(judge(&with(list)).unwrap().token.as_deref(), Some("Pair.sp.nanomsg.org"));
+        // nng, dialing an address without a path.
+        assert!(judge(&with("X: y").replacen("GET / ", "GET  ", 1)).is_ok());
         let big = format!("Cookie: {}", "c".repeat(8 * 1024));
         assert!(judge(&with(&big)).is_ok());
     }
