@@ -14,6 +14,7 @@ unexport CARGO_BUILD_TARGET
 BUILD := target/c-tests
 LIBRARY := target/release/libspmsg.so
 JOBS := $(shell nproc 2>/dev/null || echo 2)
+CTEST_FLAGS := --output-on-failure --no-tests=error
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 
 .PHONY: help
@@ -51,7 +52,8 @@ test: tools build
 	cargo test
 	cmake -S c-tests -B $(BUILD) -DCMAKE_BUILD_TYPE=Release
 	cmake --build $(BUILD) --parallel $(JOBS)
-	ctest --test-dir $(BUILD) --output-on-failure --no-tests=error
+	ctest --test-dir $(BUILD) --label-exclude '^reference$$' --parallel $(JOBS) $(CTEST_FLAGS)
+	ctest --test-dir $(BUILD) --label-regex '^reference$$' $(CTEST_FLAGS)
 
 .PHONY: interop
 interop: tools build
