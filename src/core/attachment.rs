@@ -207,7 +207,7 @@ mod tests {
     use crate::core::registry;
     use crate::core::transfer::Blocking;
     use crate::message::{Body, Message};
-    use crate::transports::{NotTaken, Pipe, Received, Sent, Tempo, Then};
+    use crate::transports::{Dialect, NotTaken, Pipe, Received, Sent, Tempo, Then};
 
     /// A connection that never came to life: one side of a link that the other did not want.
     #[derive(Default)]
@@ -260,7 +260,8 @@ mod tests {
         let handle = registry::open(1, PUB, || None).unwrap();
         {
             let socket = registry::find(handle).unwrap();
-            let endpoint = socket.bind(b"inproc://a pipe that never came to life").unwrap();
+            let address = b"inproc://a pipe that never came to life";
+            let endpoint = socket.bind(address, Dialect::Reference).unwrap();
             let connection = Arc::new(Stillborn::default());
             socket.attach(endpoint, Arc::clone(&connection) as Arc<dyn Connection>).unwrap();
             let pipe = connection.0.lock().take().unwrap();

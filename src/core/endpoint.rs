@@ -24,7 +24,8 @@ pub struct Endpoint {
     pub statistics: Arc<Statistics>,
     /// Of all pipes that it will make, as the options were when it was made.
     pub priorities: Priorities,
-    /// Behind the scheme.
+    pub scheme: &'static str,
+    /// Behind the scheme, as it was asked for.
     pub address: Vec<u8>,
     /// Why the last attempt failed.
     pub error: Mutex<Option<Error>>,
@@ -57,6 +58,11 @@ pub fn transport_of(address: &[u8]) -> Result<(&'static dyn Transport, &[u8]), E
 }
 
 impl Endpoint {
+    /// An address of this endpoint's transport as users write it.
+    pub fn locate(&self, address: &[u8]) -> Vec<u8> {
+        [self.scheme.as_bytes(), b"://", address].concat()
+    }
+
     /// Nothing that is still reported counts as an error of this endpoint.
     pub fn close(&self) {
         self.is_closed.store(true, Ordering::Relaxed);

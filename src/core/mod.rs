@@ -37,3 +37,5 @@ pub use registry::{COOKED, InUse, RAW, close, find, find_beside, open, restart, 
 pub use socket::Socket;
 pub use statistics::number as statistic_number;
 pub use transfer::Blocking;
+
+pub use crate::transports::Dialect;

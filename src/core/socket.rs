@@ -20,7 +20,7 @@ use super::wait::Waiting;
 use crate::error::Error;
 use crate::io::LazyReactor;
 use crate::protocols::{PipeId, Protocol, Readiness, SendPriority, SocketType};
-use crate::transports::{self, Connection, Tempo};
+use crate::transports::{self, Connection, Dialect, Tempo};
 
 pub struct Socket {
     me: Weak<Socket>,
@@ -125,26 +125,26 @@ impl Socket {
     ///
     /// # Errors
     /// When the address is malformed or cannot be had.
-    pub fn bind(&self, address: &[u8]) -> Result<i32, Error> {
-        self.add_endpoint(address, Way::Bind)
+    pub fn bind(&self, address: &[u8], dialect: Dialect) -> Result<i32, Error> {
+        self.add_endpoint(address, dialect, Way::Bind)
     }
 
     /// Starts connecting to `address`. Returns the number of the endpoint.
     ///
     /// # Errors
     /// When the address is malformed.
-    pub fn connect(&self, address: &[u8]) -> Result<i32, Error> {
-        self.add_endpoint(address, Way::Connect)
+    pub fn connect(&self, address: &[u8], dialect: Dialect) -> Result<i32, Error> {
+        self.add_endpoint(address, dialect, Way::Connect)
     }
 
-    fn add_endpoint(&self, address: &[u8], way: Way) -> Result<i32, Error> {
+    fn add_endpoint(&self, address: &[u8], dialect: Dialect, way: Way) -> Result<i32, Error> {
         let (transport, rest) = transport_of(address)?;
         // It is known before the transport starts, which may attach connections at once.
-        let endpoint = self.reserve_endpoint(rest)?;
+        let endpoint = self.reserve_endpoint(transport.scheme(), rest)?;
         let (id, host) = (endpoint.id, endpoint as _);
         let started = match way {
-            Way::Bind => transport.bind(rest, host),
-            Way::Connect => transport.connect(rest, host),
+            Way::Bind => transport.bind(rest, dialect, host),
+            Way::Connect => transport.connect(rest, dialect, host),
         };
         let mut state = self.lock();
         let worker = match started {
@@ -174,7 +174,7 @@ impl Socket {
         if is_closing { Err(Error::NotOpen) } else { Ok(id) }
     }
 
-    fn reserve_endpoint(&self, rest: &[u8]) -> Result<Arc<Endpoint>, Error> {
+    fn reserve_endpoint(&self, scheme: &'static str, rest: &[u8]) -> Result<Arc<Endpoint>, Error> {
         let mut state = self.lock();
         if state.is_closing {
             return Err(Error::NotOpen);
@@ -187,6 +187,7 @@ impl Socket {
             options: Arc::clone(&self.options),
             statistics: Arc::clone(&self.statistics),
             priorities: self.options.priorities(),
+            scheme,
             address: rest.to_vec(),
             error: Mutex::default(),
             printer: self.printer,
@@ -196,6 +197,17 @@ impl Socket {
         let entry = Entry { host: Arc::clone(&endpoint), worker: None };
         state.endpoints.insert(endpoint.id, entry);
         Ok(endpoint)
+    }
+
+    /// Where an endpoint is bound or connects to, with the scheme.
+    ///
+    /// # Errors
+    /// `Invalid` when there is no such endpoint.
+    pub fn address(&self, id: i32) -> Result<Vec<u8>, Error> {
+        let state = self.lock();
+        let Entry { host, worker } = state.endpoints.get(&id).ok_or(Error::Invalid)?;
+        let known = worker.as_ref().and_then(|worker| worker.address());
+        Ok(host.locate(known.unwrap_or(&host.address)))
     }
 
     /// Ends one endpoint and its connections, when what was sent on them is written.

@@ -16,7 +16,7 @@ mod socket;
 
 pub use epoll::{Epoll, Event, EventBuffer, Interest};
 pub use event_fd::EventFd;
-pub use file::{DirectoryLock, FileIdentity, unlink};
+pub use file::{DirectoryLock, FileIdentity, set_file_mode, unlink};
 pub use futex::{Waited, futex_wait, futex_wake_all};
 pub use limits::{descriptor_limit, usable_cpus};
 pub use poll::{WaitFor, poll};

@@ -1,16 +1,18 @@
 //! Stream sockets of the kernel: TCP and Unix domain.
 
+use std::ffi::OsStr;
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
-use socket2::{Domain, MaybeUninitSlice, SockAddr, Type};
+use socket2::{Domain, MaybeUninitSlice, SockAddr, TcpKeepalive, Type};
 
-use super::random;
+use super::{check, random};
 use crate::message::Chunk;
 
 /// Where a stream socket is bound or connected to.
@@ -18,6 +20,8 @@ use crate::message::Chunk;
 pub enum Address {
     Internet(SocketAddr),
     File(PathBuf),
+    /// A name that is no file and that nobody has to remove: unix(7), "abstract".
+    Name(Vec<u8>),
 }
 
 /// Settings of one connection, as the application left them when it is made.
@@ -25,6 +29,8 @@ pub enum Address {
 pub struct Tuning {
     pub send_buffer: usize,
     pub recv_buffer: usize,
+    /// How long an Internet peer may be silent before it is asked whether it is there.
+    pub keepalive: Option<Duration>,
 }
 
 /// A stream socket, listening, connecting or connected.
@@ -37,7 +43,7 @@ pub struct Socket {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Family {
     Internet,
-    File,
+    Local,
 }
 
 /// What one attempt to accept gave.
@@ -66,7 +72,7 @@ impl Socket {
         let (domain, family) = match address {
             Address::Internet(SocketAddr::V4(_)) => (Domain::IPV4, Family::Internet),
             Address::Internet(SocketAddr::V6(_)) => (Domain::IPV6, Family::Internet),
-            Address::File(_) => (Domain::UNIX, Family::File),
+            Address::File(_) | Address::Name(_) => (Domain::UNIX, Family::Local),
         };
         let inner = socket2::Socket::new(domain, Type::STREAM.nonblocking(), None)?;
         Ok(Socket { inner, family })
@@ -99,6 +105,13 @@ impl Socket {
             self.inner.set_reuse_address(true)?;
         }
         self.inner.bind(&address.to_kernel()?)
+    }
+
+    /// Decides what permissions the file has that binding will make, but for those that the umask
+    /// of the process denies: it has them from birth, so that nobody gets in between.
+    pub fn set_file_mode(&self, mode: u32) -> io::Result<()> {
+        // SAFETY: the descriptor is ours and open.
+        check(unsafe { libc::fchmod(self.as_raw_fd(), mode) }).map(drop)
     }
 
     pub fn listen(&self, backlog: i32) -> io::Result<()> {
@@ -153,6 +166,10 @@ impl Socket {
         if self.family == Family::Internet {
             // Always: what Nagle's algorithm would gather is gathered before it gets here.
             let _ = self.inner.set_tcp_nodelay(true);
+            if let Some(silence) = tuning.keepalive {
+                let probes = TcpKeepalive::new().with_time(silence).with_interval(silence);
+                let _ = self.inner.set_tcp_keepalive(&probes.with_retries(PROBES));
+            }
         }
     }
 
@@ -211,6 +228,12 @@ impl Socket {
         }
     }
 
+    /// The Internet address that it has itself.
+    #[must_use]
+    pub fn own_address(&self) -> Option<SocketAddr> {
+        self.inner.local_addr().ok()?.as_socket()
+    }
+
     /// Ends our direction of the stream; what was written before still reaches the peer.
     pub fn end(&self) {
         let _ = self.inner.shutdown(Shutdown::Write);
@@ -242,6 +265,8 @@ impl Address {
         match self {
             Address::Internet(address) => Ok(SockAddr::from(*address)),
             Address::File(path) => SockAddr::unix(path),
+            // The zero in front tells it from the name of a file.
+            Address::Name(name) => SockAddr::unix(OsStr::from_bytes(&[b"\0", &name[..]].concat())),
         }
     }
 }
@@ -249,6 +274,8 @@ impl Address {
 /// Each try halves at least the chance of meeting the other again.
 const LISTEN_TRIES: u32 = 6;
 const DISCARDS_MAX: usize = 256;
+/// How many questions a peer may leave without an answer.
+const PROBES: u32 = 3;
 
 fn is_shortage(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ENOBUFS | libc::ENOMEM))

@@ -36,13 +36,32 @@ pub trait Transport: Sync {
     ///
     /// # Errors
     /// When the address is malformed or cannot be had.
-    fn bind(&self, address: &[u8], host: Arc<dyn Host>) -> Result<Arc<dyn Endpoint>, Error>;
+    fn bind(
+        &self,
+        address: &[u8],
+        dialect: Dialect,
+        host: Arc<dyn Host>,
+    ) -> Result<Arc<dyn Endpoint>, Error>;
 
     /// Will connect to `address`, for as long as the endpoint lives.
     ///
     /// # Errors
     /// When the address is malformed; whether somebody is there does not matter.
-    fn connect(&self, address: &[u8], host: Arc<dyn Host>) -> Result<Arc<dyn Endpoint>, Error>;
+    fn connect(
+        &self,
+        address: &[u8],
+        dialect: Dialect,
+        host: Arc<dyn Host>,
+    ) -> Result<Arc<dyn Endpoint>, Error>;
+}
+
+/// Which addresses are understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// Those of the reference, in its meaning.
+    Reference,
+    /// Also port 0 to bind to any free port, and names of ipc that are no files.
+    Extended,
 }
 
 /// Every transport there is.
@@ -61,6 +80,11 @@ pub trait Endpoint: Send + Sync {
 
     /// The socket may want a connection that it rejected before.
     fn retry(&self) {}
+
+    /// Where it listens, as far as the kernel decided about it: the part behind `://`.
+    fn address(&self) -> Option<&[u8]> {
+        None
+    }
 }
 
 /// What a transport needs of the endpoint's owner above it.
@@ -121,13 +145,21 @@ pub struct Settings {
     pub ipv4_only: bool,
     /// The application wants no gathering of its messages.
     pub no_delay: bool,
+    /// How long a peer over a network may be silent before it is asked whether it is there.
+    pub keepalive: Option<std::time::Duration>,
+    /// The permissions of a socket's file, if they are not left to the process.
+    pub file_mode: Option<u32>,
     /// What messages are said to be where the wire asks for it.
     pub message_kind: MessageKind,
 }
 
 impl From<&Settings> for Tuning {
     fn from(settings: &Settings) -> Tuning {
-        Tuning { send_buffer: settings.send_buffer, recv_buffer: settings.recv_buffer }
+        Tuning {
+            send_buffer: settings.send_buffer,
+            recv_buffer: settings.recv_buffer,
+            keepalive: settings.keepalive,
+        }
     }
 }
 
