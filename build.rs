@@ -80,6 +80,8 @@ fn header(ffi: &Path, name: &str) -> String {
             config.after_includes = Some(format!("{SPMSG_EXPORT}{EXTERN_C_BEGIN}"));
             config.style = Style::Tag;
             config.function.prefix = Some("SPMSG_EXPORT".to_owned());
+            // No function takes it: it lies in control data.
+            config.export.include = vec!["spmsg_credentials".to_owned()];
             builder = builder.with_src(ffi.join("extension.rs"));
         }
         _ => {}

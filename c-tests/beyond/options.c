@@ -138,7 +138,9 @@ static void other_modes_are_refused(void)
     CHECK_ERRNO(set(s, NN_IPC, SPMSG_IPC_MODE, 04755), -1, EINVAL);
     CHECK_ERRNO(nn_setsockopt(s, NN_IPC, SPMSG_IPC_MODE, &byte, 1), -1, EINVAL);
     CHECK_EQ(get_int(s, NN_IPC, SPMSG_IPC_MODE), 0640);
-    CHECK_ERRNO(set(s, NN_SOL_SOCKET, SPMSG_BASE, 1), -1, ENOPROTOOPT);
+    /* Nor is it an option of another level. */
+    CHECK_ERRNO(set(s, NN_SOL_SOCKET, SPMSG_IPC_MODE, 0600), -1, ENOPROTOOPT);
+    CHECK_ERRNO(set(s, NN_TCP, SPMSG_IPC_MODE, 0600), -1, ENOPROTOOPT);
     nn_close(s);
 }
 

@@ -6,13 +6,17 @@ use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 
+use super::events::{Event, EventKind, Events};
 use super::options::Options;
+use super::peer;
 use super::socket::Socket;
 use super::statistics::Statistics;
 use crate::error::Error;
 use crate::io::{LazyReactor, Reactor};
 use crate::protocols::{Priorities, SocketType};
-use crate::transports::{Connection, Host, Rejected, Report, Settings, TRANSPORTS, Transport};
+use crate::transports::{
+    Connection, Fault, Host, Rejected, Report, Settings, TRANSPORTS, Transport,
+};
 
 /// The socket's side of one endpoint.
 pub struct Endpoint {
@@ -22,6 +26,7 @@ pub struct Endpoint {
     pub reactor: Arc<LazyReactor>,
     pub options: Arc<Options>,
     pub statistics: Arc<Statistics>,
+    pub events: Arc<Events>,
     /// Of all pipes that it will make, as the options were when it was made.
     pub priorities: Priorities,
     pub scheme: &'static str,
@@ -82,6 +87,27 @@ impl Endpoint {
         }
     }
 
+    /// What the socket itself does not see. Connections that are there are its own business.
+    fn record(&self, report: Report) {
+        let (kind, fault, peer) = match report {
+            Report::ConnectFailed(why) => (EventKind::ConnectFailed, why.map(Fault::System), None),
+            Report::AcceptFailed(why) => (EventKind::AcceptFailed, Some(Fault::System(why)), None),
+            Report::HandshakeFailed { peer, fault } => (EventKind::HandshakeFailed, fault, peer),
+            Report::Rejected { peer } => (EventKind::Rejected, None, peer),
+            Report::Connecting
+            | Report::Established
+            | Report::ConnectAbandoned
+            | Report::Accepted
+            | Report::Broken
+            | Report::Dropped => return,
+        };
+        self.events.record(|| {
+            let is_known = kind != EventKind::AcceptFailed;
+            let peer = if is_known { peer::address(self, peer) } else { Vec::new() };
+            Event { kind, endpoint: self.id, fault, peer, missed: 0 }
+        });
+    }
+
     fn print(&self, error: Error, Printer { describe }: Printer) {
         let Some(socket) = self.socket.upgrade() else { return };
         let name = socket.name();
@@ -139,8 +165,11 @@ impl Host for Endpoint {
             | Report::Connecting
             | Report::ConnectAbandoned
             | Report::Broken
-            | Report::Dropped => {}
+            | Report::Dropped
+            | Report::HandshakeFailed { .. }
+            | Report::Rejected { .. } => {}
         }
+        self.record(report);
     }
 }
 

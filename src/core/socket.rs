@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 
 use super::cadence::Cadence;
 use super::endpoint::{Endpoint, Printer, transport_of};
+use super::events::Events;
 use super::linger::{self, Lingering};
 use super::options::Options;
 use super::order::{SocketGuard, SocketLock};
@@ -31,6 +32,7 @@ pub struct Socket {
     printer: Option<Printer>,
     options: Arc<Options>,
     statistics: Arc<Statistics>,
+    events: Arc<Events>,
     state: SocketLock<State>,
     pub(super) waiting: Waiting,
     shown: Shown,
@@ -108,6 +110,7 @@ impl Socket {
             printer: shared.printer,
             options: Arc::default(),
             statistics: Arc::default(),
+            events: Arc::default(),
             state: SocketLock::new(state),
             waiting: Waiting::default(),
             shown: Shown::default(),
@@ -186,6 +189,7 @@ impl Socket {
             reactor: Arc::clone(&self.reactor),
             options: Arc::clone(&self.options),
             statistics: Arc::clone(&self.statistics),
+            events: Arc::clone(&self.events),
             priorities: self.options.priorities(),
             scheme,
             address: rest.to_vec(),
@@ -217,7 +221,7 @@ impl Socket {
     pub fn shutdown(&self, id: i32) -> Result<(), Error> {
         let entry = self.lock().endpoints.remove(&id).ok_or(Error::Invalid)?;
         entry.close();
-        let connections = self.detach_all(|pipe| pipe.endpoint == id);
+        let connections = self.detach_all(|pipe| pipe.host.id == id);
         linger::end(&self.lingering(connections));
         self.retry_endpoints();
         Ok(())
@@ -235,6 +239,7 @@ impl Socket {
             std::mem::take(&mut state.endpoints)
         };
         self.shown.show_closed();
+        self.events.show_closed();
         self.wake_everybody();
         self.forget_timer();
         endpoints.values().for_each(Entry::close);
@@ -309,6 +314,10 @@ impl Socket {
 
     pub(super) fn statistics(&self) -> &Statistics {
         &self.statistics
+    }
+
+    pub(super) fn events(&self) -> &Events {
+        &self.events
     }
 
     pub(super) fn traffic(&self) -> Traffic {

@@ -1,10 +1,12 @@
 //! What the library has beyond the reference: the functions of `spmsg/spmsg.h`.
 
-use super::abi::spmsg::{SPMSG_VERSION_MAJOR, SPMSG_VERSION_MINOR, SPMSG_VERSION_PATCH};
-use super::{enter_socket, raw};
-use crate::core::Dialect;
+use super::abi::spmsg::*;
+use super::raw::{self, Place};
+use super::{enter_socket, errno};
+use crate::core::{Dialect, Event, EventKind, peer_number};
 use libc::size_t;
 use std::ffi::{CStr, c_char, c_int};
+use std::mem::offset_of;
 
 /// Gives the version of the library that is loaded, for example "0.1.0", which may be another one
 /// than that of the header. The text must not be freed.
@@ -63,6 +65,54 @@ pub unsafe extern "C" fn spmsg_address(
     })
 }
 
+/// Gives a descriptor that is readable while events of the socket wait: poll it for POLLIN, and
+/// never read or close it. Events are kept from the first call on, at most 1024 of them.
+///
+/// Each call gives the same descriptor. It belongs to the socket, and is readable, too, once that
+/// is being closed.
+///
+/// Returns -1 with errno EBADF, or EMFILE when no descriptor can be had.
+#[unsafe(no_mangle)]
+pub extern "C" fn spmsg_events(s: c_int) -> c_int {
+    enter_socket(s, |socket| socket.events_descriptor())
+}
+
+/// Stores the oldest event that waits, and removes it. Never waits.
+///
+/// Returns 0, or -1 with errno EBADF, EFAULT when event is NULL, EAGAIN when there is none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spmsg_next_event(s: c_int, event: *mut spmsg_event) -> c_int {
+    enter_socket(s, |socket| {
+        let place = Place::new(event)?;
+        let found = socket.next_event()?;
+        // SAFETY: forwarded from our own contract.
+        unsafe { place.write(converted(&found)) };
+        Ok(0)
+    })
+}
+
+fn converted(event: &Event) -> spmsg_event {
+    let mut peer = [0; SPMSG_ADDRESS_MAX];
+    // The last place keeps its zero.
+    for (place, byte) in peer[..SPMSG_ADDRESS_MAX - 1].iter_mut().zip(&event.peer) {
+        *place = *byte as c_char;
+    }
+    spmsg_event {
+        r#type: match event.kind {
+            EventKind::Connected => SPMSG_EVENT_CONNECTED,
+            EventKind::Disconnected => SPMSG_EVENT_DISCONNECTED,
+            EventKind::ConnectFailed => SPMSG_EVENT_CONNECT_FAILED,
+            EventKind::AcceptFailed => SPMSG_EVENT_ACCEPT_FAILED,
+            EventKind::HandshakeFailed => SPMSG_EVENT_HANDSHAKE_FAILED,
+            EventKind::Rejected => SPMSG_EVENT_REJECTED,
+        },
+        endpoint: event.endpoint,
+        error: errno::number_of(event.fault),
+        missed: event.missed,
+        peer,
+    }
+}
+
 const VERSION: &CStr =
     match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
         Ok(version) => version,
@@ -74,6 +124,15 @@ const _: () = {
     assert!(number(env!("CARGO_PKG_VERSION_MAJOR")) == SPMSG_VERSION_MAJOR);
     assert!(number(env!("CARGO_PKG_VERSION_MINOR")) == SPMSG_VERSION_MINOR);
     assert!(number(env!("CARGO_PKG_VERSION_PATCH")) == SPMSG_VERSION_PATCH);
+};
+
+/// Core numbers the entries for itself, and puts the credentials together; the header is the law.
+const _: () = {
+    assert!(peer_number::LEVEL == SPMSG_CONTROL);
+    assert!(peer_number::ADDRESS == SPMSG_PEER_ADDRESS);
+    assert!(peer_number::CREDENTIALS == SPMSG_PEER_CREDENTIALS);
+    assert!(offset_of!(spmsg_credentials, pid) == 0 && size_of::<spmsg_credentials>() == 12);
+    assert!(offset_of!(spmsg_credentials, uid) == 4 && offset_of!(spmsg_credentials, gid) == 8);
 };
 
 const fn number(digits: &str) -> c_int {

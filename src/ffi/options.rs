@@ -116,6 +116,7 @@ const _: () = {
     assert!(core::IPC_OUTPUT_BUFFER == NN_IPC_OUTBUFSZ);
     assert!(core::IPC_INPUT_BUFFER == NN_IPC_INBUFSZ);
     assert!(core::IPC_MODE == SPMSG_IPC_MODE && core::TCP_KEEPALIVE == SPMSG_TCP_KEEPALIVE);
+    assert!(core::PEER_INFO == SPMSG_PEER_INFO);
     assert!(option::SUB_SUBSCRIBE == NN_SUB_SUBSCRIBE);
     assert!(option::SUB_UNSUBSCRIBE == NN_SUB_UNSUBSCRIBE);
     assert!(option::REQ_RESEND_INTERVAL == NN_REQ_RESEND_IVL);

@@ -23,7 +23,7 @@ pub use poll::{WaitFor, poll};
 pub use process::{PerProcess, flush_at_exit, generation, watch_forks};
 pub use random::{random, random_bytes};
 pub use signals::with_signals_blocked;
-pub use socket::{Accepted, Address, Read, Socket, Tuning};
+pub use socket::{Accepted, Address, Credentials, Read, Socket, Tuning};
 
 use std::io;
 

@@ -7,6 +7,7 @@ use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -38,6 +39,18 @@ pub struct Tuning {
 pub struct Socket {
     inner: socket2::Socket,
     family: Family,
+    /// Kept, because the kernel forgets it when the stream breaks.
+    peer: Option<SocketAddr>,
+    /// The code with which it broke; 0 while it has not.
+    failure: AtomicI32,
+}
+
+/// Who opened the other end of a stream inside the machine, when he did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Credentials {
+    pub process: i32,
+    pub user: u32,
+    pub group: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +88,7 @@ impl Socket {
             Address::File(_) | Address::Name(_) => (Domain::UNIX, Family::Local),
         };
         let inner = socket2::Socket::new(domain, Type::STREAM.nonblocking(), None)?;
-        Ok(Socket { inner, family })
+        Ok(Socket { inner, family, peer: None, failure: AtomicI32::new(0) })
     }
 
     /// A socket that listens at `address`.
@@ -121,9 +134,11 @@ impl Socket {
     pub fn accept(&self) -> io::Result<Accepted> {
         // Close-on-exec from birth: accept4(2).
         match self.inner.accept() {
-            Ok((inner, _)) => {
+            Ok((inner, peer)) => {
                 inner.set_nonblocking(true)?;
-                Ok(Accepted::Connection(Socket { inner, family: self.family }))
+                let peer = peer.as_socket();
+                let failure = AtomicI32::new(0);
+                Ok(Accepted::Connection(Socket { inner, family: self.family, peer, failure }))
             }
             Err(error) => match error.raw_os_error() {
                 Some(libc::EAGAIN) => Ok(Accepted::Nobody),
@@ -146,7 +161,11 @@ impl Socket {
     }
 
     /// Starts connecting. True when the connection is there at once.
-    pub fn connect(&self, address: &Address) -> io::Result<bool> {
+    pub fn connect(&mut self, address: &Address) -> io::Result<bool> {
+        self.peer = match address {
+            Address::Internet(address) => Some(*address),
+            Address::File(_) | Address::Name(_) => None,
+        };
         match self.inner.connect(&address.to_kernel()?) {
             Ok(()) => Ok(true),
             Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => Ok(false),
@@ -182,7 +201,7 @@ impl Socket {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 // The kernel is short of memory for the moment, not the connection broken.
                 Err(error) if is_shortage(&error) => return Ok(0),
-                result => return result,
+                result => return result.inspect_err(|error| self.note_failure(error)),
             }
         }
     }
@@ -212,9 +231,26 @@ impl Socket {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Read::Nothing,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if is_shortage(&error) => return Read::Nothing,
-                Err(_) => return Read::End,
+                Err(error) => {
+                    self.note_failure(&error);
+                    return Read::End;
+                }
             }
         }
+    }
+
+    /// The first one counts: the others follow from it.
+    #[cold]
+    fn note_failure(&self, error: &io::Error) {
+        let code = error.raw_os_error().unwrap_or_default();
+        let _ = self.failure.compare_exchange(0, code, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// Why it broke, if it did.
+    #[must_use]
+    pub fn failure(&self) -> Option<io::Error> {
+        let code = self.failure.load(Ordering::Relaxed);
+        (code != 0).then(|| io::Error::from_raw_os_error(code))
     }
 
     /// Reads and forgets what has arrived, up to a bound. A TCP that is closed with unread input
@@ -232,6 +268,29 @@ impl Socket {
     #[must_use]
     pub fn own_address(&self) -> Option<SocketAddr> {
         self.inner.local_addr().ok()?.as_socket()
+    }
+
+    /// The Internet address of the other end.
+    #[must_use]
+    pub fn peer_address(&self) -> Option<SocketAddr> {
+        self.peer
+    }
+
+    /// Who is at the other end, if it is in this machine.
+    #[must_use]
+    pub fn peer_credentials(&self) -> Option<Credentials> {
+        if self.family != Family::Local {
+            return None;
+        }
+        let mut found = libc::ucred { pid: 0, uid: 0, gid: 0 };
+        let mut len = size_of::<libc::ucred>() as libc::socklen_t;
+        let (level, option) = (libc::SOL_SOCKET, libc::SO_PEERCRED);
+        let place = (&raw mut found).cast();
+        // SAFETY: the kernel writes at most `len` bytes, which are there.
+        let result =
+            unsafe { libc::getsockopt(self.as_raw_fd(), level, option, place, &raw mut len) };
+        let libc::ucred { pid, uid, gid } = found;
+        (result == 0).then_some(Credentials { process: pid, user: uid, group: gid })
     }
 
     /// Ends our direction of the stream; what was written before still reaches the peer.

@@ -107,7 +107,7 @@ fn directory_of(path: &Path) -> &Path {
 /// A socket file that nobody listens on is left over from a process that died.
 fn is_stale(path: &Path, address: &Address) -> bool {
     let is_socket = FileIdentity::of(path).is_ok_and(|file| file.is_socket);
-    let probe = |socket: Socket| match socket.connect(address) {
+    let probe = |mut socket: Socket| match socket.connect(address) {
         Ok(_) => false,
         Err(error) => error.kind() == std::io::ErrorKind::ConnectionRefused,
     };

@@ -15,6 +15,7 @@ mod tcp;
 mod ws;
 
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::Instant;
@@ -26,7 +27,7 @@ pub use ws::label as message_label;
 use crate::error::Error;
 use crate::io::Reactor;
 use crate::message::Message;
-use crate::sys::Tuning;
+use crate::sys::{Credentials, Tuning};
 
 /// One way of moving bytes, known by the scheme of its addresses.
 pub trait Transport: Sync {
@@ -131,6 +132,15 @@ pub enum Report {
     Broken,
     /// A connection ended because we closed its endpoint.
     Dropped,
+    /// Why a stream was given up before it was a connection. No statistic counts it.
+    HandshakeFailed {
+        peer: Option<SocketAddr>,
+        fault: Option<Fault>,
+    },
+    /// The socket does not want this one. No statistic counts it.
+    Rejected {
+        peer: Option<SocketAddr>,
+    },
 }
 
 /// Options of a socket as they are at this moment.
@@ -209,9 +219,35 @@ pub trait Connection: Send + Sync {
     /// Tells whether a caller waits until the stream is writable, and will write then.
     fn set_driven(&self, driven: bool);
 
+    /// Where the peer is, if the kernel gives it an address of its own.
+    fn peer_address(&self) -> Option<SocketAddr> {
+        None
+    }
+
+    /// Who the peer is, if the kernel knows.
+    fn peer_credentials(&self) -> Option<Credentials> {
+        None
+    }
+
+    /// What went wrong with a connection that has ended.
+    fn fault(&self) -> Option<Fault> {
+        None
+    }
+
     /// Ends it. What the kernel has still reaches the peer; `deadline` bounds what is done to
     /// make sure of that.
     fn close(&self, deadline: Instant);
+}
+
+/// What went wrong with a connection, or with an attempt to make one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// What the kernel said.
+    System(Error),
+    /// The peer broke the rules of the wire.
+    Violation,
+    /// The peer took too long to greet.
+    TimedOut,
 }
 
 /// How closely the messages of a socket follow each other. A connection that is one of many sees

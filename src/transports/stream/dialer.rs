@@ -140,7 +140,7 @@ impl Dialer {
 
     /// True when the connection is there at once.
     fn open(&self, address: &Address, local: Option<IpAddr>) -> io::Result<(Socket, bool)> {
-        let socket = Socket::new(address)?;
+        let mut socket = Socket::new(address)?;
         socket.tune((&self.host.settings()).into());
         if let Some(ip) = local {
             socket.bind(&Address::Internet(SocketAddr::new(ip, 0)))?;
