@@ -13,7 +13,8 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=src/ffi");
     for name in HEADERS {
-        let path = Path::new(&root).join(format!("include/nanomsg/{name}.h"));
+        let folder = if name == OWN { OWN } else { "nanomsg" };
+        let path = Path::new(&root).join(format!("include/{folder}/{name}.h"));
         println!("cargo::rerun-if-changed={}", path.display());
         let text = header(&Path::new(&root).join("src/ffi"), name);
         if fs::read_to_string(&path).is_ok_and(|old| old == text) {
@@ -74,6 +75,15 @@ fn header(ffi: &Path, name: &str) -> String {
             config.export.include = vec!["nn_req_handle".to_owned()];
         }
         "ws" => config.includes = vec!["nn.h".to_owned()],
+        OWN => {
+            config.sys_includes = vec!["nanomsg/nn.h".to_owned()];
+            config.after_includes = Some(format!("{SPMSG_EXPORT}{EXTERN_C_BEGIN}"));
+            config.style = Style::Tag;
+            config.function.prefix = Some("SPMSG_EXPORT".to_owned());
+            // No function takes it: it lies in control data.
+            config.export.include = vec!["spmsg_credentials".to_owned()];
+            builder = builder.with_src(ffi.join("extension.rs"));
+        }
         _ => {}
     }
     let bindings = builder.with_config(config).generate();
@@ -132,8 +142,13 @@ fn system_errors() -> String {
     text + "#define EACCESS EACCES\n"
 }
 
-const HEADERS: [&str; 11] =
-    ["nn", "pair", "pubsub", "reqrep", "pipeline", "survey", "bus", "inproc", "ipc", "tcp", "ws"];
+const HEADERS: [&str; 12] = [
+    "nn", "pair", "pubsub", "reqrep", "pipeline", "survey", "bus", "inproc", "ipc", "tcp", "ws",
+    OWN,
+];
+
+/// The header of what the reference does not have, in a folder of the same name.
+const OWN: &str = "spmsg";
 
 /// The files with exported functions, in the order in which the header shows them.
 const FUNCTIONS: [&str; 10] = [
@@ -179,6 +194,13 @@ const NN_EXPORT: &str = "
 #else
 #define NN_EXPORT __declspec(dllimport)
 #endif
+#endif
+";
+
+/// The same for our own functions, of which no other system knows.
+const SPMSG_EXPORT: &str = "
+#ifndef SPMSG_EXPORT
+#define SPMSG_EXPORT extern
 #endif
 ";
 

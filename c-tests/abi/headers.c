@@ -12,6 +12,9 @@
 #include INCLUDE
 #include INCLUDE
 #else
+#ifdef WITH_SPMSG
+#include <spmsg/spmsg.h>
+#endif
 #include <nanomsg/ws.h>
 #include <nanomsg/tcp.h>
 #include <nanomsg/ipc.h>
@@ -26,13 +29,16 @@
 #endif
 
 #include "constants.inc"
+#ifdef SPMSG_H_INCLUDED
+#include "../beyond/constants.inc"
+#endif
 
 #ifdef INCLUDE
 /* A guard has no value: otherwise this would be the size 1 of something else. */
 typedef char the_guard_is_empty[1 GUARD];
 
 #if defined(INCLUDES_NN) != defined(NN_H_INCLUDED)
-#error "nn.h is included by reqrep.h and ws.h, and by no other header"
+#error "nn.h is included by reqrep.h, ws.h and spmsg.h, and by no other header"
 #endif
 #endif
 
@@ -71,6 +77,28 @@ int sample(struct nn_msghdr *message, struct nn_pollfd *sockets)
     properties.value = nn_poll(sockets, 1, 0) + nn_device(-1, -1) + nn_errno() + *data;
     return symbol(0, &properties, (int)sizeof properties) + (int)statistic(0, 0) + *text(0)
            + (grow(piece.iov_base, 1) == 0) + entry->cmsg_level;
+}
+#endif
+
+#ifdef SPMSG_H_INCLUDED
+CONSTANTS_spmsg_alone(SAME)
+
+#if SPMSG_VERSION < 1000 || SPMSG_BASE != 0x53500000
+#error "a constant of spmsg.h has another value for the preprocessor"
+#endif
+
+int sample_of_ours(char *room);
+
+int sample_of_ours(char *room)
+{
+    struct spmsg_event event;
+    struct spmsg_credentials who;
+    int (*start[2])(int, const char *);
+    start[0] = spmsg_bind;
+    start[1] = spmsg_connect;
+    event.type = spmsg_next_event(spmsg_events(0), &event);
+    who.pid = event.error + (int)sizeof(char[sizeof event == 176 && sizeof who == 12 ? 1 : -1]);
+    return who.pid + start[0](0, room) + start[1](0, room) + spmsg_address(0, 1, room, 1) + *spmsg_version();
 }
 #endif
 

@@ -30,8 +30,13 @@ foreach(name nn pair pubsub reqrep pipeline survey bus inproc ipc tcp ws)
     endif()
     compile(${name} ${language} ${definitions})
 endforeach()
-compile(all ${language})
-
+set(everything)
+# Our own header, which the reference has not.
+if(EXISTS "${INCLUDE}/spmsg/spmsg.h")
+    compile(spmsg ${language} "-DINCLUDE=<spmsg/spmsg.h>" -DGUARD=SPMSG_H_INCLUDED -DINCLUDES_NN)
+    set(everything -DWITH_SPMSG)
+endif()
+compile(all ${language} ${everything})
 
 if(failed)
     message(FATAL_ERROR "headers of ${INCLUDE} do not compile")

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::events::EventKind;
 use super::pipe::{Aftermath, News, Pipe, View};
 use super::socket::{Socket, State};
 use crate::protocols::{PipeId, Protocol};
@@ -18,11 +19,14 @@ impl Socket {
         let id = {
             let mut guard = self.lock();
             let state = &mut *guard;
-            let priorities = state.endpoints.get(&endpoint).ok_or(Rejected)?.host.priorities;
+            let host = Arc::clone(&state.endpoints.get(&endpoint).ok_or(Rejected)?.host);
             let id = state.pipes.next_id();
-            state.protocol.add_pipe(id, priorities).map_err(|_| Rejected)?;
+            state.protocol.add_pipe(id, host.priorities).map_err(|_| Rejected)?;
             connection.adopt(Box::new(News { socket: self.me(), pipe: id }));
-            state.pipes.insert(endpoint, Arc::clone(&connection));
+            state.pipes.insert(host, Arc::clone(&connection));
+            if let Some(pipe) = state.pipes.get(id) {
+                self.events().record(|| pipe.event(EventKind::Connected, None));
+            }
             state.traffic.connections += 1;
             self.waiting.add_stream(id, &*connection);
             self.show(state);
@@ -114,7 +118,9 @@ impl Socket {
                 return;
             };
             pipe.is_ended = true;
-            let number = pipe.endpoint;
+            let disconnected = || pipe.event(EventKind::Disconnected, pipe.connection.fault());
+            self.events().record(disconnected);
+            let number = pipe.host.id;
             self.waiting.remove_stream(&*pipe.connection);
             state.traffic.connections -= 1;
             let (protocol, mut view) = state.parts(self.options(), &mut aftermath);
@@ -188,6 +194,7 @@ impl Socket {
         for pipe in state.pipes.iter_mut().filter(|pipe| is_meant(pipe)) {
             ids.push(pipe.id);
             if !std::mem::replace(&mut pipe.is_ended, true) {
+                self.events().record(|| pipe.event(EventKind::Disconnected, None));
                 state.traffic.connections -= 1;
                 self.waiting.remove_stream(&*pipe.connection);
             }
@@ -207,7 +214,7 @@ mod tests {
     use crate::core::registry;
     use crate::core::transfer::Blocking;
     use crate::message::{Body, Message};
-    use crate::transports::{NotTaken, Pipe, Received, Sent, Tempo, Then};
+    use crate::transports::{Dialect, NotTaken, Pipe, Received, Sent, Tempo, Then};
 
     /// A connection that never came to life: one side of a link that the other did not want.
     #[derive(Default)]
@@ -260,7 +267,8 @@ mod tests {
         let handle = registry::open(1, PUB, || None).unwrap();
         {
             let socket = registry::find(handle).unwrap();
-            let endpoint = socket.bind(b"inproc://a pipe that never came to life").unwrap();
+            let address = b"inproc://a pipe that never came to life";
+            let endpoint = socket.bind(address, Dialect::Reference).unwrap();
             let connection = Arc::new(Stillborn::default());
             socket.attach(endpoint, Arc::clone(&connection) as Arc<dyn Connection>).unwrap();
             let pipe = connection.0.lock().take().unwrap();

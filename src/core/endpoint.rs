@@ -6,13 +6,17 @@ use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 
+use super::events::{Event, EventKind, Events};
 use super::options::Options;
+use super::peer;
 use super::socket::Socket;
 use super::statistics::Statistics;
 use crate::error::Error;
 use crate::io::{LazyReactor, Reactor};
 use crate::protocols::{Priorities, SocketType};
-use crate::transports::{Connection, Host, Rejected, Report, Settings, TRANSPORTS, Transport};
+use crate::transports::{
+    Connection, Fault, Host, Rejected, Report, Settings, TRANSPORTS, Transport,
+};
 
 /// The socket's side of one endpoint.
 pub struct Endpoint {
@@ -22,9 +26,11 @@ pub struct Endpoint {
     pub reactor: Arc<LazyReactor>,
     pub options: Arc<Options>,
     pub statistics: Arc<Statistics>,
+    pub events: Arc<Events>,
     /// Of all pipes that it will make, as the options were when it was made.
     pub priorities: Priorities,
-    /// Behind the scheme.
+    pub scheme: &'static str,
+    /// Behind the scheme, as it was asked for.
     pub address: Vec<u8>,
     /// Why the last attempt failed.
     pub error: Mutex<Option<Error>>,
@@ -57,6 +63,11 @@ pub fn transport_of(address: &[u8]) -> Result<(&'static dyn Transport, &[u8]), E
 }
 
 impl Endpoint {
+    /// An address of this endpoint's transport as users write it.
+    pub fn locate(&self, address: &[u8]) -> Vec<u8> {
+        [self.scheme.as_bytes(), b"://", address].concat()
+    }
+
     /// Nothing that is still reported counts as an error of this endpoint.
     pub fn close(&self) {
         self.is_closed.store(true, Ordering::Relaxed);
@@ -74,6 +85,27 @@ impl Endpoint {
         if let (Some(error), Some(printer)) = (error.filter(|_| error != old), self.printer) {
             self.print(error, printer);
         }
+    }
+
+    /// What the socket itself does not see. Connections that are there are its own business.
+    fn record(&self, report: Report) {
+        let (kind, fault, peer) = match report {
+            Report::ConnectFailed(why) => (EventKind::ConnectFailed, why.map(Fault::System), None),
+            Report::AcceptFailed(why) => (EventKind::AcceptFailed, Some(Fault::System(why)), None),
+            Report::HandshakeFailed { peer, fault } => (EventKind::HandshakeFailed, fault, peer),
+            Report::Rejected { peer } => (EventKind::Rejected, None, peer),
+            Report::Connecting
+            | Report::Established
+            | Report::ConnectAbandoned
+            | Report::Accepted
+            | Report::Broken
+            | Report::Dropped => return,
+        };
+        self.events.record(|| {
+            let is_known = kind != EventKind::AcceptFailed;
+            let peer = if is_known { peer::address(self, peer) } else { Vec::new() };
+            Event { kind, endpoint: self.id, fault, peer, missed: 0 }
+        });
     }
 
     fn print(&self, error: Error, Printer { describe }: Printer) {
@@ -133,8 +165,11 @@ impl Host for Endpoint {
             | Report::Connecting
             | Report::ConnectAbandoned
             | Report::Broken
-            | Report::Dropped => {}
+            | Report::Dropped
+            | Report::HandshakeFailed { .. }
+            | Report::Rejected { .. } => {}
         }
+        self.record(report);
     }
 }
 

@@ -5,20 +5,23 @@
 //! 1. a slot of the registry, shared, for as long as a call is inside the library;
 //! 2. the names of inproc (`transports/inproc/names.rs`);
 //! 3. one socket's state (never two sockets' at once, see `order.rs`);
-//! 4. the queues of a connection, and what the reactor knows.
+//! 4. the queues of a connection, and what the reactor knows;
+//! 5. the events of a socket (`events.rs`).
 //!
 //! The locks that are held during system calls on a stream, one for each direction, are taken
-//! while none of 2 and 3 is held. Nobody sleeps under 2, 3 or 4.
+//! while none of 2 and 3 is held. Nobody sleeps under 2 to 5.
 
 mod attachment;
 mod cadence;
 mod deferred;
 mod device;
 mod endpoint;
+mod events;
 mod handover;
 mod linger;
 mod options;
 mod order;
+mod peer;
 mod pipe;
 mod poll;
 mod readiness;
@@ -31,9 +34,13 @@ mod wait;
 
 pub use device::Device;
 pub use endpoint::Printer;
+pub use events::{Event, EventKind};
 pub use options::{OptionValue, number as option_number};
+pub use peer::number as peer_number;
 pub use poll::{Question, poll};
 pub use registry::{COOKED, InUse, RAW, close, find, find_beside, open, restart, terminate};
 pub use socket::Socket;
 pub use statistics::number as statistic_number;
 pub use transfer::Blocking;
+
+pub use crate::transports::{Dialect, Fault};

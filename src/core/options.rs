@@ -61,6 +61,9 @@ enum Index {
     WsMessageType,
     IpcOutputBuffer,
     IpcInputBuffer,
+    IpcMode,
+    TcpKeepalive,
+    PeerInfo,
 }
 
 impl Default for Options {
@@ -94,6 +97,11 @@ impl Options {
             reconnect_interval_max: ms(Index::ReconnectIntervalMax),
             ipv4_only: self.flag(Index::Ipv4Only),
             no_delay: self.flag(Index::TcpNoDelay),
+            keepalive: match self.value(Index::TcpKeepalive) {
+                0 => None,
+                seconds => Some(Duration::from_secs(seconds.unsigned_abs().into())),
+            },
+            file_mode: u32::try_from(self.value(Index::IpcMode)).ok(),
             message_kind: u8::try_from(self.value(Index::WsMessageType))
                 .ok()
                 .and_then(MessageKind::from_number)
@@ -105,6 +113,13 @@ impl Options {
     #[must_use]
     pub fn recv_size_max(&self) -> Option<u64> {
         u64::try_from(self.value(Index::RecvMaxSize)).ok()
+    }
+
+    /// Whether messages come with what is known about their peers.
+    #[must_use]
+    #[inline]
+    pub fn tells_peers(&self) -> bool {
+        self.flag(Index::PeerInfo)
     }
 
     /// How many hops a request that is received may have made.
@@ -240,7 +255,7 @@ const fn plain(level: i32, number: i32, default: i32, min: i32, max: i32) -> Pla
 }
 
 /// In the order of [`Index`].
-static OPTIONS: [Plain; 16] = [
+static OPTIONS: [Plain; 19] = [
     plain(SOCKET_LEVEL, LINGER, 1000, i32::MIN, i32::MAX),
     plain(SOCKET_LEVEL, SEND_BUFFER, 131_072, 1, i32::MAX),
     plain(SOCKET_LEVEL, RECV_BUFFER, 131_072, 1, i32::MAX),
@@ -257,6 +272,10 @@ static OPTIONS: [Plain; 16] = [
     plain(WS_LEVEL, WS_MESSAGE_TYPE, 2, 1, 2),
     plain(IPC_LEVEL, IPC_OUTPUT_BUFFER, 4096, i32::MIN, i32::MAX),
     plain(IPC_LEVEL, IPC_INPUT_BUFFER, 4096, i32::MIN, i32::MAX),
+    plain(IPC_LEVEL, IPC_MODE, -1, -1, 0o777),
+    // More is more than the kernel can count.
+    plain(TCP_LEVEL, TCP_KEEPALIVE, 0, 0, 32_767),
+    plain(SOCKET_LEVEL, PEER_INFO, 0, 0, 1),
 ];
 
 /// Levels and options as C numbers them; `ffi/options.rs` holds them to the headers.
@@ -288,6 +307,10 @@ pub mod number {
     pub const IPC_SECURITY: i32 = 1;
     pub const IPC_OUTPUT_BUFFER: i32 = 2;
     pub const IPC_INPUT_BUFFER: i32 = 3;
+    /// What the reference does not have is far away from what it has.
+    pub const IPC_MODE: i32 = 0x5350_0002;
+    pub const TCP_KEEPALIVE: i32 = 0x5350_0003;
+    pub const PEER_INFO: i32 = 0x5350_0001;
 }
 
 /// Longest name of a socket.
@@ -314,6 +337,9 @@ mod tests {
         assert_eq!(options.value(Index::WsMessageType), 2);
         assert_eq!(options.value(Index::IpcOutputBuffer), 4096);
         assert_eq!(options.value(Index::IpcInputBuffer), 4096);
-        assert_eq!(Index::IpcInputBuffer as usize, OPTIONS.len() - 1);
+        assert_eq!(options.value(Index::IpcMode), -1);
+        assert_eq!(options.value(Index::TcpKeepalive), 0);
+        assert!(!options.flag(Index::PeerInfo));
+        assert_eq!(Index::PeerInfo as usize, OPTIONS.len() - 1);
     }
 }

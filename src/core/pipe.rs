@@ -1,13 +1,17 @@
 //! Pipes: connections adopted by a socket, as its protocol sees them.
 
+use std::cell::OnceCell;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
+use super::endpoint::Endpoint;
+use super::events::{Event, EventKind};
 use super::options::Options;
+use super::peer;
 use super::socket::Socket;
-use crate::message::Message;
+use crate::message::{Chunk, Message};
 use crate::protocols::{Flow, PipeId, Pipes, Refusal};
-use crate::transports::{self, Connection, NotTaken, Tempo, Then};
+use crate::transports::{self, Connection, Fault, NotTaken, Tempo, Then};
 
 /// All pipes of one socket, in the order of their numbers.
 #[derive(Default)]
@@ -18,10 +22,13 @@ pub struct PipeTable {
 
 pub struct Pipe {
     pub id: PipeId,
-    pub endpoint: i32,
+    /// The endpoint that made it.
+    pub host: Arc<Endpoint>,
     pub connection: Arc<dyn Connection>,
     /// The peer is gone; what it sent before can still be received.
     pub is_ended: bool,
+    /// What is told about the peer, from the first message on with which it is to be told.
+    description: OnceCell<Chunk>,
 }
 
 /// What a locked operation leaves to be done when the lock is released.
@@ -45,10 +52,16 @@ pub struct View<'a> {
 }
 
 impl PipeTable {
-    pub fn insert(&mut self, endpoint: i32, connection: Arc<dyn Connection>) -> PipeId {
+    pub fn insert(&mut self, host: Arc<Endpoint>, connection: Arc<dyn Connection>) -> PipeId {
         let id = self.next_id();
         self.next += 1;
-        self.pipes.push(Pipe { id, endpoint, connection, is_ended: false });
+        self.pipes.push(Pipe {
+            id,
+            host,
+            connection,
+            is_ended: false,
+            description: OnceCell::new(),
+        });
         id
     }
 
@@ -93,6 +106,26 @@ impl PipeTable {
     }
 }
 
+impl Pipe {
+    /// What has happened to its connection, for whoever wants to know.
+    pub fn event(&self, kind: EventKind, fault: Option<Fault>) -> Event {
+        let peer = peer::address(&self.host, self.connection.peer_address());
+        Event { kind, endpoint: self.host.id, fault, peer, missed: 0 }
+    }
+
+    /// Has `message` say whom it comes from. Without memory for that it is received all the same.
+    #[cold]
+    fn describe_peer(&self, message: &mut Message) {
+        let known = match self.description.get() {
+            Some(known) => Some(known),
+            None => peer::describe(&self.host, &*self.connection)
+                .ok()
+                .map(|fresh| self.description.get_or_init(|| fresh)),
+        };
+        let _ = known.map(|known| peer::label(message, known));
+    }
+}
+
 impl Aftermath {
     fn note(&mut self, connection: &Arc<dyn Connection>, then: Then) {
         if then == Then::Nothing {
@@ -134,7 +167,14 @@ impl Pipes for View<'_> {
 
     fn recv(&mut self, pipe: PipeId, message: &mut Message) -> bool {
         let Some(pipe) = self.table.get(pipe) else { return false };
+        let tells_peer = self.options.tells_peers();
+        if tells_peer {
+            message.ancillary = None;
+        }
         let received = pipe.connection.recv(message);
+        if tells_peer && received.has_message {
+            pipe.describe_peer(message);
+        }
         self.aftermath.note(&pipe.connection, received.then);
         if pipe.is_ended && !pipe.connection.is_readable() {
             self.aftermath.drained.push(pipe.id);

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 
 use super::cadence::Cadence;
 use super::endpoint::{Endpoint, Printer, transport_of};
+use super::events::Events;
 use super::linger::{self, Lingering};
 use super::options::Options;
 use super::order::{SocketGuard, SocketLock};
@@ -20,7 +21,7 @@ use super::wait::Waiting;
 use crate::error::Error;
 use crate::io::LazyReactor;
 use crate::protocols::{PipeId, Protocol, Readiness, SendPriority, SocketType};
-use crate::transports::{self, Connection, Tempo};
+use crate::transports::{self, Connection, Dialect, Tempo};
 
 pub struct Socket {
     me: Weak<Socket>,
@@ -31,6 +32,7 @@ pub struct Socket {
     printer: Option<Printer>,
     options: Arc<Options>,
     statistics: Arc<Statistics>,
+    events: Arc<Events>,
     state: SocketLock<State>,
     pub(super) waiting: Waiting,
     shown: Shown,
@@ -108,6 +110,7 @@ impl Socket {
             printer: shared.printer,
             options: Arc::default(),
             statistics: Arc::default(),
+            events: Arc::default(),
             state: SocketLock::new(state),
             waiting: Waiting::default(),
             shown: Shown::default(),
@@ -125,26 +128,26 @@ impl Socket {
     ///
     /// # Errors
     /// When the address is malformed or cannot be had.
-    pub fn bind(&self, address: &[u8]) -> Result<i32, Error> {
-        self.add_endpoint(address, Way::Bind)
+    pub fn bind(&self, address: &[u8], dialect: Dialect) -> Result<i32, Error> {
+        self.add_endpoint(address, dialect, Way::Bind)
     }
 
     /// Starts connecting to `address`. Returns the number of the endpoint.
     ///
     /// # Errors
     /// When the address is malformed.
-    pub fn connect(&self, address: &[u8]) -> Result<i32, Error> {
-        self.add_endpoint(address, Way::Connect)
+    pub fn connect(&self, address: &[u8], dialect: Dialect) -> Result<i32, Error> {
+        self.add_endpoint(address, dialect, Way::Connect)
     }
 
-    fn add_endpoint(&self, address: &[u8], way: Way) -> Result<i32, Error> {
+    fn add_endpoint(&self, address: &[u8], dialect: Dialect, way: Way) -> Result<i32, Error> {
         let (transport, rest) = transport_of(address)?;
         // It is known before the transport starts, which may attach connections at once.
-        let endpoint = self.reserve_endpoint(rest)?;
+        let endpoint = self.reserve_endpoint(transport.scheme(), rest)?;
         let (id, host) = (endpoint.id, endpoint as _);
         let started = match way {
-            Way::Bind => transport.bind(rest, host),
-            Way::Connect => transport.connect(rest, host),
+            Way::Bind => transport.bind(rest, dialect, host),
+            Way::Connect => transport.connect(rest, dialect, host),
         };
         let mut state = self.lock();
         let worker = match started {
@@ -174,7 +177,7 @@ impl Socket {
         if is_closing { Err(Error::NotOpen) } else { Ok(id) }
     }
 
-    fn reserve_endpoint(&self, rest: &[u8]) -> Result<Arc<Endpoint>, Error> {
+    fn reserve_endpoint(&self, scheme: &'static str, rest: &[u8]) -> Result<Arc<Endpoint>, Error> {
         let mut state = self.lock();
         if state.is_closing {
             return Err(Error::NotOpen);
@@ -186,7 +189,9 @@ impl Socket {
             reactor: Arc::clone(&self.reactor),
             options: Arc::clone(&self.options),
             statistics: Arc::clone(&self.statistics),
+            events: Arc::clone(&self.events),
             priorities: self.options.priorities(),
+            scheme,
             address: rest.to_vec(),
             error: Mutex::default(),
             printer: self.printer,
@@ -198,6 +203,17 @@ impl Socket {
         Ok(endpoint)
     }
 
+    /// Where an endpoint is bound or connects to, with the scheme.
+    ///
+    /// # Errors
+    /// `Invalid` when there is no such endpoint.
+    pub fn address(&self, id: i32) -> Result<Vec<u8>, Error> {
+        let state = self.lock();
+        let Entry { host, worker } = state.endpoints.get(&id).ok_or(Error::Invalid)?;
+        let known = worker.as_ref().and_then(|worker| worker.address());
+        Ok(host.locate(known.unwrap_or(&host.address)))
+    }
+
     /// Ends one endpoint and its connections, when what was sent on them is written.
     ///
     /// # Errors
@@ -205,7 +221,7 @@ impl Socket {
     pub fn shutdown(&self, id: i32) -> Result<(), Error> {
         let entry = self.lock().endpoints.remove(&id).ok_or(Error::Invalid)?;
         entry.close();
-        let connections = self.detach_all(|pipe| pipe.endpoint == id);
+        let connections = self.detach_all(|pipe| pipe.host.id == id);
         linger::end(&self.lingering(connections));
         self.retry_endpoints();
         Ok(())
@@ -223,6 +239,7 @@ impl Socket {
             std::mem::take(&mut state.endpoints)
         };
         self.shown.show_closed();
+        self.events.show_closed();
         self.wake_everybody();
         self.forget_timer();
         endpoints.values().for_each(Entry::close);
@@ -297,6 +314,10 @@ impl Socket {
 
     pub(super) fn statistics(&self) -> &Statistics {
         &self.statistics
+    }
+
+    pub(super) fn events(&self) -> &Events {
+        &self.events
     }
 
     pub(super) fn traffic(&self) -> Traffic {

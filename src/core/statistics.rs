@@ -54,6 +54,7 @@ impl Statistics {
             Report::AcceptFailed(_) => add(&self.accept_errors, 1),
             Report::Broken => add(&self.broken, 1),
             Report::Dropped => add(&self.dropped, 1),
+            Report::HandshakeFailed { .. } | Report::Rejected { .. } => {}
         }
     }
 
@@ -87,6 +88,7 @@ impl Socket {
             number::MESSAGES_RECEIVED => traffic.messages_received,
             number::BYTES_SENT => traffic.bytes_sent,
             number::BYTES_RECEIVED => traffic.bytes_received,
+            number::MESSAGES_DROPPED => traffic.messages_dropped,
             number::SEND_PRIORITY => match self.send_priority() {
                 SendPriority::Unknown => 0,
                 SendPriority::Some(priority) => priority.0.into(),
@@ -115,4 +117,5 @@ pub mod number {
     pub const BYTES_SENT: i32 = 303;
     pub const BYTES_RECEIVED: i32 = 304;
     pub const SEND_PRIORITY: i32 = 401;
+    pub const MESSAGES_DROPPED: i32 = 0x5350_0004;
 }

@@ -1,7 +1,7 @@
 //! Errors as C knows them: the only place that turns a reason into a number or a text.
 
 use super::abi::nn::{EFSM, ETERM};
-use crate::core::Printer;
+use crate::core::{Fault, Printer};
 use crate::error::{Error, SystemCode};
 use std::ffi::{CStr, c_char, c_int};
 
@@ -58,6 +58,16 @@ pub(super) fn number(error: Error) -> c_int {
         Error::Interrupted => libc::EINTR,
         Error::TooLong => libc::EMSGSIZE,
         Error::System(SystemCode(code)) => code,
+    }
+}
+
+/// What is said about a connection that went wrong, as a number; 0 when nothing did.
+pub(super) fn number_of(fault: Option<Fault>) -> c_int {
+    match fault {
+        None => 0,
+        Some(Fault::System(error)) => number(error),
+        Some(Fault::Violation) => libc::EPROTO,
+        Some(Fault::TimedOut) => libc::ETIMEDOUT,
     }
 }
 

@@ -10,6 +10,7 @@ pub mod abi;
 pub mod ancillary;
 pub mod device;
 pub mod errno;
+pub mod extension;
 pub mod message;
 pub mod options;
 pub mod poll;
@@ -107,7 +108,8 @@ fn report(call: &str) {
 /// The exported function in the type name of a closure that it passed to [`enter`], so that no
 /// function has to say its own name.
 fn exported_name(call: &str) -> &str {
-    let start = call.rfind("::nn_").map_or(0, |at| at + "::".len());
+    let start = ["::nn_", "::spmsg_"].iter().filter_map(|prefix| call.rfind(prefix)).max();
+    let start = start.map_or(0, |at| at + "::".len());
     let name = &call[start..];
     &name[..name.find(':').unwrap_or(name.len())]
 }
@@ -143,6 +145,8 @@ mod tests {
         }
         assert_eq!(exported_name(nn_sample()), "nn_sample");
         assert_eq!(exported_name("a::enter_socket<i32, a::b::nn_send::{{closure}}>"), "nn_send");
+        let ours = "spmsg::a::enter_socket<i32, spmsg::b::spmsg_bind::{{closure}}>";
+        assert_eq!(exported_name(ours), "spmsg_bind");
         assert_eq!(exported_name("something else"), "something else");
     }
 }

@@ -93,7 +93,7 @@ unsafe fn store(found: &OptionValue, target: *mut c_void, room: usize) -> Result
 
 /// Core numbers options for itself; the headers are the law.
 const _: () = {
-    use super::abi::{ipc::*, nn::*, pubsub::*, reqrep::*, survey::*, tcp::*, ws::*};
+    use super::abi::{ipc::*, nn::*, pubsub::*, reqrep::*, spmsg::*, survey::*, tcp::*, ws::*};
     use crate::core::option_number as core;
     use crate::protocols::option;
     use crate::transports::{MessageKind, message_label};
@@ -115,6 +115,8 @@ const _: () = {
     assert!(MessageKind::Binary as i32 == NN_WS_MSG_TYPE_BINARY);
     assert!(core::IPC_OUTPUT_BUFFER == NN_IPC_OUTBUFSZ);
     assert!(core::IPC_INPUT_BUFFER == NN_IPC_INBUFSZ);
+    assert!(core::IPC_MODE == SPMSG_IPC_MODE && core::TCP_KEEPALIVE == SPMSG_TCP_KEEPALIVE);
+    assert!(core::PEER_INFO == SPMSG_PEER_INFO);
     assert!(option::SUB_SUBSCRIBE == NN_SUB_SUBSCRIBE);
     assert!(option::SUB_UNSUBSCRIBE == NN_SUB_UNSUBSCRIBE);
     assert!(option::REQ_RESEND_INTERVAL == NN_REQ_RESEND_IVL);

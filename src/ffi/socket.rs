@@ -1,7 +1,7 @@
 //! Sockets and their endpoints: open, close, bind, connect, shut down; the library as a whole.
 
 use super::{enter, enter_socket, errno, raw};
-use crate::core;
+use crate::core::{self, Dialect};
 use std::ffi::{c_char, c_int};
 
 /// Opens a socket and returns its handle.
@@ -37,7 +37,7 @@ pub extern "C" fn nn_close(s: c_int) -> c_int {
 pub unsafe extern "C" fn nn_bind(s: c_int, addr: *const c_char) -> c_int {
     enter_socket(s, |socket| {
         // SAFETY: forwarded from our own contract.
-        socket.bind(unsafe { raw::text(addr) }?)
+        socket.bind(unsafe { raw::text(addr) }?, Dialect::Reference)
     })
 }
 
@@ -48,7 +48,7 @@ pub unsafe extern "C" fn nn_bind(s: c_int, addr: *const c_char) -> c_int {
 pub unsafe extern "C" fn nn_connect(s: c_int, addr: *const c_char) -> c_int {
     enter_socket(s, |socket| {
         // SAFETY: forwarded from our own contract.
-        socket.connect(unsafe { raw::text(addr) }?)
+        socket.connect(unsafe { raw::text(addr) }?, Dialect::Reference)
     })
 }
 

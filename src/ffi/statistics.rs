@@ -14,7 +14,7 @@ pub extern "C" fn nn_get_statistic(s: c_int, stat: c_int) -> u64 {
 
 /// Core numbers statistics for itself; the headers are the law.
 const _: () = {
-    use super::abi::nn::*;
+    use super::abi::{nn::*, spmsg::*};
     use crate::core::statistic_number as core;
     assert!(core::ESTABLISHED == NN_STAT_ESTABLISHED_CONNECTIONS);
     assert!(core::ACCEPTED == NN_STAT_ACCEPTED_CONNECTIONS);
@@ -31,4 +31,5 @@ const _: () = {
     assert!(core::BYTES_SENT == NN_STAT_BYTES_SENT);
     assert!(core::BYTES_RECEIVED == NN_STAT_BYTES_RECEIVED);
     assert!(core::SEND_PRIORITY == NN_STAT_CURRENT_SND_PRIORITY);
+    assert!(core::MESSAGES_DROPPED == SPMSG_STAT_MESSAGES_DROPPED);
 };

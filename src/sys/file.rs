@@ -1,8 +1,9 @@
 //! The files that Unix domain sockets leave in the file system.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File, Permissions, TryLockError};
 use std::io;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
@@ -54,6 +55,23 @@ impl DirectoryLock {
     }
 }
 
+/// Gives a socket's file, which is bound already, the permissions that the umask has denied it.
+/// Nothing else that may have taken its name is touched, nor what a link there points to.
+pub fn set_file_mode(path: &Path, mode: u32) -> io::Result<()> {
+    let flags = libc::O_PATH | libc::O_NOFOLLOW;
+    let file = File::options().read(true).custom_flags(flags).open(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.file_type().is_socket() {
+        return Err(io::ErrorKind::AddrInUse.into());
+    }
+    if metadata.mode() & MODE_BITS == mode {
+        return Ok(());
+    }
+    // A descriptor that only names a file takes no fchmod, but its name in /proc does.
+    let name = format!("/proc/self/fd/{}", file.as_raw_fd());
+    fs::set_permissions(name, Permissions::from_mode(mode))
+}
+
 pub fn unlink(path: &Path) -> io::Result<()> {
     fs::remove_file(path)
 }
@@ -61,3 +79,5 @@ pub fn unlink(path: &Path) -> io::Result<()> {
 /// The lock is held for two system calls: who holds it longer means something else by it.
 const LOCK_TRIES: u32 = 100;
 const LOCK_PAUSE: Duration = Duration::from_millis(1);
+/// Of a mode, what is no file type.
+const MODE_BITS: u32 = 0o7777;

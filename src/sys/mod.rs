@@ -16,14 +16,14 @@ mod socket;
 
 pub use epoll::{Epoll, Event, EventBuffer, Interest};
 pub use event_fd::EventFd;
-pub use file::{DirectoryLock, FileIdentity, unlink};
+pub use file::{DirectoryLock, FileIdentity, set_file_mode, unlink};
 pub use futex::{Waited, futex_wait, futex_wake_all};
 pub use limits::{descriptor_limit, usable_cpus};
 pub use poll::{WaitFor, poll};
 pub use process::{PerProcess, flush_at_exit, generation, watch_forks};
 pub use random::{random, random_bytes};
 pub use signals::with_signals_blocked;
-pub use socket::{Accepted, Address, Read, Socket, Tuning};
+pub use socket::{Accepted, Address, Credentials, Read, Socket, Tuning};
 
 use std::io;
 

@@ -1,16 +1,19 @@
 //! Stream sockets of the kernel: TCP and Unix domain.
 
+use std::ffi::OsStr;
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use socket2::{Domain, MaybeUninitSlice, SockAddr, Type};
+use socket2::{Domain, MaybeUninitSlice, SockAddr, TcpKeepalive, Type};
 
-use super::random;
+use super::{check, random};
 use crate::message::Chunk;
 
 /// Where a stream socket is bound or connected to.
@@ -18,6 +21,8 @@ use crate::message::Chunk;
 pub enum Address {
     Internet(SocketAddr),
     File(PathBuf),
+    /// A name that is no file and that nobody has to remove: unix(7), "abstract".
+    Name(Vec<u8>),
 }
 
 /// Settings of one connection, as the application left them when it is made.
@@ -25,6 +30,8 @@ pub enum Address {
 pub struct Tuning {
     pub send_buffer: usize,
     pub recv_buffer: usize,
+    /// How long an Internet peer may be silent before it is asked whether it is there.
+    pub keepalive: Option<Duration>,
 }
 
 /// A stream socket, listening, connecting or connected.
@@ -32,12 +39,24 @@ pub struct Tuning {
 pub struct Socket {
     inner: socket2::Socket,
     family: Family,
+    /// Kept, because the kernel forgets it when the stream breaks.
+    peer: Option<SocketAddr>,
+    /// The code with which it broke; 0 while it has not.
+    failure: AtomicI32,
+}
+
+/// Who opened the other end of a stream inside the machine, when he did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Credentials {
+    pub process: i32,
+    pub user: u32,
+    pub group: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Family {
     Internet,
-    File,
+    Local,
 }
 
 /// What one attempt to accept gave.
@@ -66,10 +85,10 @@ impl Socket {
         let (domain, family) = match address {
             Address::Internet(SocketAddr::V4(_)) => (Domain::IPV4, Family::Internet),
             Address::Internet(SocketAddr::V6(_)) => (Domain::IPV6, Family::Internet),
-            Address::File(_) => (Domain::UNIX, Family::File),
+            Address::File(_) | Address::Name(_) => (Domain::UNIX, Family::Local),
         };
         let inner = socket2::Socket::new(domain, Type::STREAM.nonblocking(), None)?;
-        Ok(Socket { inner, family })
+        Ok(Socket { inner, family, peer: None, failure: AtomicI32::new(0) })
     }
 
     /// A socket that listens at `address`.
@@ -101,6 +120,13 @@ impl Socket {
         self.inner.bind(&address.to_kernel()?)
     }
 
+    /// Decides what permissions the file has that binding will make, but for those that the umask
+    /// of the process denies: it has them from birth, so that nobody gets in between.
+    pub fn set_file_mode(&self, mode: u32) -> io::Result<()> {
+        // SAFETY: the descriptor is ours and open.
+        check(unsafe { libc::fchmod(self.as_raw_fd(), mode) }).map(drop)
+    }
+
     pub fn listen(&self, backlog: i32) -> io::Result<()> {
         self.inner.listen(backlog)
     }
@@ -108,9 +134,11 @@ impl Socket {
     pub fn accept(&self) -> io::Result<Accepted> {
         // Close-on-exec from birth: accept4(2).
         match self.inner.accept() {
-            Ok((inner, _)) => {
+            Ok((inner, peer)) => {
                 inner.set_nonblocking(true)?;
-                Ok(Accepted::Connection(Socket { inner, family: self.family }))
+                let peer = peer.as_socket();
+                let failure = AtomicI32::new(0);
+                Ok(Accepted::Connection(Socket { inner, family: self.family, peer, failure }))
             }
             Err(error) => match error.raw_os_error() {
                 Some(libc::EAGAIN) => Ok(Accepted::Nobody),
@@ -133,7 +161,11 @@ impl Socket {
     }
 
     /// Starts connecting. True when the connection is there at once.
-    pub fn connect(&self, address: &Address) -> io::Result<bool> {
+    pub fn connect(&mut self, address: &Address) -> io::Result<bool> {
+        self.peer = match address {
+            Address::Internet(address) => Some(*address),
+            Address::File(_) | Address::Name(_) => None,
+        };
         match self.inner.connect(&address.to_kernel()?) {
             Ok(()) => Ok(true),
             Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => Ok(false),
@@ -153,6 +185,10 @@ impl Socket {
         if self.family == Family::Internet {
             // Always: what Nagle's algorithm would gather is gathered before it gets here.
             let _ = self.inner.set_tcp_nodelay(true);
+            if let Some(silence) = tuning.keepalive {
+                let probes = TcpKeepalive::new().with_time(silence).with_interval(silence);
+                let _ = self.inner.set_tcp_keepalive(&probes.with_retries(PROBES));
+            }
         }
     }
 
@@ -165,7 +201,7 @@ impl Socket {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 // The kernel is short of memory for the moment, not the connection broken.
                 Err(error) if is_shortage(&error) => return Ok(0),
-                result => return result,
+                result => return result.inspect_err(|error| self.note_failure(error)),
             }
         }
     }
@@ -195,9 +231,26 @@ impl Socket {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Read::Nothing,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if is_shortage(&error) => return Read::Nothing,
-                Err(_) => return Read::End,
+                Err(error) => {
+                    self.note_failure(&error);
+                    return Read::End;
+                }
             }
         }
+    }
+
+    /// The first one counts: the others follow from it.
+    #[cold]
+    fn note_failure(&self, error: &io::Error) {
+        let code = error.raw_os_error().unwrap_or_default();
+        let _ = self.failure.compare_exchange(0, code, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// Why it broke, if it did.
+    #[must_use]
+    pub fn failure(&self) -> Option<io::Error> {
+        let code = self.failure.load(Ordering::Relaxed);
+        (code != 0).then(|| io::Error::from_raw_os_error(code))
     }
 
     /// Reads and forgets what has arrived, up to a bound. A TCP that is closed with unread input
@@ -209,6 +262,35 @@ impl Socket {
                 return;
             }
         }
+    }
+
+    /// The Internet address that it has itself.
+    #[must_use]
+    pub fn own_address(&self) -> Option<SocketAddr> {
+        self.inner.local_addr().ok()?.as_socket()
+    }
+
+    /// The Internet address of the other end.
+    #[must_use]
+    pub fn peer_address(&self) -> Option<SocketAddr> {
+        self.peer
+    }
+
+    /// Who is at the other end, if it is in this machine.
+    #[must_use]
+    pub fn peer_credentials(&self) -> Option<Credentials> {
+        if self.family != Family::Local {
+            return None;
+        }
+        let mut found = libc::ucred { pid: 0, uid: 0, gid: 0 };
+        let mut len = size_of::<libc::ucred>() as libc::socklen_t;
+        let (level, option) = (libc::SOL_SOCKET, libc::SO_PEERCRED);
+        let place = (&raw mut found).cast();
+        // SAFETY: the kernel writes at most `len` bytes, which are there.
+        let result =
+            unsafe { libc::getsockopt(self.as_raw_fd(), level, option, place, &raw mut len) };
+        let libc::ucred { pid, uid, gid } = found;
+        (result == 0).then_some(Credentials { process: pid, user: uid, group: gid })
     }
 
     /// Ends our direction of the stream; what was written before still reaches the peer.
@@ -242,6 +324,8 @@ impl Address {
         match self {
             Address::Internet(address) => Ok(SockAddr::from(*address)),
             Address::File(path) => SockAddr::unix(path),
+            // The zero in front tells it from the name of a file.
+            Address::Name(name) => SockAddr::unix(OsStr::from_bytes(&[b"\0", &name[..]].concat())),
         }
     }
 }
@@ -249,6 +333,8 @@ impl Address {
 /// Each try halves at least the chance of meeting the other again.
 const LISTEN_TRIES: u32 = 6;
 const DISCARDS_MAX: usize = 256;
+/// How many questions a peer may leave without an answer.
+const PROBES: u32 = 3;
 
 fn is_shortage(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ENOBUFS | libc::ENOMEM))

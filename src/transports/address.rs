@@ -4,8 +4,8 @@
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::Host;
 use super::stream::{HostName, Target};
+use super::{Dialect, Host};
 use crate::error::Error;
 
 /// Which literals an address may contain.
@@ -15,12 +15,29 @@ pub enum Literals {
     Any,
 }
 
+/// Which ports an address may name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ports {
+    Proper,
+    /// Also 0, for whichever is free.
+    Any,
+}
+
+impl From<Dialect> for Ports {
+    fn from(dialect: Dialect) -> Ports {
+        match dialect {
+            Dialect::Reference => Ports::Proper,
+            Dialect::Extended => Ports::Any,
+        }
+    }
+}
+
 /// Where to listen.
 ///
 /// # Errors
 /// `Invalid` without a proper port, `NoDevice` when the rest is not a literal address or `*`.
-pub fn to_bind(address: &str, literals: Literals) -> Result<SocketAddr, Error> {
-    let (interface, port) = split_port(address)?;
+pub fn to_bind(address: &str, literals: Literals, ports: Ports) -> Result<SocketAddr, Error> {
+    let (interface, port) = split_port(address, ports)?;
     Ok(SocketAddr::new(interface_address(interface, literals)?, port))
 }
 
@@ -33,7 +50,7 @@ pub fn to_connect(address: &str, literals: Literals) -> Result<Target, Error> {
         Some((local, rest)) => (Some(local), rest),
         None => (None, address),
     };
-    let (host, port) = split_port(rest)?;
+    let (host, port) = split_port(rest, Ports::Proper)?;
     let host = match literal(host, literals) {
         Some(ip) => HostName::Literal(ip),
         None if is_host_name(host) => HostName::Name(host.to_owned()),
@@ -59,14 +76,15 @@ pub fn literals(host: &dyn Host) -> Literals {
     if host.settings().ipv4_only { Literals::Ipv4 } else { Literals::Any }
 }
 
-fn split_port(address: &str) -> Result<(&str, u16), Error> {
+fn split_port(address: &str, ports: Ports) -> Result<(&str, u16), Error> {
     let (front, port) = address.rsplit_once(':').ok_or(Error::Invalid)?;
     if port.is_empty() || !port.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(Error::Invalid);
     }
     match port.parse() {
-        Ok(0) | Err(_) => Err(Error::Invalid),
+        Ok(0) if ports == Ports::Proper => Err(Error::Invalid),
         Ok(port) => Ok((front, port)),
+        Err(_) => Err(Error::Invalid),
     }
 }
 
@@ -104,7 +122,8 @@ mod tests {
 
     #[test]
     fn binds_to_literals_and_the_wildcard() {
-        let bind = |text| to_bind(text, Literals::Ipv4).map(|address| address.to_string());
+        let bind =
+            |text| to_bind(text, Literals::Ipv4, Ports::Proper).map(|address| address.to_string());
         for (text, expected) in [
             ("*:5555", "0.0.0.0:5555"),
             ("127.0.0.1:5555", "127.0.0.1:5555"),
@@ -143,7 +162,8 @@ mod tests {
         ] {
             assert_eq!(bind(text), Err(Error::Invalid), "{text}");
         }
-        let any = |text| to_bind(text, Literals::Any).map(|address| address.to_string());
+        let any =
+            |text| to_bind(text, Literals::Any, Ports::Proper).map(|address| address.to_string());
         assert_eq!(any("*:1").as_deref(), Ok("[::]:1"));
         assert_eq!(any("::1:1").as_deref(), Ok("[::1]:1"));
     }

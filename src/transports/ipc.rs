@@ -1,4 +1,5 @@
-//! ipc: Unix domain sockets. An address is the name of a file, used as it is.
+//! ipc: Unix domain sockets. An address is the name of a file, used as it is, or in the extended
+//! dialect `@` and a name that the kernel keeps without a file.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -8,10 +9,10 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::sp::frame::Framing;
-use super::stream::{Dialer, Listener, Target};
-use super::{Endpoint, Host, Transport};
+use super::stream::{Bound, Dialer, Listener, Target};
+use super::{Dialect, Endpoint, Host, Transport};
 use crate::error::Error;
-use crate::sys::{Address, DirectoryLock, FileIdentity, PerProcess, Socket, unlink};
+use crate::sys::{Address, DirectoryLock, FileIdentity, PerProcess, Socket, set_file_mode, unlink};
 
 pub struct Ipc;
 
@@ -20,42 +21,65 @@ impl Transport for Ipc {
         "ipc"
     }
 
-    fn bind(&self, address: &[u8], host: Arc<dyn Host>) -> Result<Arc<dyn Endpoint>, Error> {
-        let path = path(address)?;
+    fn bind(
+        &self,
+        address: &[u8],
+        dialect: Dialect,
+        host: Arc<dyn Host>,
+    ) -> Result<Arc<dyn Endpoint>, Error> {
         // First, so that a failure leaves no file behind.
+        let local = parse(address, dialect)?;
         host.reactor()?;
-        let socket = listen(&path)?;
-        let own = FileIdentity::of(&path).ok();
-        let release = move || {
-            // Whoever has taken the name since keeps it.
-            if own.is_some() && FileIdentity::of(&path).ok() == own {
-                let _ = unlink(&path);
-            }
+        let bound = match local {
+            Address::File(path) => bind_file(path, host.settings().file_mode)?,
+            other => Bound::plain(Socket::listening(&other, BACKLOG)?, address),
         };
-        Ok(Listener::new(socket, Box::new(Framing::Ipc), host, Box::new(release))?)
+        Ok(Listener::new(bound, Box::new(Framing::Ipc), host)?)
     }
 
-    fn connect(&self, address: &[u8], host: Arc<dyn Host>) -> Result<Arc<dyn Endpoint>, Error> {
-        let target = Target::File(path(address)?);
+    fn connect(
+        &self,
+        address: &[u8],
+        dialect: Dialect,
+        host: Arc<dyn Host>,
+    ) -> Result<Arc<dyn Endpoint>, Error> {
+        let target = Target::Local(parse(address, dialect)?);
         Ok(Dialer::new(target, Box::new(Framing::Ipc), host)?)
     }
 }
 
-fn path(address: &[u8]) -> Result<PathBuf, Error> {
-    match address.len() {
-        0 => Err(Error::Invalid),
-        1..=PATH_MAX => Ok(PathBuf::from(OsStr::from_bytes(address))),
-        _ => Err(Error::NameTooLong),
+fn parse(address: &[u8], dialect: Dialect) -> Result<Address, Error> {
+    match (address, dialect) {
+        ([], _) | (b"@", Dialect::Extended) => Err(Error::Invalid),
+        _ if address.len() > PATH_MAX => Err(Error::NameTooLong),
+        ([b'@', name @ ..], Dialect::Extended) => Ok(Address::Name(name.to_vec())),
+        _ => Ok(Address::File(PathBuf::from(OsStr::from_bytes(address)))),
     }
 }
 
-fn listen(path: &Path) -> Result<Socket, Error> {
+fn bind_file(path: PathBuf, mode: Option<u32>) -> Result<Bound, Error> {
+    let socket = listen(&path, mode)?;
+    let address = path.as_os_str().as_bytes().to_vec();
+    let own = FileIdentity::of(&path).ok();
+    let release = move || {
+        // Whoever has taken the name since keeps it.
+        if own.is_some() && FileIdentity::of(&path).ok() == own {
+            let _ = unlink(&path);
+        }
+    };
+    Ok(Bound { socket, address, release: Box::new(release) })
+}
+
+fn listen(path: &Path, mode: Option<u32>) -> Result<Socket, Error> {
     // A socket that is bound and does not listen yet looks stale to the next one to bind it: in
     // this process, and in another one that starts at the same moment.
     let _one_at_a_time = BINDING.get().lock();
     let _one_process_at_a_time = DirectoryLock::acquire(directory_of(path));
     let address = Address::File(path.to_owned());
     let socket = Socket::new(&address)?;
+    if let Some(mode) = mode {
+        socket.set_file_mode(mode)?;
+    }
     if let Err(error) = socket.bind(&address) {
         let error = Error::from(error);
         if error != Error::AddressInUse || !is_stale(path, &address) {
@@ -64,7 +88,12 @@ fn listen(path: &Path) -> Result<Socket, Error> {
         unlink(path)?;
         socket.bind(&address)?;
     }
-    socket.listen(BACKLOG)?;
+    // Nobody can connect before it listens.
+    let allowed = mode.map_or(Ok(()), |mode| set_file_mode(path, mode));
+    if let Err(error) = allowed.and_then(|()| socket.listen(BACKLOG)) {
+        let _ = unlink(path);
+        return Err(error.into());
+    }
     Ok(socket)
 }
 
@@ -78,7 +107,7 @@ fn directory_of(path: &Path) -> &Path {
 /// A socket file that nobody listens on is left over from a process that died.
 fn is_stale(path: &Path, address: &Address) -> bool {
     let is_socket = FileIdentity::of(path).is_ok_and(|file| file.is_socket);
-    let probe = |socket: Socket| match socket.connect(address) {
+    let probe = |mut socket: Socket| match socket.connect(address) {
         Ok(_) => false,
         Err(error) => error.kind() == std::io::ErrorKind::ConnectionRefused,
     };

@@ -15,6 +15,7 @@ mod tcp;
 mod ws;
 
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::Instant;
@@ -26,7 +27,7 @@ pub use ws::label as message_label;
 use crate::error::Error;
 use crate::io::Reactor;
 use crate::message::Message;
-use crate::sys::Tuning;
+use crate::sys::{Credentials, Tuning};
 
 /// One way of moving bytes, known by the scheme of its addresses.
 pub trait Transport: Sync {
@@ -36,13 +37,32 @@ pub trait Transport: Sync {
     ///
     /// # Errors
     /// When the address is malformed or cannot be had.
-    fn bind(&self, address: &[u8], host: Arc<dyn Host>) -> Result<Arc<dyn Endpoint>, Error>;
+    fn bind(
+        &self,
+        address: &[u8],
+        dialect: Dialect,
+        host: Arc<dyn Host>,
+    ) -> Result<Arc<dyn Endpoint>, Error>;
 
     /// Will connect to `address`, for as long as the endpoint lives.
     ///
     /// # Errors
     /// When the address is malformed; whether somebody is there does not matter.
-    fn connect(&self, address: &[u8], host: Arc<dyn Host>) -> Result<Arc<dyn Endpoint>, Error>;
+    fn connect(
+        &self,
+        address: &[u8],
+        dialect: Dialect,
+        host: Arc<dyn Host>,
+    ) -> Result<Arc<dyn Endpoint>, Error>;
+}
+
+/// Which addresses are understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// Those of the reference, in its meaning.
+    Reference,
+    /// Also port 0 to bind to any free port, and names of ipc that are no files.
+    Extended,
 }
 
 /// Every transport there is.
@@ -61,6 +81,11 @@ pub trait Endpoint: Send + Sync {
 
     /// The socket may want a connection that it rejected before.
     fn retry(&self) {}
+
+    /// Where it listens, as far as the kernel decided about it: the part behind `://`.
+    fn address(&self) -> Option<&[u8]> {
+        None
+    }
 }
 
 /// What a transport needs of the endpoint's owner above it.
@@ -107,6 +132,15 @@ pub enum Report {
     Broken,
     /// A connection ended because we closed its endpoint.
     Dropped,
+    /// Why a stream was given up before it was a connection. No statistic counts it.
+    HandshakeFailed {
+        peer: Option<SocketAddr>,
+        fault: Option<Fault>,
+    },
+    /// The socket does not want this one. No statistic counts it.
+    Rejected {
+        peer: Option<SocketAddr>,
+    },
 }
 
 /// Options of a socket as they are at this moment.
@@ -121,13 +155,21 @@ pub struct Settings {
     pub ipv4_only: bool,
     /// The application wants no gathering of its messages.
     pub no_delay: bool,
+    /// How long a peer over a network may be silent before it is asked whether it is there.
+    pub keepalive: Option<std::time::Duration>,
+    /// The permissions of a socket's file, if they are not left to the process.
+    pub file_mode: Option<u32>,
     /// What messages are said to be where the wire asks for it.
     pub message_kind: MessageKind,
 }
 
 impl From<&Settings> for Tuning {
     fn from(settings: &Settings) -> Tuning {
-        Tuning { send_buffer: settings.send_buffer, recv_buffer: settings.recv_buffer }
+        Tuning {
+            send_buffer: settings.send_buffer,
+            recv_buffer: settings.recv_buffer,
+            keepalive: settings.keepalive,
+        }
     }
 }
 
@@ -177,9 +219,35 @@ pub trait Connection: Send + Sync {
     /// Tells whether a caller waits until the stream is writable, and will write then.
     fn set_driven(&self, driven: bool);
 
+    /// Where the peer is, if the kernel gives it an address of its own.
+    fn peer_address(&self) -> Option<SocketAddr> {
+        None
+    }
+
+    /// Who the peer is, if the kernel knows.
+    fn peer_credentials(&self) -> Option<Credentials> {
+        None
+    }
+
+    /// What went wrong with a connection that has ended.
+    fn fault(&self) -> Option<Fault> {
+        None
+    }
+
     /// Ends it. What the kernel has still reaches the peer; `deadline` bounds what is done to
     /// make sure of that.
     fn close(&self, deadline: Instant);
+}
+
+/// What went wrong with a connection, or with an attempt to make one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// What the kernel said.
+    System(Error),
+    /// The peer broke the rules of the wire.
+    Violation,
+    /// The peer took too long to greet.
+    TimedOut,
 }
 
 /// How closely the messages of a socket follow each other. A connection that is one of many sees

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::address::{self, literals, text};
 use super::sp::frame::Framing;
-use super::stream::{Dialer, Listener};
-use super::{Endpoint, Host, Transport};
+use super::stream::{Bound, Dialer, Listener};
+use super::{Dialect, Endpoint, Host, Transport};
 use crate::error::Error;
 use crate::sys::{Address, Socket};
 
@@ -16,13 +16,24 @@ impl Transport for Tcp {
         "tcp"
     }
 
-    fn bind(&self, address: &[u8], host: Arc<dyn Host>) -> Result<Arc<dyn Endpoint>, Error> {
-        let address = Address::Internet(address::to_bind(&text(address), literals(&*host))?);
-        let socket = Socket::listening(&address, BACKLOG)?;
-        Ok(Listener::new(socket, Box::new(Framing::Tcp), host, Box::new(|| ()))?)
+    fn bind(
+        &self,
+        address: &[u8],
+        dialect: Dialect,
+        host: Arc<dyn Host>,
+    ) -> Result<Arc<dyn Endpoint>, Error> {
+        let address = address::to_bind(&text(address), literals(&*host), dialect.into())?;
+        let socket = Socket::listening(&Address::Internet(address), BACKLOG)?;
+        let address = socket.own_address().unwrap_or(address).to_string();
+        Ok(Listener::new(Bound::plain(socket, address), Box::new(Framing::Tcp), host)?)
     }
 
-    fn connect(&self, address: &[u8], host: Arc<dyn Host>) -> Result<Arc<dyn Endpoint>, Error> {
+    fn connect(
+        &self,
+        address: &[u8],
+        _dialect: Dialect,
+        host: Arc<dyn Host>,
+    ) -> Result<Arc<dyn Endpoint>, Error> {
         let target = address::to_connect(&text(address), literals(&*host))?;
         Ok(Dialer::new(target, Box::new(Framing::Tcp), host)?)
     }

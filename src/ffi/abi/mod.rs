@@ -13,6 +13,7 @@ pub mod pair;
 pub mod pipeline;
 pub mod pubsub;
 pub mod reqrep;
+pub mod spmsg;
 pub mod survey;
 pub mod tcp;
 pub mod ws;

@@ -12,7 +12,9 @@ use std::time::Instant;
 
 use self::names::{Bound, Connector};
 use self::queue::{Full, Queue};
-use super::{Connection, Endpoint, Host, NotTaken, Pipe, Received, Sent, Tempo, Then, Transport};
+use super::{
+    Connection, Dialect, Endpoint, Host, NotTaken, Pipe, Received, Sent, Tempo, Then, Transport,
+};
 use crate::error::Error;
 use crate::message::Message;
 
@@ -23,11 +25,21 @@ impl Transport for Inproc {
         "inproc"
     }
 
-    fn bind(&self, address: &[u8], host: Arc<dyn Host>) -> Result<Arc<dyn Endpoint>, Error> {
+    fn bind(
+        &self,
+        address: &[u8],
+        _dialect: Dialect,
+        host: Arc<dyn Host>,
+    ) -> Result<Arc<dyn Endpoint>, Error> {
         Ok(Bound::register(address, host)?)
     }
 
-    fn connect(&self, address: &[u8], host: Arc<dyn Host>) -> Result<Arc<dyn Endpoint>, Error> {
+    fn connect(
+        &self,
+        address: &[u8],
+        _dialect: Dialect,
+        host: Arc<dyn Host>,
+    ) -> Result<Arc<dyn Endpoint>, Error> {
         Ok(Connector::new(address, host))
     }
 }

@@ -6,6 +6,7 @@
 //! unread messages, would go unnoticed in a program that only sends.
 
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
@@ -21,9 +22,9 @@ use super::scratch;
 use super::wire::Format;
 use crate::io::{Key, Reactor};
 use crate::message::Message;
-use crate::sys::{self, Read, Socket, WaitFor};
+use crate::sys::{self, Credentials, Read, Socket, WaitFor};
 use crate::transports::{
-    Connection, Host, NotTaken, Pipe, Received, Report, Sent, Settings, Tempo, Then,
+    Connection, Fault, Host, NotTaken, Pipe, Received, Report, Sent, Settings, Tempo, Then,
 };
 
 pub struct StreamConnection {
@@ -416,6 +417,20 @@ impl Connection for StreamConnection {
 
     fn has_unwritten(&self) -> bool {
         !self.outbound.is_empty()
+    }
+
+    fn peer_address(&self) -> Option<SocketAddr> {
+        self.socket.peer_address()
+    }
+
+    fn peer_credentials(&self) -> Option<Credentials> {
+        self.socket.peer_credentials()
+    }
+
+    fn fault(&self) -> Option<Fault> {
+        let is_violated = self.inbound.lock().violation().is_some();
+        let broken = || self.socket.failure().map(|error| Fault::System(error.into()));
+        is_violated.then_some(Fault::Violation).or_else(broken)
     }
 
     fn set_driven(&self, driven: bool) {

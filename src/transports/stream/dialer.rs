@@ -4,7 +4,6 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsRawFd;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Instant;
@@ -21,8 +20,13 @@ use crate::transports::{Endpoint, Host, Report};
 /// Whom to connect to.
 #[derive(Clone, Debug)]
 pub enum Target {
-    File(PathBuf),
-    Internet { local: Option<IpAddr>, host: HostName, port: u16 },
+    /// In the same machine.
+    Local(Address),
+    Internet {
+        local: Option<IpAddr>,
+        host: HostName,
+        port: u16,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -96,7 +100,7 @@ impl Dialer {
         }
         self.host.report(Report::Connecting);
         match &self.target {
-            Target::File(path) => self.connect(&Address::File(path.clone()), None),
+            Target::Local(address) => self.connect(address, None),
             Target::Internet { local, host: HostName::Literal(ip), port } => {
                 self.connect(&Address::Internet(SocketAddr::new(*ip, *port)), *local);
             }
@@ -136,7 +140,7 @@ impl Dialer {
 
     /// True when the connection is there at once.
     fn open(&self, address: &Address, local: Option<IpAddr>) -> io::Result<(Socket, bool)> {
-        let socket = Socket::new(address)?;
+        let mut socket = Socket::new(address)?;
         socket.tune((&self.host.settings()).into());
         if let Some(ip) = local {
             socket.bind(&Address::Internet(SocketAddr::new(ip, 0)))?;

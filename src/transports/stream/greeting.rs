@@ -17,7 +17,7 @@ use super::connection::StreamConnection;
 use super::wire::{Decline, Greeter, Heard, Welcome};
 use crate::io::{Handler, Key, Reactor};
 use crate::sys::{Event, Interest, Read, Socket};
-use crate::transports::{Connection, Host};
+use crate::transports::{Connection, Fault, Host, Report};
 
 pub struct Greeting {
     reactor: Arc<Reactor>,
@@ -39,6 +39,14 @@ struct State {
     phase: Phase,
     deadline: Instant,
     done: Done,
+    /// Why it comes to nothing, once that is known. Until then it can only take too long.
+    ending: Option<Ending>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    Failed(Option<Fault>),
+    Unwanted,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +88,7 @@ impl Greeting {
         let descriptor = start.socket.as_raw_fd();
         say(&start.socket, &start.greeter.open(welcome(&*host)));
         let deadline = Instant::now() + start.greeter.limit();
-        let state = State { start, phase: Phase::Hearing, deadline, done };
+        let state = State { start, phase: Phase::Hearing, deadline, done, ending: None };
         let greeting = Arc::new(Greeting {
             reactor: Arc::clone(reactor),
             host,
@@ -132,15 +140,25 @@ impl Greeting {
 
     fn read(&self) -> Heard {
         let mut state = self.state.lock();
-        let Some(State { start, phase, .. }) = state.as_mut() else { return Heard::More };
+        let Some(State { start, phase, ending, .. }) = state.as_mut() else { return Heard::More };
         let mut buffer = [0; READ_MAX];
         let is_leaving = *phase == Phase::Leaving;
         let wanted = if is_leaving { READ_MAX } else { start.greeter.wanted().min(READ_MAX) };
         match start.socket.read(None, &mut buffer[..wanted]) {
             Read::Nothing => Heard::More,
-            Read::End => Heard::Refused(Vec::new()),
+            Read::End => {
+                let broken = start.socket.failure().map(|error| Fault::System(error.into()));
+                ending.get_or_insert(Ending::Failed(broken));
+                Heard::Refused(Vec::new())
+            }
             Read::Bytes(_) if is_leaving => Heard::More,
-            Read::Bytes(count) => start.greeter.absorb(&buffer[..count]),
+            Read::Bytes(count) => {
+                let heard = start.greeter.absorb(&buffer[..count]);
+                if matches!(heard, Heard::Refused(_)) {
+                    ending.get_or_insert(Ending::Failed(Some(Fault::Violation)));
+                }
+                heard
+            }
         }
     }
 
@@ -158,7 +176,10 @@ impl Greeting {
                 state.phase = Phase::Held;
                 Verdict::Held
             }
-            Decline::AtOnce => Verdict::Failed,
+            Decline::AtOnce => {
+                state.ending = Some(Ending::Unwanted);
+                Verdict::Failed
+            }
         }
     }
 
@@ -196,7 +217,9 @@ impl Greeting {
                 Decline::AtLimit(answer) => answer,
                 Decline::AtOnce => Vec::new(),
             };
+            let peer = connection.peer_address();
             connection.reject(&answer);
+            self.host.report(Report::Rejected { peer });
             done(Outcome::Failed);
         }
     }
@@ -216,8 +239,14 @@ impl Greeting {
         let Some(state) = self.take() else { return };
         state.start.socket.discard_input();
         let report = state.start.greeter.failure();
+        let peer = state.start.socket.peer_address();
         drop(state.start);
         report.into_iter().for_each(|report| self.host.report(report));
+        self.host.report(match state.ending {
+            Some(Ending::Unwanted) => Report::Rejected { peer },
+            Some(Ending::Failed(fault)) => Report::HandshakeFailed { peer, fault },
+            None => Report::HandshakeFailed { peer, fault: Some(Fault::TimedOut) },
+        });
         (state.done)(Outcome::Failed);
     }
 
@@ -226,7 +255,10 @@ impl Greeting {
         let mut state = self.state.lock();
         let state = state.as_mut().filter(|state| state.phase == Phase::Held)?;
         match state.start.greeter.decline() {
-            Decline::AtLimit(answer) if now >= state.deadline => Some(answer),
+            Decline::AtLimit(answer) if now >= state.deadline => {
+                state.ending = Some(Ending::Unwanted);
+                Some(answer)
+            }
             Decline::AtLimit(_) | Decline::AtOnce => None,
         }
     }

@@ -20,7 +20,17 @@ pub struct Listener {
     reactor: Arc<Reactor>,
     key: OnceLock<Key>,
     wire: Box<dyn Wire>,
+    address: Vec<u8>,
     state: Mutex<State>,
+}
+
+/// A socket that listens already.
+pub struct Bound {
+    pub socket: Socket,
+    /// Where it does, behind the scheme.
+    pub address: Vec<u8>,
+    /// Gives up what the address occupies beside the socket.
+    pub release: Box<dyn FnOnce() + Send>,
 }
 
 struct State {
@@ -36,17 +46,24 @@ struct Open {
     release: Box<dyn FnOnce() + Send>,
 }
 
+impl Bound {
+    /// An address that occupies nothing else.
+    pub fn plain(socket: Socket, address: impl Into<Vec<u8>>) -> Bound {
+        Bound { socket, address: address.into(), release: Box::new(|| ()) }
+    }
+}
+
 impl Listener {
-    /// Accepts on `socket`, which listens already, until it is closed; then calls `release`.
+    /// Accepts on the socket until the listener is closed, and then has the rest released.
     ///
     /// # Errors
     /// When the reactor cannot be had.
     pub fn new(
-        socket: Socket,
+        bound: Bound,
         wire: Box<dyn Wire>,
         host: Arc<dyn Host>,
-        release: Box<dyn FnOnce() + Send>,
     ) -> Result<Arc<Listener>, Error> {
+        let Bound { socket, address, release } = bound;
         let reactor = host.reactor()?;
         let descriptor = socket.as_raw_fd();
         let listener = Arc::new_cyclic(|me| Listener {
@@ -55,6 +72,7 @@ impl Listener {
             reactor,
             key: OnceLock::new(),
             wire,
+            address,
             state: Mutex::new(State {
                 open: Some(Open { socket, release }),
                 greetings: HashMap::new(),
@@ -177,6 +195,10 @@ impl Endpoint for Listener {
     fn retry(&self) {
         let greetings: Vec<_> = self.state.lock().greetings.values().cloned().collect();
         greetings.iter().for_each(|greeting| greeting.retry());
+    }
+
+    fn address(&self) -> Option<&[u8]> {
+        Some(&self.address)
     }
 }
 

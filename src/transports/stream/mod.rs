@@ -20,7 +20,7 @@ pub use envelope::{Envelope, PREFIX_MAX, Place, Prefix};
 #[cfg(any(test, fuzzing))]
 pub use inbound::Inbound;
 pub use inbound::{BIG, Partial, Store};
-pub use listener::Listener;
+pub use listener::{Bound, Listener};
 pub use mask::Mask;
 pub use rhythm::{PAUSE, STREAM};
 pub use wire::{Decline, Format, Greeter, Heard, Welcome, Wire};

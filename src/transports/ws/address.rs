@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::error::Error;
-use crate::transports::address::{self, Literals};
+use crate::transports::address::{self, Literals, Ports};
 use crate::transports::stream::Target;
 
 /// What a client asks a server for.
@@ -19,9 +19,13 @@ pub struct Resource {
 ///
 /// # Errors
 /// As for tcp; `Invalid` also for a path that cannot stand in a request.
-pub fn to_bind(text: &str, literals: Literals) -> Result<(SocketAddr, Option<String>), Error> {
+pub fn to_bind(
+    text: &str,
+    literals: Literals,
+    ports: Ports,
+) -> Result<(SocketAddr, Option<String>), Error> {
     let (authority, path) = split(text)?;
-    let address = address::to_bind(authority, literals)?;
+    let address = address::to_bind(authority, literals, ports)?;
     Ok((address, path.map(str::to_owned)))
 }
 
@@ -66,7 +70,7 @@ mod tests {
         let connect = |text| {
             to_connect(text, Ipv4).map(|(target, resource)| match target {
                 Target::Internet { port, .. } => (port, resource.host, resource.path),
-                Target::File(_) => unreachable!(),
+                Target::Local(_) => unreachable!(),
             })
         };
         for (text, port, host, path) in [
@@ -114,7 +118,9 @@ mod tests {
 
     #[test]
     fn binds_as_tcp_does_and_to_a_path() {
-        let bind = |text| to_bind(text, Ipv4).map(|(address, path)| (address.to_string(), path));
+        let bind = |text| {
+            to_bind(text, Ipv4, Ports::Proper).map(|(address, path)| (address.to_string(), path))
+        };
         assert_eq!(bind("*:9"), Ok(("0.0.0.0:9".to_owned(), None)));
         assert_eq!(bind("127.0.0.1:9/"), Ok(("127.0.0.1:9".to_owned(), Some("/".to_owned()))));
         assert_eq!(

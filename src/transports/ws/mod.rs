@@ -22,8 +22,8 @@ pub use sending::Sending;
 
 use self::greeter::{Client, Server};
 use super::address::{literals, text};
-use super::stream::{Dialer, Listener};
-use super::{Endpoint, Host, Transport};
+use super::stream::{Bound, Dialer, Listener};
+use super::{Dialect, Endpoint, Host, Transport};
 use crate::error::Error;
 use crate::sys::{Address, Socket};
 
@@ -34,13 +34,25 @@ impl Transport for Ws {
         "ws"
     }
 
-    fn bind(&self, address: &[u8], host: Arc<dyn Host>) -> Result<Arc<dyn Endpoint>, Error> {
-        let (address, path) = address::to_bind(&text(address), literals(&*host))?;
+    fn bind(
+        &self,
+        address: &[u8],
+        dialect: Dialect,
+        host: Arc<dyn Host>,
+    ) -> Result<Arc<dyn Endpoint>, Error> {
+        let (address, path) = address::to_bind(&text(address), literals(&*host), dialect.into())?;
         let socket = Socket::listening(&Address::Internet(address), BACKLOG)?;
-        Ok(Listener::new(socket, Box::new(Server { path }), host, Box::new(|| ()))?)
+        let address = socket.own_address().unwrap_or(address);
+        let address = format!("{address}{}", path.as_deref().unwrap_or_default());
+        Ok(Listener::new(Bound::plain(socket, address), Box::new(Server { path }), host)?)
     }
 
-    fn connect(&self, address: &[u8], host: Arc<dyn Host>) -> Result<Arc<dyn Endpoint>, Error> {
+    fn connect(
+        &self,
+        address: &[u8],
+        _dialect: Dialect,
+        host: Arc<dyn Host>,
+    ) -> Result<Arc<dyn Endpoint>, Error> {
         let (target, resource) = address::to_connect(&text(address), literals(&*host))?;
         let kind = host.settings().message_kind;
         Ok(Dialer::new(target, Box::new(Client { resource, kind }), host)?)

@@ -1,0 +1,139 @@
+/* Beyond the reference: what this library offers and libnanomsg does not. A program that includes
+ * this header runs on this library only. The functions of nn.h behave as they do without it.
+ *
+ * Generated from src/ffi; changes belong there. */
+
+#ifndef SPMSG_H_INCLUDED
+#define SPMSG_H_INCLUDED
+
+#include <nanomsg/nn.h>
+
+#ifndef SPMSG_EXPORT
+#define SPMSG_EXPORT extern
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** The version of the library that this header comes with. */
+#define SPMSG_VERSION_MAJOR 0
+#define SPMSG_VERSION_MINOR 1
+#define SPMSG_VERSION_PATCH 0
+
+/** The same as one number that grows with each version, for comparing. */
+#define SPMSG_VERSION (((SPMSG_VERSION_MAJOR * 1000000) + (SPMSG_VERSION_MINOR * 1000)) + SPMSG_VERSION_PATCH)
+
+/** Where our own numbers begin, far from those of libnanomsg. */
+#define SPMSG_BASE 1397751808
+
+/** The size of the longest address that a function of this header stores, with its zero byte. */
+#define SPMSG_ADDRESS_MAX 160
+
+/** An int at level NN_SOL_SOCKET, 0 or 1, 0 unless set: whether the control data that nn_recvmsg
+ * stores tells whom the message comes from, in further entries behind the others. */
+#define SPMSG_PEER_INFO (SPMSG_BASE + 1)
+
+/** The level of these entries. */
+#define SPMSG_CONTROL SPMSG_BASE
+
+/** The type of the entry with the peer's address, a string: where it sends from on tcp and ws, the
+ * address at which both have met on ipc and inproc. */
+#define SPMSG_PEER_ADDRESS (SPMSG_BASE + 1)
+
+/** The type of the entry with a struct spmsg_credentials, which only ipc has. */
+#define SPMSG_PEER_CREDENTIALS (SPMSG_BASE + 2)
+
+/** Types of events: a peer is connected and can be sent to or received from; it is connected no
+ * longer; an attempt to connect, or to accept, has failed; somebody did not speak as a peer
+ * should; a peer did and is not wanted, as a second one by a PAIR. */
+#define SPMSG_EVENT_CONNECTED 1
+#define SPMSG_EVENT_DISCONNECTED 2
+#define SPMSG_EVENT_CONNECT_FAILED 3
+#define SPMSG_EVENT_ACCEPT_FAILED 4
+#define SPMSG_EVENT_HANDSHAKE_FAILED 5
+#define SPMSG_EVENT_REJECTED 6
+
+/** An int at level NN_IPC, up to 0777 or -1: the permissions of the files that sockets bound from
+ * now on have, whatever the umask. With -1, the default, they are what the umask leaves. */
+#define SPMSG_IPC_MODE (SPMSG_BASE + 2)
+
+/** An int at level NN_TCP, seconds up to 32767, 0 for never: for connections of tcp and ws made
+ * from now on, after how much silence the peer's machine is asked whether it is there. It is asked
+ * three times at that distance, and the connection ends when there is no answer. */
+#define SPMSG_TCP_KEEPALIVE (SPMSG_BASE + 3)
+
+/** A statistic that only grows: messages that were accepted and then had nowhere to go, because
+ * the peer that they were meant for could not take any more, or was gone. */
+#define SPMSG_STAT_MESSAGES_DROPPED (SPMSG_BASE + 4)
+
+/** One thing that has happened to a connection. */
+struct spmsg_event {
+  /** One of SPMSG_EVENT_*. */
+  int type;
+  /** The endpoint to which it has happened, as the binding or connecting function returned it. */
+  int endpoint;
+  /** Why, as an error number: EPROTO when the peer broke the rules, ETIMEDOUT when it said
+   * nothing. 0 when nothing went wrong, or when nothing is known, as of a name without address. */
+  int error;
+  /** How many events directly before this one were lost, because too many waited. */
+  unsigned int missed;
+  /** The address of the peer as SPMSG_PEER_ADDRESS tells it; that which was tried when connecting
+   * has failed; empty when accepting has failed. */
+  char peer[SPMSG_ADDRESS_MAX];
+};
+
+/** Who has connected, or who listens, as the kernel knew him when he began to. */
+struct spmsg_credentials {
+  /** The process. */
+  int pid;
+  /** The user and the group that it ran as. */
+  unsigned int uid;
+  unsigned int gid;
+};
+
+/** Gives the version of the library that is loaded, for example "0.1.0", which may be another one
+ * than that of the header. The text must not be freed. */
+SPMSG_EXPORT const char *spmsg_version(void);
+
+/** Makes the socket listen as nn_bind does, and understands two more kinds of addresses:
+ * "tcp://127.0.0.1:0" and "ws://127.0.0.1:0/path" listen at any port that is free, and
+ * "ipc://@NAME" at a name that is no file, can be left behind by nobody, and that every process of
+ * the machine, or of the container, can connect to. spmsg_address tells the port.
+ *
+ * Returns what nn_bind returns, and fails as it does. */
+SPMSG_EXPORT int spmsg_bind(int s, const char *addr);
+
+/** Makes the socket connect as nn_connect does, also to "ipc://@NAME".
+ *
+ * Returns what nn_connect returns, and fails as it does. */
+SPMSG_EXPORT int spmsg_connect(int s, const char *addr);
+
+/** Stores the address of the endpoint that a binding or connecting function returned, as a string
+ * with its scheme: where it is bound, with the port that it got and numbers for names such as
+ * "*", or where it connects to, as it was given.
+ *
+ * Like snprintf, stores at most size bytes, the last of them 0, and returns the length that the
+ * whole address has, which is below SPMSG_ADDRESS_MAX. Returns -1 with errno EBADF, EINVAL when
+ * the socket has no such endpoint, EFAULT when buf is NULL and size is not 0. */
+SPMSG_EXPORT int spmsg_address(int s, int endpoint, char *buf, size_t size);
+
+/** Gives a descriptor that is readable while events of the socket wait: poll it for POLLIN, and
+ * never read or close it. Events are kept from the first call on, at most 1024 of them.
+ *
+ * Each call gives the same descriptor. It belongs to the socket, and is readable, too, once that
+ * is being closed.
+ *
+ * Returns -1 with errno EBADF, or EMFILE when no descriptor can be had. */
+SPMSG_EXPORT int spmsg_events(int s);
+
+/** Stores the oldest event that waits, and removes it. Never waits.
+ *
+ * Returns 0, or -1 with errno EBADF, EFAULT when event is NULL, EAGAIN when there is none. */
+SPMSG_EXPORT int spmsg_next_event(int s, struct spmsg_event *event);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,169 @@
+//! What becomes of a socket's connections, kept for a program that wants to know.
+//!
+//! Nothing is kept until somebody asks. The lock here is taken under all others, and nothing is
+//! done under it that could wait.
+
+use std::collections::VecDeque;
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
+
+use super::socket::Socket;
+use crate::error::Error;
+use crate::sys::EventFd;
+use crate::transports::Fault;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventKind {
+    /// A connection has become a pipe.
+    Connected,
+    /// It is one no longer.
+    Disconnected,
+    ConnectFailed,
+    AcceptFailed,
+    /// A stream was there, but its peer did not speak as it should.
+    HandshakeFailed,
+    /// The peer did, but the socket does not want another.
+    Rejected,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    pub kind: EventKind,
+    pub endpoint: i32,
+    pub fault: Option<Fault>,
+    /// The address of the peer; empty where there is no peer yet.
+    pub peer: Vec<u8>,
+    /// How many events between the one before and this one were thrown away.
+    pub missed: u32,
+}
+
+/// The events of one socket.
+#[derive(Debug, Default)]
+pub struct Events {
+    is_recording: AtomicBool,
+    log: Mutex<Log>,
+}
+
+#[derive(Debug, Default)]
+struct Log {
+    descriptor: Option<EventFd>,
+    waiting: VecDeque<Event>,
+    missed: u32,
+    /// The descriptor stays readable.
+    is_closed: bool,
+}
+
+impl Events {
+    /// Keeps what `event` makes, if anybody wants to know.
+    pub fn record(&self, event: impl FnOnce() -> Event) {
+        if self.is_recording.load(Ordering::Relaxed) {
+            self.log.lock().push(event());
+        }
+    }
+
+    /// A descriptor that is readable while events wait. They are kept from the first call on.
+    fn descriptor(&self) -> Result<RawFd, Error> {
+        let mut log = self.log.lock();
+        if log.descriptor.is_none() {
+            log.descriptor = Some(EventFd::new().map_err(|_| Error::TooManySockets)?);
+            self.is_recording.store(true, Ordering::Relaxed);
+        }
+        log.descriptor.as_ref().map(AsRawFd::as_raw_fd).ok_or(Error::TooManySockets)
+    }
+
+    /// Makes the descriptor readable for good, so that whoever polls it finds out that the socket
+    /// is gone.
+    pub fn show_closed(&self) {
+        self.is_recording.store(false, Ordering::Relaxed);
+        let mut log = self.log.lock();
+        log.is_closed = true;
+        log.signal();
+    }
+}
+
+impl Log {
+    fn push(&mut self, event: Event) {
+        if self.waiting.len() == WAITING_MAX {
+            self.waiting.pop_front();
+            self.missed = self.missed.saturating_add(1);
+        }
+        if self.waiting.is_empty() {
+            self.signal();
+        }
+        self.waiting.push_back(event);
+    }
+
+    fn pop(&mut self) -> Option<Event> {
+        let event = self.waiting.pop_front()?;
+        if let Some(descriptor) = &self.descriptor
+            && self.waiting.is_empty()
+            && !self.is_closed
+        {
+            descriptor.drain();
+        }
+        Some(Event { missed: std::mem::take(&mut self.missed), ..event })
+    }
+
+    fn signal(&self) {
+        if let Some(descriptor) = &self.descriptor {
+            descriptor.signal();
+        }
+    }
+}
+
+impl Socket {
+    /// # Errors
+    /// `TooManySockets` when no descriptor can be had.
+    pub fn events_descriptor(&self) -> Result<RawFd, Error> {
+        self.events().descriptor()
+    }
+
+    /// The oldest event that was kept.
+    ///
+    /// # Errors
+    /// `WouldBlock` when there is none.
+    pub fn next_event(&self) -> Result<Event, Error> {
+        self.events().log.lock().pop().ok_or(Error::WouldBlock)
+    }
+}
+
+/// Who does not look for so long learns that he missed something.
+const WAITING_MAX: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(endpoint: i32) -> Event {
+        let peer = b"inproc://x".to_vec();
+        Event { kind: EventKind::Connected, endpoint, fault: None, peer, missed: 0 }
+    }
+
+    #[test]
+    fn nothing_is_kept_before_somebody_asks() {
+        let events = Events::default();
+        events.record(|| panic!("nobody has asked"));
+        events.descriptor().unwrap();
+        events.record(|| event(1));
+        assert_eq!(events.log.lock().pop(), Some(event(1)));
+        assert_eq!(events.log.lock().pop(), None);
+    }
+
+    #[test]
+    fn the_oldest_go_and_the_next_one_tells_how_many() {
+        let mut log = Log::default();
+        let all = WAITING_MAX as i32 + 3;
+        (0..all).for_each(|number| log.push(event(number)));
+        assert_eq!(log.pop(), Some(Event { missed: 3, ..event(3) }));
+        assert_eq!(log.pop(), Some(event(4)));
+        log.push(event(all));
+        log.push(event(all + 1));
+        assert_eq!(log.pop(), Some(event(5)));
+        log.push(event(all + 2));
+        log.push(event(all + 3));
+        assert_eq!(log.pop(), Some(Event { missed: 1, ..event(7) }));
+        assert_eq!(log.waiting.len(), WAITING_MAX - 1);
+    }
+}

@@ -1,0 +1,85 @@
+//! Beyond the reference: what this library offers and libnanomsg does not. A program that includes
+//! this header runs on this library only. The functions of nn.h behave as they do without it.
+
+use std::ffi::{c_char, c_int, c_uint};
+
+/// The version of the library that this header comes with.
+pub const SPMSG_VERSION_MAJOR: c_int = 0;
+pub const SPMSG_VERSION_MINOR: c_int = 1;
+pub const SPMSG_VERSION_PATCH: c_int = 0;
+
+/// The same as one number that grows with each version, for comparing.
+pub const SPMSG_VERSION: c_int =
+    SPMSG_VERSION_MAJOR * 1000000 + SPMSG_VERSION_MINOR * 1000 + SPMSG_VERSION_PATCH;
+
+/// Where our own numbers begin, far from those of libnanomsg.
+pub const SPMSG_BASE: c_int = 1397751808;
+
+/// The size of the longest address that a function of this header stores, with its zero byte.
+pub const SPMSG_ADDRESS_MAX: usize = 160;
+
+/// An int at level NN_SOL_SOCKET, 0 or 1, 0 unless set: whether the control data that nn_recvmsg
+/// stores tells whom the message comes from, in further entries behind the others.
+pub const SPMSG_PEER_INFO: c_int = SPMSG_BASE + 1;
+
+/// The level of these entries.
+pub const SPMSG_CONTROL: c_int = SPMSG_BASE;
+
+/// The type of the entry with the peer's address, a string: where it sends from on tcp and ws, the
+/// address at which both have met on ipc and inproc.
+pub const SPMSG_PEER_ADDRESS: c_int = SPMSG_BASE + 1;
+
+/// The type of the entry with a struct spmsg_credentials, which only ipc has.
+pub const SPMSG_PEER_CREDENTIALS: c_int = SPMSG_BASE + 2;
+
+/// Who has connected, or who listens, as the kernel knew him when he began to.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct spmsg_credentials {
+    /// The process.
+    pub pid: c_int,
+    /// The user and the group that it ran as.
+    pub uid: c_uint,
+    pub gid: c_uint,
+}
+
+/// Types of events: a peer is connected and can be sent to or received from; it is connected no
+/// longer; an attempt to connect, or to accept, has failed; somebody did not speak as a peer
+/// should; a peer did and is not wanted, as a second one by a PAIR.
+pub const SPMSG_EVENT_CONNECTED: c_int = 1;
+pub const SPMSG_EVENT_DISCONNECTED: c_int = 2;
+pub const SPMSG_EVENT_CONNECT_FAILED: c_int = 3;
+pub const SPMSG_EVENT_ACCEPT_FAILED: c_int = 4;
+pub const SPMSG_EVENT_HANDSHAKE_FAILED: c_int = 5;
+pub const SPMSG_EVENT_REJECTED: c_int = 6;
+
+/// One thing that has happened to a connection.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct spmsg_event {
+    /// One of SPMSG_EVENT_*.
+    pub r#type: c_int,
+    /// The endpoint to which it has happened, as the binding or connecting function returned it.
+    pub endpoint: c_int,
+    /// Why, as an error number: EPROTO when the peer broke the rules, ETIMEDOUT when it said
+    /// nothing. 0 when nothing went wrong, or when nothing is known, as of a name without address.
+    pub error: c_int,
+    /// How many events directly before this one were lost, because too many waited.
+    pub missed: c_uint,
+    /// The address of the peer as SPMSG_PEER_ADDRESS tells it; that which was tried when connecting
+    /// has failed; empty when accepting has failed.
+    pub peer: [c_char; SPMSG_ADDRESS_MAX],
+}
+
+/// An int at level NN_IPC, up to 0777 or -1: the permissions of the files that sockets bound from
+/// now on have, whatever the umask. With -1, the default, they are what the umask leaves.
+pub const SPMSG_IPC_MODE: c_int = SPMSG_BASE + 2;
+
+/// An int at level NN_TCP, seconds up to 32767, 0 for never: for connections of tcp and ws made
+/// from now on, after how much silence the peer's machine is asked whether it is there. It is asked
+/// three times at that distance, and the connection ends when there is no answer.
+pub const SPMSG_TCP_KEEPALIVE: c_int = SPMSG_BASE + 3;
+
+/// A statistic that only grows: messages that were accepted and then had nowhere to go, because
+/// the peer that they were meant for could not take any more, or was gone.
+pub const SPMSG_STAT_MESSAGES_DROPPED: c_int = SPMSG_BASE + 4;

@@ -1,0 +1,145 @@
+//! What the library has beyond the reference: the functions of `spmsg/spmsg.h`.
+
+use super::abi::spmsg::*;
+use super::raw::{self, Place};
+use super::{enter_socket, errno};
+use crate::core::{Dialect, Event, EventKind, peer_number};
+use libc::size_t;
+use std::ffi::{CStr, c_char, c_int};
+use std::mem::offset_of;
+
+/// Gives the version of the library that is loaded, for example "0.1.0", which may be another one
+/// than that of the header. The text must not be freed.
+#[unsafe(no_mangle)]
+pub extern "C" fn spmsg_version() -> *const c_char {
+    VERSION.as_ptr()
+}
+
+/// Makes the socket listen as nn_bind does, and understands two more kinds of addresses:
+/// "tcp://127.0.0.1:0" and "ws://127.0.0.1:0/path" listen at any port that is free, and
+/// "ipc://@NAME" at a name that is no file, can be left behind by nobody, and that every process of
+/// the machine, or of the container, can connect to. spmsg_address tells the port.
+///
+/// Returns what nn_bind returns, and fails as it does.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spmsg_bind(s: c_int, addr: *const c_char) -> c_int {
+    enter_socket(s, |socket| {
+        // SAFETY: forwarded from our own contract.
+        socket.bind(unsafe { raw::text(addr) }?, Dialect::Extended)
+    })
+}
+
+/// Makes the socket connect as nn_connect does, also to "ipc://@NAME".
+///
+/// Returns what nn_connect returns, and fails as it does.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spmsg_connect(s: c_int, addr: *const c_char) -> c_int {
+    enter_socket(s, |socket| {
+        // SAFETY: forwarded from our own contract.
+        socket.connect(unsafe { raw::text(addr) }?, Dialect::Extended)
+    })
+}
+
+/// Stores the address of the endpoint that a binding or connecting function returned, as a string
+/// with its scheme: where it is bound, with the port that it got and numbers for names such as
+/// "*", or where it connects to, as it was given.
+///
+/// Like snprintf, stores at most size bytes, the last of them 0, and returns the length that the
+/// whole address has, which is below SPMSG_ADDRESS_MAX. Returns -1 with errno EBADF, EINVAL when
+/// the socket has no such endpoint, EFAULT when buf is NULL and size is not 0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spmsg_address(
+    s: c_int,
+    endpoint: c_int,
+    buf: *mut c_char,
+    size: size_t,
+) -> c_int {
+    enter_socket(s, |socket| {
+        let mut address = socket.address(endpoint)?;
+        let len = raw::count(address.len())?;
+        address.truncate(size.saturating_sub(1));
+        address.push(0);
+        // SAFETY: forwarded from our own contract.
+        unsafe { raw::copy_out(&address, buf.cast(), size) }?;
+        Ok(len)
+    })
+}
+
+/// Gives a descriptor that is readable while events of the socket wait: poll it for POLLIN, and
+/// never read or close it. Events are kept from the first call on, at most 1024 of them.
+///
+/// Each call gives the same descriptor. It belongs to the socket, and is readable, too, once that
+/// is being closed.
+///
+/// Returns -1 with errno EBADF, or EMFILE when no descriptor can be had.
+#[unsafe(no_mangle)]
+pub extern "C" fn spmsg_events(s: c_int) -> c_int {
+    enter_socket(s, |socket| socket.events_descriptor())
+}
+
+/// Stores the oldest event that waits, and removes it. Never waits.
+///
+/// Returns 0, or -1 with errno EBADF, EFAULT when event is NULL, EAGAIN when there is none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spmsg_next_event(s: c_int, event: *mut spmsg_event) -> c_int {
+    enter_socket(s, |socket| {
+        let place = Place::new(event)?;
+        let found = socket.next_event()?;
+        // SAFETY: forwarded from our own contract.
+        unsafe { place.write(converted(&found)) };
+        Ok(0)
+    })
+}
+
+fn converted(event: &Event) -> spmsg_event {
+    let mut peer = [0; SPMSG_ADDRESS_MAX];
+    // The last place keeps its zero.
+    for (place, byte) in peer[..SPMSG_ADDRESS_MAX - 1].iter_mut().zip(&event.peer) {
+        *place = *byte as c_char;
+    }
+    spmsg_event {
+        r#type: match event.kind {
+            EventKind::Connected => SPMSG_EVENT_CONNECTED,
+            EventKind::Disconnected => SPMSG_EVENT_DISCONNECTED,
+            EventKind::ConnectFailed => SPMSG_EVENT_CONNECT_FAILED,
+            EventKind::AcceptFailed => SPMSG_EVENT_ACCEPT_FAILED,
+            EventKind::HandshakeFailed => SPMSG_EVENT_HANDSHAKE_FAILED,
+            EventKind::Rejected => SPMSG_EVENT_REJECTED,
+        },
+        endpoint: event.endpoint,
+        error: errno::number_of(event.fault),
+        missed: event.missed,
+        peer,
+    }
+}
+
+const VERSION: &CStr =
+    match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
+        Ok(version) => version,
+        Err(_) => panic!("a version contains a zero byte"),
+    };
+
+/// The package has its version for itself; the header must tell the same.
+const _: () = {
+    assert!(number(env!("CARGO_PKG_VERSION_MAJOR")) == SPMSG_VERSION_MAJOR);
+    assert!(number(env!("CARGO_PKG_VERSION_MINOR")) == SPMSG_VERSION_MINOR);
+    assert!(number(env!("CARGO_PKG_VERSION_PATCH")) == SPMSG_VERSION_PATCH);
+};
+
+/// Core numbers the entries for itself, and puts the credentials together; the header is the law.
+const _: () = {
+    assert!(peer_number::LEVEL == SPMSG_CONTROL);
+    assert!(peer_number::ADDRESS == SPMSG_PEER_ADDRESS);
+    assert!(peer_number::CREDENTIALS == SPMSG_PEER_CREDENTIALS);
+    assert!(offset_of!(spmsg_credentials, pid) == 0 && size_of::<spmsg_credentials>() == 12);
+    assert!(offset_of!(spmsg_credentials, uid) == 4 && offset_of!(spmsg_credentials, gid) == 8);
+};
+
+const fn number(digits: &str) -> c_int {
+    let (digits, mut at, mut number) = (digits.as_bytes(), 0, 0);
+    while at < digits.len() {
+        number = number * 10 + (digits[at] - b'0') as c_int;
+        at += 1;
+    }
+    number
+}
