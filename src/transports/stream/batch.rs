@@ -24,11 +24,16 @@ pub struct Batch {
     pub messages: usize,
     /// A buffer whose bytes are written.
     used: Vec<u8>,
+    /// Where bodies are masked. It stays while it is of use: fresh memory for each would cost more
+    /// than the masking.
+    mask_buffer: Vec<u8>,
 }
 
 /// Bytes that lie together.
 pub enum Segment {
     Bytes(Vec<u8>),
+    /// A masked piece of a body.
+    Masked(Vec<u8>),
     Body(Body),
     /// What one frame takes of a body. Others may hold the body, so it is masked in a copy.
     Part {
@@ -57,6 +62,11 @@ impl Batch {
             messages: if is_empty { std::mem::take(&mut self.messages) } else { 0 },
             used: std::mem::take(&mut self.used),
         }
+    }
+
+    /// Nothing has been written lately.
+    pub fn rest(&mut self) {
+        self.mask_buffer = Vec::new();
     }
 
     /// Writes until everything is written or the sink is full.
@@ -94,16 +104,16 @@ impl Batch {
             return Ok(());
         };
         let piece = range.start..range.end.min(range.start + MASKED_AT_ONCE);
-        let mut bytes = std::mem::take(&mut self.used);
+        let mut bytes = std::mem::take(&mut self.mask_buffer);
         bytes.try_reserve_exact(piece.len()).map_err(|_| io::ErrorKind::OutOfMemory)?;
         bytes.extend_from_slice(&body.as_slice()[piece.clone()]);
         mask.apply(&mut bytes);
         *mask = mask.behind(piece.len());
         range.start = piece.end;
         if range.start == range.end {
-            self.segments[at] = Segment::Bytes(bytes);
+            self.segments[at] = Segment::Masked(bytes);
         } else {
-            self.segments.insert(at, Segment::Bytes(bytes));
+            self.segments.insert(at, Segment::Masked(bytes));
         }
         Ok(())
     }
@@ -117,9 +127,16 @@ impl Batch {
             }
             count -= rest;
             self.offset = 0;
-            if let Some(Segment::Bytes(mut buffer)) = self.segments.pop_front() {
-                buffer.clear();
-                self.used = buffer;
+            match self.segments.pop_front() {
+                Some(Segment::Bytes(mut buffer)) => {
+                    buffer.clear();
+                    self.used = buffer;
+                }
+                Some(Segment::Masked(mut buffer)) => {
+                    buffer.clear();
+                    self.mask_buffer = buffer;
+                }
+                Some(Segment::Body(_) | Segment::Part { .. }) | None => {}
             }
         }
     }
@@ -128,7 +145,7 @@ impl Batch {
 impl Segment {
     pub fn len(&self) -> usize {
         match self {
-            Segment::Bytes(bytes) => bytes.len(),
+            Segment::Bytes(bytes) | Segment::Masked(bytes) => bytes.len(),
             Segment::Body(body) => body.len(),
             Segment::Part { range, .. } => range.len(),
         }
@@ -137,7 +154,7 @@ impl Segment {
     /// The bytes as they are written, unless they have to be masked first.
     fn bytes(&self) -> Option<&[u8]> {
         match self {
-            Segment::Bytes(bytes) => Some(bytes),
+            Segment::Bytes(bytes) | Segment::Masked(bytes) => Some(bytes),
             Segment::Body(body) => Some(body.as_slice()),
             Segment::Part { body, range, mask: None } => Some(&body.as_slice()[range.clone()]),
             Segment::Part { mask: Some(_), .. } => None,

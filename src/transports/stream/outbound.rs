@@ -247,6 +247,10 @@ impl Outbound {
             if !is_fresh {
                 queue.gathers = false;
                 queue.spare = Vec::new();
+                drop(queue);
+                if let Some(mut batch) = self.batch.try_lock() {
+                    batch.rest();
+                }
             }
             return Look::Empty;
         }
