@@ -289,7 +289,8 @@ impl StreamConnection {
     fn end_politely(&self, deadline: Instant) {
         self.socket.end();
         let mut buffer = scratch::take();
-        let mut peer_is_sending = false;
+        // Input that the reactor has read ahead is unread as well: where it came from more may come.
+        let mut peer_is_sending = !self.inbound.lock().is_empty();
         // A reader that comes late does no harm: nobody wants what it reads.
         loop {
             match self.socket.read(None, &mut buffer) {
