@@ -92,28 +92,30 @@ static void note_sent(const struct slot *slot, int result)
     note_end();
     if (result >= 0)
         sequence.unreceived++;
+    if (slot && is_of(slot, NN_REQ))
+        sequence.has_asked = 1;
     if (slot && result >= 0 && is_one_of(slot->protocol, NN_PUSH, NN_REQ) && pipes_of(slot) > 1)
         sequence.is_ring_moved[slot->protocol / 16] = 1;
     settle();
 }
 
-/* Whether this message must be the only one on its way. When the receiver discards one, the
- * reference says EAGAIN although more has arrived (core 8.1); and of two that come to one socket
- * over several streams, either may be the first. */
-static int must_be_alone(const struct slot *slot, size_t header_words)
+/* Whether the receiver may discard this message. The reference then says EAGAIN although more has
+ * arrived (core 8.1), so that it must be the only one. */
+static int may_be_discarded(const struct slot *slot, size_t header_words)
 {
     if (!slot)
         return 0;
-    if (slot->domain == AF_SP_RAW && header_words != 1
-        && is_one_of(slot->protocol, NN_REQ, NN_SURVEYOR))
-        return 1;
-    return slot->has_tcp && (slot->protocol == NN_PUB || sequence.tcp_dialers > 1);
+    return is_one_of(slot->protocol, NN_REQ, NN_SURVEYOR)
+           ? slot->domain == AF_SP_RAW && header_words != 1
+           : slot->protocol == NN_PUB && slot->has_tcp;
 }
 
 /* Of what a socket discards each call takes only one: there is one for each pipe. */
-static void drain_all(void)
+static void drain_around(int may_be_discarded)
 {
-    for (int i = 0; i < 8; i++) {
+    /* Of what comes to one socket over several streams, anything may be the first. */
+    int is_alone = may_be_discarded || (sequence.tcp_dialers > 0 && sequence.dialers > 1);
+    for (int i = 0; i < (may_be_discarded ? 8 : is_alone); i++) {
         sequence.unreceived += i > 0;
         drain();
     }
@@ -160,10 +162,8 @@ static void send_parts(struct slot *slot, int handle, int flags)
         header.msg_controllen = make_control(slot, control);
         header.msg_control = control;
     }
-    int is_alone = must_be_alone(slot, header.msg_control
-                                    ? header_words(control, header.msg_controllen) : 0);
-    if (is_alone)
-        drain();
+    size_t words = header.msg_control ? header_words(control, header.msg_controllen) : 0;
+    drain_around(may_be_discarded(slot, words));
     void *chunk = NULL;
     if (header.msg_control && one_in(4)) {
         chunk = nn_allocmsg(header.msg_controllen, 0);
@@ -177,8 +177,7 @@ static void send_parts(struct slot *slot, int handle, int flags)
          header.msg_controllen);
     errno = 0;
     note_sent(slot, nn_sendmsg(handle, &header, flags));
-    if (is_alone)
-        drain_all();
+    drain_around(may_be_discarded(slot, words));
 }
 
 /* What is refused before anything is sent. */
@@ -224,9 +223,7 @@ void call_send(void)
         return;
     }
     size_t size = make_body(body);
-    int is_alone = must_be_alone(slot, 0);
-    if (is_alone)
-        drain();
+    drain_around(may_be_discarded(slot, 0));
     void *chunk = kind == 4 ? nn_allocmsg(size, 0) : NULL;
     if (chunk)
         memcpy(chunk, body, size);
@@ -242,8 +239,7 @@ void call_send(void)
     }
     errno = error;
     note_sent(slot, result);
-    if (is_alone)
-        drain_all();
+    drain_around(may_be_discarded(slot, 0));
 }
 
 /* Keeps what raw sockets need in order to answer. */

@@ -68,7 +68,8 @@ struct sequence {
     int operation;
     uint64_t random;  /* the state for the current operation */
     int unreceived;
-    int tcp_dialers;
+    int has_asked; /* a question may be asked again whenever peers come or go */
+    int dialers, tcp_dialers;
     /* By family: where a newcomer would stand in the ring of peers (core 7.2) is not defined. */
     int is_ring_moved[8];
     int is_tainted[TCP_PORTS];

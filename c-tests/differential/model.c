@@ -176,8 +176,11 @@ void add_endpoint(struct slot *slot, int id, int address, int is_bound)
         slot->has_tcp = 1;
     else
         slot->has_inproc = 1;
-    if (address >= INPROC_NAMES && !is_bound)
-        sequence.tcp_dialers++;
+    if (!is_bound) {
+        sequence.dialers++;
+        sequence.tcp_dialers += address >= INPROC_NAMES;
+    }
+    sequence.unreceived += sequence.has_asked;
 }
 
 /* A tcp port whose listener is gone is not used again: its dialers try it when they like, and in
@@ -191,6 +194,7 @@ void remove_endpoint(struct slot *slot, int place)
             sequence.slots[i].has_lost |= sequence.slots[i].has_tcp;
     }
     slot->endpoints[place] = slot->endpoints[--slot->endpoint_count];
+    sequence.unreceived += sequence.has_asked;
 }
 
 const char *address_text(int address)
