@@ -76,10 +76,19 @@ void close_slot(struct slot *slot)
     settle();
 }
 
+/* The reference ends the pipes one after the other, and asks again through those that are left. */
+static int would_ask_again(const struct slot *slot)
+{
+    return is_of(slot, NN_REQ) && sequence.has_asked
+           && nn_get_statistic(slot->handle, NN_STAT_CURRENT_CONNECTIONS) > 1;
+}
+
 void call_close(void)
 {
     struct slot *slot;
     int handle = any_handle(&slot);
+    if (slot && would_ask_again(slot))
+        return;
     if (slot) {
         close_slot(slot);
         return;
@@ -137,6 +146,8 @@ void call_shutdown(void)
     int handle = any_handle(&slot);
     int place = slot && slot->endpoint_count > 0 && !one_in(4) ? below(slot->endpoint_count) : -1;
     int id = place >= 0 ? slot->endpoints[place].id : PICK(bad);
+    if (place >= 0 && would_ask_again(slot))
+        return;
     if (place >= 0)
         drain();
     note("nn_shutdown(%d, %d)", handle, id);

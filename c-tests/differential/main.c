@@ -63,9 +63,11 @@ static void run(uint64_t seed)
         printf("\n");
     }
     printf("end:\n");
-    for (int i = 0; i < SLOTS; i++)
-        if (sequence.slots[i].is_open)
-            close_slot(&sequence.slots[i]);
+    /* Those who ask come last, when nobody is left whom they could ask again. */
+    for (int asks = 0; asks < 2; asks++)
+        for (int i = 0; i < SLOTS; i++)
+            if (sequence.slots[i].is_open && is_of(&sequence.slots[i], NN_REQ) == asks)
+                close_slot(&sequence.slots[i]);
     fflush(stdout);
 }
 
