@@ -149,6 +149,8 @@ void call_subscribe(void)
 static void note_descriptor(const struct slot *slot, int option, int descriptor)
 {
     struct pollfd look = {descriptor, POLLIN, 0};
+    /* Whoever was not asked before may need a moment to see what has arrived. */
+    settle();
     note(" %s", fcntl(descriptor, F_GETFD) == FD_CLOEXEC ? "descriptor" : "something else");
     /* A SUB may or may not show what it is going to discard. */
     if (option == NN_SNDFD || slot->protocol != NN_SUB)
