@@ -65,11 +65,15 @@ void close_slot(struct slot *slot)
 {
     /* What the reference loses when a sender leaves (C-5) must have been received. */
     drain();
+    int is_alone = is_connected_to_itself(slot), others = connections_beside(slot);
+    others -= (int)nn_get_statistic(slot->handle, NN_STAT_CURRENT_CONNECTIONS);
     note("nn_close(%d)", slot->handle);
     errno = 0;
     int result = nn_close(slot->handle);
     note_result(result, result < 0);
     note_end();
+    if (!is_alone && slot->has_tcp)
+        await_connections(slot, others);
     while (slot->endpoint_count > 0)
         remove_endpoint(slot, 0);
     slot->is_open = 0;
@@ -128,6 +132,8 @@ void call_endpoint(void)
         is_bound = 0;
     if (slot && !is_bound && !may_connect(slot, address))
         return;
+    int is_tcp = slot && address >= INPROC_NAMES;
+    int connections = is_tcp ? connections_beside(NULL) : 0;
     note("%s(%d, %s)", is_bound ? "nn_bind" : "nn_connect", handle, address_name(address));
     errno = 0;
     int id = is_bound ? nn_bind(handle, address_text(address))
@@ -136,6 +142,8 @@ void call_endpoint(void)
     note_end();
     if (slot && id >= 0)
         add_endpoint(slot, id, address, is_bound);
+    if (is_tcp && !is_bound && id >= 0)
+        await_connections(NULL, connections + 2);
     settle();
 }
 
@@ -148,13 +156,18 @@ void call_shutdown(void)
     int id = place >= 0 ? slot->endpoints[place].id : PICK(bad);
     if (place >= 0 && would_ask_again(slot))
         return;
+    int connections = 0, is_tcp = place >= 0 && slot->endpoints[place].address >= INPROC_NAMES;
     if (place >= 0)
         drain();
+    if (is_tcp)
+        connections = connections_beside(NULL) - 2 * tcp_connections(slot, place);
     note("nn_shutdown(%d, %d)", handle, id);
     errno = 0;
     int result = nn_shutdown(handle, id);
     note_result(result, result < 0);
     note_end();
+    if (is_tcp)
+        await_connections(NULL, connections);
     if (place >= 0)
         remove_endpoint(slot, place);
     settle();

@@ -115,6 +115,9 @@ int may_bind(const struct slot *slot, int address);
 int may_connect(const struct slot *slot, int address);
 void add_endpoint(struct slot *slot, int id, int address, int is_bound);
 void remove_endpoint(struct slot *slot, int place);
+/* How many connections over tcp an endpoint has. */
+int tcp_connections(const struct slot *slot, int place);
+int is_connected_to_itself(const struct slot *slot);
 const char *address_text(int address);
 const char *address_name(int address);
 
@@ -122,6 +125,8 @@ const char *address_name(int address);
 
 /* Waits until no other thread of the process has anything to do, and no byte is on its way. */
 void settle(void);
+int connections_beside(const struct slot *except);
+void await_connections(const struct slot *except, int expected);
 /* Receives all that has arrived, at every socket. */
 void drain(void);
 

@@ -197,6 +197,24 @@ void remove_endpoint(struct slot *slot, int place)
     sequence.unreceived += sequence.has_asked;
 }
 
+int tcp_connections(const struct slot *slot, int place)
+{
+    struct endpoint endpoint = slot->endpoints[place];
+    if (endpoint.address < INPROC_NAMES)
+        return 0;
+    return count_at(endpoint.address, !endpoint.is_bound, 0, NULL);
+}
+
+int is_connected_to_itself(const struct slot *slot)
+{
+    for (int i = 0; i < slot->endpoint_count; i++)
+        for (int j = 0; j < i; j++)
+            if (slot->endpoints[i].address == slot->endpoints[j].address
+                && slot->endpoints[i].is_bound != slot->endpoints[j].is_bound)
+                return 1;
+    return 0;
+}
+
 const char *address_text(int address)
 {
     static char text[64];

@@ -62,6 +62,32 @@ static int all_arrived(void)
     return 1;
 }
 
+int connections_beside(const struct slot *except)
+{
+    int count = 0;
+    for (int i = 0; i < SLOTS; i++) {
+        struct slot *slot = &sequence.slots[i];
+        if (slot->is_open && slot != except)
+            count += (int)nn_get_statistic(slot->handle, NN_STAT_CURRENT_CONNECTIONS);
+    }
+    return count;
+}
+
+/* A busy kernel may hold back what belongs to opening and closing streams, and nothing shows it:
+ * those are waited for by their number. */
+void await_connections(const struct slot *except, int expected)
+{
+    const struct timespec pause = {0, 100000};
+    int count = connections_beside(except);
+    for (int looks = 0; count != expected && looks < 30000; looks++) {
+        nanosleep(&pause, NULL);
+        count = connections_beside(except);
+    }
+    if (count != expected)
+        note("  %d connections, and not %d\n", count, expected);
+    settle();
+}
+
 void settle(void)
 {
     int quiet = 0;
