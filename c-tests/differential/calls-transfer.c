@@ -231,7 +231,8 @@ void call_send(void)
     note_bytes(chunk ? "chunk" : "", body, size);
     note(", %d)", flags);
     errno = 0;
-    int result = chunk ? nn_send(handle, &chunk, NN_MSG, flags) : nn_send(handle, body, size, flags);
+    int result = chunk ? nn_send(handle, &chunk, NN_MSG, flags)
+                       : nn_send(handle, body, size, flags);
     int error = errno;
     if (chunk && result < 0) {
         note(memcmp(chunk, body, size) == 0 ? " kept" : " spoilt");

@@ -25,7 +25,8 @@ def main():
     words = argparse.ArgumentParser(description=__doc__)
     words.add_argument("--program", required=True)
     words.add_argument("--libraries", nargs=2, required=True, metavar=("OURS", "REFERENCE"))
-    words.add_argument("--allowed", required=True)
+    words.add_argument("--allowed", default=os.path.join(os.path.dirname(__file__), "allowed.txt"),
+                       help="the file of differences with a reason")
     words.add_argument("--first", type=int, default=1, help="the first seed")
     words.add_argument("--count", type=int, default=1000, help="how many sequences")
     words.add_argument("--batch", type=int, default=200, help="sequences in one process")
