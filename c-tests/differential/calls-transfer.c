@@ -86,6 +86,24 @@ static int pipes_of(const struct slot *slot)
     return (int)nn_get_statistic(slot->handle, NN_STAT_CURRENT_CONNECTIONS);
 }
 
+/* The reference frees memory twice when a question that was replaced is answered. */
+static void before_asking(struct slot *slot)
+{
+    if (!slot || !is_of(slot, NN_REQ))
+        return;
+    if (slot->has_asked) {
+        sequence.unreceived++;
+        drain();
+        for (int i = 0; i < SLOTS; i++) {
+            struct slot *other = &sequence.slots[i];
+            other->is_stale = 1;
+            if (other->protocol == NN_REP)
+                other->control_size = 0;
+        }
+    }
+    slot->has_asked = 1;
+}
+
 static void note_sent(const struct slot *slot, int result)
 {
     note_result(result, result < 0);
@@ -212,12 +230,15 @@ void call_send(void)
     struct slot *slot;
     int handle = handle_that(can_send, &slot), kind = below(8);
     int flags = flags_for(slot && slot->send_waits);
+    if (slot && is_of(slot, NN_REP) && slot->is_stale)
+        return;
     if (sequence.unreceived >= UNRECEIVED_MAX)
         drain();
     if (kind == 0) {
         send_nonsense(handle, flags);
         return;
     }
+    before_asking(slot);
     if (kind < 4) {
         send_parts(slot, handle, flags);
         return;
@@ -344,10 +365,10 @@ void call_recv(void)
         int result = nn_recvmsg(handle, is_null ? NULL : &header, flags);
         note_result(result, result < 0);
         note_end();
-    } else if (one_in(2)) {
-        recv_parts(slot, handle, flags);
     } else {
-        recv_plain(handle, flags);
+        int result = one_in(2) ? recv_parts(slot, handle, flags) : recv_plain(handle, flags);
+        if (slot && result >= 0)
+            slot->is_stale = 0;
     }
     settle();
 }
@@ -371,6 +392,7 @@ void drain(void)
                     note_bytes("", body, (size_t)result);
                 note_end();
                 received += result >= 0;
+                slot->is_stale &= result < 0;
                 slot->control_size = 0;
                 settle();
             } while (result >= 0);

@@ -55,6 +55,8 @@ struct slot {
     int has_tcp, has_inproc, has_lost; /* a listener that it may have dialled is gone */
     int endpoint_count;
     struct endpoint endpoints[ENDPOINTS_MAX];
+    int has_asked; /* a REQ */
+    int is_stale;  /* a REP, the question of which may have been replaced by another one */
     int topic_count;
     int topics[TOPICS_MAX];
     /* The control block of the last message, to be sent back once. */
