@@ -27,6 +27,8 @@ help:
 	@echo "make install-compat  install, and put the names that programs made for libnanomsg ask for"
 	@echo "              into $(libdir)/spmsg, where they hide nothing"
 	@echo "make bench    compare with libnanomsg on a quiet machine; ARGS are those of compare.py"
+	@echo "make differential  run random sequences of calls on libnanomsg, too, and compare the answers;"
+	@echo "              ARGS are those of c-tests/differential/compare.py"
 	@echo "make clean    remove everything that was built"
 
 .PHONY: build
@@ -65,6 +67,14 @@ bench: tools build
 	cmake -S c-tests -B $(BUILD) -DCMAKE_BUILD_TYPE=Release
 	cmake --build $(BUILD) --parallel $(JOBS)
 	python3 c-tests/bench/compare.py $(ARGS)
+
+.PHONY: differential
+differential: tools build
+	cmake -S c-tests -B $(BUILD) -DCMAKE_BUILD_TYPE=Release
+	cmake --build $(BUILD) --parallel $(JOBS) --target differential-differential
+	python3 c-tests/differential/compare.py \
+		--program $(BUILD)/differential/differential-differential \
+		--libraries $(BUILD)/lib/spmsg $(BUILD)/lib/reference $(ARGS)
 
 # Fills in a template of cmake/: $(call fill,TEMPLATE,FILE).
 fill = echo "cmake/$(1) -> $(DESTDIR)$(2)" \
