@@ -38,16 +38,19 @@ pub fn poll(
     loop {
         let seen: Vec<_> = questions.iter().map(|one| one.socket.waiting.recv.epoch()).collect();
         let answers = questions.iter().map(Question::answer).collect::<Result<Vec<_>, _>>()?;
-        let ready = answers.iter().filter(|answer| answer.readiness.is_any()).count();
+        let is_any_ready = answers.iter().any(|answer| answer.readiness.is_any());
+        let mut pairs = questions.iter().zip(&answers);
+        let is_all_ready = pairs.all(|(question, answer)| answer.readiness == question.wanted);
         let is_over = deadline.is_some_and(|at| Instant::now() >= at);
-        // Who polls for one busy socket again and again must find out about the others, too.
-        if (has_looked && (ready > 0 || is_over)) || ready == questions.len() && ready > 0 {
+        // Who polls for something that is always so, again and again, must find out about the rest,
+        // too: what the kernel holds is looked for, unless nothing more can be found.
+        if (has_looked && (is_any_ready || is_over)) || (is_all_ready && !questions.is_empty()) {
             return Ok(answers.into_iter().map(|answer| answer.readiness).collect());
         }
         has_looked = true;
         let until = answers.iter().filter_map(|answer| answer.until).chain(deadline).min();
         let left = until.map(|at| at.saturating_duration_since(Instant::now()));
-        let left = if ready > 0 { Some(Duration::ZERO) } else { left };
+        let left = if is_any_ready { Some(Duration::ZERO) } else { left };
         Vigil::begin(questions, &seen).wait(left)?;
         for (question, answer) in questions.iter().zip(&answers) {
             if answer.until.is_some_and(|at| at <= Instant::now()) {
