@@ -266,6 +266,11 @@ static int accept_without_descriptors(void)
 /* core 12; reliability P1: it is tried again, and not printed each time. */
 static void a_failed_accept_is_printed_once(void)
 {
+    const char *preloaded = getenv("LD_PRELOAD");
+    if (preloaded && strstr(preloaded, "vgpreload")) {
+        test_skip("valgrind keeps the limit itself, by closing what was accepted");
+        return;
+    }
     url = unique_url("tcp");
     CHECK_STR(printed("1", accept_without_descriptors), line("0", "Too many open files"));
     url = unique_url("ipc");

@@ -133,6 +133,9 @@ void call_endpoint(void)
     if (slot && !is_bound && !may_connect(slot, address))
         return;
     int is_tcp = slot && address >= INPROC_NAMES;
+    /* A question that waits for a peer would come over another stream than what is there. */
+    if (is_tcp && sequence.has_asked)
+        drain();
     int connections = is_tcp ? connections_beside(NULL) : 0;
     note("%s(%d, %s)", is_bound ? "nn_bind" : "nn_connect", handle, address_name(address));
     errno = 0;
