@@ -72,6 +72,8 @@ impl Socket {
         }
         if side == Side::Recv {
             self.read_in_background();
+            // What the kernel has by now is shown by now.
+            self.pump_ready_streams(self.waiting.recv.epoch());
         }
         slot.get().map(AsRawFd::as_raw_fd).ok_or(Error::TooManySockets)
     }

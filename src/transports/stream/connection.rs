@@ -289,7 +289,7 @@ impl StreamConnection {
     fn end_politely(&self, deadline: Instant) {
         self.socket.end();
         let mut buffer = scratch::take();
-        // Input that the reactor has read ahead is unread as well: where it came from more may come.
+        // Input that the reactor has read ahead is unread as well: more may follow it.
         let mut peer_is_sending = !self.inbound.lock().is_empty();
         // A reader that comes late does no harm: nobody wants what it reads.
         loop {
