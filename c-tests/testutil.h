@@ -249,12 +249,11 @@ TESTUTIL void test_watchdog(int number)
 /* Keeps of differences.txt the lines of this test: "case<TAB>reason". */
 TESTUTIL void test_read_differences(void)
 {
-    const char *path = getenv("SPMSG_TEST_DIFFERENCES");
     char line[1024];
     size_t used = 0, length = strlen(test.name);
-    FILE *file = fopen(path ? path : SPMSG_DIFFERENCES, "r");
+    FILE *file = fopen(SPMSG_DIFFERENCES, "r");
     if (!file) {
-        fprintf(stderr, "cannot read %s\n", path ? path : SPMSG_DIFFERENCES);
+        fprintf(stderr, "cannot read %s\n", SPMSG_DIFFERENCES);
         exit(2);
     }
     while (fgets(line, sizeof line, file)) {
