@@ -565,6 +565,21 @@ TESTUTIL int child_wait(struct child *child, int ms)
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
+/* Runs a function in a child, whose output it is to send to the descriptor that it is given the
+ * address of: it leaves with 7 and without a word. */
+TESTUTIL void check_silent_exit(int (*function)(void *))
+{
+    struct child child;
+    char byte;
+    int ends[2];
+    REQUIRE(pipe2(ends, O_CLOEXEC) == 0);
+    child_start(&child, function, &ends[1]);
+    close(ends[1]);
+    CHECK_EQ(child_wait(&child, PATIENCE_MS), 7);
+    CHECK_EQ(read(ends[0], &byte, 1), 0);
+    close(ends[0]);
+}
+
 /* ---- addresses ---- */
 
 struct url {

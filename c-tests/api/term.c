@@ -355,15 +355,7 @@ static int exit_quietly(void *argument)
 /* core-quirks A-12 */
 static void leaving_afterwards_is_silent(void)
 {
-    struct child child;
-    char byte;
-    int ends[2];
-    REQUIRE(pipe2(ends, O_CLOEXEC) == 0);
-    child_start(&child, exit_quietly, &ends[1]);
-    close(ends[1]);
-    CHECK_EQ(child_wait(&child, PATIENCE_MS), 7);
-    CHECK_EQ(read(ends[0], &byte, 1), 0);
-    close(ends[0]);
+    check_silent_exit(exit_quietly);
 }
 
 int main(void)
