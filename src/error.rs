@@ -43,6 +43,31 @@ pub enum Error {
     System(SystemCode),
 }
 
+/// Why a message is not taken, from a connection's queue up to the caller. It stays where it is,
+/// whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Nobody can take it now; wait.
+    Busy,
+    /// Somebody could, but memory cannot be had.
+    NoMemory,
+    /// Nothing may be sent before something has been received.
+    WrongState,
+    /// The caller gave it a header that this type cannot send.
+    Header,
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Error {
+        match refusal {
+            Refusal::Busy => Error::WouldBlock,
+            Refusal::NoMemory => Error::OutOfMemory,
+            Refusal::WrongState => Error::WrongState,
+            Refusal::Header => Error::Invalid,
+        }
+    }
+}
+
 /// The kernel's own code for a failed system call. Only `sys/` makes it, only `ffi/` opens it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SystemCode(pub i32);

@@ -34,7 +34,6 @@
 #[cfg(not(loom))]
 #[forbid(unsafe_code)]
 pub mod core;
-#[cfg(not(loom))]
 #[forbid(unsafe_code)]
 pub mod error;
 #[cfg(not(loom))]

@@ -213,8 +213,9 @@ mod tests {
     use super::*;
     use crate::core::registry;
     use crate::core::transfer::Blocking;
+    use crate::error::Refusal;
     use crate::message::{Body, Message};
-    use crate::transports::{Dialect, NotTaken, Pipe, Received, Sent, Tempo, Then};
+    use crate::transports::{Dialect, Pipe, Received, Sent, Tempo, Then};
 
     /// A connection that never came to life: one side of a link that the other did not want.
     #[derive(Default)]
@@ -225,8 +226,8 @@ mod tests {
             *self.0.lock() = Some(pipe);
         }
 
-        fn send(&self, _message: &mut Message, _tempo: Tempo) -> Result<Sent, NotTaken> {
-            Err(NotTaken::Busy)
+        fn send(&self, _message: &mut Message, _tempo: Tempo) -> Result<Sent, Refusal> {
+            Err(Refusal::Busy)
         }
 
         fn recv(&self, _message: &mut Message) -> Received {

@@ -11,7 +11,7 @@ use super::peer;
 use super::socket::Socket;
 use crate::message::{Chunk, Message};
 use crate::protocols::{Flow, PipeId, Pipes, Refusal};
-use crate::transports::{self, Connection, Fault, NotTaken, Tempo, Then};
+use crate::transports::{self, Connection, Fault, Tempo, Then};
 
 /// All pipes of one socket, in the order of their numbers.
 #[derive(Default)]
@@ -157,10 +157,7 @@ impl Aftermath {
 impl Pipes for View<'_> {
     fn send(&mut self, pipe: PipeId, message: &mut Message) -> Result<Flow, Refusal> {
         let pipe = self.table.get(pipe).filter(|pipe| !pipe.is_ended).ok_or(Refusal::Busy)?;
-        let sent = pipe.connection.send(message, self.tempo).map_err(|why| match why {
-            NotTaken::Busy => Refusal::Busy,
-            NotTaken::NoMemory => Refusal::NoMemory,
-        })?;
+        let sent = pipe.connection.send(message, self.tempo)?;
         self.aftermath.note(&pipe.connection, sent.then);
         Ok(if sent.can_send_more { Flow::Ready } else { Flow::Busy })
     }

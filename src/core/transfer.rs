@@ -7,7 +7,7 @@ use super::pipe::Aftermath;
 use super::socket::Socket;
 use crate::error::Error;
 use crate::message::Message;
-use crate::protocols::{Nothing, Refusal};
+use crate::protocols::Nothing;
 
 /// Whether a call may wait.
 #[derive(Clone, Copy)]
@@ -141,12 +141,7 @@ impl Socket {
         if must_arm {
             self.arm_timer();
         }
-        result.map_err(|refusal| match refusal {
-            Refusal::Busy => Error::WouldBlock,
-            Refusal::NoMemory => Error::OutOfMemory,
-            Refusal::WrongState => Error::WrongState,
-            Refusal::Header => Error::Invalid,
-        })
+        Ok(result?)
     }
 
     /// Receives if there is something. If not, says until when waiting makes sense without news.

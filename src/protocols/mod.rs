@@ -20,6 +20,8 @@ use crate::message::Message;
 
 pub use routing::Priority;
 
+pub use crate::error::Refusal;
+
 /// A pipe of one socket. Numbers are not used again while the socket lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PipeId(pub u32);
@@ -36,19 +38,6 @@ pub enum Flow {
 pub struct Readiness {
     pub can_send: bool,
     pub can_recv: bool,
-}
-
-/// Why a machine did not take a message. The message stays where it is, whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// Nobody can take it now; wait.
-    Busy,
-    /// Somebody could, but memory cannot be had.
-    NoMemory,
-    /// Nothing may be sent before something has been received.
-    WrongState,
-    /// The caller gave it a header that this type cannot send.
-    Header,
 }
 
 /// Why a machine has no message to give.

@@ -24,7 +24,7 @@ pub use stream::{PAUSE, STREAM};
 pub use ws::Kind as MessageKind;
 pub use ws::label as message_label;
 
-use crate::error::Error;
+use crate::error::{Error, Refusal};
 use crate::io::Reactor;
 use crate::message::Message;
 use crate::sys::{Credentials, Tuning};
@@ -185,8 +185,8 @@ pub trait Connection: Send + Sync {
     /// Takes `message` to be sent. Under the socket's lock.
     ///
     /// # Errors
-    /// When the connection is busy or gone; the message is not touched.
-    fn send(&self, message: &mut Message, tempo: Tempo) -> Result<Sent, NotTaken>;
+    /// `Busy` when it is full or has come to its end, `NoMemory`; the message is not touched.
+    fn send(&self, message: &mut Message, tempo: Tempo) -> Result<Sent, Refusal>;
 
     /// Puts the next message that has arrived into `message`. Under the socket's lock.
     fn recv(&self, message: &mut Message) -> Received;
@@ -281,15 +281,6 @@ pub enum Then {
 pub struct Received {
     pub has_message: bool,
     pub then: Then,
-}
-
-/// Why a connection did not take a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NotTaken {
-    /// It is full, or has come to its end.
-    Busy,
-    /// It has room, but memory cannot be had.
-    NoMemory,
 }
 
 /// What a connection tells its socket. Called under no lock.

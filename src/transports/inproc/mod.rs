@@ -11,11 +11,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use self::names::{Bound, Connector};
-use self::queue::{Full, Queue};
-use super::{
-    Connection, Dialect, Endpoint, Host, NotTaken, Pipe, Received, Sent, Tempo, Then, Transport,
-};
-use crate::error::Error;
+use self::queue::Queue;
+use super::{Connection, Dialect, Endpoint, Host, Pipe, Received, Sent, Tempo, Then, Transport};
+use crate::error::{Error, Refusal};
 use crate::message::Message;
 
 pub struct Inproc;
@@ -120,8 +118,8 @@ impl Connection for Side {
         let _ = self.link.sides[self.index].set(pipe);
     }
 
-    fn send(&self, message: &mut Message, _tempo: Tempo) -> Result<Sent, NotTaken> {
-        let pushed = self.outgoing().push(message).map_err(|Full| NotTaken::Busy)?;
+    fn send(&self, message: &mut Message, _tempo: Tempo) -> Result<Sent, Refusal> {
+        let pushed = self.outgoing().push(message)?;
         if pushed.tell_consumer {
             self.tell_readable.store(true, Ordering::Relaxed);
         }

@@ -11,6 +11,7 @@
 
 use std::collections::VecDeque;
 
+use crate::error::Refusal;
 use crate::message::Message;
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
@@ -64,10 +65,6 @@ pub struct Popped {
     pub tell_producer: bool,
 }
 
-/// The queue takes nothing now; the message is where it was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Full;
-
 impl Queue {
     /// A queue that takes nothing until it is opened.
     #[must_use]
@@ -117,11 +114,11 @@ impl Queue {
     /// Takes `message`, all but its control data, which concern nobody else.
     ///
     /// # Errors
-    /// When the queue is full or closed; the message is not touched.
-    pub fn push(&self, message: &mut Message) -> Result<Pushed, Full> {
+    /// `Busy` when the queue is full or closed; the message is not touched.
+    pub fn push(&self, message: &mut Message) -> Result<Pushed, Refusal> {
         let mut back = self.back.0.lock();
         if !back.is_open || !self.has_room(&mut back) {
-            return Err(Full);
+            return Err(Refusal::Busy);
         }
         let size = size(message);
         if !back.fits(size) {
@@ -309,7 +306,7 @@ mod tests {
 
 #[cfg(all(test, loom))]
 mod models {
-    use super::{Full, Message, Queue};
+    use super::{Message, Queue};
     use crate::message::Body;
     use loom::sync::{Arc, Condvar, Mutex};
     use loom::thread;
@@ -397,7 +394,7 @@ mod models {
                         }
                         break;
                     }
-                    Err(Full) => told.wait(),
+                    Err(_) => told.wait(),
                 }
             }
         }

@@ -17,14 +17,15 @@ use parking_lot::Mutex;
 use super::background::Watch;
 use super::batch::Sink;
 use super::inbound::{Inbound, Partial};
-use super::outbound::{Outbound, Pace, Refused, Urgency, Written};
+use super::outbound::{Outbound, Pace, Urgency, Written};
 use super::scratch;
 use super::wire::Format;
+use crate::error::Refusal;
 use crate::io::{Key, Reactor};
 use crate::message::Message;
 use crate::sys::{self, Credentials, Read, Socket, WaitFor};
 use crate::transports::{
-    Connection, Fault, Host, NotTaken, Pipe, Received, Report, Sent, Settings, Tempo, Then,
+    Connection, Fault, Host, Pipe, Received, Report, Sent, Settings, Tempo, Then,
 };
 
 pub struct StreamConnection {
@@ -319,7 +320,7 @@ impl Connection for StreamConnection {
         let _ = self.pipe.set(pipe);
     }
 
-    fn send(&self, message: &mut Message, tempo: Tempo) -> Result<Sent, NotTaken> {
+    fn send(&self, message: &mut Message, tempo: Tempo) -> Result<Sent, Refusal> {
         let after_pause = self.has_received.load(Ordering::Relaxed);
         if after_pause {
             self.has_received.store(false, Ordering::Relaxed);
@@ -330,16 +331,12 @@ impl Connection for StreamConnection {
             no_gathering: self.no_delay,
         };
         let accepted = match &self.format {
-            Format::Sp(framing) => self.outbound.accept(framing, message, pace, Instant::now),
+            Format::Sp(framing) => self.outbound.accept(framing, message, pace, Instant::now)?,
             Format::Ws(sending) => {
                 let envelope = sending.envelope(message);
-                self.outbound.accept(&envelope, message, pace, Instant::now)
+                self.outbound.accept(&envelope, message, pace, Instant::now)?
             }
         };
-        let accepted = accepted.map_err(|refused| match refused {
-            Refused::Busy => NotTaken::Busy,
-            Refused::NoMemory => NotTaken::NoMemory,
-        })?;
         let then = match accepted.urgency {
             Urgency::Now => Then::Settle,
             Urgency::Later { first: true } => Then::WriteLater,

@@ -14,6 +14,7 @@ use std::time::Instant;
 use super::batch::{Batch, Done, Segment, Sink};
 use super::envelope::{Envelope, PREFIX_MAX, Place};
 use super::rhythm::Rhythm;
+use crate::error::Refusal;
 use crate::message::Message;
 use crate::sync::Mutex;
 
@@ -51,13 +52,6 @@ struct Queue {
     /// Messages have been gathered lately, so that a big buffer is worth keeping.
     gathers: bool,
     rhythm: Rhythm,
-}
-
-/// Why a message is not accepted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refused {
-    Busy,
-    NoMemory,
 }
 
 /// What accepting a message asks of the caller.
@@ -130,16 +124,16 @@ impl Outbound {
         message: &mut Message,
         pace: Pace,
         clock: impl Fn() -> Instant,
-    ) -> Result<Accepted, Refused> {
+    ) -> Result<Accepted, Refusal> {
         let mut queue = self.queue.lock();
         if queue.is_busy || queue.is_closed {
-            return Err(Refused::Busy);
+            return Err(Refusal::Busy);
         }
         let is_first = queue.untaken == 0;
         let Some(size) = queue.append(envelope, message) else {
             // Without memory it is as if nothing more fitted, until something has been written.
             queue.is_busy = queue.pending > 0;
-            return Err(if queue.is_busy { Refused::Busy } else { Refused::NoMemory });
+            return Err(if queue.is_busy { Refusal::Busy } else { Refusal::NoMemory });
         };
         queue.is_busy = queue.pending >= queue.limit && queue.messages >= MESSAGES_MIN;
         queue.is_fresh = true;
