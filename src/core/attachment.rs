@@ -7,7 +7,7 @@ use super::events::EventKind;
 use super::pipe::{Aftermath, News, Pipe, View};
 use super::socket::{Socket, State};
 use crate::protocols::{PipeId, Protocol};
-use crate::transports::{Connection, Rejected};
+use crate::transports::{Connection, Rejected, Stream};
 
 impl Socket {
     /// Takes a connection in as a pipe of the protocol.
@@ -35,8 +35,10 @@ impl Socket {
         if connection.can_send() {
             self.pipe_writable(id);
         }
-        if self.reads_in_background.load(Ordering::Relaxed) {
-            connection.read_in_background();
+        if self.reads_in_background.load(Ordering::Relaxed)
+            && let Some(stream) = connection.stream()
+        {
+            stream.read_in_background();
         }
         self.waiting.ring_all();
         Ok(())
@@ -118,7 +120,8 @@ impl Socket {
                 return;
             };
             pipe.is_ended = true;
-            let disconnected = || pipe.event(EventKind::Disconnected, pipe.connection.fault());
+            let disconnected =
+                || pipe.event(EventKind::Disconnected, pipe.stream().and_then(Stream::fault));
             self.events().record(disconnected);
             let number = pipe.host.id;
             self.waiting.remove_stream(&*pipe.connection);
@@ -161,7 +164,8 @@ impl Socket {
         }
         let connections: Vec<_> =
             self.lock().pipes.iter().map(|pipe| Arc::clone(&pipe.connection)).collect();
-        connections.iter().for_each(|connection| connection.read_in_background());
+        let streams = connections.iter().filter_map(|connection| connection.stream());
+        streams.for_each(|stream| stream.read_in_background());
     }
 
     pub(super) fn detach_all(&self, is_meant: impl Fn(&Pipe) -> bool) -> Vec<Arc<dyn Connection>> {
@@ -205,7 +209,6 @@ impl Socket {
 
 #[cfg(test)]
 mod tests {
-    use std::os::fd::RawFd;
     use std::time::Instant;
 
     use parking_lot::Mutex;
@@ -215,7 +218,7 @@ mod tests {
     use crate::core::transfer::Blocking;
     use crate::error::Refusal;
     use crate::message::{Body, Message};
-    use crate::transports::{Dialect, Pipe, Received, Sent, Tempo, Then};
+    use crate::transports::{AfterRecv, Dialect, Pipe, Received, Sent, Tempo};
 
     /// A connection that never came to life: one side of a link that the other did not want.
     #[derive(Default)]
@@ -231,7 +234,7 @@ mod tests {
         }
 
         fn recv(&self, _message: &mut Message) -> Received {
-            Received { has_message: false, then: Then::Nothing }
+            Received { has_message: false, then: AfterRecv::Nothing }
         }
 
         fn is_readable(&self) -> bool {
@@ -242,22 +245,8 @@ mod tests {
             false
         }
 
-        fn settle(&self) {}
-        fn write_later(&self) {}
-        fn write_out(&self) {}
-        fn pump(&self) {}
-
-        fn descriptor(&self) -> Option<RawFd> {
-            None
-        }
-
-        fn read_in_background(&self) {}
-
-        fn has_unwritten(&self) -> bool {
-            false
-        }
-
-        fn set_driven(&self, _driven: bool) {}
+        fn deliver(&self) {}
+        fn resume(&self) {}
         fn close(&self, _deadline: Instant) {}
     }
 

@@ -32,8 +32,10 @@ pub fn write_out() {
     }
     let list = with_list(std::mem::take).unwrap_or_default();
     for connection in list.iter().filter_map(Weak::upgrade) {
-        if connection.has_unwritten() {
-            connection.write_out();
+        if let Some(stream) = connection.stream()
+            && stream.has_unwritten()
+        {
+            stream.write_out();
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::sys::{self, WaitFor};
-use crate::transports::Connection;
+use crate::transports::{Connection, Stream};
 
 /// A connection that may take until its deadline to end.
 pub struct Lingering {
@@ -21,16 +21,22 @@ pub fn end(all: &[Lingering]) {
 /// Writes until nothing is left to write, or until each one's deadline.
 fn write_out(all: &[Lingering]) {
     loop {
-        all.iter().for_each(|one| one.connection.write_out());
+        streams(all).for_each(|(stream, _)| stream.write_out());
         let now = Instant::now();
-        let has_more = |one: &&Lingering| one.deadline > now && one.connection.has_unwritten();
-        let unwritten: Vec<_> = all.iter().filter(has_more).collect();
-        let Some(next_deadline) = unwritten.iter().map(|one| one.deadline).min() else { return };
-        let descriptors = unwritten.iter().filter_map(|one| one.connection.descriptor());
-        let waits = descriptors.map(|descriptor| (descriptor, WaitFor::Writable));
-        unwritten.iter().for_each(|one| one.connection.set_driven(true));
+        let has_more =
+            |(stream, deadline): &(&dyn Stream, Instant)| *deadline > now && stream.has_unwritten();
+        let unwritten: Vec<_> = streams(all).filter(has_more).collect();
+        let Some(next_deadline) = unwritten.iter().map(|(_, deadline)| *deadline).min() else {
+            return;
+        };
+        let waits = unwritten.iter().map(|(stream, _)| (stream.descriptor(), WaitFor::Writable));
+        unwritten.iter().for_each(|(stream, _)| stream.begin_driving());
         // An interruption makes us look again, which is what a signal should lead to.
         let _ = sys::poll(waits, Some(next_deadline - now));
-        unwritten.iter().for_each(|one| one.connection.set_driven(false));
+        unwritten.iter().for_each(|(stream, _)| stream.end_driving());
     }
+}
+
+fn streams(all: &[Lingering]) -> impl Iterator<Item = (&dyn Stream, Instant)> {
+    all.iter().filter_map(|one| Some((one.connection.stream()?, one.deadline)))
 }

@@ -7,7 +7,7 @@ use super::endpoint::Endpoint;
 use crate::message::control::Entry;
 use crate::message::{Chunk, Message, OutOfMemory};
 use crate::sys::Credentials;
-use crate::transports::Connection;
+use crate::transports::{Connection, Stream};
 
 /// The address of a peer, with the scheme. Where the kernel gives it none, it is that of the place
 /// at which both have met.
@@ -24,10 +24,13 @@ pub fn address(endpoint: &Endpoint, peer: Option<SocketAddr>) -> Vec<u8> {
 /// When memory for it cannot be had.
 pub fn describe(endpoint: &Endpoint, connection: &dyn Connection) -> Result<Chunk, OutOfMemory> {
     // Addresses of endpoints came as strings of C, and so have no zero inside.
-    let text = CString::new(address(endpoint, connection.peer_address())).unwrap_or_default();
+    let text = CString::new(address(endpoint, connection.stream().and_then(Stream::peer_address)))
+        .unwrap_or_default();
     let text =
         Entry { level: number::LEVEL, kind: number::ADDRESS, data: text.as_bytes_with_nul() };
-    let Some(credentials) = connection.peer_credentials() else { return text.to_chunk() };
+    let Some(credentials) = connection.stream().and_then(Stream::peer_credentials) else {
+        return text.to_chunk();
+    };
     let Credentials { process, user, group } = credentials;
     let data = [process.to_ne_bytes(), user.to_ne_bytes(), group.to_ne_bytes()].concat();
     let who = Entry { level: number::LEVEL, kind: number::CREDENTIALS, data: &data };

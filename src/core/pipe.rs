@@ -11,7 +11,7 @@ use super::peer;
 use super::socket::Socket;
 use crate::message::{Chunk, Message};
 use crate::protocols::{Flow, PipeId, Pipes, Refusal};
-use crate::transports::{self, Connection, Fault, Tempo, Then};
+use crate::transports::{self, AfterRecv, AfterSend, Connection, Fault, Stream, Tempo};
 
 /// All pipes of one socket, in the order of their numbers.
 #[derive(Default)]
@@ -35,10 +35,18 @@ pub struct Pipe {
 #[derive(Default)]
 pub struct Aftermath {
     /// Most operations touch one connection; a vector would cost them an allocation.
-    first: Option<(Arc<dyn Connection>, Then)>,
-    others: Vec<(Arc<dyn Connection>, Then)>,
+    first: Option<(Arc<dyn Connection>, Duty)>,
+    others: Vec<(Arc<dyn Connection>, Duty)>,
     /// Ended pipes whose last message has been taken.
     pub drained: Vec<PipeId>,
+}
+
+/// What a connection is owed.
+#[derive(Clone, Copy)]
+enum Duty {
+    Deliver,
+    WriteLater,
+    Resume,
 }
 
 /// The pipes during one operation of the protocol.
@@ -107,9 +115,13 @@ impl PipeTable {
 }
 
 impl Pipe {
+    pub fn stream(&self) -> Option<&dyn Stream> {
+        self.connection.stream()
+    }
+
     /// What has happened to its connection, for whoever wants to know.
     pub fn event(&self, kind: EventKind, fault: Option<Fault>) -> Event {
-        let peer = peer::address(&self.host, self.connection.peer_address());
+        let peer = peer::address(&self.host, self.stream().and_then(Stream::peer_address));
         Event { kind, endpoint: self.host.id, fault, peer, missed: 0 }
     }
 
@@ -127,11 +139,23 @@ impl Pipe {
 }
 
 impl Aftermath {
-    fn note(&mut self, connection: &Arc<dyn Connection>, then: Then) {
-        if then == Then::Nothing {
-            return;
+    fn note_sent(&mut self, connection: &Arc<dyn Connection>, then: AfterSend) {
+        match then {
+            AfterSend::Nothing => {}
+            AfterSend::Deliver => self.note(connection, Duty::Deliver),
+            AfterSend::WriteLater => self.note(connection, Duty::WriteLater),
         }
-        let entry = (Arc::clone(connection), then);
+    }
+
+    fn note_received(&mut self, connection: &Arc<dyn Connection>, then: AfterRecv) {
+        match then {
+            AfterRecv::Nothing => {}
+            AfterRecv::Resume => self.note(connection, Duty::Resume),
+        }
+    }
+
+    fn note(&mut self, connection: &Arc<dyn Connection>, duty: Duty) {
+        let entry = (Arc::clone(connection), duty);
         match &self.first {
             None => self.first = Some(entry),
             Some(_) => self.others.push(entry),
@@ -141,12 +165,13 @@ impl Aftermath {
     /// Does what connections asked for. No lock may be held.
     #[inline]
     pub fn settle(self) {
-        for (connection, then) in self.first.into_iter().chain(self.others) {
-            match then {
-                Then::Nothing => {}
-                Then::Settle => connection.settle(),
-                Then::WriteLater => {
-                    connection.write_later();
+        for (connection, duty) in self.first.into_iter().chain(self.others) {
+            match (duty, connection.stream()) {
+                (Duty::Deliver, _) => connection.deliver(),
+                (Duty::Resume, _) => connection.resume(),
+                (Duty::WriteLater, None) => {}
+                (Duty::WriteLater, Some(stream)) => {
+                    stream.write_later();
                     super::deferred::note(&connection);
                 }
             }
@@ -158,7 +183,7 @@ impl Pipes for View<'_> {
     fn send(&mut self, pipe: PipeId, message: &mut Message) -> Result<Flow, Refusal> {
         let pipe = self.table.get(pipe).filter(|pipe| !pipe.is_ended).ok_or(Refusal::Busy)?;
         let sent = pipe.connection.send(message, self.tempo)?;
-        self.aftermath.note(&pipe.connection, sent.then);
+        self.aftermath.note_sent(&pipe.connection, sent.then);
         Ok(if sent.can_send_more { Flow::Ready } else { Flow::Busy })
     }
 
@@ -172,7 +197,7 @@ impl Pipes for View<'_> {
         if tells_peer && received.has_message {
             pipe.describe_peer(message);
         }
-        self.aftermath.note(&pipe.connection, received.then);
+        self.aftermath.note_received(&pipe.connection, received.then);
         if pipe.is_ended && !pipe.connection.is_readable() {
             self.aftermath.drained.push(pipe.id);
         }

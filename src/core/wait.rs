@@ -15,7 +15,7 @@ use crate::protocols::PipeId;
 use crate::sys::{
     self, Epoll, Event, EventBuffer, EventFd, Interest, WaitFor, Waited, futex_wait, futex_wake_all,
 };
-use crate::transports::Connection;
+use crate::transports::{Connection, Stream};
 
 /// What the waiters of one socket share.
 #[derive(Debug, Default)]
@@ -124,19 +124,19 @@ impl Waiting {
 
     /// A connection has become a pipe. Under the socket's lock.
     pub fn add_stream(&self, id: PipeId, connection: &dyn Connection) {
-        let Some(descriptor) = connection.descriptor() else { return };
+        let Some(stream) = connection.stream() else { return };
         self.streams.fetch_add(1, Ordering::Relaxed);
         if let Some(poller) = self.recv.poller.get() {
-            watch(poller, descriptor, id, connection);
+            watch(poller, id, stream);
         }
     }
 
     /// The pipe will read nothing any more. Under the socket's lock.
     pub fn remove_stream(&self, connection: &dyn Connection) {
-        let Some(descriptor) = connection.descriptor() else { return };
+        let Some(stream) = connection.stream() else { return };
         self.streams.fetch_sub(1, Ordering::Relaxed);
         if let Some(poller) = self.recv.poller.get() {
-            let _ = poller.remove(descriptor);
+            let _ = poller.remove(stream.descriptor());
         }
     }
 }
@@ -178,10 +178,10 @@ impl Socket {
     fn drive(&self, poller: &Epoll, seen: u32, deadline: Option<Instant>) -> Result<(), Error> {
         let waiting = &self.waiting;
         let mut events = EventBuffer::default();
-        let only = self.only_stream();
+        let only = self.only_connection();
         let mut look = || {
             match &only {
-                Some(stream) => stream.pump(),
+                Some(only) => pump(&**only),
                 None => self.pump_ready(poller, &mut events),
             }
             waiting.recv.epoch() != seen
@@ -229,9 +229,9 @@ impl Socket {
                 continue;
             }
             let id = PipeId(event.key as u32);
-            let stream = self.lock().pipes.get(id).map(|pipe| Arc::clone(&pipe.connection));
-            if let Some(stream) = stream {
-                stream.pump();
+            let connection = self.lock().pipes.get(id).map(|pipe| Arc::clone(&pipe.connection));
+            if let Some(connection) = connection {
+                pump(&*connection);
             }
         }
     }
@@ -240,8 +240,8 @@ impl Socket {
     pub(super) fn pump_ready_streams(&self, seen: u32) -> bool {
         let bell = &self.waiting.recv;
         if self.waiting.streams.load(Ordering::Relaxed) > 0 && bell.handover.try_lead() {
-            if let Some(stream) = self.only_stream() {
-                stream.pump();
+            if let Some(only) = self.only_connection() {
+                pump(&*only);
             } else if let Ok(poller) = self.poller() {
                 self.pump_ready(poller, &mut EventBuffer::default());
             }
@@ -250,7 +250,7 @@ impl Socket {
         bell.epoch() != seen
     }
 
-    fn only_stream(&self) -> Option<Arc<dyn Connection>> {
+    fn only_connection(&self) -> Option<Arc<dyn Connection>> {
         let state = self.lock();
         let mut streams = state.pipes.iter().filter(|pipe| !pipe.is_ended);
         match (streams.next(), streams.next()) {
@@ -270,8 +270,8 @@ impl Socket {
         // Under the lock, so that no stream is added or removed unseen.
         let state = self.lock();
         for pipe in state.pipes.iter().filter(|pipe| !pipe.is_ended) {
-            if let Some(descriptor) = pipe.connection.descriptor() {
-                watch(&poller, descriptor, pipe.id, &*pipe.connection);
+            if let Some(stream) = pipe.stream() {
+                watch(&poller, pipe.id, stream);
             }
         }
         let _ = self.waiting.recv.poller.set(poller);
@@ -335,18 +335,18 @@ impl Socket {
         if !bell.handover.begin_polling(seen) {
             return Ok(());
         }
-        unwritten.iter().for_each(|stream| stream.set_driven(true));
-        let streams = unwritten.iter().filter_map(|stream| stream.descriptor());
-        let waits = streams
-            .map(|descriptor| (descriptor, WaitFor::Writable))
+        let streams = || unwritten.iter().filter_map(|connection| connection.stream());
+        streams().for_each(Stream::begin_driving);
+        let waits = streams()
+            .map(|stream| (stream.descriptor(), WaitFor::Writable))
             .chain(control.map(|descriptor| (descriptor, WaitFor::Readable)));
         let result = sys::poll(waits, timeout);
         bell.handover.end_polling();
         if let Some(control) = bell.control.get() {
             control.drain();
         }
-        unwritten.iter().for_each(|stream| stream.set_driven(false));
-        unwritten.iter().for_each(|stream| stream.write_out());
+        streams().for_each(Stream::end_driving);
+        streams().for_each(Stream::write_out);
         match result {
             // What found room at the last moment is still in time.
             Ok(ready) if ready.is_empty() && left.is_some() && left == timeout => {
@@ -360,7 +360,10 @@ impl Socket {
     fn unwritten(&self) -> Vec<Arc<dyn Connection>> {
         let state = self.lock();
         let connections = state.pipes.iter().map(|pipe| &pipe.connection);
-        connections.filter(|connection| connection.has_unwritten()).cloned().collect()
+        let has_unwritten = |connection: &&Arc<dyn Connection>| {
+            connection.stream().is_some_and(Stream::has_unwritten)
+        };
+        connections.filter(has_unwritten).cloned().collect()
     }
 }
 
@@ -402,9 +405,15 @@ fn pause(duration: Duration) {
     }
 }
 
-fn watch(poller: &Epoll, descriptor: RawFd, id: PipeId, connection: &dyn Connection) {
-    if poller.add(descriptor, READABLE, id.0.into()).is_err() {
-        connection.read_in_background();
+fn watch(poller: &Epoll, id: PipeId, stream: &dyn Stream) {
+    if poller.add(stream.descriptor(), READABLE, id.0.into()).is_err() {
+        stream.read_in_background();
+    }
+}
+
+fn pump(connection: &dyn Connection) {
+    if let Some(stream) = connection.stream() {
+        stream.pump();
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! A connection is called in two ways. Under its socket's lock it only moves messages between
 //! queues in memory ([`Connection::send`], [`Connection::recv`]). System calls and calls up
-//! happen in [`Connection::settle`] and [`Connection::pump`], when no lock is held.
+//! happen in [`Connection::deliver`], [`Connection::resume`] and [`Stream::pump`], when no lock is
+//! held.
 
 mod address;
 #[cfg(any(test, fuzzing))]
@@ -195,8 +196,33 @@ pub trait Connection: Send + Sync {
 
     fn can_send(&self) -> bool;
 
-    /// Does what `send` and `recv` left to do: writes, wakes the peer. Under no lock.
-    fn settle(&self);
+    /// Does what a send left to do: writes, or tells the peer. Under no lock.
+    fn deliver(&self);
+
+    /// Does what a receive left to do now that there is room: reads on, or tells the peer. Under no
+    /// lock.
+    fn resume(&self);
+
+    /// The stream below, if there is one: an inproc link has none.
+    fn stream(&self) -> Option<&dyn Stream> {
+        None
+    }
+
+    /// Ends it. What the kernel has still reaches the peer; `deadline` bounds what is done to
+    /// make sure of that.
+    fn close(&self, deadline: Instant);
+}
+
+/// The bytes below a connection's messages, and who moves them.
+pub trait Stream {
+    /// What to wait for.
+    fn descriptor(&self) -> RawFd;
+
+    /// Reads what the kernel has, at most one buffer full. Under no lock.
+    fn pump(&self);
+
+    /// Has the reactor read whatever arrives from now on, whoever else may read, too.
+    fn read_in_background(&self);
 
     /// Sees to it that what was gathered is written soon, whatever the caller does next.
     fn write_later(&self);
@@ -204,39 +230,23 @@ pub trait Connection: Send + Sync {
     /// Writes what was gathered, if nobody else does. Under no lock.
     fn write_out(&self);
 
-    /// Reads what the kernel has, at most one buffer full. Under no lock.
-    fn pump(&self);
-
-    /// The OS stream to wait for, if there is one.
-    fn descriptor(&self) -> Option<RawFd>;
-
-    /// Has the reactor read whatever arrives from now on, whoever else may read, too.
-    fn read_in_background(&self);
-
     /// Whether something accepted has not reached the kernel.
     fn has_unwritten(&self) -> bool;
 
-    /// Tells whether a caller waits until the stream is writable, and will write then.
-    fn set_driven(&self, driven: bool);
+    /// A caller waits from now on until the kernel takes more, and writes then.
+    fn begin_driving(&self);
+
+    /// The caller waits no more.
+    fn end_driving(&self);
 
     /// Where the peer is, if the kernel gives it an address of its own.
-    fn peer_address(&self) -> Option<SocketAddr> {
-        None
-    }
+    fn peer_address(&self) -> Option<SocketAddr>;
 
     /// Who the peer is, if the kernel knows.
-    fn peer_credentials(&self) -> Option<Credentials> {
-        None
-    }
+    fn peer_credentials(&self) -> Option<Credentials>;
 
-    /// What went wrong with a connection that has ended.
-    fn fault(&self) -> Option<Fault> {
-        None
-    }
-
-    /// Ends it. What the kernel has still reaches the peer; `deadline` bounds what is done to
-    /// make sure of that.
-    fn close(&self, deadline: Instant);
+    /// What went wrong with a stream that has ended.
+    fn fault(&self) -> Option<Fault>;
 }
 
 /// What went wrong with a connection, or with an attempt to make one.
@@ -263,16 +273,16 @@ pub enum Tempo {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sent {
     pub can_send_more: bool,
-    pub then: Then,
+    pub then: AfterSend,
 }
 
-/// What the caller owes the connection when it has left the lock.
+/// What the sender owes the connection when it has left the lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Then {
+pub enum AfterSend {
     Nothing,
-    /// Call [`Connection::settle`] at once.
-    Settle,
-    /// Call [`Connection::write_later`] at once, and [`Connection::write_out`] before blocking.
+    /// Call [`Connection::deliver`] at once.
+    Deliver,
+    /// Call [`Stream::write_later`] at once, and [`Stream::write_out`] before blocking.
     WriteLater,
 }
 
@@ -280,7 +290,15 @@ pub enum Then {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Received {
     pub has_message: bool,
-    pub then: Then,
+    pub then: AfterRecv,
+}
+
+/// What the receiver owes the connection when it has left the lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AfterRecv {
+    Nothing,
+    /// Call [`Connection::resume`] at once.
+    Resume,
 }
 
 /// What a connection tells its socket. Called under no lock.

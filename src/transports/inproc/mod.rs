@@ -5,14 +5,16 @@
 mod names;
 mod queue;
 
-use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use self::names::{Bound, Connector};
 use self::queue::Queue;
-use super::{Connection, Dialect, Endpoint, Host, Pipe, Received, Sent, Tempo, Then, Transport};
+use super::{
+    AfterRecv, AfterSend, Connection, Dialect, Endpoint, Host, Pipe, Received, Sent, Tempo,
+    Transport,
+};
 use crate::error::{Error, Refusal};
 use crate::message::Message;
 
@@ -53,9 +55,6 @@ struct Link {
 struct Side {
     link: Arc<Link>,
     index: usize,
-    /// The peer has to hear that it can receive, or send.
-    tell_readable: AtomicBool,
-    tell_writable: AtomicBool,
     is_closed: AtomicBool,
 }
 
@@ -68,13 +67,7 @@ impl Link {
             sides: [OnceLock::new(), OnceLock::new()],
         });
         [0, 1].map(|index| {
-            Arc::new(Side {
-                link: Arc::clone(&link),
-                index,
-                tell_readable: AtomicBool::new(false),
-                tell_writable: AtomicBool::new(false),
-                is_closed: AtomicBool::new(false),
-            })
+            Arc::new(Side { link: Arc::clone(&link), index, is_closed: AtomicBool::new(false) })
         })
     }
 
@@ -120,19 +113,13 @@ impl Connection for Side {
 
     fn send(&self, message: &mut Message, _tempo: Tempo) -> Result<Sent, Refusal> {
         let pushed = self.outgoing().push(message)?;
-        if pushed.tell_consumer {
-            self.tell_readable.store(true, Ordering::Relaxed);
-        }
-        let then = if pushed.tell_consumer { Then::Settle } else { Then::Nothing };
+        let then = if pushed.tell_consumer { AfterSend::Deliver } else { AfterSend::Nothing };
         Ok(Sent { can_send_more: pushed.can_push_more, then })
     }
 
     fn recv(&self, message: &mut Message) -> Received {
         let popped = self.incoming().pop(message);
-        if popped.tell_producer {
-            self.tell_writable.store(true, Ordering::Relaxed);
-        }
-        let then = if popped.tell_producer { Then::Settle } else { Then::Nothing };
+        let then = if popped.tell_producer { AfterRecv::Resume } else { AfterRecv::Nothing };
         Received { has_message: popped.has_message, then }
     }
 
@@ -144,33 +131,17 @@ impl Connection for Side {
         self.outgoing().can_push()
     }
 
-    fn settle(&self) {
-        let Some(peer) = self.peer() else { return };
-        if self.tell_readable.swap(false, Ordering::Relaxed) {
+    fn deliver(&self) {
+        if let Some(peer) = self.peer() {
             peer.readable();
         }
-        if self.tell_writable.swap(false, Ordering::Relaxed) {
+    }
+
+    fn resume(&self) {
+        if let Some(peer) = self.peer() {
             peer.writable();
         }
     }
-
-    fn write_later(&self) {}
-
-    fn write_out(&self) {}
-
-    fn pump(&self) {}
-
-    fn descriptor(&self) -> Option<RawFd> {
-        None
-    }
-
-    fn read_in_background(&self) {}
-
-    fn has_unwritten(&self) -> bool {
-        false
-    }
-
-    fn set_driven(&self, _driven: bool) {}
 
     fn close(&self, _deadline: Instant) {
         if self.is_closed.swap(true, Ordering::SeqCst) {

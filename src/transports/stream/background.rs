@@ -11,7 +11,7 @@ use super::outbound::Look;
 use super::scratch;
 use crate::io::{Handler, Tick};
 use crate::sys::{Event, Interest};
-use crate::transports::Connection;
+use crate::transports::Stream;
 
 /// What the reactor watches for, beside the end of the stream.
 #[derive(Default)]

@@ -25,7 +25,8 @@ use crate::io::{Key, Reactor};
 use crate::message::Message;
 use crate::sys::{self, Credentials, Read, Socket, WaitFor};
 use crate::transports::{
-    Connection, Fault, Host, Pipe, Received, Report, Sent, Settings, Tempo, Then,
+    AfterRecv, AfterSend, Connection, Fault, Host, Pipe, Received, Report, Sent, Settings, Stream,
+    Tempo,
 };
 
 pub struct StreamConnection {
@@ -48,8 +49,6 @@ pub struct StreamConnection {
     has_received: AtomicBool,
     /// Received messages wait for the application, which will be busy with them.
     has_more: AtomicBool,
-    /// A receive left something to do.
-    has_chore: AtomicBool,
     /// The reactor looks at the outbound queue often.
     pub(super) is_lively: AtomicBool,
     pub(super) quiet_looks: AtomicU32,
@@ -117,7 +116,6 @@ impl StreamConnection {
             no_delay: settings.no_delay,
             has_received: AtomicBool::new(false),
             has_more: AtomicBool::new(false),
-            has_chore: AtomicBool::new(false),
             is_lively: AtomicBool::new(false),
             quiet_looks: AtomicU32::new(0),
             is_driven: AtomicBool::new(false),
@@ -338,9 +336,9 @@ impl Connection for StreamConnection {
             }
         };
         let then = match accepted.urgency {
-            Urgency::Now => Then::Settle,
-            Urgency::Later { first: true } => Then::WriteLater,
-            Urgency::Later { first: false } | Urgency::Covered => Then::Nothing,
+            Urgency::Now => AfterSend::Deliver,
+            Urgency::Later { first: true } => AfterSend::WriteLater,
+            Urgency::Later { first: false } | Urgency::Covered => AfterSend::Nothing,
         };
         Ok(Sent { can_send_more: accepted.can_accept_more, then })
     }
@@ -359,11 +357,8 @@ impl Connection for StreamConnection {
         drop(inbound);
         self.has_received.store(true, Ordering::Relaxed);
         self.has_more.store(has_more, Ordering::Relaxed);
-        if !is_chore {
-            return Received { has_message, then: Then::Nothing };
-        }
-        self.has_chore.store(true, Ordering::Relaxed);
-        Received { has_message, then: Then::Settle }
+        let then = if is_chore { AfterRecv::Resume } else { AfterRecv::Nothing };
+        Received { has_message, then }
     }
 
     fn is_readable(&self) -> bool {
@@ -374,22 +369,34 @@ impl Connection for StreamConnection {
         self.outbound.can_accept()
     }
 
-    fn settle(&self) {
+    fn deliver(&self) {
         let written = self.outbound.write(&self.socket, || Some(Instant::now()));
         self.after_write(written);
-        if self.has_chore.swap(false, Ordering::Relaxed) {
-            self.end_if_violated();
-            self.rewatch();
+    }
+
+    fn resume(&self) {
+        self.end_if_violated();
+        self.rewatch();
+    }
+
+    fn stream(&self) -> Option<&dyn Stream> {
+        Some(self)
+    }
+
+    fn close(&self, deadline: Instant) {
+        self.outbound.close();
+        self.stop_watching();
+        if !self.is_ended.swap(true, Ordering::AcqRel) {
+            self.host.report(Report::Dropped);
+            self.end_politely(deadline);
+            self.socket.break_off();
         }
     }
+}
 
-    fn write_later(&self) {
-        self.become_lively();
-    }
-
-    fn write_out(&self) {
-        let written = self.outbound.write_all(&self.socket, || Some(Instant::now()));
-        self.after_write(written);
+impl Stream for StreamConnection {
+    fn descriptor(&self) -> RawFd {
+        self.socket.as_raw_fd()
     }
 
     fn pump(&self) {
@@ -403,18 +410,31 @@ impl Connection for StreamConnection {
         }
     }
 
-    fn descriptor(&self) -> Option<RawFd> {
-        Some(self.socket.as_raw_fd())
-    }
-
     fn read_in_background(&self) {
         self.is_strict.store(true, Ordering::Relaxed);
         self.in_background.store(true, Ordering::Relaxed);
         self.rewatch();
     }
 
+    fn write_later(&self) {
+        self.become_lively();
+    }
+
+    fn write_out(&self) {
+        let written = self.outbound.write_all(&self.socket, || Some(Instant::now()));
+        self.after_write(written);
+    }
+
     fn has_unwritten(&self) -> bool {
         !self.outbound.is_empty()
+    }
+
+    fn begin_driving(&self) {
+        self.is_driven.store(true, Ordering::SeqCst);
+    }
+
+    fn end_driving(&self) {
+        self.is_driven.store(false, Ordering::SeqCst);
     }
 
     fn peer_address(&self) -> Option<SocketAddr> {
@@ -429,20 +449,6 @@ impl Connection for StreamConnection {
         let is_violated = self.inbound.lock().violation().is_some();
         let broken = || self.socket.failure().map(|error| Fault::System(error.into()));
         is_violated.then_some(Fault::Violation).or_else(broken)
-    }
-
-    fn set_driven(&self, driven: bool) {
-        self.is_driven.store(driven, Ordering::SeqCst);
-    }
-
-    fn close(&self, deadline: Instant) {
-        self.outbound.close();
-        self.stop_watching();
-        if !self.is_ended.swap(true, Ordering::AcqRel) {
-            self.host.report(Report::Dropped);
-            self.end_politely(deadline);
-            self.socket.break_off();
-        }
     }
 }
 

@@ -17,7 +17,7 @@ use super::connection::StreamConnection;
 use super::wire::{Decline, Greeter, Heard, Welcome};
 use crate::io::{Handler, Key, Reactor};
 use crate::sys::{Event, Interest, Read, Socket};
-use crate::transports::{Connection, Fault, Host, Report};
+use crate::transports::{Connection, Fault, Host, Report, Stream};
 
 pub struct Greeting {
     reactor: Arc<Reactor>,
