@@ -3,27 +3,31 @@
 //! Nothing here knows about messages' meaning, sockets of ours, or threads. Every descriptor is
 //! close-on-exec and non-blocking from birth, and no write raises SIGPIPE.
 
+mod address;
 mod epoll;
 mod event_fd;
 mod file;
 mod futex;
 mod limits;
+mod listener;
 mod poll;
 mod process;
 mod random;
 mod signals;
-mod socket;
+mod stream;
 
+pub use address::Address;
 pub use epoll::{Epoll, Event, EventBuffer, Interest};
 pub use event_fd::EventFd;
 pub use file::{DirectoryLock, FileIdentity, set_file_mode, unlink};
 pub use futex::{Waited, futex_wait, futex_wake_all};
 pub use limits::{descriptor_limit, usable_cpus};
+pub use listener::{Accepted, OsListener};
 pub use poll::{WaitFor, poll};
 pub use process::{PerProcess, flush_at_exit, generation, watch_forks};
 pub use random::{random, random_bytes};
 pub use signals::with_signals_blocked;
-pub use socket::{Accepted, Address, Credentials, Read, Socket, Tuning};
+pub use stream::{Credentials, OsStream, Read, Tuning};
 
 use std::io;
 

@@ -12,7 +12,9 @@ use super::sp::frame::Framing;
 use super::stream::{Bound, Dialer, Listener, Target};
 use super::{Dialect, Endpoint, Host, Transport};
 use crate::error::Error;
-use crate::sys::{Address, DirectoryLock, FileIdentity, PerProcess, Socket, set_file_mode, unlink};
+use crate::sys::{
+    Address, DirectoryLock, FileIdentity, OsListener, OsStream, PerProcess, set_file_mode, unlink,
+};
 
 pub struct Ipc;
 
@@ -32,7 +34,7 @@ impl Transport for Ipc {
         host.reactor()?;
         let bound = match local {
             Address::File(path) => bind_file(path, host.settings().file_mode)?,
-            other => Bound::plain(Socket::listening(&other, BACKLOG)?, address),
+            other => Bound::plain(OsListener::listening(&other, BACKLOG)?, address),
         };
         Ok(Listener::new(bound, Box::new(Framing::Ipc), host)?)
     }
@@ -58,7 +60,7 @@ fn parse(address: &[u8], dialect: Dialect) -> Result<Address, Error> {
 }
 
 fn bind_file(path: PathBuf, mode: Option<u32>) -> Result<Bound, Error> {
-    let socket = listen(&path, mode)?;
+    let listener = listen(&path, mode)?;
     let address = path.as_os_str().as_bytes().to_vec();
     let own = FileIdentity::of(&path).ok();
     let release = move || {
@@ -67,34 +69,34 @@ fn bind_file(path: PathBuf, mode: Option<u32>) -> Result<Bound, Error> {
             let _ = unlink(&path);
         }
     };
-    Ok(Bound { socket, address, release: Box::new(release) })
+    Ok(Bound { listener, address, release: Box::new(release) })
 }
 
-fn listen(path: &Path, mode: Option<u32>) -> Result<Socket, Error> {
+fn listen(path: &Path, mode: Option<u32>) -> Result<OsListener, Error> {
     // A socket that is bound and does not listen yet looks stale to the next one to bind it: in
     // this process, and in another one that starts at the same moment.
     let _one_at_a_time = BINDING.get().lock();
     let _one_process_at_a_time = DirectoryLock::acquire(directory_of(path));
     let address = Address::File(path.to_owned());
-    let socket = Socket::new(&address)?;
+    let listener = OsListener::new(&address)?;
     if let Some(mode) = mode {
-        socket.set_file_mode(mode)?;
+        listener.set_file_mode(mode)?;
     }
-    if let Err(error) = socket.bind(&address) {
+    if let Err(error) = listener.bind(&address) {
         let error = Error::from(error);
         if error != Error::AddressInUse || !is_stale(path, &address) {
             return Err(error);
         }
         unlink(path)?;
-        socket.bind(&address)?;
+        listener.bind(&address)?;
     }
     // Nobody can connect before it listens.
     let allowed = mode.map_or(Ok(()), |mode| set_file_mode(path, mode));
-    if let Err(error) = allowed.and_then(|()| socket.listen(BACKLOG)) {
+    if let Err(error) = allowed.and_then(|()| listener.listen(BACKLOG)) {
         let _ = unlink(path);
         return Err(error.into());
     }
-    Ok(socket)
+    Ok(listener)
 }
 
 fn directory_of(path: &Path) -> &Path {
@@ -107,11 +109,11 @@ fn directory_of(path: &Path) -> &Path {
 /// A socket file that nobody listens on is left over from a process that died.
 fn is_stale(path: &Path, address: &Address) -> bool {
     let is_socket = FileIdentity::of(path).is_ok_and(|file| file.is_socket);
-    let probe = |mut socket: Socket| match socket.connect(address) {
+    let probe = |mut stream: OsStream| match stream.connect(address) {
         Ok(_) => false,
         Err(error) => error.kind() == std::io::ErrorKind::ConnectionRefused,
     };
-    is_socket && Socket::new(address).is_ok_and(probe)
+    is_socket && OsStream::new(address).is_ok_and(probe)
 }
 
 // The reference has 10: of more peers that dial at once it turns some away, who come back later.

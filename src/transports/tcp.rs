@@ -7,7 +7,7 @@ use super::sp::frame::Framing;
 use super::stream::{Bound, Dialer, Listener};
 use super::{Dialect, Endpoint, Host, Transport};
 use crate::error::Error;
-use crate::sys::{Address, Socket};
+use crate::sys::{Address, OsListener};
 
 pub struct Tcp;
 
@@ -23,9 +23,9 @@ impl Transport for Tcp {
         host: Arc<dyn Host>,
     ) -> Result<Arc<dyn Endpoint>, Error> {
         let address = address::to_bind(&text(address), literals(&*host), dialect.into())?;
-        let socket = Socket::listening(&Address::Internet(address), BACKLOG)?;
-        let address = socket.own_address().unwrap_or(address).to_string();
-        Ok(Listener::new(Bound::plain(socket, address), Box::new(Framing::Tcp), host)?)
+        let listener = OsListener::listening(&Address::Internet(address), BACKLOG)?;
+        let address = listener.own_address().unwrap_or(address).to_string();
+        Ok(Listener::new(Bound::plain(listener, address), Box::new(Framing::Tcp), host)?)
     }
 
     fn connect(

@@ -30,7 +30,7 @@ impl StreamConnection {
         let key = *self.key.get_or_init(|| self.reactor.add(|_| handler));
         let mut watch = self.watch.lock();
         watch.is_started = true;
-        self.reactor.watch(key, self.socket.as_raw_fd(), self.interest(&watch))
+        self.reactor.watch(key, self.stream.as_raw_fd(), self.interest(&watch))
     }
 
     pub(super) fn become_lively(&self) {
@@ -52,7 +52,7 @@ impl StreamConnection {
         let watch = self.watch.lock();
         let Some(key) = self.key.get().filter(|_| watch.is_started) else { return };
         let interest = self.interest(&watch);
-        if self.reactor.rewatch(*key, self.socket.as_raw_fd(), interest).is_err() {
+        if self.reactor.rewatch(*key, self.stream.as_raw_fd(), interest).is_err() {
             // The kernel is short of something: nothing would be heard of the stream any more.
             self.is_unwatched.store(true, Ordering::Relaxed);
             drop(watch);
@@ -71,7 +71,7 @@ impl StreamConnection {
     pub(super) fn stop_watching(&self) {
         let was_started = std::mem::take(&mut self.watch.lock().is_started);
         if was_started {
-            self.reactor.unwatch(self.socket.as_raw_fd());
+            self.reactor.unwatch(self.stream.as_raw_fd());
         }
         if let Some(key) = self.key.get() {
             self.reactor.forget(*key);
@@ -156,7 +156,7 @@ impl Handler for StreamConnection {
             // A caller waits until there is room, and writes then.
             Look::Left if self.is_driven.load(Ordering::SeqCst) => {}
             Look::Left => {
-                let written = self.outbound.write_all(&self.socket, || Some(Instant::now()));
+                let written = self.outbound.write_all(&self.stream, || Some(Instant::now()));
                 self.after_write(written);
                 if !written.is_stuck {
                     return Tick::Again;

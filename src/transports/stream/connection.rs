@@ -23,7 +23,7 @@ use super::wire::Format;
 use crate::error::Refusal;
 use crate::io::{Key, Reactor};
 use crate::message::Message;
-use crate::sys::{self, Credentials, Read, Socket, WaitFor};
+use crate::sys::{self, Credentials, OsStream, Read, WaitFor};
 use crate::transports::{
     AfterRecv, AfterSend, Connection, Fault, Host, Pipe, Received, Report, Sent, Settings, Stream,
     Tempo,
@@ -31,7 +31,7 @@ use crate::transports::{
 
 pub struct StreamConnection {
     pub(super) me: Weak<StreamConnection>,
-    pub(super) socket: Socket,
+    pub(super) stream: OsStream,
     format: Format,
     pub(super) host: Arc<dyn Host>,
     pub(super) reactor: Arc<Reactor>,
@@ -92,7 +92,7 @@ pub enum News {
 impl StreamConnection {
     #[must_use]
     pub fn new(
-        socket: Socket,
+        stream: OsStream,
         format: Format,
         host: Arc<dyn Host>,
         reactor: Arc<Reactor>,
@@ -102,7 +102,7 @@ impl StreamConnection {
         let inbound = Inbound::new(&format, settings.recv_buffer);
         Arc::new_cyclic(|me| StreamConnection {
             me: me.clone(),
-            socket,
+            stream,
             format,
             host,
             reactor,
@@ -133,7 +133,7 @@ impl StreamConnection {
     /// Ends a connection that the socket does not want, with `answer` for its only words.
     pub fn reject(&self, answer: &[u8]) {
         if !answer.is_empty() {
-            self.outbound.close_with(answer, &self.socket);
+            self.outbound.close_with(answer, &self.stream);
         }
         self.end();
     }
@@ -155,7 +155,7 @@ impl StreamConnection {
         let mut buffer = scratch::take();
         let place = reading.partial.as_mut().map(Partial::room);
         let room = place.as_ref().map_or(0, |(_, room)| *room);
-        match self.socket.read(place, buffer.first_mut(size)) {
+        match self.stream.read(place, buffer.first_mut(size)) {
             Read::Nothing => News::Nothing,
             Read::End => {
                 reading.is_ended = true;
@@ -189,7 +189,7 @@ impl StreamConnection {
 
     pub(super) fn tell(&self, news: News) {
         if self.has_interjection.swap(false, Ordering::Acquire) {
-            let written = self.outbound.write(&self.socket, || None);
+            let written = self.outbound.write(&self.stream, || None);
             self.after_write(written);
         }
         match news {
@@ -210,7 +210,7 @@ impl StreamConnection {
         }
         let close = self.inbound.lock().close();
         if let (Some(close), Format::Ws(sending)) = (close, &self.format) {
-            self.outbound.close_with(&sending.farewell(close), &self.socket);
+            self.outbound.close_with(&sending.farewell(close), &self.stream);
             if let Some(is_final) = &self.is_final {
                 is_final.store(!close.comes_back, Ordering::Relaxed);
             }
@@ -219,8 +219,8 @@ impl StreamConnection {
             // Endings that were announced are not counted, as with libnanomsg.
             self.host.report(Report::Broken);
         }
-        self.socket.discard_input();
-        self.socket.break_off();
+        self.stream.discard_input();
+        self.stream.break_off();
         self.stop_watching();
         self.with_pipe(|pipe| pipe.ended());
     }
@@ -240,7 +240,7 @@ impl StreamConnection {
         if written.is_broken {
             // The reactor hears of the hang-up that this causes, reads what came before, and
             // ends the connection.
-            self.socket.break_off();
+            self.stream.break_off();
             return;
         }
         if written.is_stuck {
@@ -286,23 +286,23 @@ impl StreamConnection {
     /// read of ours. While the peer goes on sending, that can only be kept up until it has
     /// acknowledged everything.
     fn end_politely(&self, deadline: Instant) {
-        self.socket.end();
+        self.stream.end();
         let mut buffer = scratch::take();
         // Input that the reactor has read ahead is unread as well: more may follow it.
         let mut peer_is_sending = !self.inbound.lock().is_empty();
         // A reader that comes late does no harm: nobody wants what it reads.
         loop {
-            match self.socket.read(None, &mut buffer) {
+            match self.stream.read(None, &mut buffer) {
                 Read::End => return,
                 Read::Bytes(_) => peer_is_sending = true,
                 Read::Nothing => {
                     let now = Instant::now();
-                    let all_arrived = self.socket.unacknowledged() == 0;
+                    let all_arrived = self.stream.unacknowledged() == 0;
                     if !peer_is_sending || all_arrived || now >= deadline {
                         return;
                     }
                     let step = ACKNOWLEDGEMENT_STEP.min(deadline - now);
-                    let wait = std::iter::once((self.socket.as_raw_fd(), WaitFor::Readable));
+                    let wait = std::iter::once((self.stream.as_raw_fd(), WaitFor::Readable));
                     let _ = sys::poll(wait, Some(step));
                 }
             }
@@ -370,7 +370,7 @@ impl Connection for StreamConnection {
     }
 
     fn deliver(&self) {
-        let written = self.outbound.write(&self.socket, || Some(Instant::now()));
+        let written = self.outbound.write(&self.stream, || Some(Instant::now()));
         self.after_write(written);
     }
 
@@ -389,14 +389,14 @@ impl Connection for StreamConnection {
         if !self.is_ended.swap(true, Ordering::AcqRel) {
             self.host.report(Report::Dropped);
             self.end_politely(deadline);
-            self.socket.break_off();
+            self.stream.break_off();
         }
     }
 }
 
 impl Stream for StreamConnection {
     fn descriptor(&self) -> RawFd {
-        self.socket.as_raw_fd()
+        self.stream.as_raw_fd()
     }
 
     fn pump(&self) {
@@ -421,7 +421,7 @@ impl Stream for StreamConnection {
     }
 
     fn write_out(&self) {
-        let written = self.outbound.write_all(&self.socket, || Some(Instant::now()));
+        let written = self.outbound.write_all(&self.stream, || Some(Instant::now()));
         self.after_write(written);
     }
 
@@ -438,23 +438,23 @@ impl Stream for StreamConnection {
     }
 
     fn peer_address(&self) -> Option<SocketAddr> {
-        self.socket.peer_address()
+        self.stream.peer_address()
     }
 
     fn peer_credentials(&self) -> Option<Credentials> {
-        self.socket.peer_credentials()
+        self.stream.peer_credentials()
     }
 
     fn fault(&self) -> Option<Fault> {
         let is_violated = self.inbound.lock().violation().is_some();
-        let broken = || self.socket.failure().map(|error| Fault::System(error.into()));
+        let broken = || self.stream.failure().map(|error| Fault::System(error.into()));
         is_violated.then_some(Fault::Violation).or_else(broken)
     }
 }
 
-impl Sink for Socket {
+impl Sink for OsStream {
     fn write(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
-        Socket::write(self, parts)
+        OsStream::write(self, parts)
     }
 }
 

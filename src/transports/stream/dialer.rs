@@ -14,7 +14,7 @@ use super::greeting::{Beginning, Greeting, Outcome};
 use super::wire::Wire;
 use crate::error::Error;
 use crate::io::{Backoff, Family, Handler, Key, Reactor, resolve};
-use crate::sys::{Address, Event, Interest, Socket};
+use crate::sys::{Address, Event, Interest, OsStream};
 use crate::transports::{Endpoint, Host, Report};
 
 /// Whom to connect to.
@@ -56,7 +56,7 @@ enum Phase {
     /// The timer runs until the next attempt.
     Waiting,
     Resolving,
-    Connecting(Socket),
+    Connecting(OsStream),
     /// Established; the greeting decides.
     Greeting(Option<Arc<Greeting>>),
     /// The connection is a pipe now.
@@ -132,39 +132,39 @@ impl Dialer {
 
     fn connect(&self, address: &Address, local: Option<IpAddr>) {
         match self.open(address, local) {
-            Ok((socket, true)) => self.established(socket),
-            Ok((socket, false)) => self.await_connection(socket),
+            Ok((stream, true)) => self.established(stream),
+            Ok((stream, false)) => self.await_connection(stream),
             Err(error) => self.fail(Some(error.into())),
         }
     }
 
     /// True when the connection is there at once.
-    fn open(&self, address: &Address, local: Option<IpAddr>) -> io::Result<(Socket, bool)> {
-        let mut socket = Socket::new(address)?;
-        socket.tune((&self.host.settings()).into());
+    fn open(&self, address: &Address, local: Option<IpAddr>) -> io::Result<(OsStream, bool)> {
+        let mut stream = OsStream::new(address)?;
+        stream.tune((&self.host.settings()).into());
         if let Some(ip) = local {
-            socket.bind(&Address::Internet(SocketAddr::new(ip, 0)))?;
+            stream.bind(&Address::Internet(SocketAddr::new(ip, 0)))?;
         }
-        let is_connected = socket.connect(address)?;
-        Ok((socket, is_connected))
+        let is_connected = stream.connect(address)?;
+        Ok((stream, is_connected))
     }
 
-    fn await_connection(&self, socket: Socket) {
+    fn await_connection(&self, stream: OsStream) {
         let Some(key) = self.key.get() else { return };
         let interest = Interest { writable: true, once: true, ..Interest::default() };
         let mut state = self.state.lock();
         if matches!(state.phase, Phase::Closed) {
             return self.host.report(Report::ConnectAbandoned);
         }
-        let watched = self.reactor.watch(*key, socket.as_raw_fd(), interest);
+        let watched = self.reactor.watch(*key, stream.as_raw_fd(), interest);
         if let Err(error) = watched {
             drop(state);
             return self.fail(Some(error.into()));
         }
-        state.phase = Phase::Connecting(socket);
+        state.phase = Phase::Connecting(stream);
     }
 
-    fn established(&self, socket: Socket) {
+    fn established(&self, stream: OsStream) {
         if !self.state.lock().enter(Phase::Greeting(None)) {
             return self.host.report(Report::ConnectAbandoned);
         }
@@ -177,7 +177,7 @@ impl Dialer {
         };
         let (host, greeter) = (Arc::clone(&self.host), self.wire.greeter(&*self.host));
         let greeting = Greeting::start(
-            Beginning { socket, greeter, is_final: Some(Arc::clone(&self.is_final)) },
+            Beginning { stream, greeter, is_final: Some(Arc::clone(&self.is_final)) },
             host,
             &self.reactor,
             Box::new(done),
@@ -246,21 +246,21 @@ impl State {
 
 impl Handler for Dialer {
     fn ready(&self, _event: Event) {
-        let socket = {
+        let stream = {
             let mut state = self.state.lock();
             match std::mem::replace(&mut state.phase, Phase::Waiting) {
-                Phase::Connecting(socket) => socket,
+                Phase::Connecting(stream) => stream,
                 other => {
                     state.phase = other;
                     return;
                 }
             }
         };
-        self.reactor.unwatch(socket.as_raw_fd());
-        match socket.connected() {
-            Ok(()) => self.established(socket),
+        self.reactor.unwatch(stream.as_raw_fd());
+        match stream.connected() {
+            Ok(()) => self.established(stream),
             Err(error) => {
-                drop(socket);
+                drop(stream);
                 self.fail(Some(error.into()));
             }
         }
@@ -292,8 +292,8 @@ impl Endpoint for Dialer {
                     self.host.report(Report::Dropped);
                 }
             }
-            Phase::Connecting(socket) => {
-                self.reactor.unwatch(socket.as_raw_fd());
+            Phase::Connecting(stream) => {
+                self.reactor.unwatch(stream.as_raw_fd());
                 self.host.report(Report::ConnectAbandoned);
             }
             // Whoever is at it reports when it finds the dialer closed.

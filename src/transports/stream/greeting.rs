@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use super::connection::StreamConnection;
 use super::wire::{Decline, Greeter, Heard, Welcome};
 use crate::io::{Handler, Key, Reactor};
-use crate::sys::{Event, Interest, Read, Socket};
+use crate::sys::{Event, Interest, OsStream, Read};
 use crate::transports::{Connection, Fault, Host, Report, Stream};
 
 pub struct Greeting {
@@ -28,7 +28,7 @@ pub struct Greeting {
 
 /// A fresh stream, and who greets on it.
 pub struct Beginning {
-    pub socket: Socket,
+    pub stream: OsStream,
     pub greeter: Box<dyn Greeter>,
     /// See [`StreamConnection`].
     pub is_final: Option<Arc<AtomicBool>>,
@@ -85,8 +85,8 @@ impl Greeting {
         reactor: &Arc<Reactor>,
         done: Done,
     ) -> Arc<Greeting> {
-        let descriptor = start.socket.as_raw_fd();
-        say(&start.socket, &start.greeter.open(welcome(&*host)));
+        let descriptor = start.stream.as_raw_fd();
+        say(&start.stream, &start.greeter.open(welcome(&*host)));
         let deadline = Instant::now() + start.greeter.limit();
         let state = State { start, phase: Phase::Hearing, deadline, done, ending: None };
         let greeting = Arc::new(Greeting {
@@ -109,7 +109,7 @@ impl Greeting {
     /// Gives it up without a word to anybody. True when it was still going on.
     pub fn cancel(&self) -> bool {
         let state = self.take();
-        state.iter().for_each(|state| state.start.socket.discard_input());
+        state.iter().for_each(|state| state.start.stream.discard_input());
         state.is_some()
     }
 
@@ -125,7 +125,7 @@ impl Greeting {
     /// Takes the state out; from then on nothing more happens.
     fn take(&self) -> Option<State> {
         let state = self.state.lock().take()?;
-        self.reactor.unwatch(state.start.socket.as_raw_fd());
+        self.reactor.unwatch(state.start.stream.as_raw_fd());
         if let Some(key) = self.key.get() {
             self.reactor.forget(*key);
         }
@@ -144,10 +144,10 @@ impl Greeting {
         let mut buffer = [0; READ_MAX];
         let is_leaving = *phase == Phase::Leaving;
         let wanted = if is_leaving { READ_MAX } else { start.greeter.wanted().min(READ_MAX) };
-        match start.socket.read(None, &mut buffer[..wanted]) {
+        match start.stream.read(None, &mut buffer[..wanted]) {
             Read::Nothing => Heard::More,
             Read::End => {
-                let broken = start.socket.failure().map(|error| Fault::System(error.into()));
+                let broken = start.stream.failure().map(|error| Fault::System(error.into()));
                 ending.get_or_insert(Ending::Failed(broken));
                 Heard::Refused(Vec::new())
             }
@@ -196,9 +196,9 @@ impl Greeting {
     /// Who hears that he is accepted is a pipe of the socket by then.
     fn attach(&self, words: Vec<u8>) {
         let Some(State { start, done, .. }) = self.take() else { return };
-        let Beginning { socket, mut greeter, is_final } = start;
+        let Beginning { stream, mut greeter, is_final } = start;
         let connection = StreamConnection::new(
-            socket,
+            stream,
             greeter.format(),
             Arc::clone(&self.host),
             Arc::clone(&self.reactor),
@@ -229,17 +229,17 @@ impl Greeting {
     fn refuse(&self, answer: &[u8]) {
         let mut state = self.state.lock();
         let Some(state) = state.as_mut() else { return };
-        say(&state.start.socket, answer);
-        state.start.socket.end();
+        say(&state.start.stream, answer);
+        state.start.stream.end();
         state.phase = Phase::Leaving;
         self.set_timer(Instant::now() + LEAVING);
     }
 
     fn fail(&self) {
         let Some(state) = self.take() else { return };
-        state.start.socket.discard_input();
+        state.start.stream.discard_input();
         let report = state.start.greeter.failure();
-        let peer = state.start.socket.peer_address();
+        let peer = state.start.stream.peer_address();
         drop(state.start);
         report.into_iter().for_each(|report| self.host.report(report));
         self.host.report(match state.ending {
@@ -297,10 +297,10 @@ fn welcome(host: &dyn Host) -> Welcome {
     if host.is_wanting() { Welcome::Wanted } else { Welcome::Unwanted }
 }
 
-fn say(socket: &Socket, words: &[u8]) {
+fn say(stream: &OsStream, words: &[u8]) {
     if !words.is_empty() {
         // A fresh connection takes a few bytes; else it is broken, and reading will tell.
-        let _ = socket.write(&[IoSlice::new(words)]);
+        let _ = stream.write(&[IoSlice::new(words)]);
     }
 }
 

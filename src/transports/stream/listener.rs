@@ -11,7 +11,7 @@ use super::greeting::{Beginning, Greeting};
 use super::wire::Wire;
 use crate::error::Error;
 use crate::io::{Handler, Key, Reactor};
-use crate::sys::{Accepted, Event, Interest, Socket};
+use crate::sys::{Accepted, Event, Interest, OsListener, OsStream};
 use crate::transports::{Endpoint, Host, Report};
 
 pub struct Listener {
@@ -24,12 +24,12 @@ pub struct Listener {
     state: Mutex<State>,
 }
 
-/// A socket that listens already.
+/// An address that is listened at already.
 pub struct Bound {
-    pub socket: Socket,
-    /// Where it does, behind the scheme.
+    pub listener: OsListener,
+    /// Where that is, behind the scheme.
     pub address: Vec<u8>,
-    /// Gives up what the address occupies beside the socket.
+    /// Gives up what the address occupies beside the listener.
     pub release: Box<dyn FnOnce() + Send>,
 }
 
@@ -41,20 +41,20 @@ struct State {
 }
 
 struct Open {
-    socket: Socket,
-    /// Gives up what the address occupies beside the socket.
+    listener: OsListener,
+    /// Gives up what the address occupies beside the listener.
     release: Box<dyn FnOnce() + Send>,
 }
 
 impl Bound {
     /// An address that occupies nothing else.
-    pub fn plain(socket: Socket, address: impl Into<Vec<u8>>) -> Bound {
-        Bound { socket, address: address.into(), release: Box::new(|| ()) }
+    pub fn plain(listener: OsListener, address: impl Into<Vec<u8>>) -> Bound {
+        Bound { listener, address: address.into(), release: Box::new(|| ()) }
     }
 }
 
 impl Listener {
-    /// Accepts on the socket until the listener is closed, and then has the rest released.
+    /// Accepts until the listener is closed, and then has the rest released.
     ///
     /// # Errors
     /// When the reactor cannot be had.
@@ -63,9 +63,9 @@ impl Listener {
         wire: Box<dyn Wire>,
         host: Arc<dyn Host>,
     ) -> Result<Arc<Listener>, Error> {
-        let Bound { socket, address, release } = bound;
+        let Bound { listener: os_listener, address, release } = bound;
         let reactor = host.reactor()?;
-        let descriptor = socket.as_raw_fd();
+        let descriptor = os_listener.as_raw_fd();
         let listener = Arc::new_cyclic(|me| Listener {
             me: me.clone(),
             host,
@@ -74,7 +74,7 @@ impl Listener {
             wire,
             address,
             state: Mutex::new(State {
-                open: Some(Open { socket, release }),
+                open: Some(Open { listener: os_listener, release }),
                 greetings: HashMap::new(),
                 next_greeting: 0,
             }),
@@ -97,10 +97,10 @@ impl Listener {
             let accepted = {
                 let state = self.state.lock();
                 let Some(open) = &state.open else { return };
-                open.socket.accept()
+                open.listener.accept()
             };
             match accepted {
-                Ok(Accepted::Connection(socket)) => self.greet(socket),
+                Ok(Accepted::Connection(stream)) => self.greet(stream),
                 Ok(Accepted::Gone) => {}
                 Ok(Accepted::Nobody) => return,
                 Err(error) => {
@@ -111,9 +111,9 @@ impl Listener {
         }
     }
 
-    fn greet(&self, socket: Socket) {
+    fn greet(&self, stream: OsStream) {
         self.host.report(Report::Accepted);
-        socket.tune((&self.host.settings()).into());
+        stream.tune((&self.host.settings()).into());
         let mut state = self.state.lock();
         if state.open.is_none() {
             return;
@@ -128,7 +128,7 @@ impl Listener {
         };
         let (host, greeter) = (Arc::clone(&self.host), self.wire.greeter(&*self.host));
         let greeting = Greeting::start(
-            Beginning { socket, greeter, is_final: None },
+            Beginning { stream, greeter, is_final: None },
             host,
             &self.reactor,
             Box::new(done),
@@ -147,7 +147,7 @@ impl Listener {
     fn rewatch(&self, interest: Interest) {
         let state = self.state.lock();
         if let (Some(open), Some(key)) = (&state.open, self.key.get()) {
-            let rewatched = self.reactor.rewatch(*key, open.socket.as_raw_fd(), interest);
+            let rewatched = self.reactor.rewatch(*key, open.listener.as_raw_fd(), interest);
             if rewatched.is_err() {
                 // The kernel is short of something; without another try nobody is accepted again.
                 self.reactor.set_timer(*key, Some(Instant::now() + PAUSE));
@@ -180,7 +180,7 @@ impl Endpoint for Listener {
             self.reactor.forget(*key);
         }
         if let Some(open) = open {
-            self.reactor.unwatch(open.socket.as_raw_fd());
+            self.reactor.unwatch(open.listener.as_raw_fd());
             (open.release)();
         }
         for greeting in greetings.into_values() {

@@ -25,7 +25,7 @@ use super::address::{literals, text};
 use super::stream::{Bound, Dialer, Listener};
 use super::{Dialect, Endpoint, Host, Transport};
 use crate::error::Error;
-use crate::sys::{Address, Socket};
+use crate::sys::{Address, OsListener};
 
 pub struct Ws;
 
@@ -41,10 +41,10 @@ impl Transport for Ws {
         host: Arc<dyn Host>,
     ) -> Result<Arc<dyn Endpoint>, Error> {
         let (address, path) = address::to_bind(&text(address), literals(&*host), dialect.into())?;
-        let socket = Socket::listening(&Address::Internet(address), BACKLOG)?;
-        let address = socket.own_address().unwrap_or(address);
+        let listener = OsListener::listening(&Address::Internet(address), BACKLOG)?;
+        let address = listener.own_address().unwrap_or(address);
         let address = format!("{address}{}", path.as_deref().unwrap_or_default());
-        Ok(Listener::new(Bound::plain(socket, address), Box::new(Server { path }), host)?)
+        Ok(Listener::new(Bound::plain(listener, address), Box::new(Server { path }), host)?)
     }
 
     fn connect(

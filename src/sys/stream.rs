@@ -1,29 +1,17 @@
-//! Stream sockets of the kernel: TCP and Unix domain.
+//! Byte streams of the kernel: TCP and Unix domain.
 
-use std::ffi::OsStr;
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsRawFd, RawFd};
-use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicI32, Ordering};
-use std::thread;
 use std::time::Duration;
 
-use socket2::{Domain, MaybeUninitSlice, SockAddr, TcpKeepalive, Type};
+use socket2::{MaybeUninitSlice, TcpKeepalive};
 
-use super::{check, random};
+use super::Address;
+use super::address::Family;
 use crate::message::Chunk;
-
-/// Where a stream socket is bound or connected to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Address {
-    Internet(SocketAddr),
-    File(PathBuf),
-    /// A name that is no file and that nobody has to remove: unix(7), "abstract".
-    Name(Vec<u8>),
-}
 
 /// Settings of one connection, as the application left them when it is made.
 #[derive(Clone, Copy, Debug)]
@@ -34,9 +22,9 @@ pub struct Tuning {
     pub keepalive: Option<Duration>,
 }
 
-/// A stream socket, listening, connecting or connected.
+/// A stream that is connecting or connected.
 #[derive(Debug)]
-pub struct Socket {
+pub struct OsStream {
     inner: socket2::Socket,
     family: Family,
     /// Kept, because the kernel forgets it when the stream breaks.
@@ -53,22 +41,6 @@ pub struct Credentials {
     pub group: u32,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Family {
-    Internet,
-    Local,
-}
-
-/// What one attempt to accept gave.
-#[derive(Debug)]
-pub enum Accepted {
-    Connection(Socket),
-    /// Nobody waits.
-    Nobody,
-    /// That one went away before it was accepted; the next may be fine.
-    Gone,
-}
-
 /// What one read gave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Read {
@@ -79,85 +51,23 @@ pub enum Read {
     End,
 }
 
-impl Socket {
-    /// A socket fit for `address`.
-    pub fn new(address: &Address) -> io::Result<Socket> {
-        let (domain, family) = match address {
-            Address::Internet(SocketAddr::V4(_)) => (Domain::IPV4, Family::Internet),
-            Address::Internet(SocketAddr::V6(_)) => (Domain::IPV6, Family::Internet),
-            Address::File(_) | Address::Name(_) => (Domain::UNIX, Family::Local),
-        };
-        let inner = socket2::Socket::new(domain, Type::STREAM.nonblocking(), None)?;
-        Ok(Socket { inner, family, peer: None, failure: AtomicI32::new(0) })
+impl OsStream {
+    /// One fit for `address`, which is not connected yet.
+    pub fn new(address: &Address) -> io::Result<OsStream> {
+        let (inner, family) = address.open()?;
+        Ok(OsStream::of(inner, family, None))
     }
 
-    /// A socket that listens at `address`.
-    ///
-    /// Two sockets of the kernel may be bound to one Internet address while neither listens. If
-    /// both begin to listen at the same moment, each may find the other in its way, and nobody
-    /// would have the address. So who was bound and cannot listen tries again a little later:
-    /// somebody who listens by then refuses the bind.
-    pub fn listening(address: &Address, backlog: i32) -> io::Result<Socket> {
-        let mut tries = 0;
-        loop {
-            let socket = Socket::new(address)?;
-            socket.bind(address)?;
-            match socket.listen(backlog) {
-                Err(error) if error.kind() == io::ErrorKind::AddrInUse && tries < LISTEN_TRIES => {}
-                result => return result.map(|()| socket),
-            }
-            drop(socket);
-            tries += 1;
-            // Not the same moment for both.
-            thread::sleep(Duration::from_micros(random() % (500 << tries)));
-        }
+    pub(super) fn of(inner: socket2::Socket, family: Family, peer: Option<SocketAddr>) -> OsStream {
+        OsStream { inner, family, peer, failure: AtomicI32::new(0) }
     }
 
+    /// Binds it to a local address, from which it connects then.
     pub fn bind(&self, address: &Address) -> io::Result<()> {
         if self.family == Family::Internet {
             self.inner.set_reuse_address(true)?;
         }
         self.inner.bind(&address.to_kernel()?)
-    }
-
-    /// Decides what permissions the file has that binding will make, but for those that the umask
-    /// of the process denies: it has them from birth, so that nobody gets in between.
-    pub fn set_file_mode(&self, mode: u32) -> io::Result<()> {
-        // SAFETY: the descriptor is ours and open.
-        check(unsafe { libc::fchmod(self.as_raw_fd(), mode) }).map(drop)
-    }
-
-    pub fn listen(&self, backlog: i32) -> io::Result<()> {
-        self.inner.listen(backlog)
-    }
-
-    pub fn accept(&self) -> io::Result<Accepted> {
-        // Close-on-exec from birth: accept4(2).
-        match self.inner.accept() {
-            Ok((inner, peer)) => {
-                inner.set_nonblocking(true)?;
-                let peer = peer.as_socket();
-                let failure = AtomicI32::new(0);
-                Ok(Accepted::Connection(Socket { inner, family: self.family, peer, failure }))
-            }
-            Err(error) => match error.raw_os_error() {
-                Some(libc::EAGAIN) => Ok(Accepted::Nobody),
-                // accept(2): errors that the new connection had already, to be treated as a retry.
-                Some(
-                    libc::ECONNABORTED
-                    | libc::EINTR
-                    | libc::ENETDOWN
-                    | libc::EPROTO
-                    | libc::ENOPROTOOPT
-                    | libc::EHOSTDOWN
-                    | libc::ENONET
-                    | libc::EHOSTUNREACH
-                    | libc::EOPNOTSUPP
-                    | libc::ENETUNREACH,
-                ) => Ok(Accepted::Gone),
-                _ => Err(error),
-            },
-        }
     }
 
     /// Starts connecting. True when the connection is there at once.
@@ -264,12 +174,6 @@ impl Socket {
         }
     }
 
-    /// The Internet address that it has itself.
-    #[must_use]
-    pub fn own_address(&self) -> Option<SocketAddr> {
-        self.inner.local_addr().ok()?.as_socket()
-    }
-
     /// The Internet address of the other end.
     #[must_use]
     pub fn peer_address(&self) -> Option<SocketAddr> {
@@ -313,25 +217,12 @@ impl Socket {
     }
 }
 
-impl AsRawFd for Socket {
+impl AsRawFd for OsStream {
     fn as_raw_fd(&self) -> RawFd {
         self.inner.as_raw_fd()
     }
 }
 
-impl Address {
-    fn to_kernel(&self) -> io::Result<SockAddr> {
-        match self {
-            Address::Internet(address) => Ok(SockAddr::from(*address)),
-            Address::File(path) => SockAddr::unix(path),
-            // The zero in front tells it from the name of a file.
-            Address::Name(name) => SockAddr::unix(OsStr::from_bytes(&[b"\0", &name[..]].concat())),
-        }
-    }
-}
-
-/// Each try halves at least the chance of meeting the other again.
-const LISTEN_TRIES: u32 = 6;
 const DISCARDS_MAX: usize = 256;
 /// How many questions a peer may leave without an answer.
 const PROBES: u32 = 3;

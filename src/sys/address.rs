@@ -1,0 +1,45 @@
+//! Where streams of the kernel are bound and connected to.
+
+use std::ffi::OsStr;
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use socket2::{Domain, SockAddr, Type};
+
+/// Where a stream socket is bound or connected to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    Internet(SocketAddr),
+    File(PathBuf),
+    /// A name that is no file and that nobody has to remove: unix(7), "abstract".
+    Name(Vec<u8>),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    Internet,
+    Local,
+}
+
+impl Address {
+    /// A socket of the kernel that is fit for it.
+    pub(super) fn open(&self) -> io::Result<(socket2::Socket, Family)> {
+        let (domain, family) = match self {
+            Address::Internet(SocketAddr::V4(_)) => (Domain::IPV4, Family::Internet),
+            Address::Internet(SocketAddr::V6(_)) => (Domain::IPV6, Family::Internet),
+            Address::File(_) | Address::Name(_) => (Domain::UNIX, Family::Local),
+        };
+        Ok((socket2::Socket::new(domain, Type::STREAM.nonblocking(), None)?, family))
+    }
+
+    pub(super) fn to_kernel(&self) -> io::Result<SockAddr> {
+        match self {
+            Address::Internet(address) => Ok(SockAddr::from(*address)),
+            Address::File(path) => SockAddr::unix(path),
+            // The zero in front tells it from the name of a file.
+            Address::Name(name) => SockAddr::unix(OsStr::from_bytes(&[b"\0", &name[..]].concat())),
+        }
+    }
+}
