@@ -154,6 +154,12 @@ impl Host for Endpoint {
         self.socket.upgrade().is_some_and(|socket| socket.wants_pipe())
     }
 
+    fn broken(&self) {
+        if let Some(socket) = self.socket.upgrade() {
+            socket.poison();
+        }
+    }
+
     fn report(&self, report: Report) {
         self.statistics.count(report);
         match report {

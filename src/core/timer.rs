@@ -22,6 +22,12 @@ struct Passing {
 impl Handler for Passing {
     fn ready(&self, _event: Event) {}
 
+    fn broken(&self) {
+        if let Some(socket) = self.socket.upgrade() {
+            socket.poison();
+        }
+    }
+
     fn timeout(&self, _now: Instant) {
         if let Some(socket) = self.socket.upgrade() {
             // What is waited for may have arrived, with nobody to fetch it.

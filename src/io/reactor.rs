@@ -32,6 +32,9 @@ pub trait Handler: Send + Sync {
     fn tick(&self) -> Tick {
         Tick::Done
     }
+
+    /// A call of the handler has panicked: whatever it was about is in an unknown state.
+    fn broken(&self);
 }
 
 /// Whether a handler still wants to be called often.
@@ -190,7 +193,7 @@ impl Reactor {
             while let Some(handler) = self.lively.pop() {
                 lively.push(handler);
             }
-            lively.retain(|handler| guarded(|| handler.tick()) == Some(Tick::Again));
+            lively.retain(|handler| guarded(&**handler, |it| it.tick()) == Some(Tick::Again));
         }
     }
 
@@ -218,7 +221,7 @@ impl Reactor {
             }
             let handler = self.state.lock().handlers.get(&Key(event.key)).cloned();
             if let Some(handler) = handler {
-                guarded(|| handler.ready(event));
+                guarded(&*handler, |it| it.ready(event));
             }
         }
     }
@@ -237,18 +240,20 @@ impl Reactor {
         for key in passed {
             let handler = self.state.lock().handlers.get(&key).cloned();
             if let Some(handler) = handler {
-                guarded(|| handler.timeout(now));
+                guarded(&*handler, |it| it.timeout(now));
             }
         }
     }
 }
 
 /// A handler's panic is a bug, but it must not take the thread down with it.
-fn guarded<T>(call: impl FnOnce() -> T) -> Option<T> {
-    let result = catch_unwind(AssertUnwindSafe(call));
+fn guarded<T>(handler: &dyn Handler, call: impl FnOnce(&dyn Handler) -> T) -> Option<T> {
+    let result = catch_unwind(AssertUnwindSafe(|| call(handler)));
     if result.is_err() {
         // Not eprintln, which panics when stderr is closed.
         let _ = writeln!(io::stderr(), "spmsg: internal error in the background thread");
+        // What it breaks further is out of service anyway.
+        let _ = catch_unwind(AssertUnwindSafe(|| handler.broken()));
     }
     result.ok()
 }

@@ -114,6 +114,9 @@ pub trait Host: Send + Sync {
     fn is_wanting(&self) -> bool;
 
     fn report(&self, event: Report);
+
+    /// A bug was found in what the endpoint or one of its connections did: the socket is of no use any more.
+    fn broken(&self);
 }
 
 /// Something that statistics count or that the user may want to read.

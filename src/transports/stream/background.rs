@@ -147,6 +147,10 @@ impl Handler for StreamConnection {
         }
     }
 
+    fn broken(&self) {
+        self.host.broken();
+    }
+
     fn tick(&self) -> Tick {
         match self.outbound.look() {
             Look::Fresh => {

@@ -266,6 +266,10 @@ impl Handler for Dialer {
         }
     }
 
+    fn broken(&self) {
+        self.host.broken();
+    }
+
     fn timeout(&self, _now: Instant) {
         if matches!(self.state.lock().phase, Phase::Waiting) {
             self.attempt();

@@ -278,6 +278,10 @@ impl Handler for Greeting {
         }
     }
 
+    fn broken(&self) {
+        self.host.broken();
+    }
+
     fn timeout(&self, now: Instant) {
         match self.phase_and_deadline() {
             None => {}

@@ -161,6 +161,10 @@ impl Handler for Listener {
         self.accept();
     }
 
+    fn broken(&self) {
+        self.host.broken();
+    }
+
     fn timeout(&self, _now: Instant) {
         self.rewatch(ACCEPTING);
     }
