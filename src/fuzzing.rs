@@ -17,16 +17,15 @@ pub fn ws_response(bytes: &[u8]) {
 /// Frames: the first byte says how they are cut, and who receives.
 pub fn ws_frames(bytes: &[u8]) {
     let Some((first, wire)) = bytes.split_first() else { return };
-    let format = if first & 1 == 0 { transports::ws_server() } else { transports::ws_client() };
-    let other = if first & 1 == 0 { transports::ws_server() } else { transports::ws_client() };
-    compare(&format, &other, wire, usize::from(first >> 1) + 1);
+    let codec = if first & 1 == 0 { transports::ws_server } else { transports::ws_client };
+    compare(codec, wire, usize::from(first >> 1) + 1);
 }
 
 /// Messages of tcp and ipc: the first byte says how they are cut, and which it is.
 pub fn sp_messages(bytes: &[u8]) {
     let Some((first, wire)) = bytes.split_first() else { return };
-    let format = if first & 1 == 0 { transports::tcp() } else { transports::ipc() };
-    compare(&format, &format, wire, usize::from(first >> 1) + 1);
+    let codec = if first & 1 == 0 { transports::tcp } else { transports::ipc };
+    compare(codec, wire, usize::from(first >> 1) + 1);
 }
 
 /// Control data, as a caller in C may give it.
@@ -35,9 +34,9 @@ pub fn control_data(bytes: &[u8]) {
     assert!(count <= bytes.len() / control::HEAD);
 }
 
-fn compare(whole: &transports::Format, cut: &transports::Format, wire: &[u8], step: usize) {
-    let whole = transports::receive(whole, wire, wire.len().max(1));
-    let cut = transports::receive(cut, wire, step);
+fn compare(codec: fn() -> transports::Codec, wire: &[u8], step: usize) {
+    let whole = transports::receive(codec(), wire, wire.len().max(1));
+    let cut = transports::receive(codec(), wire, step);
     let bodies = |messages: &[Message]| -> Vec<Vec<u8>> {
         messages.iter().map(|message| message.body.as_slice().to_vec()).collect()
     };

@@ -65,23 +65,36 @@ pub mod fuzzing;
 
 // The concurrent parts alone, for their models: loom's primitives work in a model only.
 #[cfg(loom)]
-#[path = "transports/stream/batch.rs"]
-mod batch;
+#[allow(dead_code, unused_imports, reason = "the rest of the library is not there to use it")]
+mod core {
+    mod handover;
+}
 #[cfg(loom)]
-#[path = "transports/stream/envelope.rs"]
-mod envelope;
+mod sys {
+    mod read;
+
+    pub use read::Read;
+}
 #[cfg(loom)]
-#[path = "core/handover.rs"]
-mod handover;
-#[cfg(loom)]
-#[path = "transports/stream/mask.rs"]
-mod mask;
-#[cfg(loom)]
-#[path = "transports/stream/outbound.rs"]
-mod outbound;
-#[cfg(loom)]
-#[path = "transports/inproc/queue.rs"]
-mod queue;
-#[cfg(loom)]
-#[path = "transports/stream/rhythm.rs"]
-mod rhythm;
+#[allow(dead_code, unused_imports, reason = "the rest of the library is not there to use it")]
+mod transports {
+    mod outcome;
+    mod pace;
+
+    pub use outcome::{AfterSend, Sent};
+
+    mod inproc {
+        mod queue;
+    }
+
+    mod stream {
+        mod batch;
+        mod byte_stream;
+        mod codec;
+        mod driver;
+        mod queue;
+        mod reader;
+        mod store;
+        mod writer;
+    }
+}

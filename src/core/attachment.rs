@@ -7,7 +7,7 @@ use super::events::EventKind;
 use super::pipe::{Aftermath, News, Pipe, View};
 use super::socket::{Socket, State};
 use crate::protocols::{PipeId, Protocol};
-use crate::transports::{Connection, Rejected, Stream};
+use crate::transports::{Connection, Parting, Rejected, Stream};
 
 impl Socket {
     /// Takes a connection in as a pipe of the protocol.
@@ -113,7 +113,7 @@ impl Socket {
     /// The peer of a pipe is gone. The pipe stays until its last message is received.
     pub(super) fn pipe_ended(&self, id: PipeId) {
         let mut aftermath = Aftermath::default();
-        let (endpoint, removed, must_arm) = {
+        let (endpoint, parting, removed, must_arm) = {
             let mut guard = self.lock();
             let state = &mut *guard;
             let Some(pipe) = state.pipes.get_mut(id).filter(|pipe| !pipe.is_ended) else {
@@ -124,6 +124,7 @@ impl Socket {
                 || pipe.event(EventKind::Disconnected, pipe.stream().and_then(Stream::fault));
             self.events().record(disconnected);
             let number = pipe.host.id;
+            let parting = pipe.stream().map_or(Parting::Passing, Stream::parting);
             self.waiting.remove_stream(&*pipe.connection);
             state.traffic.connections -= 1;
             let (protocol, mut view) = state.parts(self.options(), &mut aftermath);
@@ -134,7 +135,7 @@ impl Socket {
             let removed = state.remove_drained(&mut aftermath);
             self.show(state);
             let worker = state.endpoints.get(&number).and_then(|entry| entry.worker.clone());
-            (worker, removed, state.note_timeout())
+            (worker, parting, removed, state.note_timeout())
         };
         aftermath.settle();
         // The last owner closes, and that not under the lock.
@@ -144,7 +145,7 @@ impl Socket {
         }
         self.waiting.ring_all();
         if let Some(endpoint) = endpoint {
-            endpoint.connection_lost();
+            endpoint.connection_lost(parting);
         }
         self.retry_endpoints();
     }
@@ -218,7 +219,7 @@ mod tests {
     use crate::core::transfer::Blocking;
     use crate::error::Refusal;
     use crate::message::{Body, Message};
-    use crate::transports::{AfterRecv, Dialect, Pipe, Received, Sent, Tempo};
+    use crate::transports::{AfterRecv, Dialect, Pace, Pipe, Received, Sent};
 
     /// A connection that never came to life: one side of a link that the other did not want.
     #[derive(Default)]
@@ -229,7 +230,7 @@ mod tests {
             *self.0.lock() = Some(pipe);
         }
 
-        fn send(&self, _message: &mut Message, _tempo: Tempo) -> Result<Sent, Refusal> {
+        fn send(&self, _message: &mut Message, _pace: Pace) -> Result<Sent, Refusal> {
             Err(Refusal::Busy)
         }
 

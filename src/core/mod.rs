@@ -12,7 +12,6 @@
 //! while none of 2 and 3 is held. Nobody sleeps under 2 to 5.
 
 mod attachment;
-mod cadence;
 mod deferred;
 mod device;
 mod endpoint;

@@ -11,7 +11,7 @@ use super::peer;
 use super::socket::Socket;
 use crate::message::{Chunk, Message};
 use crate::protocols::{Flow, PipeId, Pipes, Refusal};
-use crate::transports::{self, AfterRecv, AfterSend, Connection, Fault, Stream, Tempo};
+use crate::transports::{self, AfterRecv, AfterSend, Connection, Fault, Pace, Stream};
 
 /// All pipes of one socket, in the order of their numbers.
 #[derive(Default)]
@@ -54,7 +54,7 @@ pub struct View<'a> {
     pub table: &'a mut PipeTable,
     pub aftermath: &'a mut Aftermath,
     pub options: &'a Options,
-    pub tempo: Tempo,
+    pub pace: Pace,
     /// Messages that were accepted and then had nowhere to go.
     pub dropped: &'a mut u64,
 }
@@ -182,7 +182,7 @@ impl Aftermath {
 impl Pipes for View<'_> {
     fn send(&mut self, pipe: PipeId, message: &mut Message) -> Result<Flow, Refusal> {
         let pipe = self.table.get(pipe).filter(|pipe| !pipe.is_ended).ok_or(Refusal::Busy)?;
-        let sent = pipe.connection.send(message, self.tempo)?;
+        let sent = pipe.connection.send(message, self.pace)?;
         self.aftermath.note_sent(&pipe.connection, sent.then);
         Ok(if sent.can_send_more { Flow::Ready } else { Flow::Busy })
     }

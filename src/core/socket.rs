@@ -7,7 +7,6 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 
-use super::cadence::Cadence;
 use super::endpoint::{Endpoint, Printer, transport_of};
 use super::events::Events;
 use super::linger::{self, Lingering};
@@ -21,7 +20,7 @@ use super::wait::Waiting;
 use crate::error::Error;
 use crate::io::LazyReactor;
 use crate::protocols::{PipeId, Protocol, Readiness, SendPriority, SocketType};
-use crate::transports::{self, Connection, Dialect, Tempo};
+use crate::transports::{self, Connection, Dialect, Pace, Pacer};
 
 pub struct Socket {
     me: Weak<Socket>,
@@ -37,7 +36,9 @@ pub struct Socket {
     pub(super) waiting: Waiting,
     shown: Shown,
     pub(super) timer: Timer,
-    pub(super) cadence: Cadence,
+    /// How closely the sends follow each other, if there are several pipes. One pipe follows them
+    /// by itself, which needs fewer looks at the clock.
+    pub(super) pacer: Pacer,
     /// The protocol wants to hear what its pipes can do.
     pub(super) follows_pipes: bool,
     is_closing: AtomicBool,
@@ -115,7 +116,7 @@ impl Socket {
             waiting: Waiting::default(),
             shown: Shown::default(),
             timer: Timer::default(),
-            cadence: Cadence::default(),
+            pacer: Pacer::default(),
             follows_pipes,
             is_closing: AtomicBool::new(false),
             is_poisoned: AtomicBool::new(false),
@@ -359,8 +360,8 @@ impl State {
         aftermath: &'a mut Aftermath,
     ) -> (&'a mut dyn Protocol, View<'a>) {
         let dropped = &mut self.traffic.messages_dropped;
-        let tempo = Tempo::Unknown;
-        let view = View { table: &mut self.pipes, aftermath, options, tempo, dropped };
+        let pace = Pace::Unhurried;
+        let view = View { table: &mut self.pipes, aftermath, options, pace, dropped };
         (&mut *self.protocol, view)
     }
 

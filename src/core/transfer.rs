@@ -8,6 +8,8 @@ use super::socket::Socket;
 use crate::error::Error;
 use crate::message::Message;
 use crate::protocols::Nothing;
+use crate::sys;
+use crate::transports::Moment;
 
 /// Whether a call may wait.
 #[derive(Clone, Copy)]
@@ -124,7 +126,7 @@ impl Socket {
             let is_one_of_many = state.pipes.has_several();
             let (protocol, mut view) = state.parts(self.options(), &mut aftermath);
             if is_one_of_many {
-                view.tempo = self.cadence.begin();
+                view.pace = self.pacer.begin(now());
             }
             let result = protocol.send(message, &mut view);
             if result.is_ok() {
@@ -136,7 +138,7 @@ impl Socket {
         };
         aftermath.settle();
         if is_one_of_many {
-            self.cadence.end();
+            self.pacer.end(now());
         }
         if must_arm {
             self.arm_timer();
@@ -178,7 +180,7 @@ impl Socket {
                 state.traffic.bytes_received += message.body.len() as u64;
             }
             if state.pipes.has_several() {
-                self.cadence.interrupt();
+                self.pacer.interrupt();
             }
             let removed = state.remove_drained(&mut aftermath);
             self.show(state);
@@ -193,6 +195,10 @@ impl Socket {
         }
         result
     }
+}
+
+fn now() -> Moment {
+    Moment(sys::nanoseconds())
 }
 
 const NOTHING: Result<(), Missed> = Err(Missed { error: Some(Error::WouldBlock), until: None });

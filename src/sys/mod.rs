@@ -4,6 +4,7 @@
 //! close-on-exec and non-blocking from birth, and no write raises SIGPIPE.
 
 mod address;
+mod clock;
 mod epoll;
 mod event_fd;
 mod file;
@@ -13,10 +14,12 @@ mod listener;
 mod poll;
 mod process;
 mod random;
+mod read;
 mod signals;
 mod stream;
 
 pub use address::Address;
+pub use clock::nanoseconds;
 pub use epoll::{Epoll, Event, EventBuffer, Interest};
 pub use event_fd::EventFd;
 pub use file::{DirectoryLock, FileIdentity, set_file_mode, unlink};
@@ -26,8 +29,9 @@ pub use listener::{Accepted, OsListener};
 pub use poll::{WaitFor, poll};
 pub use process::{PerProcess, flush_at_exit, generation, watch_forks};
 pub use random::{random, random_bytes};
+pub use read::Read;
 pub use signals::with_signals_blocked;
-pub use stream::{Credentials, OsStream, Read, Tuning};
+pub use stream::{Credentials, OsStream, Tuning};
 
 use std::io;
 

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use socket2::{MaybeUninitSlice, TcpKeepalive};
 
-use super::Address;
 use super::address::Family;
+use super::{Address, Read};
 use crate::message::Chunk;
 
 /// Settings of one connection, as the application left them when it is made.
@@ -39,16 +39,6 @@ pub struct Credentials {
     pub process: i32,
     pub user: u32,
     pub group: u32,
-}
-
-/// What one read gave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Read {
-    Bytes(usize),
-    /// Nothing is there now.
-    Nothing,
-    /// The peer has ended the stream, or it broke.
-    End,
 }
 
 impl OsStream {

@@ -1,30 +1,33 @@
 //! The codecs as fuzz targets use them.
 
-pub use super::stream::Format;
+use std::cell::Cell;
+
+pub use super::stream::Codec;
 
 use super::sp::frame::Framing;
-use super::stream::{Inbound, Partial};
+use super::stream::{News, Reader, Source};
 use super::ws;
-use crate::message::Message;
+use crate::message::{Chunk, Message};
+use crate::sys::Read;
 
 #[must_use]
-pub fn tcp() -> Format {
-    Format::Sp(Framing::Tcp)
+pub fn tcp() -> Codec {
+    Framing::Tcp.codec()
 }
 
 #[must_use]
-pub fn ipc() -> Format {
-    Format::Sp(Framing::Ipc)
+pub fn ipc() -> Codec {
+    Framing::Ipc.codec()
 }
 
 #[must_use]
-pub fn ws_server() -> Format {
-    Format::Ws(ws::Sending::new(ws::Role::Server, ws::Kind::Binary))
+pub fn ws_server() -> Codec {
+    ws::codec(ws::Role::Server, ws::Kind::Binary)
 }
 
 #[must_use]
-pub fn ws_client() -> Format {
-    Format::Ws(ws::Sending::new(ws::Role::Client, ws::Kind::Binary))
+pub fn ws_client() -> Codec {
+    ws::codec(ws::Role::Client, ws::Kind::Binary)
 }
 
 pub fn judge_request(bytes: &[u8]) {
@@ -47,26 +50,44 @@ pub fn judge_response(bytes: &[u8]) {
 
 /// All messages of `wire`, which is read in steps as a kernel would give it.
 #[must_use]
-pub fn receive(format: &Format, wire: &[u8], step: usize) -> Vec<Message> {
-    let (mut inbound, mut partial) = (Inbound::new(format, AHEAD), None::<Partial>);
+pub fn receive(codec: Codec, wire: &[u8], step: usize) -> Vec<Message> {
+    let reader = Reader::new(codec.decoder, usize::MAX);
+    let source = Pieces { rest: Cell::new(wire), step };
+    let mut buffer = vec![0; wire.len().clamp(1, step.max(1))];
     let mut messages = Vec::new();
-    for piece in wire.chunks(step) {
-        let mut rest = piece;
-        if let Some(partial) = &mut partial {
-            let (chunk, room) = partial.room();
-            let (own, behind) = piece.split_at(room.min(piece.len()));
-            chunk.extend(own);
-            rest = behind;
-        }
-        partial = inbound.absorb(partial.take(), &mut rest.to_vec(), SIZE_MAX);
+    loop {
+        let (arrival, _) = reader.pump(&source, || SIZE_MAX, &mut buffer);
         let mut message = Message::default();
-        while inbound.next(SIZE_MAX, &mut message) {
+        while reader.take(|| SIZE_MAX, &mut message).has_message {
             messages.push(std::mem::take(&mut message));
         }
+        if matches!(arrival.news, News::Ended | News::Last) {
+            return messages;
+        }
     }
-    messages
 }
 
-/// Messages are taken as soon as they are there.
-const AHEAD: usize = 0;
+/// A stream that gives so many bytes at a time.
+struct Pieces<'a> {
+    rest: Cell<&'a [u8]>,
+    step: usize,
+}
+
+impl Source for Pieces<'_> {
+    fn read(&self, place: Option<(&mut Chunk, usize)>, rest: &mut [u8]) -> Read {
+        let wire = self.rest.get();
+        let piece = &wire[..self.step.min(wire.len())];
+        let room = place.as_ref().map_or(0, |(_, room)| *room);
+        let (own, behind) = piece.split_at(room.min(piece.len()));
+        if let Some((chunk, _)) = place {
+            chunk.extend(own);
+        }
+        let behind = &behind[..behind.len().min(rest.len())];
+        rest[..behind.len()].copy_from_slice(behind);
+        let count = own.len() + behind.len();
+        self.rest.set(&wire[count..]);
+        if count == 0 { Read::End } else { Read::Bytes(count) }
+    }
+}
+
 const SIZE_MAX: Option<u64> = Some(1 << 20);

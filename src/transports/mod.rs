@@ -10,6 +10,8 @@ mod address;
 pub mod fuzzing;
 mod inproc;
 mod ipc;
+mod outcome;
+mod pace;
 mod sp;
 mod stream;
 mod tcp;
@@ -21,7 +23,9 @@ use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::Instant;
 
-pub use stream::{PAUSE, STREAM};
+pub use outcome::{AfterRecv, AfterSend, Received, Sent};
+pub use pace::{Moment, Pace, Pacer};
+pub use stream::Parting;
 pub use ws::Kind as MessageKind;
 pub use ws::label as message_label;
 
@@ -78,7 +82,7 @@ pub trait Endpoint: Send + Sync {
     fn close(&self);
 
     /// A connection that this endpoint made is gone.
-    fn connection_lost(&self);
+    fn connection_lost(&self, parting: Parting);
 
     /// The socket may want a connection that it rejected before.
     fn retry(&self) {}
@@ -115,7 +119,8 @@ pub trait Host: Send + Sync {
 
     fn report(&self, event: Report);
 
-    /// A bug was found in what the endpoint or one of its connections did: the socket is of no use any more.
+    /// A bug was found in what the endpoint or one of its connections did: the
+    /// socket is of no use any more.
     fn broken(&self);
 }
 
@@ -190,7 +195,7 @@ pub trait Connection: Send + Sync {
     ///
     /// # Errors
     /// `Busy` when it is full or has come to its end, `NoMemory`; the message is not touched.
-    fn send(&self, message: &mut Message, tempo: Tempo) -> Result<Sent, Refusal>;
+    fn send(&self, message: &mut Message, pace: Pace) -> Result<Sent, Refusal>;
 
     /// Puts the next message that has arrived into `message`. Under the socket's lock.
     fn recv(&self, message: &mut Message) -> Received;
@@ -250,6 +255,9 @@ pub trait Stream {
 
     /// What went wrong with a stream that has ended.
     fn fault(&self) -> Option<Fault>;
+
+    /// What was said about connecting again when it ended.
+    fn parting(&self) -> Parting;
 }
 
 /// What went wrong with a connection, or with an attempt to make one.
@@ -261,47 +269,6 @@ pub enum Fault {
     Violation,
     /// The peer took too long to greet.
     TimedOut,
-}
-
-/// How closely the messages of a socket follow each other. A connection that is one of many sees
-/// only its share of them, and cannot tell for itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tempo {
-    Unknown,
-    /// The socket sends back to back for some time: there is more to come.
-    Streaming,
-}
-
-/// What became of an accepted message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sent {
-    pub can_send_more: bool,
-    pub then: AfterSend,
-}
-
-/// What the sender owes the connection when it has left the lock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AfterSend {
-    Nothing,
-    /// Call [`Connection::deliver`] at once.
-    Deliver,
-    /// Call [`Stream::write_later`] at once, and [`Stream::write_out`] before blocking.
-    WriteLater,
-}
-
-/// What [`Connection::recv`] gave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Received {
-    pub has_message: bool,
-    pub then: AfterRecv,
-}
-
-/// What the receiver owes the connection when it has left the lock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AfterRecv {
-    Nothing,
-    /// Call [`Connection::resume`] at once.
-    Resume,
 }
 
 /// What a connection tells its socket. Called under no lock.

@@ -12,7 +12,7 @@ use std::time::Instant;
 use self::names::{Bound, Connector};
 use self::queue::Queue;
 use super::{
-    AfterRecv, AfterSend, Connection, Dialect, Endpoint, Host, Pipe, Received, Sent, Tempo,
+    AfterRecv, AfterSend, Connection, Dialect, Endpoint, Host, Pace, Pipe, Received, Sent,
     Transport,
 };
 use crate::error::{Error, Refusal};
@@ -111,7 +111,7 @@ impl Connection for Side {
         let _ = self.link.sides[self.index].set(pipe);
     }
 
-    fn send(&self, message: &mut Message, _tempo: Tempo) -> Result<Sent, Refusal> {
+    fn send(&self, message: &mut Message, _pace: Pace) -> Result<Sent, Refusal> {
         let pushed = self.outgoing().push(message)?;
         let then = if pushed.tell_consumer { AfterSend::Deliver } else { AfterSend::Nothing };
         Ok(Sent { can_send_more: pushed.can_push_more, then })

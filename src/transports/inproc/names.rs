@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use super::Link;
 use crate::error::Error;
 use crate::sys::PerProcess;
-use crate::transports::{Connection, Endpoint, Host, Report};
+use crate::transports::{Connection, Endpoint, Host, Parting, Report};
 
 /// An endpoint that listens to a name.
 pub struct Bound {
@@ -61,7 +61,7 @@ impl Endpoint for Bound {
         drop(removed);
     }
 
-    fn connection_lost(&self) {}
+    fn connection_lost(&self, _parting: Parting) {}
 
     fn retry(&self) {
         NAMES.get().lock().join_all(&self.name);
@@ -107,7 +107,7 @@ impl Endpoint for Connector {
         }
     }
 
-    fn connection_lost(&self) {
+    fn connection_lost(&self, _parting: Parting) {
         let was_joined = NAMES.get().lock().joined.remove(&self.number);
         if was_joined {
             self.host.report(Report::Connecting);

@@ -5,8 +5,12 @@
 //! ipc:  0x01  size (8, big-endian)  payload
 //! ```
 
-use super::Violation;
-use crate::transports::stream::{Envelope, PREFIX_MAX, Place, Prefix};
+use std::sync::Arc;
+
+use crate::message::{Message, OutOfMemory};
+use crate::transports::stream::{
+    BIG, Codec, Decoder, Encoder, Front, PREFIX_MAX, Partial, Place, Prefix, Store, Tag, Violation,
+};
 
 /// Which of the two formats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,14 +51,16 @@ impl Framing {
     }
 }
 
-impl Envelope for Framing {
-    #[inline]
-    fn frame_max(&self) -> usize {
-        usize::MAX
+impl Framing {
+    #[must_use]
+    pub fn codec(self) -> Codec {
+        Codec { encoder: Arc::new(self), decoder: Box::new(self) }
     }
+}
 
+impl Encoder for Framing {
     #[inline]
-    fn prefix(&self, size: usize, _place: Place) -> Prefix {
+    fn prefix(&self, _message: &Message, size: usize, _place: Place) -> Prefix {
         let (mut bytes, size) = ([0; PREFIX_MAX], (size as u64).to_be_bytes());
         match self {
             Framing::Tcp => bytes[..8].copy_from_slice(&size),
@@ -64,6 +70,70 @@ impl Envelope for Framing {
             }
         }
         Prefix::new(bytes, self.prefix_len())
+    }
+}
+
+impl Decoder for Framing {
+    fn ahead(&self, recv_buffer: usize) -> usize {
+        match self {
+            // The kernel keeps to the receiver's buffer size by itself.
+            Framing::Tcp => 0,
+            // The kernel knows the sender's buffer size only.
+            Framing::Ipc => recv_buffer,
+        }
+    }
+
+    fn absorb(
+        &mut self,
+        store: &mut Store,
+        partial: Option<Partial>,
+        bytes: &mut [u8],
+        size_max: Option<u64>,
+    ) -> Result<Option<Partial>, OutOfMemory> {
+        let mut rest = &*bytes;
+        if let Some(mut partial) = partial {
+            let (own, behind) = bytes.split_at(partial.missing().min(bytes.len()));
+            partial.extend(own)?;
+            if partial.missing() > 0 {
+                return Ok(Some(partial));
+            }
+            store.front = Front::Apart { chunk: partial.into_chunk(), tag: Tag::default() };
+            rest = behind;
+        }
+        store.append(rest)?;
+        if !matches!(store.front, Front::Incomplete) {
+            return Ok(None);
+        }
+        let size = match self.size(store.rest(), size_max) {
+            Ok(None) => return Ok(None),
+            Ok(Some(size)) => size,
+            Err(violation) => {
+                store.front = Front::Broken(violation);
+                return Ok(None);
+            }
+        };
+        let prefix = self.prefix_len();
+        let arrived = &store.rest()[prefix..];
+        if arrived.len() >= size {
+            store.front = Front::Whole { prefix, size };
+            return Ok(None);
+        }
+        if size < BIG {
+            return Ok(None);
+        }
+        let partial = Partial::begin(arrived, size, size)?;
+        store.clear();
+        Ok(Some(partial))
+    }
+
+    #[inline]
+    fn front(&self, store: &Store, size_max: Option<u64>) -> Front {
+        let (bytes, prefix) = (store.rest(), self.prefix_len());
+        match self.size(bytes, size_max) {
+            Ok(Some(size)) if size <= bytes.len() - prefix => Front::Whole { prefix, size },
+            Ok(_) => Front::Incomplete,
+            Err(violation) => Front::Broken(violation),
+        }
     }
 }
 
@@ -77,17 +147,23 @@ const SIZE_LIMIT: u64 = i32::MAX as u64;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transports::fuzzing::receive;
+    use crate::transports::stream::{FIRST_CAPACITY, News, Reader};
+
+    fn prefix(framing: Framing, size: usize) -> Prefix {
+        framing.prefix(&Message::default(), size, Place::WHOLE)
+    }
 
     #[test]
     fn encodes_as_the_specification_shows() {
-        assert_eq!(Framing::Tcp.prefix(5, Place::WHOLE).as_slice(), [0, 0, 0, 0, 0, 0, 0, 5]);
-        assert_eq!(Framing::Ipc.prefix(258, Place::WHOLE).as_slice(), [1, 0, 0, 0, 0, 0, 0, 1, 2]);
+        assert_eq!(prefix(Framing::Tcp, 5).as_slice(), [0, 0, 0, 0, 0, 0, 0, 5]);
+        assert_eq!(prefix(Framing::Ipc, 258).as_slice(), [1, 0, 0, 0, 0, 0, 0, 1, 2]);
     }
 
     #[test]
     fn asks_for_more_until_the_prefix_is_complete() {
         for framing in [Framing::Tcp, Framing::Ipc] {
-            let prefix = framing.prefix(77, Place::WHOLE);
+            let prefix = prefix(framing, 77);
             for end in 0..framing.prefix_len() {
                 assert_eq!(framing.size(&prefix.as_slice()[..end], None), Ok(None));
             }
@@ -102,5 +178,106 @@ mod tests {
         assert_eq!(size(11, Some(10)), Err(Violation::TooLarge));
         assert_eq!(size(u64::MAX, None), Err(Violation::TooLarge));
         assert_eq!(Framing::Ipc.size(&[2], None), Err(Violation::Kind));
+    }
+
+    fn wire(framing: Framing, sizes: &[usize]) -> Vec<u8> {
+        let mut wire = Vec::new();
+        for (index, size) in sizes.iter().enumerate() {
+            wire.extend_from_slice(prefix(framing, *size).as_slice());
+            wire.extend((0..*size).map(|i| (i * 7 + index) as u8));
+        }
+        wire
+    }
+
+    fn decode(framing: Framing, wire: &[u8], step: usize) -> Vec<Vec<u8>> {
+        let messages = receive(framing.codec(), wire, step);
+        messages.iter().map(|message| message.body.as_slice().to_vec()).collect()
+    }
+
+    #[test]
+    fn every_split_gives_the_same_messages() {
+        let sizes = [0, 1, 5, 94, 95, 300, 0, 0, 2000, 7];
+        for framing in [Framing::Tcp, Framing::Ipc] {
+            let wire = wire(framing, &sizes);
+            let whole = decode(framing, &wire, wire.len());
+            assert_eq!(whole.iter().map(Vec::len).collect::<Vec<_>>(), sizes);
+            for step in 1..400 {
+                assert_eq!(decode(framing, &wire, step), whole, "read step {step}");
+            }
+        }
+    }
+
+    #[test]
+    fn big_messages_survive_every_kind_of_split() {
+        let sizes = [3, BIG - 1, BIG, 70_000, 1, FIRST_CAPACITY * 3 + 5, 12];
+        let wire = wire(Framing::Tcp, &sizes);
+        let whole = decode(Framing::Tcp, &wire, wire.len());
+        assert_eq!(whole.iter().map(Vec::len).collect::<Vec<_>>(), sizes);
+        for step in [7, 100, 4096, 65_536, 70_001, 300_000] {
+            assert_eq!(decode(Framing::Tcp, &wire, step), whole, "read step {step}");
+        }
+    }
+
+    #[test]
+    fn an_announcement_alone_costs_little_memory() {
+        let mut head = prefix(Framing::Tcp, 1 << 30).as_slice().to_vec();
+        let mut store = Store::default();
+        let partial = Framing::Tcp.absorb(&mut store, None, &mut head, None);
+        let mut partial = partial.unwrap().unwrap();
+        let (chunk, room) = partial.room();
+        assert_eq!((chunk.capacity(), room), (FIRST_CAPACITY, FIRST_CAPACITY));
+    }
+
+    #[test]
+    fn what_came_before_a_violation_is_delivered() {
+        let mut bytes = wire(Framing::Tcp, &[5, 6]);
+        bytes.extend_from_slice(prefix(Framing::Tcp, 101).as_slice());
+        let reader = Reader::new(Framing::Tcp.codec().decoder, 0);
+        assert_eq!(reader.begin(&mut bytes, || Some(100)).news, News::Readable);
+        let take = || {
+            let mut message = Message::default();
+            let has_message = reader.take(|| Some(100), &mut message).has_message;
+            has_message.then(|| message.body.len())
+        };
+        assert_eq!(take(), Some(5));
+        assert!(!reader.is_broken());
+        assert_eq!(take(), Some(6));
+        assert!(reader.is_broken() && !reader.is_readable());
+        assert_eq!(take(), None);
+    }
+
+    #[test]
+    fn over_ipc_the_receivers_buffer_is_ours_to_keep_to() {
+        for (framing, expected) in [(Framing::Tcp, 1), (Framing::Ipc, 10)] {
+            let reader = Reader::new(framing.codec().decoder, 1000);
+            let mut one = wire(framing, &[100 - framing.prefix_len()]);
+            let mut absorbed = 0;
+            while reader.ask() {
+                reader.begin(&mut one, || None);
+                absorbed += 1;
+            }
+            assert_eq!(absorbed, expected);
+            assert!(reader.take(|| None, &mut Message::default()).has_message);
+            assert!(reader.ask());
+        }
+    }
+
+    #[test]
+    fn random_bytes_never_panic() {
+        let mut seed = 0x9e37_79b9_u64;
+        for _ in 0..2000 {
+            let reader = Reader::new(Framing::Ipc.codec().decoder, 0);
+            let mut bytes: Vec<u8> = (0..40)
+                .map(|_| {
+                    seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                    ((seed >> 60) as u8) & 1
+                })
+                .collect();
+            let mut store = Store::default();
+            let partial = Framing::Ipc.absorb(&mut store, None, &mut bytes.clone(), Some(1 << 20));
+            assert!(partial.unwrap().is_none_or(|partial| partial.missing() <= 1 << 20));
+            reader.begin(&mut bytes, || Some(1 << 20));
+            while reader.take(|| Some(1 << 20), &mut Message::default()).has_message {}
+        }
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::frame::Framing;
 use super::handshake;
-use crate::transports::stream::{Decline, Format, Greeter, Heard, Welcome, Wire};
+use crate::transports::stream::{Codec, Decline, Greeter, Heard, Welcome, Wire};
 use crate::transports::{Host, Report};
 
 struct SpGreeter {
@@ -84,8 +84,8 @@ impl Greeter for SpGreeter {
         Vec::new()
     }
 
-    fn format(&self) -> Format {
-        Format::Sp(self.framing)
+    fn codec(&self) -> Codec {
+        self.framing.codec()
     }
 
     fn failure(&self) -> Option<Report> {

@@ -5,7 +5,7 @@
 //!       0x00  0x53  0x50  0x00  type, big-endian    0x00 0x00
 //! ```
 
-use super::Violation;
+use crate::transports::stream::Violation;
 
 /// Bytes of a greeting.
 pub const LEN: usize = 8;

@@ -4,14 +4,3 @@
 pub mod frame;
 mod greeter;
 mod handshake;
-
-/// A peer broke the rules of the wire.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Violation {
-    /// What it sent is not the greeting of a peer that we talk to.
-    Greeting,
-    /// A message of a kind that does not exist.
-    Kind,
-    /// A message larger than allowed, or than memory.
-    TooLarge,
-}

@@ -5,15 +5,9 @@ use std::io::{self, IoSlice};
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::mask::Mask;
+use super::byte_stream::Sink;
+use super::codec::{Encoder, Veil};
 use crate::message::Body;
-
-/// Where bytes are written. It takes 0 bytes when it is full.
-pub trait Sink {
-    /// # Errors
-    /// When the stream is broken.
-    fn write(&self, parts: &[IoSlice<'_>]) -> io::Result<usize>;
-}
 
 /// Segments in their order, the first of which may be half written.
 #[derive(Default)]
@@ -24,23 +18,31 @@ pub struct Batch {
     pub messages: usize,
     /// A buffer whose bytes are written.
     used: Vec<u8>,
-    /// Where bodies are masked. It stays while it is of use: fresh memory for each would cost more
-    /// than the masking.
-    mask_buffer: Vec<u8>,
+    /// Where bodies are veiled. It stays while it is of use: fresh memory for each would cost more
+    /// than the veiling.
+    veil_buffer: Vec<u8>,
 }
 
 /// Bytes that lie together.
 pub enum Segment {
     Bytes(Vec<u8>),
-    /// A masked piece of a body.
-    Masked(Vec<u8>),
+    /// A veiled piece of a body.
+    Veiled(Vec<u8>),
     Body(Body),
-    /// What one frame takes of a body. Others may hold the body, so it is masked in a copy.
+    /// What one frame takes of a body.
     Part {
         body: Arc<Body>,
         range: Range<usize>,
-        mask: Option<Mask>,
+        veil: Option<PartVeil>,
     },
+}
+
+/// How a part is veiled. Others may hold the body, so that happens in a copy.
+#[derive(Clone, Copy)]
+pub struct PartVeil {
+    pub veil: Veil,
+    /// How far behind its prefix the part begins.
+    pub at: usize,
 }
 
 /// One turn of writing, as the queue has to know it.
@@ -53,8 +55,8 @@ pub struct Done {
 
 impl Batch {
     /// Writes as much as the sink takes.
-    pub fn write(&mut self, sink: &impl Sink) -> Done {
-        let result = self.write_until_full(sink);
+    pub fn write(&mut self, sink: &(impl Sink + ?Sized), encoder: &dyn Encoder) -> Done {
+        let result = self.write_until_full(sink, encoder);
         let is_empty = self.segments.is_empty();
         Done {
             result,
@@ -66,14 +68,18 @@ impl Batch {
 
     /// Nothing has been written lately.
     pub fn rest(&mut self) {
-        self.mask_buffer = Vec::new();
+        self.veil_buffer = Vec::new();
     }
 
     /// Writes until everything is written or the sink is full.
-    fn write_until_full(&mut self, sink: &impl Sink) -> io::Result<usize> {
+    fn write_until_full(
+        &mut self,
+        sink: &(impl Sink + ?Sized),
+        encoder: &dyn Encoder,
+    ) -> io::Result<usize> {
         let mut total = 0;
         while !self.segments.is_empty() {
-            self.mask_next()?;
+            self.veil_next(encoder)?;
             let mut parts = [IoSlice::new(&[]); PARTS_MAX];
             let mut offered = 0;
             let mut count = 0;
@@ -95,25 +101,27 @@ impl Batch {
         Ok(total)
     }
 
-    /// Masks a piece of what is next, or next but the head of a frame. That is done as late as
+    /// Veils a piece of what is next, or next but the head of a frame. That is done as late as
     /// possible: the piece is in the cache when the kernel copies it.
-    fn mask_next(&mut self) -> io::Result<()> {
-        let needs_mask = |segment: &Segment| segment.bytes().is_none();
-        let Some(at) = self.segments.iter().take(2).position(needs_mask) else { return Ok(()) };
-        let Segment::Part { body, range, mask: Some(mask) } = &mut self.segments[at] else {
+    fn veil_next(&mut self, encoder: &dyn Encoder) -> io::Result<()> {
+        let needs_veil = |segment: &Segment| segment.bytes().is_none();
+        let Some(place) = self.segments.iter().take(2).position(needs_veil) else { return Ok(()) };
+        let Segment::Part { body, range, veil: Some(PartVeil { veil, at }) } =
+            &mut self.segments[place]
+        else {
             return Ok(());
         };
-        let piece = range.start..range.end.min(range.start + MASKED_AT_ONCE);
-        let mut bytes = std::mem::take(&mut self.mask_buffer);
+        let piece = range.start..range.end.min(range.start + VEILED_AT_ONCE);
+        let mut bytes = std::mem::take(&mut self.veil_buffer);
         bytes.try_reserve_exact(piece.len()).map_err(|_| io::ErrorKind::OutOfMemory)?;
         bytes.extend_from_slice(&body.as_slice()[piece.clone()]);
-        mask.apply(&mut bytes);
-        *mask = mask.behind(piece.len());
+        encoder.apply(*veil, *at, &mut bytes);
+        *at += piece.len();
         range.start = piece.end;
         if range.start == range.end {
-            self.segments[at] = Segment::Masked(bytes);
+            self.segments[place] = Segment::Veiled(bytes);
         } else {
-            self.segments.insert(at, Segment::Masked(bytes));
+            self.segments.insert(place, Segment::Veiled(bytes));
         }
         Ok(())
     }
@@ -132,9 +140,9 @@ impl Batch {
                     buffer.clear();
                     self.used = buffer;
                 }
-                Some(Segment::Masked(mut buffer)) => {
+                Some(Segment::Veiled(mut buffer)) => {
                     buffer.clear();
-                    self.mask_buffer = buffer;
+                    self.veil_buffer = buffer;
                 }
                 Some(Segment::Body(_) | Segment::Part { .. }) | None => {}
             }
@@ -145,24 +153,24 @@ impl Batch {
 impl Segment {
     pub fn len(&self) -> usize {
         match self {
-            Segment::Bytes(bytes) | Segment::Masked(bytes) => bytes.len(),
+            Segment::Bytes(bytes) | Segment::Veiled(bytes) => bytes.len(),
             Segment::Body(body) => body.len(),
             Segment::Part { range, .. } => range.len(),
         }
     }
 
-    /// The bytes as they are written, unless they have to be masked first.
+    /// The bytes as they are written, unless they have to be veiled first.
     fn bytes(&self) -> Option<&[u8]> {
         match self {
-            Segment::Bytes(bytes) | Segment::Masked(bytes) => Some(bytes),
+            Segment::Bytes(bytes) | Segment::Veiled(bytes) => Some(bytes),
             Segment::Body(body) => Some(body.as_slice()),
-            Segment::Part { body, range, mask: None } => Some(&body.as_slice()[range.clone()]),
-            Segment::Part { mask: Some(_), .. } => None,
+            Segment::Part { body, range, veil: None } => Some(&body.as_slice()[range.clone()]),
+            Segment::Part { veil: Some(_), .. } => None,
         }
     }
 }
 
-/// How much is masked before it is written: what fits into a cache.
-const MASKED_AT_ONCE: usize = 128 * 1024;
+/// How much is veiled before it is written: what fits into a cache.
+const VEILED_AT_ONCE: usize = 128 * 1024;
 /// Parts of one system call.
 const PARTS_MAX: usize = 16;

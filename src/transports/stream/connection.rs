@@ -1,197 +1,121 @@
-//! Messages over one OS stream, after the greeting.
+//! Messages over one stream, after the greeting: a reader and a writer, wired to the stream that
+//! carries their bytes and to the reactor.
 //!
-//! Reading and writing have a lock each, held during system calls. A blocked caller does both
-//! itself. The reactor notices the end of the stream and writes what callers left behind. It
-//! reads, too, one message ahead, while no caller does: else a peer's violation, or its end behind
-//! unread messages, would go unnoticed in a program that only sends.
+//! A blocked caller reads and writes for itself. The reactor notices the end of the stream, reads
+//! while no caller does, and writes what callers left behind.
 
-use std::io::{self, IoSlice};
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, RawFd};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::os::fd::RawFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use parking_lot::Mutex;
-
-use super::background::Watch;
-use super::batch::Sink;
-use super::inbound::{Inbound, Partial};
-use super::outbound::{Outbound, Pace, Urgency, Written};
+use super::byte_stream::ByteStream;
+use super::codec::{Codec, Parting};
+use super::driver;
+use super::ending::end_politely;
+use super::queue::{Gathering, Written};
+use super::reader::{Arrival, Look, News, Passage, Reader};
 use super::scratch;
-use super::wire::Format;
+use super::watch::{Wanted, Watch};
+use super::writer::{HasMore, Writer};
 use crate::error::Refusal;
-use crate::io::{Key, Reactor};
+use crate::io::{Handler, Reactor, Tick};
 use crate::message::Message;
-use crate::sys::{self, Credentials, OsStream, Read, WaitFor};
+use crate::sys::{Credentials, Event, nanoseconds};
 use crate::transports::{
-    AfterRecv, AfterSend, Connection, Fault, Host, Pipe, Received, Report, Sent, Settings, Stream,
-    Tempo,
+    AfterRecv, Connection, Fault, Host, Moment, Pace, Pipe, Received, Report, Sent, Settings,
+    Stream,
 };
 
 pub struct StreamConnection {
-    pub(super) me: Weak<StreamConnection>,
-    pub(super) stream: OsStream,
-    format: Format,
-    pub(super) host: Arc<dyn Host>,
-    pub(super) reactor: Arc<Reactor>,
-    pub(super) key: OnceLock<Key>,
-    pub(super) pipe: OnceLock<Box<dyn Pipe>>,
-    pub(super) outbound: Outbound,
-    inbound: Mutex<Inbound>,
-    /// Held during a read.
-    pub(super) reading: Mutex<Reading>,
-    /// What the reactor watches for, beside the end of the stream.
-    pub(super) watch: Mutex<Watch>,
-    pub(super) read_size: usize,
-    no_delay: bool,
-    /// The application has received since it last sent.
-    has_received: AtomicBool,
-    /// Received messages wait for the application, which will be busy with them.
-    has_more: AtomicBool,
-    /// The reactor looks at the outbound queue often.
-    pub(super) is_lively: AtomicBool,
-    pub(super) quiet_looks: AtomicU32,
-    /// A blocked caller writes as soon as the kernel takes more.
-    pub(super) is_driven: AtomicBool,
-    /// The reactor reads whatever arrives while no message waits to be received.
-    pub(super) in_background: AtomicBool,
-    /// It does so even while callers read.
-    pub(super) is_strict: AtomicBool,
-    /// A caller has read since the reactor last looked whether any does.
-    pub(super) was_pumped: AtomicBool,
-    /// The reactor will hear of bytes that arrive.
-    pub(super) is_watched_to_read: AtomicBool,
-    /// Telling the kernel what to watch for has failed.
-    pub(super) is_unwatched: AtomicBool,
-    pub(super) is_ended: AtomicBool,
-    /// Something of the connection's own waits to be written.
-    has_interjection: AtomicBool,
-    /// Set when the peer is not to be connected to again.
-    is_final: Option<Arc<AtomicBool>>,
+    me: Weak<StreamConnection>,
+    stream: Box<dyn ByteStream>,
+    reader: Reader,
+    writer: Writer,
+    watch: Watch,
+    host: Arc<dyn Host>,
+    reactor: Arc<Reactor>,
+    pipe: OnceLock<Box<dyn Pipe>>,
+    is_ended: AtomicBool,
 }
 
-#[derive(Default)]
-pub struct Reading {
-    pub partial: Option<Partial>,
-    pub is_ended: bool,
-}
-
-/// What a read led to.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum News {
-    Nothing,
-    /// Bytes came, but no complete message.
-    Bytes,
-    Readable,
-    /// The same, and it is the last.
-    Last,
-    Ended,
+/// What is told when the connection has become a pipe.
+pub struct Beginning {
+    news: News,
+    has_words: bool,
 }
 
 impl StreamConnection {
     #[must_use]
     pub fn new(
-        stream: OsStream,
-        format: Format,
+        stream: Box<dyn ByteStream>,
+        codec: Codec,
         host: Arc<dyn Host>,
         reactor: Arc<Reactor>,
         settings: &Settings,
-        is_final: Option<Arc<AtomicBool>>,
     ) -> Arc<StreamConnection> {
-        let inbound = Inbound::new(&format, settings.recv_buffer);
+        let gathering = if settings.no_delay { Gathering::Never } else { Gathering::Allowed };
         Arc::new_cyclic(|me| StreamConnection {
             me: me.clone(),
+            reader: Reader::new(codec.decoder, settings.recv_buffer),
+            writer: Writer::new(codec.encoder, settings.send_budget, gathering),
+            watch: Watch::new(Arc::clone(&reactor), stream.descriptor()),
             stream,
-            format,
             host,
             reactor,
-            key: OnceLock::new(),
             pipe: OnceLock::new(),
-            outbound: Outbound::new(settings.send_budget),
-            inbound: Mutex::new(inbound),
-            reading: Mutex::default(),
-            watch: Mutex::default(),
-            read_size: settings.recv_buffer.clamp(READ_MIN, scratch::SIZE),
-            no_delay: settings.no_delay,
-            has_received: AtomicBool::new(false),
-            has_more: AtomicBool::new(false),
-            is_lively: AtomicBool::new(false),
-            quiet_looks: AtomicU32::new(0),
-            is_driven: AtomicBool::new(false),
-            in_background: AtomicBool::new(true),
-            is_strict: AtomicBool::new(false),
-            was_pumped: AtomicBool::new(false),
-            is_watched_to_read: AtomicBool::new(false),
-            is_unwatched: AtomicBool::new(false),
             is_ended: AtomicBool::new(false),
-            has_interjection: AtomicBool::new(false),
-            is_final,
         })
+    }
+
+    /// Has the reactor watch for the end of the stream from now on.
+    ///
+    /// # Errors
+    /// When the kernel cannot watch it.
+    pub fn start(self: &Arc<Self>) -> std::io::Result<()> {
+        self.watch.start(Arc::clone(self) as _, || self.wanted())
     }
 
     /// Ends a connection that the socket does not want, with `answer` for its only words.
     pub fn reject(&self, answer: &[u8]) {
         if !answer.is_empty() {
-            self.outbound.close_with(answer, &self.stream);
+            self.writer.close_with(answer, &*self.stream);
         }
         self.end();
     }
 
-    /// Has `words` written before any message, and takes what came behind the peer's greeting.
-    pub fn begin(&self, words: Vec<u8>, mut early: Vec<u8>) -> News {
-        if !words.is_empty() {
-            self.outbound.begin(words);
-            self.has_interjection.store(true, Ordering::Release);
+    /// Will have `words` written before any message, and takes what came behind the greeting.
+    #[must_use]
+    pub fn begin(&self, words: Vec<u8>, mut early: Vec<u8>) -> Beginning {
+        let has_words = !words.is_empty();
+        if has_words {
+            self.writer.begin(words);
         }
-        if early.is_empty() {
-            return News::Nothing;
-        }
-        self.digest(&mut self.reading.lock(), &mut early)
+        let Arrival { news, answer } = self.reader.begin(&mut early, || self.host.size_max());
+        let has_answer = answer.is_some();
+        answer.into_iter().for_each(|answer| self.writer.interject(answer));
+        Beginning { news, has_words: has_words || has_answer }
     }
 
-    /// Reads once.
-    pub(super) fn read_once(&self, reading: &mut Reading, size: usize) -> News {
-        let mut buffer = scratch::take();
-        let place = reading.partial.as_mut().map(Partial::room);
-        let room = place.as_ref().map_or(0, |(_, room)| *room);
-        match self.stream.read(place, buffer.first_mut(size)) {
-            Read::Nothing => News::Nothing,
-            Read::End => {
-                reading.is_ended = true;
-                reading.partial = None;
-                News::Ended
-            }
-            Read::Bytes(count) => self.digest(reading, &mut buffer[..count.saturating_sub(room)]),
+    /// Says what was begun, now that there is a pipe that hears of it.
+    pub fn go_on(&self, beginning: &Beginning) {
+        if beginning.has_words {
+            self.write_wanted(None);
         }
+        self.tell(beginning.news);
     }
 
-    /// Makes messages of `bytes`, and of what was read straight into its place.
-    fn digest(&self, reading: &mut Reading, bytes: &mut [u8]) -> News {
-        let size_max = self.host.size_max();
-        let mut inbound = self.inbound.lock();
-        reading.partial = inbound.absorb(reading.partial.take(), bytes, size_max);
-        let is_readable = inbound.is_readable(size_max);
-        let (is_violated, is_over) = (inbound.violation().is_some(), inbound.close().is_some());
-        let ping = inbound.take_ping();
-        drop(inbound);
-        if let (Some(payload), Format::Ws(sending)) = (ping, &self.format) {
-            self.outbound.interject(sending.pong(&payload));
-            self.has_interjection.store(true, Ordering::Release);
+    fn digest(&self, arrival: Arrival) -> News {
+        if let Some(answer) = arrival.answer {
+            self.writer.interject(answer);
+            self.write_wanted(None);
         }
-        match (is_readable, is_violated || is_over) {
-            (true, _) if is_over => News::Last,
-            (true, _) => News::Readable,
-            (false, false) => News::Bytes,
-            (false, true) => News::Ended,
-        }
+        self.tell(arrival.news);
+        arrival.news
     }
 
-    pub(super) fn tell(&self, news: News) {
-        if self.has_interjection.swap(false, Ordering::Acquire) {
-            let written = self.outbound.write(&self.stream, || None);
-            self.after_write(written);
-        }
+    fn tell(&self, news: News) {
         match news {
             News::Nothing | News::Bytes => {}
             News::Readable => self.with_pipe(|pipe| pipe.readable()),
@@ -204,111 +128,85 @@ impl StreamConnection {
     }
 
     /// The peer is gone or has misbehaved, or writing failed.
-    pub(super) fn end(&self) {
+    fn end(&self) {
         if self.is_ended.swap(true, Ordering::AcqRel) {
             return;
         }
-        let close = self.inbound.lock().close();
-        if let (Some(close), Format::Ws(sending)) = (close, &self.format) {
-            self.outbound.close_with(&sending.farewell(close), &self.stream);
-            if let Some(is_final) = &self.is_final {
-                is_final.store(!close.comes_back, Ordering::Relaxed);
-            }
+        if let Some(farewell) = self.reader.farewell() {
+            self.writer.close_with(&farewell.frame, &*self.stream);
         } else {
-            self.outbound.close();
+            self.writer.close();
             // Endings that were announced are not counted, as with libnanomsg.
             self.host.report(Report::Broken);
         }
         self.stream.discard_input();
         self.stream.break_off();
-        self.stop_watching();
+        self.watch.stop();
         self.with_pipe(|pipe| pipe.ended());
     }
 
-    /// Ends the connection if nothing but a violation is left of what has arrived.
-    pub(super) fn end_if_violated(&self) {
-        let size_max = self.host.size_max();
-        let mut inbound = self.inbound.lock();
-        let is_violated = !inbound.is_readable(size_max) && inbound.violation().is_some();
-        drop(inbound);
-        if is_violated {
-            self.end();
-        }
+    /// Writes what somebody wants to have written. Senders note the time that it took.
+    fn write_wanted(&self, clock: Option<Clock>) -> Written {
+        let written = self.writer.write(&*self.stream, || clock.map(|clock| clock()));
+        self.after_write(written)
     }
 
-    pub(super) fn after_write(&self, written: Written) {
+    fn write_all(&self) -> Written {
+        let written = self.writer.write_all(&*self.stream, || Some(now()));
+        self.after_write(written)
+    }
+
+    fn after_write(&self, written: Written) -> Written {
         if written.is_broken {
             // The reactor hears of the hang-up that this causes, reads what came before, and
             // ends the connection.
             self.stream.break_off();
-            return;
+            return written;
         }
-        if written.is_stuck {
-            self.become_lively();
+        if written.must_tick {
+            self.begin_ticking();
         }
         if written.became_ready {
             self.with_pipe(|pipe| pipe.writable());
         }
+        written
     }
 
-    pub(super) fn read(&self, size: usize) {
-        let mut reading = self.reading.lock();
-        if reading.is_ended || self.is_full() {
-            return;
-        }
-        let news = self.read_once(&mut reading, size);
-        drop(reading);
-        self.tell(news);
-    }
-
-    /// How much the reactor reads at a time.
-    pub(super) fn background_read_size(&self) -> usize {
-        let is_read_ahead = self.inbound.lock().is_read_ahead();
-        match is_read_ahead || self.is_strict.load(Ordering::Relaxed) {
-            true => self.read_size,
-            false => AHEAD,
+    fn begin_ticking(&self) {
+        if let Some(me) = self.me.upgrade() {
+            self.reactor.tick_often(me);
         }
     }
 
-    /// Whether nothing more should be read now.
-    pub(super) fn is_full(&self) -> bool {
-        self.inbound.lock().is_full(self.host.size_max())
+    fn wanted(&self) -> Wanted {
+        Wanted { readable: self.reader.ask(), writable: self.writer.awaits_room() }
     }
 
-    pub(super) fn with_pipe(&self, call: impl FnOnce(&dyn Pipe)) {
+    fn renew_watch(&self) {
+        self.watch.renew(|| self.wanted());
+    }
+
+    /// Reads everything up to the end of the stream, of which the kernel has told us: else it
+    /// would not be noticed before the application has received all that came before.
+    fn read_to_end(&self) {
+        for _ in 0..READS_TO_END_MAX {
+            let mut buffer = scratch::take();
+            let arrival = self.reader.read_on(&*self.stream, || self.host.size_max(), &mut buffer);
+            drop(buffer);
+            match self.digest(arrival) {
+                News::Bytes | News::Readable => {}
+                News::Nothing => break,
+                News::Last | News::Ended => return,
+            }
+        }
+        if !self.is_ended.load(Ordering::Acquire) {
+            self.renew_watch();
+        }
+    }
+
+    fn with_pipe(&self, call: impl FnOnce(&dyn Pipe)) {
         if let Some(pipe) = self.pipe.get() {
             call(pipe.as_ref());
-        }
-    }
-
-    /// Nothing is written any more. Unread input must go before the descriptor does, because a
-    /// TCP that is closed with some left resets the stream, and the peer loses what it has not
-    /// read of ours. While the peer goes on sending, that can only be kept up until it has
-    /// acknowledged everything.
-    fn end_politely(&self, deadline: Instant) {
-        self.stream.end();
-        let mut buffer = scratch::take();
-        // Input that the reactor has read ahead is unread as well: more may follow it.
-        let mut peer_is_sending = !self.inbound.lock().is_empty();
-        // A reader that comes late does no harm: nobody wants what it reads.
-        loop {
-            match self.stream.read(None, &mut buffer) {
-                Read::End => return,
-                Read::Bytes(_) => peer_is_sending = true,
-                Read::Nothing => {
-                    let now = Instant::now();
-                    let all_arrived = self.stream.unacknowledged() == 0;
-                    if !peer_is_sending || all_arrived || now >= deadline {
-                        return;
-                    }
-                    let step = ACKNOWLEDGEMENT_STEP.min(deadline - now);
-                    let wait = std::iter::once((self.stream.as_raw_fd(), WaitFor::Readable));
-                    let _ = sys::poll(wait, Some(step));
-                }
-            }
-            if Instant::now() >= deadline {
-                return;
-            }
         }
     }
 }
@@ -318,65 +216,36 @@ impl Connection for StreamConnection {
         let _ = self.pipe.set(pipe);
     }
 
-    fn send(&self, message: &mut Message, tempo: Tempo) -> Result<Sent, Refusal> {
-        let after_pause = self.has_received.load(Ordering::Relaxed);
-        if after_pause {
-            self.has_received.store(false, Ordering::Relaxed);
-        }
-        let pace = Pace {
-            more_to_come: tempo == Tempo::Streaming || self.has_more.load(Ordering::Relaxed),
-            after_pause,
-            no_gathering: self.no_delay,
-        };
-        let accepted = match &self.format {
-            Format::Sp(framing) => self.outbound.accept(framing, message, pace, Instant::now)?,
-            Format::Ws(sending) => {
-                let envelope = sending.envelope(message);
-                self.outbound.accept(&envelope, message, pace, Instant::now)?
-            }
-        };
-        let then = match accepted.urgency {
-            Urgency::Now => AfterSend::Deliver,
-            Urgency::Later { first: true } => AfterSend::WriteLater,
-            Urgency::Later { first: false } | Urgency::Covered => AfterSend::Nothing,
-        };
-        Ok(Sent { can_send_more: accepted.can_accept_more, then })
+    fn send(&self, message: &mut Message, pace: Pace) -> Result<Sent, Refusal> {
+        self.writer.accept(message, pace, now)
     }
 
     fn recv(&self, message: &mut Message) -> Received {
-        let size_max = self.host.size_max();
-        let mut inbound = self.inbound.lock();
-        let has_message = inbound.next(size_max, message);
-        // A violation behind this message is found when the next one is asked for, or when the
-        // reactor looks whether callers still read.
-        let is_violated = !has_message && inbound.violation().is_some();
-        let has_more = !inbound.is_empty();
-        let must_watch = self.in_background.load(Ordering::Relaxed)
-            && !self.is_watched_to_read.load(Ordering::Relaxed);
-        let is_chore = is_violated || (must_watch && !inbound.is_full(size_max));
-        drop(inbound);
-        self.has_received.store(true, Ordering::Relaxed);
-        self.has_more.store(has_more, Ordering::Relaxed);
-        let then = if is_chore { AfterRecv::Resume } else { AfterRecv::Nothing };
-        Received { has_message, then }
+        let taken = self.reader.take(|| self.host.size_max(), message);
+        self.writer.note_received(if taken.has_more { HasMore::Yes } else { HasMore::No });
+        let then = if taken.must_resume { AfterRecv::Resume } else { AfterRecv::Nothing };
+        Received { has_message: taken.has_message, then }
     }
 
     fn is_readable(&self) -> bool {
-        self.inbound.lock().is_readable(self.host.size_max())
+        self.reader.is_readable()
     }
 
     fn can_send(&self) -> bool {
-        self.outbound.can_accept()
+        self.writer.can_accept()
     }
 
     fn deliver(&self) {
-        let written = self.outbound.write(&self.stream, || Some(Instant::now()));
-        self.after_write(written);
+        self.write_wanted(Some(now));
     }
 
+    /// A peer whose last words are a violation is ended when everything before them is received.
     fn resume(&self) {
-        self.end_if_violated();
-        self.rewatch();
+        if self.reader.is_broken() {
+            self.end();
+        } else {
+            self.renew_watch();
+        }
     }
 
     fn stream(&self) -> Option<&dyn Stream> {
@@ -384,11 +253,11 @@ impl Connection for StreamConnection {
     }
 
     fn close(&self, deadline: Instant) {
-        self.outbound.close();
-        self.stop_watching();
+        self.writer.close();
+        self.watch.stop();
         if !self.is_ended.swap(true, Ordering::AcqRel) {
             self.host.report(Report::Dropped);
-            self.end_politely(deadline);
+            end_politely(&*self.stream, &self.reader, deadline);
             self.stream.break_off();
         }
     }
@@ -396,45 +265,46 @@ impl Connection for StreamConnection {
 
 impl Stream for StreamConnection {
     fn descriptor(&self) -> RawFd {
-        self.stream.as_raw_fd()
+        self.stream.descriptor()
     }
 
     fn pump(&self) {
-        self.was_pumped.store(true, Ordering::Relaxed);
-        if self.in_background.load(Ordering::Relaxed) && !self.is_strict.load(Ordering::Relaxed) {
-            self.leave_background();
+        let mut buffer = scratch::take();
+        let (arrival, passage) =
+            self.reader.pump(&*self.stream, || self.host.size_max(), &mut buffer);
+        drop(buffer);
+        if let Passage::ToCallers { look_after } = passage {
+            self.renew_watch();
+            self.watch.look_after(look_after);
         }
-        // What a caller would find first is no reason to read.
-        if !self.is_readable() {
-            self.read(self.read_size);
-        }
+        self.digest(arrival);
     }
 
     fn read_in_background(&self) {
-        self.is_strict.store(true, Ordering::Relaxed);
-        self.in_background.store(true, Ordering::Relaxed);
-        self.rewatch();
+        self.reader.share();
+        self.renew_watch();
     }
 
     fn write_later(&self) {
-        self.become_lively();
+        if self.writer.rely_on_ticks() {
+            self.begin_ticking();
+        }
     }
 
     fn write_out(&self) {
-        let written = self.outbound.write_all(&self.stream, || Some(Instant::now()));
-        self.after_write(written);
+        self.write_all();
     }
 
     fn has_unwritten(&self) -> bool {
-        !self.outbound.is_empty()
+        !self.writer.is_empty()
     }
 
     fn begin_driving(&self) {
-        self.is_driven.store(true, Ordering::SeqCst);
+        self.writer.begin_driving();
     }
 
     fn end_driving(&self) {
-        self.is_driven.store(false, Ordering::SeqCst);
+        self.writer.end_driving();
     }
 
     fn peer_address(&self) -> Option<SocketAddr> {
@@ -446,20 +316,71 @@ impl Stream for StreamConnection {
     }
 
     fn fault(&self) -> Option<Fault> {
-        let is_violated = self.inbound.lock().violation().is_some();
         let broken = || self.stream.failure().map(|error| Fault::System(error.into()));
-        is_violated.then_some(Fault::Violation).or_else(broken)
+        self.reader.is_broken().then_some(Fault::Violation).or_else(broken)
+    }
+
+    fn parting(&self) -> Parting {
+        self.reader.farewell().map_or(Parting::Passing, |farewell| farewell.parting)
     }
 }
 
-impl Sink for OsStream {
-    fn write(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
-        OsStream::write(self, parts)
+impl Handler for StreamConnection {
+    fn ready(&self, event: Event) {
+        if event.ended {
+            return self.read_to_end();
+        }
+        if event.readable {
+            let mut buffer = scratch::take();
+            let arrival =
+                self.reader.read_ahead(&*self.stream, || self.host.size_max(), &mut buffer);
+            drop(buffer);
+            self.digest(arrival);
+        }
+        if event.writable {
+            self.writer.note_room();
+            self.write_all();
+        }
+        self.renew_watch();
+    }
+
+    /// Looks whether callers still read.
+    fn timeout(&self, _now: Instant) {
+        let is_awaited = || self.pipe.get().is_some_and(|pipe| pipe.is_awaited());
+        match self.reader.look(is_awaited) {
+            Look::Again(delay) => self.watch.look_after(delay),
+            Look::TakenOver => self.resume(),
+        }
+        // Last, because a failure sets an earlier timer.
+        if self.watch.is_deaf() {
+            self.renew_watch();
+        }
+    }
+
+    fn tick(&self) -> Tick {
+        match self.writer.look() {
+            driver::Look::Again | driver::Look::AgainAtRest => Tick::Again,
+            driver::Look::Done => Tick::Done,
+            driver::Look::Write if !self.write_all().is_stuck => Tick::Again,
+            driver::Look::Write => {
+                if self.writer.leave_to_kernel() {
+                    self.renew_watch();
+                }
+                Tick::Done
+            }
+        }
+    }
+
+    fn broken(&self) {
+        self.host.broken();
     }
 }
 
-/// A read of less would not pay, whatever the application's buffer size.
-const READ_MIN: usize = 8 * 1024;
-/// How much the reactor reads where one message is enough: of which more arrives is completed.
-const AHEAD: usize = 2 * 1024;
-const ACKNOWLEDGEMENT_STEP: Duration = Duration::from_millis(5);
+type Clock = fn() -> Moment;
+
+fn now() -> Moment {
+    Moment(nanoseconds())
+}
+
+/// Reads at the end of a stream: more than any kernel buffers.
+const READS_TO_END_MAX: usize = 1024;

@@ -4,18 +4,17 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsRawFd;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Instant;
 
 use parking_lot::Mutex;
 
+use super::greeter::Wire;
 use super::greeting::{Beginning, Greeting, Outcome};
-use super::wire::Wire;
 use crate::error::Error;
 use crate::io::{Backoff, Family, Handler, Key, Reactor, resolve};
 use crate::sys::{Address, Event, Interest, OsStream};
-use crate::transports::{Endpoint, Host, Report};
+use crate::transports::{Endpoint, Host, Parting, Report};
 
 /// Whom to connect to.
 #[derive(Clone, Debug)]
@@ -42,8 +41,6 @@ pub struct Dialer {
     key: OnceLock<Key>,
     target: Target,
     wire: Box<dyn Wire>,
-    /// Set by a connection that is not to be followed by another.
-    is_final: Arc<AtomicBool>,
     state: Mutex<State>,
 }
 
@@ -84,7 +81,6 @@ impl Dialer {
             key: OnceLock::new(),
             target,
             wire,
-            is_final: Arc::default(),
             state: Mutex::new(State { phase: Phase::Waiting, backoff }),
         });
         let handler: Arc<dyn Handler> = Arc::clone(&dialer) as _;
@@ -176,12 +172,8 @@ impl Dialer {
             }
         };
         let (host, greeter) = (Arc::clone(&self.host), self.wire.greeter(&*self.host));
-        let greeting = Greeting::start(
-            Beginning { stream, greeter, is_final: Some(Arc::clone(&self.is_final)) },
-            host,
-            &self.reactor,
-            Box::new(done),
-        );
+        let greeting =
+            Greeting::start(Beginning { stream, greeter }, host, &self.reactor, Box::new(done));
         let mut state = self.state.lock();
         match &mut state.phase {
             Phase::Greeting(slot) => *slot = Some(greeting),
@@ -306,11 +298,14 @@ impl Endpoint for Dialer {
         }
     }
 
-    fn connection_lost(&self) {
-        if self.is_final.load(Ordering::Relaxed) {
-            self.state.lock().enter(Phase::Retired);
-        } else {
-            self.wait();
+    fn connection_lost(&self, parting: Parting) {
+        match parting {
+            Parting::Passing => {
+                self.wait();
+            }
+            Parting::Final => {
+                self.state.lock().enter(Phase::Retired);
+            }
         }
     }
 }

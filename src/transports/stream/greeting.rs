@@ -7,14 +7,13 @@
 
 use std::io::IoSlice;
 use std::os::fd::AsRawFd;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
 use super::connection::StreamConnection;
-use super::wire::{Decline, Greeter, Heard, Welcome};
+use super::greeter::{Decline, Greeter, Heard, Welcome};
 use crate::io::{Handler, Key, Reactor};
 use crate::sys::{Event, Interest, OsStream, Read};
 use crate::transports::{Connection, Fault, Host, Report, Stream};
@@ -30,8 +29,6 @@ pub struct Greeting {
 pub struct Beginning {
     pub stream: OsStream,
     pub greeter: Box<dyn Greeter>,
-    /// See [`StreamConnection`].
-    pub is_final: Option<Arc<AtomicBool>>,
 }
 
 struct State {
@@ -196,22 +193,21 @@ impl Greeting {
     /// Who hears that he is accepted is a pipe of the socket by then.
     fn attach(&self, words: Vec<u8>) {
         let Some(State { start, done, .. }) = self.take() else { return };
-        let Beginning { stream, mut greeter, is_final } = start;
+        let Beginning { stream, mut greeter } = start;
         let connection = StreamConnection::new(
-            stream,
-            greeter.format(),
+            Box::new(stream),
+            greeter.codec(),
             Arc::clone(&self.host),
             Arc::clone(&self.reactor),
             &self.host.settings(),
-            is_final,
         );
-        let news = connection.begin(words, greeter.take_rest());
+        let beginning = connection.begin(words, greeter.take_rest());
         // Watching starts first: a socket that adopts the connection may rely on it.
         let is_wanted = connection.start().is_ok()
             && self.host.attach(Arc::clone(&connection) as Arc<dyn Connection>).is_ok();
         if is_wanted {
             done(Outcome::Attached);
-            connection.tell(news);
+            connection.go_on(&beginning);
         } else {
             let answer = match greeter.decline() {
                 Decline::AtLimit(answer) => answer,

@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use super::greeter::Wire;
 use super::greeting::{Beginning, Greeting};
-use super::wire::Wire;
 use crate::error::Error;
 use crate::io::{Handler, Key, Reactor};
 use crate::sys::{Accepted, Event, Interest, OsListener, OsStream};
-use crate::transports::{Endpoint, Host, Report};
+use crate::transports::{Endpoint, Host, Parting, Report};
 
 pub struct Listener {
     me: Weak<Listener>,
@@ -127,12 +127,8 @@ impl Listener {
             }
         };
         let (host, greeter) = (Arc::clone(&self.host), self.wire.greeter(&*self.host));
-        let greeting = Greeting::start(
-            Beginning { stream, greeter, is_final: None },
-            host,
-            &self.reactor,
-            Box::new(done),
-        );
+        let greeting =
+            Greeting::start(Beginning { stream, greeter }, host, &self.reactor, Box::new(done));
         state.greetings.insert(number, greeting);
     }
 
@@ -194,7 +190,7 @@ impl Endpoint for Listener {
         }
     }
 
-    fn connection_lost(&self) {}
+    fn connection_lost(&self, _parting: Parting) {}
 
     fn retry(&self) {
         let greetings: Vec<_> = self.state.lock().greetings.values().cloned().collect();

@@ -1,26 +1,36 @@
-//! Everything that transports over OS streams share: greeting, gathering, reading, connecting
-//! again, listening. What they differ in is behind [`Wire`], [`Greeter`] and [`Format`].
+//! Everything that transports over streams share: greeting, gathering, reading, connecting again,
+//! listening. What they differ in is behind [`Wire`] and [`Greeter`] while a connection begins, and
+//! behind [`Encoder`] and [`Decoder`] from then on. What carries the bytes is behind
+//! [`byte_stream::ByteStream`].
 
-mod background;
 mod batch;
+mod byte_stream;
+mod codec;
 mod connection;
 mod dialer;
-mod envelope;
+mod driver;
+mod ending;
+mod greeter;
 mod greeting;
-mod inbound;
 mod listener;
-mod mask;
-mod outbound;
-mod rhythm;
+mod queue;
+mod reader;
 mod scratch;
-mod wire;
+mod store;
+mod watch;
+mod writer;
 
-pub use dialer::{Dialer, HostName, Target};
-pub use envelope::{Envelope, PREFIX_MAX, Place, Prefix};
 #[cfg(any(test, fuzzing))]
-pub use inbound::Inbound;
-pub use inbound::{BIG, Partial, Store};
+pub use byte_stream::Source;
+pub use codec::{
+    Codec, Decoder, Encoder, Farewell, Front, PREFIX_MAX, Parting, Place, Prefix, Tag, Veil,
+    Violation,
+};
+pub use dialer::{Dialer, HostName, Target};
+pub use greeter::{Decline, Greeter, Heard, Welcome, Wire};
 pub use listener::{Bound, Listener};
-pub use mask::Mask;
-pub use rhythm::{PAUSE, STREAM};
-pub use wire::{Decline, Format, Greeter, Heard, Welcome, Wire};
+#[cfg(any(test, fuzzing))]
+pub use reader::{News, Reader};
+#[cfg(test)]
+pub use store::FIRST_CAPACITY;
+pub use store::{BIG, Partial, Store};

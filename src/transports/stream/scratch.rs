@@ -4,10 +4,8 @@ use std::ops::{Deref, DerefMut};
 
 use parking_lot::Mutex;
 
+use super::reader::READ_MAX as SIZE;
 use crate::sys::PerProcess;
-
-/// Most bytes that one read takes.
-pub const SIZE: usize = 256 * 1024;
 
 /// A buffer on loan.
 pub struct Scratch(Vec<u8>);
@@ -17,14 +15,6 @@ pub struct Scratch(Vec<u8>);
 pub fn take() -> Scratch {
     let idle = IDLE.get().lock().pop();
     Scratch(idle.unwrap_or_else(fresh))
-}
-
-impl Scratch {
-    /// The first `size` bytes, or as many as there are.
-    pub fn first_mut(&mut self, size: usize) -> &mut [u8] {
-        let size = size.min(self.0.len());
-        &mut self.0[..size]
-    }
 }
 
 fn fresh() -> Vec<u8> {

@@ -3,14 +3,20 @@
 //! A message that is complete is stored as its kind, its size, and its payload, whatever frames it
 //! came in. A big one that is not yet complete gets memory of its own.
 
+use std::sync::Arc;
+
 use super::close::{Close, Violation};
 use super::decoder::{Decoder, Found};
-use super::frame::{Kind, Role};
-use crate::message::OutOfMemory;
-use crate::transports::stream::{BIG, Partial, Store};
+use super::frame::Kind;
+use super::label;
+use super::sending::Sending;
+use crate::message::{Chunk, OutOfMemory};
+use crate::transports::stream::{self, BIG, Farewell, Front, Partial, Parting, Store, Tag};
 
 /// What is known of the messages that are arriving.
 pub struct Assembler {
+    /// How answers are sent.
+    sending: Arc<Sending>,
     decoder: Decoder,
     /// Where in the store the message begins that is not complete yet.
     open_at: usize,
@@ -25,35 +31,21 @@ impl Assembler {
     pub const PREFIX_LEN: usize = 1 + size_of::<u64>();
 
     #[must_use]
-    pub fn new(role: Role) -> Assembler {
-        Assembler { decoder: Decoder::new(role), open_at: 0, seen: 0, ping: None, close: None }
-    }
-
-    #[must_use]
-    pub fn close(&self) -> Option<Close> {
-        self.close
-    }
-
-    /// The payload of the last ping, unless it has been taken.
-    pub fn take_ping(&mut self) -> Option<Vec<u8>> {
-        self.ping.take()
+    pub fn new(sending: Arc<Sending>) -> Assembler {
+        let decoder = Decoder::new(sending.role());
+        Assembler { sending, decoder, open_at: 0, seen: 0, ping: None, close: None }
     }
 
     /// The size of the complete message at the front of the store.
-    #[must_use]
-    pub fn stored(&self, store: &Store) -> Option<usize> {
+    fn stored(&self, store: &Store) -> Option<usize> {
         // A store at rest has nothing, and its start lies before whatever was the end.
         let is_complete = store.start < self.open_at && store.start < store.bytes.len();
         let bytes = is_complete.then(|| &store.bytes[store.start + 1..])?;
         Some(u64::from_ne_bytes(*bytes.first_chunk()?) as usize)
     }
 
-    /// As [`Inbound::absorb`](crate::transports::stream::Inbound::absorb) says. Nothing that comes
-    /// behind the reason for a farewell is looked at.
-    ///
-    /// # Errors
-    /// When memory for a message cannot be had.
-    pub fn absorb(
+    /// Nothing that comes behind the reason for a farewell is looked at.
+    fn assemble(
         &mut self,
         store: &mut Store,
         partial: Option<Partial>,
@@ -125,7 +117,7 @@ impl Assembler {
         partial: Option<Partial>,
     ) -> Result<Option<Partial>, OutOfMemory> {
         let (missing, is_all) = self.decoder.missing();
-        let is_first = self.open_at == 0 && store.whole.is_none();
+        let is_first = self.open_at == 0 && matches!(store.front, Front::Incomplete);
         let mut partial = match partial {
             Some(partial) => partial,
             None if is_first && store.bytes.len() >= Self::PREFIX_LEN => {
@@ -135,7 +127,7 @@ impl Assembler {
                     return Ok(None);
                 }
                 let partial = Partial::begin(arrived, size, size)?;
-                store.rest();
+                store.clear();
                 partial
             }
             None => return Ok(None),
@@ -144,6 +136,52 @@ impl Assembler {
         let capacity_max = if is_all { self.seen + missing } else { usize::MAX };
         partial.expect(self.decoder.unmasked(), capacity_max);
         Ok(Some(partial))
+    }
+}
+
+impl stream::Decoder for Assembler {
+    /// A ping behind messages that nobody wants yet is to be answered.
+    fn ahead(&self, _recv_buffer: usize) -> usize {
+        AHEAD
+    }
+
+    fn absorb(
+        &mut self,
+        store: &mut Store,
+        partial: Option<Partial>,
+        bytes: &mut [u8],
+        size_max: Option<u64>,
+    ) -> Result<Option<Partial>, OutOfMemory> {
+        let partial = self.assemble(store, partial, bytes, size_max)?;
+        if matches!(store.front, Front::Incomplete) {
+            store.front = self.front(store, size_max);
+        }
+        Ok(partial)
+    }
+
+    fn front(&self, store: &Store, _size_max: Option<u64>) -> Front {
+        match self.stored(store) {
+            Some(size) => Front::Whole { prefix: Self::PREFIX_LEN, size },
+            None => Front::Incomplete,
+        }
+    }
+
+    fn label(&self, Tag(kind): Tag) -> Result<Option<Chunk>, OutOfMemory> {
+        Kind::from_number(kind).map(label::write).transpose()
+    }
+
+    fn take_answer(&mut self) -> Option<Vec<u8>> {
+        self.ping.take().map(|payload| self.sending.pong(&payload))
+    }
+
+    fn is_over(&self) -> bool {
+        self.close.is_some()
+    }
+
+    fn farewell(&self) -> Option<Farewell> {
+        let close = self.close?;
+        let parting = if close.comes_back { Parting::Passing } else { Parting::Final };
+        Some(Farewell { frame: self.sending.farewell(close), parting })
     }
 }
 
@@ -170,7 +208,7 @@ impl Arriving<'_> {
 
     fn complete(&mut self, kind: Kind) {
         if let Some(partial) = self.partial.take() {
-            self.store.whole = Some((partial.into_chunk(), kind));
+            self.store.front = Front::Apart { chunk: partial.into_chunk(), tag: Tag(kind as u8) };
             return;
         }
         let message = &mut self.store.bytes[self.open_at..];
@@ -180,6 +218,9 @@ impl Arriving<'_> {
         self.open_at = self.store.bytes.len();
     }
 }
+
+/// Messages that nobody has received fill so much before nothing more is read.
+const AHEAD: usize = 64 * 1024;
 
 enum Trouble {
     Violation(Violation),
@@ -202,8 +243,9 @@ impl From<OutOfMemory> for Trouble {
 mod tests {
     use super::*;
     use crate::transports::fuzzing::{receive, ws_client, ws_server};
-    use crate::transports::stream::{Format, Mask, Place};
-    use crate::transports::ws::frame;
+    use crate::transports::stream::{Codec, Decoder as _, Place};
+    use crate::transports::ws::frame::{self, Role};
+    use crate::transports::ws::mask::Mask;
     use proptest::prelude::*;
 
     fn wire_of(messages: &[Vec<Vec<u8>>], mask: Option<Mask>) -> Vec<u8> {
@@ -223,8 +265,8 @@ mod tests {
         wire
     }
 
-    fn bodies(format: &Format, wire: &[u8], step: usize) -> Vec<Vec<u8>> {
-        let messages = receive(format, wire, step);
+    fn bodies(codec: Codec, wire: &[u8], step: usize) -> Vec<Vec<u8>> {
+        let messages = receive(codec, wire, step);
         messages.iter().map(|message| message.body.as_slice().to_vec()).collect()
     }
 
@@ -250,9 +292,9 @@ mod tests {
         let expected: Vec<Vec<u8>> = messages.iter().map(|parts| parts.concat()).collect();
         for mask in [None, Some(Mask([7, 99, 200, 1]))] {
             let wire = wire_of(&messages, mask);
-            let format = || if mask.is_some() { ws_server() } else { ws_client() };
+            let codec = || if mask.is_some() { ws_server() } else { ws_client() };
             for step in [wire.len(), 7, 100, 4096, 65_536, 70_001, 262_144] {
-                assert!(bodies(&format(), &wire, step) == expected, "read step {step}");
+                assert!(bodies(codec(), &wire, step) == expected, "read step {step}");
             }
         }
     }
@@ -261,10 +303,11 @@ mod tests {
     fn an_announcement_alone_costs_little_memory() {
         for mask in [None, Some(Mask([7, 99, 200, 1]))] {
             let role = if mask.is_some() { Role::Server } else { Role::Client };
-            let (mut assembler, mut store) = (Assembler::new(role), Store::default());
+            let sending = Arc::new(Sending::new(role, Kind::Binary));
+            let (mut assembler, mut store) = (Assembler::new(sending), Store::default());
             let head = frame::head(Kind::Binary, Place::WHOLE, 1 << 30, mask);
             let mut wire = [head.as_slice(), b"beginning"].concat();
-            let partial = assembler.absorb(&mut store, None, &mut wire, None).ok().flatten();
+            let partial = assembler.absorb(&mut store, None, &mut wire, None).unwrap();
             let mut partial = partial.unwrap();
             let expected = if mask.is_some() { 0 } else { 256 * 1024 - 9 };
             let (chunk, room) = partial.room();
@@ -278,7 +321,7 @@ mod tests {
         wire.extend_from_slice(b"\x02\x05begun\x88\x00");
         wire.extend(wire_of(&[vec![b"behind".to_vec()]], None));
         for step in [1, 5, wire.len()] {
-            assert_eq!(bodies(&ws_client(), &wire, step), [b"before"]);
+            assert_eq!(bodies(ws_client(), &wire, step), [b"before"]);
         }
     }
 
@@ -294,8 +337,8 @@ mod tests {
                 sizes.iter().map(|parts| parts.iter().copied().map(filled).collect()).collect();
             let expected: Vec<Vec<u8>> = messages.iter().map(|parts| parts.concat()).collect();
             let mask = is_masked.then_some(Mask([1, 2, 3, 4]));
-            let format = if is_masked { ws_server() } else { ws_client() };
-            prop_assert!(bodies(&format, &wire_of(&messages, mask), step) == expected);
+            let codec = if is_masked { ws_server() } else { ws_client() };
+            prop_assert!(bodies(codec, &wire_of(&messages, mask), step) == expected);
         }
     }
 }

@@ -7,8 +7,8 @@ use super::frame::{
     BINARY, CLOSE, CONTINUATION, CONTROL, CONTROL_MAX, FINAL, Kind, LENGTH, MASKED, OPCODE, PING,
     PONG, RESERVED, Role, TEXT,
 };
+use super::mask::Mask;
 use super::utf8::Utf8;
-use crate::transports::stream::Mask;
 
 /// Reads frames, however the stream is cut.
 #[derive(Debug)]

@@ -1,7 +1,8 @@
 //! What a frame looks like, and writing them (RFC 6455 section 5). Pure.
 
 use super::close::Close;
-use crate::transports::stream::{Mask, PREFIX_MAX, Place, Prefix};
+use super::mask::Mask;
+use crate::transports::stream::{PREFIX_MAX, Place, Prefix, Veil};
 
 /// Which side of the handshake we were.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,7 +79,7 @@ fn encode(first: u8, size: usize, mask: Option<Mask>) -> Prefix {
         bytes[len..len + 4].copy_from_slice(&key);
         len += 4;
     }
-    Prefix::masked(bytes, len, mask)
+    Prefix::veiled(bytes, len, mask.map(|Mask(key)| Veil(key)))
 }
 
 pub(super) const FINAL: u8 = 0x80;

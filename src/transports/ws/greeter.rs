@@ -8,9 +8,8 @@ use std::time::Duration;
 use super::address::Resource;
 use super::frame::{Kind, Role};
 use super::handshake::{self, Agreement, Demand, HEAD_MAX, IfMissing, Refusal};
-use super::sending::Sending;
 use crate::sys::random_bytes;
-use crate::transports::stream::{Decline, Format, Greeter, Heard, Welcome, Wire};
+use crate::transports::stream::{Codec, Decline, Greeter, Heard, Welcome, Wire};
 use crate::transports::{Host, Report};
 
 /// How listeners begin.
@@ -149,8 +148,8 @@ impl Greeter for ServerGreeter {
         self.head.take_rest()
     }
 
-    fn format(&self) -> Format {
-        Format::Ws(Sending::new(Role::Server, self.kind))
+    fn codec(&self) -> Codec {
+        super::codec(Role::Server, self.kind)
     }
 
     fn failure(&self) -> Option<Report> {
@@ -199,8 +198,8 @@ impl Greeter for ClientGreeter {
         self.head.take_rest()
     }
 
-    fn format(&self) -> Format {
-        Format::Ws(Sending::new(Role::Client, self.kind))
+    fn codec(&self) -> Codec {
+        super::codec(Role::Client, self.kind)
     }
 
     fn failure(&self) -> Option<Report> {

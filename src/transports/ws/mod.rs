@@ -8,21 +8,19 @@ mod frame;
 mod greeter;
 pub(super) mod handshake;
 pub mod label;
+mod mask;
 mod sending;
 mod utf8;
 
 use std::sync::Arc;
 
-pub use assembler::Assembler;
-pub use close::Close;
-pub use frame::Kind;
-#[cfg(any(test, fuzzing))]
-pub use frame::Role;
-pub use sending::Sending;
+pub use frame::{Kind, Role};
 
+use self::assembler::Assembler;
 use self::greeter::{Client, Server};
+use self::sending::Sending;
 use super::address::{literals, text};
-use super::stream::{Bound, Dialer, Listener};
+use super::stream::{Bound, Codec, Dialer, Listener};
 use super::{Dialect, Endpoint, Host, Transport};
 use crate::error::Error;
 use crate::sys::{Address, OsListener};
@@ -57,6 +55,13 @@ impl Transport for Ws {
         let kind = host.settings().message_kind;
         Ok(Dialer::new(target, Box::new(Client { resource, kind }), host)?)
     }
+}
+
+/// One connection's framing, whose messages are of `kind` unless they say otherwise.
+#[must_use]
+pub fn codec(role: Role, kind: Kind) -> Codec {
+    let sending = Arc::new(Sending::new(role, kind));
+    Codec { decoder: Box::new(Assembler::new(Arc::clone(&sending))), encoder: sending }
 }
 
 const BACKLOG: i32 = 100;

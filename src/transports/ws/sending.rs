@@ -5,9 +5,10 @@ use parking_lot::Mutex;
 use super::close::Close;
 use super::frame::{self, Kind, Role};
 use super::label;
+use super::mask::Mask;
 use crate::message::Message;
 use crate::sys::random_bytes;
-use crate::transports::stream::{Envelope, Mask, Place, Prefix};
+use crate::transports::stream::{Encoder, Place, Prefix, Veil};
 
 /// One connection's way of sending.
 pub struct Sending {
@@ -24,12 +25,6 @@ struct Keys {
     bytes: Vec<u8>,
 }
 
-/// How one message is sent.
-pub struct Wrapping<'a> {
-    sending: &'a Sending,
-    kind: Kind,
-}
-
 impl Sending {
     #[must_use]
     pub fn new(role: Role, kind: Kind) -> Sending {
@@ -39,11 +34,6 @@ impl Sending {
     #[must_use]
     pub fn role(&self) -> Role {
         self.role
-    }
-
-    #[must_use]
-    pub fn envelope(&self, message: &Message) -> Wrapping<'_> {
-        Wrapping { sending: self, kind: label::read(message).unwrap_or(self.kind) }
     }
 
     /// The answer to a ping with that payload.
@@ -63,13 +53,18 @@ impl Sending {
     }
 }
 
-impl Envelope for Wrapping<'_> {
+impl Encoder for Sending {
     fn frame_max(&self) -> usize {
         FRAME_MAX
     }
 
-    fn prefix(&self, size: usize, place: Place) -> Prefix {
-        frame::head(self.kind, place, size, self.sending.mask())
+    fn prefix(&self, message: &Message, size: usize, place: Place) -> Prefix {
+        let kind = label::read(message).unwrap_or(self.kind);
+        frame::head(kind, place, size, self.mask())
+    }
+
+    fn apply(&self, Veil(key): Veil, at: usize, bytes: &mut [u8]) {
+        Mask(key).behind(at).apply(bytes);
     }
 }
 
@@ -111,8 +106,7 @@ mod tests {
     fn a_message_may_say_what_it_is() {
         let sending = Sending::new(Role::Server, Kind::Binary);
         let mut message = Message::default();
-        let first =
-            |message: &Message| sending.envelope(message).prefix(0, Place::WHOLE).as_slice()[0];
+        let first = |message: &Message| sending.prefix(message, 0, Place::WHOLE).as_slice()[0];
         assert_eq!(first(&message), 0x82);
         message.ancillary = Some(label::write(Kind::Text).unwrap());
         assert_eq!(first(&message), 0x81);

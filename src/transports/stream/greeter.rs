@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::transports::sp::frame::Framing;
-use crate::transports::{Host, Report, ws};
+use super::codec::Codec;
+use crate::transports::{Host, Report};
 
 /// How the connections of one endpoint begin.
 pub trait Wire: Send + Sync {
@@ -38,7 +38,7 @@ pub trait Greeter: Send {
     fn take_rest(&mut self) -> Vec<u8>;
 
     /// How messages lie on the stream from then on.
-    fn format(&self) -> Format;
+    fn codec(&self) -> Codec;
 
     /// What a greeting that leads to nothing counts as.
     fn failure(&self) -> Option<Report>;
@@ -68,10 +68,4 @@ pub enum Decline {
     AtOnce,
     /// Once the time limit is reached, with this answer; until then the socket may change its mind.
     AtLimit(Vec<u8>),
-}
-
-/// How messages lie on a stream.
-pub enum Format {
-    Sp(Framing),
-    Ws(ws::Sending),
 }

@@ -1,0 +1,33 @@
+//! What sending and receiving on a connection come to, and what they leave to be done.
+
+/// What became of an accepted message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sent {
+    pub can_send_more: bool,
+    pub then: AfterSend,
+}
+
+/// What the sender owes the connection when it has left the lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AfterSend {
+    Nothing,
+    /// Call [`Connection::deliver`] at once.
+    Deliver,
+    /// Call [`Stream::write_later`] at once, and [`Stream::write_out`] before blocking.
+    WriteLater,
+}
+
+/// What [`Connection::recv`] gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Received {
+    pub has_message: bool,
+    pub then: AfterRecv,
+}
+
+/// What the receiver owes the connection when it has left the lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AfterRecv {
+    Nothing,
+    /// Call [`Connection::resume`] at once.
+    Resume,
+}

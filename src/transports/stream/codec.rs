@@ -1,0 +1,174 @@
+//! How messages lie on a stream, in both directions. A framing such as that of tcp or of WebSocket
+//! is a folder beside this one that implements these traits. Pure.
+
+use std::sync::Arc;
+
+use super::store::{Partial, Store};
+use crate::message::{Chunk, Message, OutOfMemory};
+
+/// One connection's framing.
+pub struct Codec {
+    pub encoder: Arc<dyn Encoder>,
+    pub decoder: Box<dyn Decoder>,
+}
+
+/// What is put around payloads on their way to the wire.
+pub trait Encoder: Send + Sync {
+    /// Most payload that one frame takes; more of it needs several.
+    fn frame_max(&self) -> usize {
+        usize::MAX
+    }
+
+    /// What stands in front of `size` bytes of the payload of `message`.
+    fn prefix(&self, message: &Message, size: usize, place: Place) -> Prefix;
+
+    /// Changes `bytes` to what the wire shows of them, which begin `at` so many bytes behind the
+    /// prefix that came with `veil`.
+    fn apply(&self, _veil: Veil, _at: usize, _bytes: &mut [u8]) {}
+}
+
+/// What becomes of bytes that have arrived.
+pub trait Decoder: Send {
+    /// Bytes that may wait although a message can be received, at an application that grants
+    /// `recv_buffer` of them.
+    fn ahead(&self, recv_buffer: usize) -> usize;
+
+    /// Takes `bytes`, which come after `partial` where there is one, into the store, and brings
+    /// [`Store::front`] up to date if that was incomplete. Returns the big message that is still
+    /// incomplete, if there is one now.
+    ///
+    /// # Errors
+    /// When memory cannot be had. The connection cannot go on.
+    fn absorb(
+        &mut self,
+        store: &mut Store,
+        partial: Option<Partial>,
+        bytes: &mut [u8],
+        size_max: Option<u64>,
+    ) -> Result<Option<Partial>, OutOfMemory>;
+
+    /// What the bytes of `store` begin with.
+    fn front(&self, store: &Store, size_max: Option<u64>) -> Front;
+
+    /// What control data says about a message with this tag, where the wire tells of something.
+    ///
+    /// # Errors
+    /// When memory for it cannot be had.
+    fn label(&self, _tag: Tag) -> Result<Option<Chunk>, OutOfMemory> {
+        Ok(None)
+    }
+
+    /// A frame that is to be written because of what has arrived, such as the answer to a ping.
+    fn take_answer(&mut self) -> Option<Vec<u8>> {
+        None
+    }
+
+    /// Whether the peer has given a reason to leave. Everything before it has arrived.
+    fn is_over(&self) -> bool {
+        false
+    }
+
+    /// How to leave then.
+    fn farewell(&self) -> Option<Farewell> {
+        None
+    }
+}
+
+/// What can be said of the bytes that are to be received next.
+#[derive(Debug, Default)]
+pub enum Front {
+    /// No message, or only a part of one.
+    #[default]
+    Incomplete,
+    /// A message of so many bytes, behind its prefix.
+    Whole { prefix: usize, size: usize },
+    /// A big message, which comes before the bytes.
+    Apart { chunk: Chunk, tag: Tag },
+    /// They break the rules of the wire.
+    Broken(Violation),
+}
+
+/// What a framing notes about a message until it is received: the first byte of its prefix.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tag(pub u8);
+
+/// A peer broke the rules of the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Violation {
+    /// What it sent is not the greeting of a peer that we talk to.
+    Greeting,
+    /// A message of a kind that does not exist.
+    Kind,
+    /// A message larger than allowed, or than memory.
+    TooLarge,
+}
+
+/// The end of a connection that one side has announced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Farewell {
+    /// The last frame.
+    pub frame: Vec<u8>,
+    pub parting: Parting,
+}
+
+/// Whether whoever connected should do so again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parting {
+    Passing,
+    /// The peer is not one to connect to again.
+    Final,
+}
+
+/// Where a frame stands in its message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub is_first: bool,
+    pub is_last: bool,
+}
+
+impl Place {
+    /// The message is this one frame.
+    pub const WHOLE: Place = Place { is_first: true, is_last: true };
+}
+
+/// A few bytes in front of a payload.
+#[derive(Clone, Copy, Debug)]
+pub struct Prefix {
+    bytes: [u8; PREFIX_MAX],
+    len: usize,
+    veil: Option<Veil>,
+}
+
+/// What decides how the payload behind one prefix is changed. Only its framing knows the meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Veil(pub [u8; 4]);
+
+impl Prefix {
+    /// The first `len` of `bytes`.
+    #[must_use]
+    #[inline]
+    pub fn new(bytes: [u8; PREFIX_MAX], len: usize) -> Prefix {
+        Prefix { bytes, len, veil: None }
+    }
+
+    /// The same, and the payload behind it is changed before it is written.
+    #[must_use]
+    pub fn veiled(bytes: [u8; PREFIX_MAX], len: usize, veil: Option<Veil>) -> Prefix {
+        Prefix { bytes, len, veil }
+    }
+
+    #[must_use]
+    #[inline]
+    pub fn as_slice(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+
+    #[must_use]
+    #[inline]
+    pub fn veil(&self) -> Option<Veil> {
+        self.veil
+    }
+}
+
+/// The longest prefix there is, rounded up to whole words.
+pub const PREFIX_MAX: usize = 16;

@@ -1,0 +1,224 @@
+//! Who writes what a sender leaves in the queue. Pure: one state, changed under the queue's lock.
+//!
+//! ```text
+//!              gathered, or kernel full              caller waits for room
+//!   Nobody ─────────────────────────────▶ Ticks ─────────────────────────────▶ Caller
+//!      ▲                                   │  ▲                                  │
+//!      │        nothing to see for long    │  │   caller gone, ticks go on       │
+//!      ├───────────────────────────────────┘  └──────────────────────────────────┤
+//!      │                                   │ kernel still full                   │
+//!      │        the kernel has room        ▼                                     │
+//!      └──────────────────────────────── Kernel        caller gone, no ticks ────┘
+//! ```
+
+/// Who it is, and whether the reactor looks at the queue often.
+#[derive(Debug, Default)]
+pub struct Driver {
+    role: Role,
+    /// The reactor has this connection on its list of those that it looks at often, or is about to.
+    ticking: Ticking,
+    untouched: Untouched,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Role {
+    /// What is accepted is written by its sender at once.
+    #[default]
+    Nobody,
+    /// The reactor looks often, and writes what has been left for a while.
+    Ticks { quiet_looks: u32 },
+    /// A blocked caller waits until the kernel takes more, and writes then.
+    Caller,
+    /// The kernel will say that it takes more, and the reactor writes then.
+    Kernel,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Ticking {
+    #[default]
+    No,
+    Yes,
+}
+
+/// Whether something was accepted since the last look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Untouched {
+    #[default]
+    No,
+    SinceLastLook,
+}
+
+/// What a look at the queue asks of the reactor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// Look again a little later.
+    Again,
+    /// The same, and give back what an idle connection does not need.
+    AgainAtRest,
+    /// Write what lies there, then look again, or leave it to the kernel's word.
+    Write,
+    /// Look no more.
+    Done,
+}
+
+impl Driver {
+    /// Something has been accepted.
+    pub fn note_fresh(&mut self) {
+        self.untouched = Untouched::No;
+    }
+
+    /// Something is left here that nobody writes at once. True when the reactor is to look often
+    /// from now on.
+    #[must_use]
+    pub fn rely_on_ticks(&mut self) -> bool {
+        match self.role {
+            Role::Nobody => {
+                self.role = Role::Ticks { quiet_looks: 0 };
+                std::mem::replace(&mut self.ticking, Ticking::Yes) == Ticking::No
+            }
+            Role::Ticks { .. } | Role::Caller | Role::Kernel => false,
+        }
+    }
+
+    /// A caller waits for room from now on.
+    pub fn begin_driving(&mut self) {
+        self.role = Role::Caller;
+    }
+
+    /// He waits no more, and writes before he does anything else.
+    pub fn end_driving(&mut self) {
+        if self.role == Role::Caller {
+            self.role = match self.ticking {
+                Ticking::Yes => Role::Ticks { quiet_looks: 0 },
+                Ticking::No => Role::Nobody,
+            };
+        }
+    }
+
+    /// The reactor looks at a queue that is empty or not.
+    pub fn look(&mut self, is_empty: bool) -> Look {
+        let untouched = std::mem::replace(&mut self.untouched, Untouched::SinceLastLook);
+        let Role::Ticks { quiet_looks } = &mut self.role else {
+            return self.end_ticking();
+        };
+        match (is_empty, untouched) {
+            (false, Untouched::No) => {
+                *quiet_looks = 0;
+                Look::Again
+            }
+            (false, Untouched::SinceLastLook) => Look::Write,
+            (true, _) if *quiet_looks >= QUIET_LOOKS_MAX => {
+                self.role = Role::Nobody;
+                self.end_ticking()
+            }
+            (true, untouched) => {
+                *quiet_looks += 1;
+                if untouched == Untouched::No { Look::Again } else { Look::AgainAtRest }
+            }
+        }
+    }
+
+    /// The kernel took less than a look wanted to write. True when it is to say when it takes more.
+    #[must_use]
+    pub fn leave_to_kernel(&mut self) -> bool {
+        let is_left = matches!(self.role, Role::Ticks { .. } | Role::Nobody);
+        if is_left {
+            self.role = Role::Kernel;
+        }
+        self.end_ticking();
+        is_left
+    }
+
+    /// The kernel takes more.
+    pub fn note_room(&mut self) {
+        if self.role == Role::Kernel {
+            self.role = Role::Nobody;
+        }
+    }
+
+    /// Whether the kernel is to say when it takes more.
+    #[must_use]
+    pub fn awaits_room(&self) -> bool {
+        self.role == Role::Kernel
+    }
+
+    fn end_ticking(&mut self) -> Look {
+        self.ticking = Ticking::No;
+        Look::Done
+    }
+}
+
+/// Looks without anything to see before the reactor looks no more.
+const QUIET_LOOKS_MAX: u32 = if cfg!(loom) { 1 } else { 40 };
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reactor_is_told_once_and_forgets_a_quiet_queue() {
+        let mut driver = Driver::default();
+        assert!(driver.rely_on_ticks());
+        assert!(!driver.rely_on_ticks());
+        let looks: Vec<_> = std::iter::repeat_with(|| driver.look(true))
+            .take_while(|look| *look != Look::Done)
+            .collect();
+        assert_eq!((looks.len(), looks[0]), (40, Look::Again));
+        assert!(looks[1..].iter().all(|look| *look == Look::AgainAtRest));
+        assert!(driver.rely_on_ticks());
+    }
+
+    #[test]
+    fn what_lies_untouched_between_two_looks_is_written() {
+        let mut driver = Driver::default();
+        driver.note_fresh();
+        let _ = driver.rely_on_ticks();
+        assert_eq!(driver.look(false), Look::Again);
+        driver.note_fresh();
+        assert_eq!(driver.look(false), Look::Again);
+        assert_eq!(driver.look(false), Look::Write);
+        assert_eq!(driver.look(true), Look::AgainAtRest);
+    }
+
+    #[test]
+    fn a_caller_that_waits_for_room_replaces_the_ticks() {
+        let mut driver = Driver::default();
+        let _ = driver.rely_on_ticks();
+        driver.begin_driving();
+        assert!(!driver.rely_on_ticks());
+        assert_eq!(driver.look(false), Look::Done);
+        driver.end_driving();
+        assert!(driver.rely_on_ticks(), "the reactor had been sent away");
+    }
+
+    #[test]
+    fn ticks_go_on_when_a_caller_came_and_went_between_two_of_them() {
+        let mut driver = Driver::default();
+        let _ = driver.rely_on_ticks();
+        driver.begin_driving();
+        driver.end_driving();
+        assert!(!driver.rely_on_ticks(), "the reactor looks already");
+        assert_eq!(driver.look(false), Look::Again);
+        assert_eq!(driver.look(false), Look::Write);
+    }
+
+    #[test]
+    fn the_kernels_word_replaces_the_ticks_until_it_comes() {
+        let mut driver = Driver::default();
+        let _ = driver.rely_on_ticks();
+        assert!(driver.leave_to_kernel() && driver.awaits_room());
+        assert!(!driver.rely_on_ticks());
+        driver.note_room();
+        assert!(!driver.awaits_room() && driver.rely_on_ticks());
+    }
+
+    #[test]
+    fn the_kernel_is_not_asked_for_what_a_caller_waits_for() {
+        let mut driver = Driver::default();
+        let _ = driver.rely_on_ticks();
+        driver.begin_driving();
+        assert!(!driver.leave_to_kernel() && !driver.awaits_room());
+        driver.note_room();
+        assert_eq!(driver.look(false), Look::Done);
+    }
+}

@@ -1,0 +1,400 @@
+//! What a connection has accepted and no writer has taken: the gatherer. No I/O and no lock.
+//!
+//! Small messages lie together in one buffer, so that one system call takes many of them. Bodies
+//! that are big are referred to where they lie.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::batch::{Batch, Done, PartVeil, Segment};
+use super::codec::{Encoder, PREFIX_MAX, Place};
+use super::driver::Driver;
+use crate::error::Refusal;
+use crate::message::Message;
+use crate::transports::pace::{Moment, Pace, Pacer};
+use crate::transports::{AfterSend, Sent};
+
+pub struct Queue {
+    segments: VecDeque<Segment>,
+    /// Small messages gathered behind the segments.
+    gathered: Vec<u8>,
+    /// A used buffer to gather in next time.
+    spare: Vec<u8>,
+    /// A frame that no application has sent, to be written behind everything else.
+    interjection: Option<Vec<u8>>,
+    /// Bytes accepted and not with the kernel, those in the writer's batch included.
+    pending: usize,
+    /// Messages likewise.
+    messages: usize,
+    /// Of these, the messages that no writer has taken yet.
+    untaken: usize,
+    /// Bytes that may be pending before another message is refused.
+    limit: usize,
+    room: Room,
+    kernel: Kernel,
+    /// Somebody wants to have written what is queued.
+    is_wanted: bool,
+    /// Messages have been gathered lately, so that a big buffer is worth keeping.
+    gathers: bool,
+    pacer: Pacer,
+    /// Who writes what its sender leaves here.
+    pub driver: Driver,
+}
+
+/// Whether messages are accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Room {
+    Open,
+    /// Not until something is written.
+    Full,
+    /// Never again.
+    Closed,
+}
+
+/// What the kernel did when it was last offered something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kernel {
+    TookAll,
+    /// It is stuck: it took less than it was offered.
+    TookLess,
+}
+
+/// Circumstances under which a message is accepted.
+#[derive(Clone, Copy, Debug)]
+pub struct Circumstances {
+    /// How the sender sends, and whether it is known to be busy with more before it can block.
+    pub pace: Pace,
+    pub before: Before,
+    pub gathering: Gathering,
+}
+
+/// What the application did before it sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Before {
+    Sent,
+    /// It has received since it last sent.
+    Received,
+}
+
+/// Whether the application lets its messages wait for each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gathering {
+    Allowed,
+    /// It wants every message written by itself.
+    Never,
+}
+
+/// What writing led to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// Messages are accepted again that were refused before.
+    pub became_ready: bool,
+    /// The kernel is full: somebody has to wait for it.
+    pub is_stuck: bool,
+    pub is_broken: bool,
+    /// The reactor is to look at the queue often from now on.
+    pub must_tick: bool,
+}
+
+impl Queue {
+    #[must_use]
+    pub fn new(limit: usize) -> Queue {
+        Queue {
+            segments: VecDeque::new(),
+            gathered: Vec::new(),
+            spare: Vec::new(),
+            interjection: None,
+            pending: 0,
+            messages: 0,
+            untaken: 0,
+            limit,
+            room: Room::Open,
+            kernel: Kernel::TookAll,
+            is_wanted: false,
+            gathers: false,
+            pacer: Pacer::default(),
+            driver: Driver::default(),
+        }
+    }
+
+    /// Takes `message` and appends it as `encoder` wraps it.
+    ///
+    /// # Errors
+    /// When nothing more is accepted; the message is not touched.
+    pub fn accept(
+        &mut self,
+        encoder: &dyn Encoder,
+        message: &mut Message,
+        circumstances: Circumstances,
+        clock: impl Fn() -> Moment,
+    ) -> Result<Sent, Refusal> {
+        if self.room != Room::Open {
+            return Err(Refusal::Busy);
+        }
+        let is_first = self.untaken == 0;
+        let Some(size) = self.append(encoder, message) else {
+            // Without memory it is as if nothing more fitted, until something has been written.
+            if self.pending == 0 {
+                return Err(Refusal::NoMemory);
+            }
+            self.room = Room::Full;
+            return Err(Refusal::Busy);
+        };
+        self.room = self.room_left();
+        self.driver.note_fresh();
+        let then = self.next_step(size, is_first, circumstances, clock);
+        self.is_wanted |= then == AfterSend::Deliver;
+        Ok(Sent { can_send_more: self.room == Room::Open, then })
+    }
+
+    #[must_use]
+    pub fn can_accept(&self) -> bool {
+        self.room == Room::Open
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.pending == 0 || self.room == Room::Closed
+    }
+
+    /// It will soon be full, for all that the kernel may have room.
+    #[must_use]
+    pub fn is_filling(&self) -> bool {
+        self.pending >= self.limit / 2 && self.room != Room::Closed
+    }
+
+    /// Whether somebody wants something written that the kernel may take.
+    #[must_use]
+    pub fn wants_writer(&self) -> bool {
+        self.is_wanted && self.kernel == Kernel::TookAll && self.room != Room::Closed
+    }
+
+    /// Wants to have everything written, even if the kernel did not want more a moment ago.
+    pub fn want_all(&mut self) {
+        self.is_wanted = true;
+        self.kernel = Kernel::TookAll;
+    }
+
+    /// Puts `words` in front of the first message.
+    pub fn begin(&mut self, words: Vec<u8>) {
+        self.pending += words.len();
+        self.segments.push_front(Segment::Bytes(words));
+        self.is_wanted = true;
+        self.driver.note_fresh();
+    }
+
+    /// Appends a whole frame of the connection's own, whatever the limit. Of several that nobody
+    /// has written only the last is kept.
+    pub fn interject(&mut self, frame: Vec<u8>) {
+        if self.room == Room::Closed {
+            return;
+        }
+        self.pending += frame.len();
+        let outdated = self.interjection.replace(frame);
+        self.pending -= outdated.map_or(0, |frame| frame.len());
+        self.is_wanted = true;
+        self.driver.note_fresh();
+    }
+
+    /// Accepts nothing any more and forgets what is queued.
+    pub fn close(&mut self) {
+        self.room = Room::Closed;
+        self.segments.clear();
+        self.gathered = Vec::new();
+        self.interjection = None;
+    }
+
+    /// Gives the buffer back in which nothing is gathered any more.
+    pub fn rest(&mut self) {
+        self.gathers = false;
+        self.spare = Vec::new();
+    }
+
+    /// Moves what is queued into a writer's batch.
+    pub fn fill(&mut self, batch: &mut Batch) {
+        self.is_wanted = false;
+        batch.messages += std::mem::take(&mut self.untaken);
+        batch.segments.append(&mut self.segments);
+        if !self.gathered.is_empty() {
+            let spare = std::mem::take(&mut self.spare);
+            let gathered = std::mem::replace(&mut self.gathered, spare);
+            batch.segments.push_back(Segment::Bytes(gathered));
+        }
+        if let Some(frame) = self.interjection.take() {
+            batch.segments.push_back(Segment::Bytes(frame));
+        }
+    }
+
+    /// Notes what a writer has done, `now` where that is of interest.
+    pub fn note_written(&mut self, done: Done, now: Option<Moment>) -> Written {
+        if self.gathers || done.used.capacity() <= SMALL_BUFFER {
+            self.spare = done.used;
+        }
+        self.messages -= done.messages;
+        if let Some(now) = now {
+            self.pacer.end(now);
+        }
+        let Ok(count) = done.result else {
+            self.room = Room::Closed;
+            return Written { is_broken: true, ..Written::default() };
+        };
+        self.pending -= count;
+        let was_full = self.room == Room::Full;
+        if self.room != Room::Closed {
+            self.room = self.room_left();
+        }
+        self.kernel = if done.is_empty { Kernel::TookAll } else { Kernel::TookLess };
+        Written {
+            became_ready: was_full && self.room == Room::Open,
+            is_stuck: !done.is_empty,
+            is_broken: false,
+            must_tick: !done.is_empty && self.driver.rely_on_ticks(),
+        }
+    }
+
+    fn room_left(&self) -> Room {
+        let is_full = self.pending >= self.limit && self.messages >= MESSAGES_MIN;
+        if is_full { Room::Full } else { Room::Open }
+    }
+
+    /// What the sender of a message has to do about it.
+    fn next_step(
+        &mut self,
+        size: usize,
+        is_first: bool,
+        circumstances: Circumstances,
+        clock: impl Fn() -> Moment,
+    ) -> AfterSend {
+        if circumstances.before == Before::Received {
+            self.pacer.interrupt();
+        }
+        // While messages lie here unwritten, the last one was sent a moment ago: else somebody
+        // would have written them.
+        let is_streaming =
+            (!is_first && self.pacer.goes_on()) || self.pacer.begin(clock()) == Pace::Streaming;
+        if self.kernel == Kernel::TookLess {
+            // It was full a moment ago. Ask again only when it matters.
+            return if self.room == Room::Full { AfterSend::Deliver } else { AfterSend::Nothing };
+        }
+        // Nobody is told that there is no room before the kernel was asked for some.
+        let may_gather = (is_streaming || circumstances.pace == Pace::Streaming)
+            && circumstances.gathering == Gathering::Allowed
+            && size <= GATHERED_BODY_MAX
+            && self.pending < GATHERED_MAX.min(self.limit / 2);
+        self.gathers |= may_gather;
+        match (may_gather, is_first) {
+            (false, _) => AfterSend::Deliver,
+            (true, true) => AfterSend::WriteLater,
+            // Whoever was to write the first one writes this too.
+            (true, false) => AfterSend::Nothing,
+        }
+    }
+
+    /// Returns the bytes that it takes, or nothing when there is no memory.
+    fn append(&mut self, encoder: &dyn Encoder, message: &mut Message) -> Option<usize> {
+        let payload = message.wire_len();
+        if self.gathered.len() >= GATHERED_MAX {
+            self.close_gathered();
+        }
+        let size = if payload <= encoder.frame_max() {
+            self.append_frame(encoder, message)?
+        } else {
+            self.append_frames(encoder, message)?
+        };
+        self.pending += size;
+        self.messages += 1;
+        self.untaken += 1;
+        Some(size)
+    }
+
+    fn append_frame(&mut self, encoder: &dyn Encoder, message: &mut Message) -> Option<usize> {
+        let prefix = encoder.prefix(message, message.wire_len(), Place::WHOLE);
+        let size = prefix.as_slice().len() + message.wire_len();
+        let is_gathered = message.body.len() <= GATHERED_BODY_MAX;
+        let copied = if is_gathered { size } else { size - message.body.len() };
+        self.gathered.try_reserve(copied).ok()?;
+        self.gathered.extend_from_slice(prefix.as_slice());
+        let start = self.gathered.len();
+        self.gathered.extend_from_slice(message.header.as_slice());
+        if is_gathered {
+            self.gathered.extend_from_slice(message.body.as_slice());
+        }
+        if let Some(veil) = prefix.veil() {
+            encoder.apply(veil, 0, &mut self.gathered[start..]);
+        }
+        if !is_gathered {
+            let at = self.gathered.len() - start;
+            self.close_gathered();
+            let body = std::mem::take(&mut message.body);
+            self.segments.push_back(match prefix.veil() {
+                None => Segment::Body(body),
+                Some(veil) => Segment::Part {
+                    range: 0..body.len(),
+                    body: Arc::new(body),
+                    veil: Some(PartVeil { veil, at }),
+                },
+            });
+        }
+        Some(size)
+    }
+
+    /// The same for a message that takes more than one frame.
+    fn append_frames(&mut self, encoder: &dyn Encoder, message: &mut Message) -> Option<usize> {
+        let payload = message.wire_len();
+        self.gathered.try_reserve(PREFIX_MAX + message.header.as_slice().len()).ok()?;
+        let body = Arc::new(std::mem::take(&mut message.body));
+        let header = message.header.as_slice();
+        let (mut at, mut size) = (0, payload);
+        while at < payload {
+            let end = payload.min(at + encoder.frame_max());
+            let place = Place { is_first: at == 0, is_last: end == payload };
+            let prefix = encoder.prefix(message, end - at, place);
+            size += prefix.as_slice().len();
+            self.gathered.extend_from_slice(prefix.as_slice());
+            let own = &header[at.min(header.len())..end.min(header.len())];
+            let start = self.gathered.len();
+            self.gathered.extend_from_slice(own);
+            if let Some(veil) = prefix.veil() {
+                encoder.apply(veil, 0, &mut self.gathered[start..]);
+            }
+            let skipped = own.len();
+            let range = (at + skipped).max(header.len()) - header.len()
+                ..end.max(header.len()) - header.len();
+            self.close_gathered();
+            self.segments.push_back(Segment::Part {
+                body: Arc::clone(&body),
+                range,
+                veil: prefix.veil().map(|veil| PartVeil { veil, at: skipped }),
+            });
+            at = end;
+        }
+        Some(size)
+    }
+
+    /// What follows is gathered in another buffer.
+    fn close_gathered(&mut self) {
+        let spare = std::mem::take(&mut self.spare);
+        let gathered = std::mem::replace(&mut self.gathered, spare);
+        self.segments.push_back(Segment::Bytes(gathered));
+    }
+}
+
+impl Written {
+    /// Adds what a further turn led to.
+    pub fn note(&mut self, turn: Written) {
+        self.became_ready |= turn.became_ready;
+        self.is_stuck = turn.is_stuck;
+        self.is_broken |= turn.is_broken;
+        self.must_tick |= turn.must_tick;
+    }
+}
+
+/// At most so much body is copied into the gathering buffer; more is referred to.
+const GATHERED_BODY_MAX: usize = 16 * 1024;
+/// From so many pending bytes on they are written. Twice as many no longer fit into the caches
+/// that both sides work in, and the peer waits longer for the first of them.
+const GATHERED_MAX: usize = 32 * 1024;
+/// So many messages are always accepted, however big.
+const MESSAGES_MIN: usize = 2;
+/// A buffer that may stay with an idle connection.
+const SMALL_BUFFER: usize = 4 * 1024;

@@ -1,0 +1,849 @@
+//! What a connection has read and nobody has received, and who reads.
+//!
+//! Blocked callers read for themselves, so that messages take no detour over the reactor's thread.
+//! While none does, the reactor reads one message ahead: else a peer's violation, or its end behind
+//! unread messages, would go unnoticed in a program that only sends.
+//!
+//! One at a time reads, and has the turn for that time. Receiving needs the inbox alone, which
+//! nobody holds during a system call. `models` in this file walks through the interleavings.
+
+use std::time::Duration;
+
+use super::byte_stream::Source;
+use super::codec::{Decoder, Farewell, Front, Violation};
+use super::store::{Partial, Store};
+use crate::message::{Body, Message};
+use crate::sync::Mutex;
+use crate::sys::Read;
+
+pub struct Reader {
+    /// Held during a read.
+    turn: Mutex<Turn>,
+    inbox: Mutex<Inbox>,
+    /// How much one read takes.
+    read_size: usize,
+}
+
+#[derive(Default)]
+struct Turn {
+    partial: Option<Partial>,
+    is_at_end: bool,
+}
+
+struct Inbox {
+    decoder: Box<dyn Decoder>,
+    store: Store,
+    /// Bytes that may wait here although a message can be received.
+    ahead: usize,
+    readership: Readership,
+}
+
+/// Who reads, and what the kernel has been asked to report for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Readership {
+    /// Callers do. The reactor looks from time to time whether any has.
+    Callers { since_look: Seen },
+    /// The reactor does, until a caller comes.
+    Reactor { asked: Asked },
+    /// The reactor does, even while callers read, too.
+    Everybody { asked: Asked },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Seen {
+    Nobody,
+    Somebody,
+}
+
+/// Whether the kernel will report bytes that arrive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    No,
+    Yes,
+}
+
+/// What a read led to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News {
+    Nothing,
+    /// Bytes came, but no complete message.
+    Bytes,
+    Readable,
+    /// The same, and it is the last.
+    Last,
+    Ended,
+}
+
+/// What has arrived, and a frame that is to be written because of it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Arrival {
+    pub news: News,
+    pub answer: Option<Vec<u8>>,
+}
+
+/// What receiving gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Taken {
+    pub has_message: bool,
+    /// More has arrived, at least in part: the application will be busy with that.
+    pub has_more: bool,
+    /// The kernel is to be asked for more, or the connection to be ended.
+    pub must_resume: bool,
+}
+
+/// Whether reading passes from the reactor to the callers with this.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Passage {
+    /// It is as it was.
+    None,
+    /// From now on callers read; the reactor is to look again after this time.
+    ToCallers { look_after: Duration },
+}
+
+/// What the reactor finds when it looks whether callers still read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// They do; look again after this time.
+    Again(Duration),
+    /// They do not: the reactor reads now.
+    TakenOver,
+}
+
+impl Reader {
+    /// A reader for an application that grants it `recv_buffer` bytes.
+    #[must_use]
+    pub fn new(decoder: Box<dyn Decoder>, recv_buffer: usize) -> Reader {
+        let ahead = decoder.ahead(recv_buffer);
+        let readership = Readership::Reactor { asked: Asked::No };
+        Reader {
+            turn: Mutex::new(Turn::default()),
+            inbox: Mutex::new(Inbox { decoder, store: Store::default(), ahead, readership }),
+            read_size: recv_buffer.clamp(READ_MIN, READ_MAX),
+        }
+    }
+
+    /// Puts the next message into `message`, if it is complete. `size_max` is asked for once at the
+    /// most, when there is something behind it.
+    pub fn take(&self, size_max: impl FnOnce() -> Option<u64>, message: &mut Message) -> Taken {
+        let mut inbox = self.inbox.lock();
+        let has_message = inbox.take(size_max, message);
+        Taken {
+            has_message,
+            has_more: !inbox.is_empty(),
+            must_resume: inbox.is_broken() || inbox.must_ask(),
+        }
+    }
+
+    pub fn is_readable(&self) -> bool {
+        self.inbox.lock().is_readable()
+    }
+
+    /// Reads for a caller, unless he has something to receive already.
+    pub fn pump(
+        &self,
+        source: &(impl Source + ?Sized),
+        size_max: impl FnOnce() -> Option<u64>,
+        buffer: &mut [u8],
+    ) -> (Arrival, Passage) {
+        let mut turn = self.turn.lock();
+        let (is_readable, passage) = {
+            let mut inbox = self.inbox.lock();
+            (inbox.is_readable(), inbox.readership.note_caller())
+        };
+        if is_readable || turn.is_at_end {
+            return (NOTHING, passage);
+        }
+        let size = self.read_size.min(buffer.len());
+        (self.read(&mut turn, source, size_max, &mut buffer[..size]), passage)
+    }
+
+    /// Reads for the reactor what it may have, now that the kernel has reported some.
+    pub fn read_ahead(
+        &self,
+        source: &(impl Source + ?Sized),
+        size_max: impl FnOnce() -> Option<u64>,
+        buffer: &mut [u8],
+    ) -> Arrival {
+        let mut turn = self.turn.lock();
+        let size = self.inbox.lock().size_ahead(self.read_size);
+        match size {
+            Some(size) if !turn.is_at_end => {
+                let size = size.min(buffer.len());
+                self.read(&mut turn, source, size_max, &mut buffer[..size])
+            }
+            _ => NOTHING,
+        }
+    }
+
+    /// Reads although messages wait: the stream has come to its end behind them.
+    pub fn read_on(
+        &self,
+        source: &(impl Source + ?Sized),
+        size_max: impl FnOnce() -> Option<u64>,
+        buffer: &mut [u8],
+    ) -> Arrival {
+        let mut turn = self.turn.lock();
+        if turn.is_at_end {
+            return Arrival { news: News::Ended, answer: None };
+        }
+        self.read(&mut turn, source, size_max, buffer)
+    }
+
+    /// Takes bytes that came with the greeting.
+    pub fn begin(&self, early: &mut [u8], size_max: impl FnOnce() -> Option<u64>) -> Arrival {
+        if early.is_empty() {
+            return NOTHING;
+        }
+        self.digest(&mut self.turn.lock(), early, size_max)
+    }
+
+    /// Whether the kernel is to be asked to report what arrives. From now on it is taken for asked.
+    pub fn ask(&self) -> bool {
+        let mut inbox = self.inbox.lock();
+        let is_wanted = inbox.readership.is_reactor_reading() && !inbox.is_full();
+        inbox.readership.note_asked(if is_wanted { Asked::Yes } else { Asked::No });
+        is_wanted
+    }
+
+    /// Has the reactor read from now on, whoever else may read.
+    pub fn share(&self) {
+        let readership = &mut self.inbox.lock().readership;
+        if !matches!(readership, Readership::Everybody { .. }) {
+            *readership = Readership::Everybody { asked: Asked::No };
+        }
+    }
+
+    /// Looks whether callers still read, of whom one may be waiting for a message right now.
+    pub fn look(&self, is_awaited: impl FnOnce() -> bool) -> Look {
+        let is_awaited = is_awaited();
+        self.inbox.lock().readership.look(is_awaited)
+    }
+
+    /// Whether nothing is left of what has arrived but a violation.
+    pub fn is_broken(&self) -> bool {
+        self.inbox.lock().is_broken()
+    }
+
+    /// Whether nothing has arrived that nobody has received, not even a part of a message.
+    pub fn is_empty(&self) -> bool {
+        self.inbox.lock().is_empty()
+    }
+
+    pub fn farewell(&self) -> Option<Farewell> {
+        self.inbox.lock().decoder.farewell()
+    }
+
+    fn read(
+        &self,
+        turn: &mut Turn,
+        source: &(impl Source + ?Sized),
+        size_max: impl FnOnce() -> Option<u64>,
+        buffer: &mut [u8],
+    ) -> Arrival {
+        let place = turn.partial.as_mut().map(Partial::room);
+        let room = place.as_ref().map_or(0, |(_, room)| *room);
+        match source.read(place, buffer) {
+            Read::Nothing => NOTHING,
+            Read::End => {
+                *turn = Turn { partial: None, is_at_end: true };
+                Arrival { news: News::Ended, answer: None }
+            }
+            Read::Bytes(count) => {
+                self.digest(turn, &mut buffer[..count.saturating_sub(room)], size_max)
+            }
+        }
+    }
+
+    /// Makes messages of `bytes`, and of what was read straight into its place.
+    fn digest(
+        &self,
+        turn: &mut Turn,
+        bytes: &mut [u8],
+        size_max: impl FnOnce() -> Option<u64>,
+    ) -> Arrival {
+        let size_max = size_max();
+        let mut inbox = self.inbox.lock();
+        turn.partial = inbox.absorb(turn.partial.take(), bytes, size_max);
+        let is_over = inbox.decoder.is_over();
+        let news = match inbox.is_readable() {
+            true if is_over => News::Last,
+            true => News::Readable,
+            false if is_over || inbox.is_broken() => News::Ended,
+            false => News::Bytes,
+        };
+        Arrival { news, answer: inbox.decoder.take_answer() }
+    }
+}
+
+impl Inbox {
+    fn take(&mut self, size_max: impl FnOnce() -> Option<u64>, message: &mut Message) -> bool {
+        let tag = match std::mem::take(&mut self.store.front) {
+            Front::Incomplete => return false,
+            Front::Broken(violation) => return self.break_off(violation),
+            Front::Apart { chunk, tag } => {
+                message.body = Body::from_chunk(chunk);
+                tag
+            }
+            Front::Whole { prefix, size } => {
+                let (tag, rest) = (self.store.tag(), self.store.rest());
+                // Without memory for the message the connection cannot go on.
+                if message.body.fill(&rest[prefix..prefix + size]).is_err() {
+                    return self.break_off(Violation::TooLarge);
+                }
+                self.store.start += prefix + size;
+                tag
+            }
+        };
+        if self.store.start == self.store.bytes.len() {
+            self.store.clear();
+        } else {
+            self.store.front = self.decoder.front(&self.store, size_max());
+        }
+        match self.decoder.label(tag) {
+            Ok(None) => true,
+            Ok(label) => {
+                message.ancillary = label;
+                true
+            }
+            Err(_) => self.break_off(Violation::TooLarge),
+        }
+    }
+
+    /// Nothing can be received any more.
+    #[cold]
+    fn break_off(&mut self, violation: Violation) -> bool {
+        self.store.front = Front::Broken(violation);
+        false
+    }
+
+    fn absorb(
+        &mut self,
+        partial: Option<Partial>,
+        bytes: &mut [u8],
+        size_max: Option<u64>,
+    ) -> Option<Partial> {
+        if self.is_broken() {
+            return None;
+        }
+        match self.decoder.absorb(&mut self.store, partial, bytes, size_max) {
+            Ok(partial) => partial,
+            Err(_) => {
+                self.break_off(Violation::TooLarge);
+                None
+            }
+        }
+    }
+
+    fn is_readable(&self) -> bool {
+        matches!(self.store.front, Front::Whole { .. } | Front::Apart { .. })
+    }
+
+    fn is_broken(&self) -> bool {
+        matches!(self.store.front, Front::Broken(_))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.store.bytes.is_empty() && matches!(self.store.front, Front::Incomplete)
+    }
+
+    /// Whether nothing more should be read before something is received.
+    fn is_full(&self) -> bool {
+        self.is_readable() && self.store.waiting() >= self.ahead
+    }
+
+    /// Whether the kernel has not been asked for what the reactor could read now.
+    fn must_ask(&self) -> bool {
+        self.readership.is_unasked() && !self.is_full()
+    }
+
+    /// How much the reactor reads at a time, if it reads now.
+    fn size_ahead(&self, read_size: usize) -> Option<usize> {
+        if self.is_full() {
+            return None;
+        }
+        match self.readership {
+            Readership::Callers { .. } => None,
+            // One message is enough: of which more arrives is completed.
+            Readership::Reactor { .. } if self.ahead == 0 => Some(AHEAD),
+            Readership::Reactor { .. } | Readership::Everybody { .. } => Some(read_size),
+        }
+    }
+}
+
+impl Readership {
+    /// A caller reads.
+    fn note_caller(&mut self) -> Passage {
+        let passage = match self {
+            Readership::Everybody { .. } => return Passage::None,
+            Readership::Reactor { .. } => Passage::ToCallers { look_after: CALLERS_READ },
+            Readership::Callers { .. } => Passage::None,
+        };
+        *self = Readership::Callers { since_look: Seen::Somebody };
+        passage
+    }
+
+    fn look(&mut self, is_awaited: bool) -> Look {
+        match self {
+            Readership::Callers { .. } if is_awaited => Look::Again(CALLER_WAITS),
+            Readership::Callers { since_look: since_look @ Seen::Somebody } => {
+                *since_look = Seen::Nobody;
+                Look::Again(CALLERS_READ)
+            }
+            Readership::Callers { since_look: Seen::Nobody } => {
+                *self = Readership::Reactor { asked: Asked::No };
+                Look::TakenOver
+            }
+            Readership::Reactor { .. } | Readership::Everybody { .. } => Look::TakenOver,
+        }
+    }
+
+    fn is_reactor_reading(self) -> bool {
+        !matches!(self, Readership::Callers { .. })
+    }
+
+    fn is_unasked(self) -> bool {
+        let unasked = Asked::No;
+        self == Readership::Reactor { asked: unasked }
+            || self == Readership::Everybody { asked: unasked }
+    }
+
+    fn note_asked(&mut self, now: Asked) {
+        match self {
+            Readership::Callers { .. } => {}
+            Readership::Reactor { asked } | Readership::Everybody { asked } => *asked = now,
+        }
+    }
+}
+
+const NOTHING: Arrival = Arrival { news: News::Nothing, answer: None };
+/// A read of less would not pay, whatever the application's buffer size.
+const READ_MIN: usize = 8 * 1024;
+/// Most bytes that one read takes.
+pub const READ_MAX: usize = 256 * 1024;
+/// How much the reactor reads where one message is enough.
+const AHEAD: usize = 2 * 1024;
+/// How long after a caller has read the reactor begins to do it.
+const CALLERS_READ: Duration = Duration::from_millis(50);
+/// When to look again at a stream that somebody waits for.
+const CALLER_WAITS: Duration = Duration::from_secs(1);
+
+/// A framing for tests: a byte that is a size, then the payload; some sizes have a meaning of their
+/// own.
+#[cfg(test)]
+mod short {
+    use super::*;
+    use crate::message::OutOfMemory;
+
+    pub const VIOLATION: u8 = 0xff;
+    pub const PING: u8 = 0xfe;
+    pub const FAREWELL: u8 = 0xfd;
+
+    #[derive(Default)]
+    pub struct Short {
+        ahead: usize,
+        answer: Option<Vec<u8>>,
+        is_over: bool,
+    }
+
+    impl Short {
+        /// One that lets so many bytes wait although a message can be received.
+        pub fn ahead(ahead: usize) -> Short {
+            Short { ahead, ..Short::default() }
+        }
+    }
+
+    impl Decoder for Short {
+        fn ahead(&self, _recv_buffer: usize) -> usize {
+            self.ahead
+        }
+
+        fn absorb(
+            &mut self,
+            store: &mut Store,
+            _partial: Option<Partial>,
+            bytes: &mut [u8],
+            size_max: Option<u64>,
+        ) -> Result<Option<Partial>, OutOfMemory> {
+            let end = bytes.iter().position(|byte| [PING, FAREWELL].contains(byte));
+            match end.map(|end| bytes[end]) {
+                Some(PING) => self.answer = Some(b"pong".to_vec()),
+                Some(_) => self.is_over = true,
+                None => {}
+            }
+            store.append(&bytes[..end.unwrap_or(bytes.len())])?;
+            if matches!(store.front, Front::Incomplete) {
+                store.front = self.front(store, size_max);
+            }
+            Ok(None)
+        }
+
+        fn front(&self, store: &Store, _size_max: Option<u64>) -> Front {
+            match store.rest() {
+                [VIOLATION, ..] => Front::Broken(Violation::Kind),
+                [size, payload @ ..] if payload.len() >= usize::from(*size) => {
+                    Front::Whole { prefix: 1, size: usize::from(*size) }
+                }
+                _ => Front::Incomplete,
+            }
+        }
+
+        fn take_answer(&mut self) -> Option<Vec<u8>> {
+            self.answer.take()
+        }
+
+        fn is_over(&self) -> bool {
+            self.is_over
+        }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::short::{FAREWELL, PING, Short, VIOLATION};
+    use super::*;
+    use crate::message::Chunk;
+    use std::cell::{Cell, RefCell};
+
+    /// A kernel that has some bytes, and then nothing, or the end.
+    #[derive(Default)]
+    struct Kernel {
+        bytes: RefCell<Vec<u8>>,
+        is_ended: Cell<bool>,
+        reads: Cell<usize>,
+    }
+
+    impl Source for Kernel {
+        fn read(&self, _place: Option<(&mut Chunk, usize)>, rest: &mut [u8]) -> Read {
+            self.reads.set(self.reads.get() + 1);
+            let mut bytes = self.bytes.borrow_mut();
+            let count = bytes.len().min(rest.len());
+            rest[..count].copy_from_slice(&bytes[..count]);
+            bytes.drain(..count);
+            match count {
+                0 if self.is_ended.get() => Read::End,
+                0 => Read::Nothing,
+                count => Read::Bytes(count),
+            }
+        }
+    }
+
+    fn kernel(bytes: &[u8]) -> Kernel {
+        Kernel { bytes: RefCell::new(bytes.to_vec()), ..Kernel::default() }
+    }
+
+    fn reader(ahead: usize) -> Reader {
+        Reader::new(Box::new(Short::ahead(ahead)), 0)
+    }
+
+    fn take(reader: &Reader) -> (Option<Vec<u8>>, Taken) {
+        let mut message = Message::default();
+        let taken = reader.take(|| None, &mut message);
+        (taken.has_message.then(|| message.body.as_slice().to_vec()), taken)
+    }
+
+    fn pump(reader: &Reader, kernel: &Kernel) -> (News, Passage) {
+        let (arrival, passage) = reader.pump(kernel, || None, &mut [0; 100]);
+        (arrival.news, passage)
+    }
+
+    fn read_ahead(reader: &Reader, kernel: &Kernel) -> News {
+        reader.read_ahead(kernel, || None, &mut [0; 100]).news
+    }
+
+    #[test]
+    fn gives_what_has_arrived_message_by_message() {
+        let (reader, kernel) = (reader(0), kernel(b"\x01a\x02bc\x00\x03d"));
+        assert_eq!(pump(&reader, &kernel).0, News::Readable);
+        let bodies: Vec<_> = std::iter::from_fn(|| take(&reader).0).collect();
+        assert_eq!(bodies, [b"a".to_vec(), b"bc".to_vec(), b"".to_vec()]);
+        assert!(!reader.is_empty(), "a part of the next is there");
+        kernel.bytes.borrow_mut().extend(b"ef");
+        assert_eq!(pump(&reader, &kernel).0, News::Readable);
+        let (body, taken) = take(&reader);
+        assert_eq!(
+            (body.unwrap(), taken.has_more, reader.is_empty()),
+            (b"def".to_vec(), false, true)
+        );
+    }
+
+    #[test]
+    fn the_limit_is_asked_for_only_when_something_is_behind_a_message() {
+        let (reader, kernel, asked) = (reader(0), kernel(b"\x01a\x01b"), Cell::new(0));
+        pump(&reader, &kernel);
+        let limit = || {
+            asked.set(asked.get() + 1);
+            None
+        };
+        assert!(reader.take(limit, &mut Message::default()).has_message);
+        assert_eq!(asked.get(), 1);
+        assert!(reader.take(limit, &mut Message::default()).has_message);
+        assert!(!reader.take(limit, &mut Message::default()).has_message);
+        assert_eq!(asked.get(), 1);
+    }
+
+    #[test]
+    fn a_caller_reads_only_when_there_is_nothing_to_receive() {
+        let (reader, kernel) = (reader(0), kernel(b"\x01a"));
+        let (_, passage) = pump(&reader, &kernel);
+        assert_eq!(passage, Passage::ToCallers { look_after: CALLERS_READ });
+        assert_eq!(pump(&reader, &kernel), (News::Nothing, Passage::None));
+        assert_eq!(kernel.reads.get(), 1);
+    }
+
+    #[test]
+    fn the_reactor_reads_one_message_ahead_while_no_caller_does() {
+        let (reader, kernel) = (reader(0), kernel(b"\x01a"));
+        assert!(reader.ask());
+        assert_eq!(read_ahead(&reader, &kernel), News::Readable);
+        assert!(!reader.ask());
+        assert_eq!(read_ahead(&reader, &kernel), News::Nothing);
+        assert_eq!(kernel.reads.get(), 1);
+        assert!(take(&reader).1.must_resume, "now there is room for another");
+        assert!(reader.ask());
+        assert!(!take(&reader).1.must_resume);
+        pump(&reader, &kernel);
+        assert!(!reader.ask());
+        assert_eq!(read_ahead(&reader, &kernel), News::Nothing);
+        assert_eq!(kernel.reads.get(), 2);
+    }
+
+    #[test]
+    fn reading_goes_back_to_the_reactor_when_no_caller_has_read_for_a_while() {
+        let (reader, kernel) = (reader(0), kernel(b""));
+        pump(&reader, &kernel);
+        assert_eq!(reader.look(|| false), Look::Again(CALLERS_READ));
+        pump(&reader, &kernel);
+        assert_eq!(reader.look(|| false), Look::Again(CALLERS_READ));
+        assert_eq!(reader.look(|| true), Look::Again(CALLER_WAITS));
+        assert_eq!(reader.look(|| false), Look::TakenOver);
+        assert!(reader.ask());
+        assert_eq!(pump(&reader, &kernel).1, Passage::ToCallers { look_after: CALLERS_READ });
+    }
+
+    #[test]
+    fn who_wants_everything_noticed_has_the_reactor_read_beside_callers() {
+        let (reader, kernel) = (reader(0), kernel(b"\x01a"));
+        reader.share();
+        assert_eq!(pump(&reader, &kernel), (News::Readable, Passage::None));
+        assert_eq!(reader.look(|| false), Look::TakenOver);
+        assert!(take(&reader).1.must_resume && reader.ask());
+    }
+
+    #[test]
+    fn bytes_may_wait_behind_a_message_up_to_a_bound() {
+        let (reader, kernel) = (reader(5), kernel(b"\x01a"));
+        for is_wanted in [true, true, false] {
+            kernel.bytes.borrow_mut().extend(b"\x01a");
+            read_ahead(&reader, &kernel);
+            assert_eq!(reader.ask(), is_wanted && kernel.reads.get() < 2, "{}", kernel.reads.get());
+        }
+        assert_eq!(kernel.reads.get(), 2);
+    }
+
+    #[test]
+    fn what_came_before_a_violation_is_received() {
+        let (reader, kernel) = (reader(0), kernel(&[1, b'a', VIOLATION, 1, b'b']));
+        assert_eq!(pump(&reader, &kernel).0, News::Readable);
+        let (body, taken) = take(&reader);
+        assert_eq!((body.unwrap(), taken.must_resume), (b"a".to_vec(), true));
+        assert!(reader.is_broken() && !reader.is_readable());
+        assert_eq!(take(&reader).0, None);
+        kernel.bytes.borrow_mut().extend(b"\x01c");
+        assert_eq!(pump(&reader, &kernel).0, News::Ended);
+        assert_eq!(take(&reader).0, None);
+    }
+
+    #[test]
+    fn a_farewell_is_the_last_that_counts() {
+        let (reader, kernel) = (reader(0), kernel(&[1, b'a', FAREWELL]));
+        assert_eq!(pump(&reader, &kernel).0, News::Last);
+        assert_eq!(take(&reader).0.unwrap(), b"a");
+        let kernel = self::kernel(&[FAREWELL]);
+        assert_eq!(pump(&self::reader(0), &kernel).0, News::Ended);
+    }
+
+    #[test]
+    fn an_answer_comes_with_what_was_read() {
+        let reader = reader(0);
+        let (arrival, _) = reader.pump(&kernel(&[1, b'a', PING]), || None, &mut [0; 100]);
+        assert_eq!(arrival, Arrival { news: News::Readable, answer: Some(b"pong".to_vec()) });
+        assert_eq!(reader.begin(&mut [PING], || None).answer, Some(b"pong".to_vec()));
+        assert_eq!(reader.begin(&mut [], || None), NOTHING);
+    }
+
+    #[test]
+    fn behind_the_end_nothing_is_read() {
+        let (reader, kernel) = (reader(0), kernel(b"\x01a"));
+        kernel.is_ended.set(true);
+        for expected in [News::Readable, News::Ended, News::Ended] {
+            assert_eq!(reader.read_on(&kernel, || None, &mut [0; 100]).news, expected);
+        }
+        assert_eq!(kernel.reads.get(), 2);
+        assert_eq!(take(&reader).0.unwrap(), b"a");
+        assert_eq!(pump(&reader, &kernel).0, News::Nothing);
+        assert_eq!(kernel.reads.get(), 2);
+    }
+}
+
+#[cfg(all(test, loom))]
+mod models {
+    use super::short::Short;
+    use super::*;
+    use crate::message::Chunk;
+    use loom::sync::{Arc, Condvar, Mutex as LoomMutex};
+    use loom::thread;
+
+    /// A stream whose kernel reports once what it was asked to report.
+    struct World {
+        reader: Reader,
+        kernel: LoomMutex<Kernel>,
+        changed: Condvar,
+        /// Held while the kernel is told, as the watch does.
+        telling: LoomMutex<()>,
+        /// Who reads.
+        reading: LoomMutex<()>,
+        news: LoomMutex<()>,
+        has_news: Condvar,
+    }
+
+    #[derive(Default)]
+    struct Kernel {
+        messages: usize,
+        is_asked: bool,
+        is_over: bool,
+    }
+
+    impl Source for World {
+        fn read(&self, _place: Option<(&mut Chunk, usize)>, rest: &mut [u8]) -> Read {
+            let _alone = self.reading.try_lock().expect("two threads read at once");
+            let mut kernel = self.kernel.lock().unwrap();
+            if kernel.messages == 0 {
+                return Read::Nothing;
+            }
+            kernel.messages -= 1;
+            rest[..2].copy_from_slice(b"\x01a");
+            Read::Bytes(2)
+        }
+    }
+
+    impl World {
+        fn new() -> Arc<World> {
+            Arc::new(World {
+                reader: Reader::new(Box::new(Short::default()), 0),
+                kernel: LoomMutex::default(),
+                changed: Condvar::new(),
+                telling: LoomMutex::new(()),
+                reading: LoomMutex::new(()),
+                news: LoomMutex::new(()),
+                has_news: Condvar::new(),
+            })
+        }
+
+        fn renew(&self) {
+            let _in_order = self.telling.lock().unwrap();
+            let is_asked = self.reader.ask();
+            self.kernel.lock().unwrap().is_asked = is_asked;
+            self.changed.notify_all();
+        }
+
+        fn arrive(&self) {
+            self.kernel.lock().unwrap().messages += 1;
+            self.changed.notify_all();
+        }
+
+        fn tell(&self, news: News) {
+            if news == News::Readable {
+                let _news = self.news.lock().unwrap();
+                self.has_news.notify_all();
+            }
+        }
+
+        /// The reactor, until it is told that all is over.
+        fn react(&self) {
+            loop {
+                let mut kernel = self.kernel.lock().unwrap();
+                while !(kernel.is_over || kernel.is_asked && kernel.messages > 0) {
+                    kernel = self.changed.wait(kernel).unwrap();
+                }
+                if kernel.is_over {
+                    return;
+                }
+                kernel.is_asked = false;
+                drop(kernel);
+                let arrival = self.reader.read_ahead(self, || None, &mut [0; 2]);
+                self.tell(arrival.news);
+                self.renew();
+            }
+        }
+
+        fn try_take(&self) -> bool {
+            let taken = self.reader.take(|| None, &mut Message::default());
+            if taken.must_resume {
+                self.renew();
+            }
+            taken.has_message
+        }
+
+        /// Receives from what the reactor reads.
+        fn receive(&self) {
+            while !self.try_take() {
+                let news = self.news.lock().unwrap();
+                if !self.reader.is_readable() {
+                    drop(self.has_news.wait(news).unwrap());
+                }
+            }
+        }
+
+        fn end(&self) {
+            self.kernel.lock().unwrap().is_over = true;
+            self.changed.notify_all();
+        }
+    }
+
+    fn check(receive: fn(&World)) {
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = Some(2);
+        builder.check(move || {
+            let world = World::new();
+            world.renew();
+            let reactor = {
+                let world = world.clone();
+                thread::spawn(move || world.react())
+            };
+            let receiver = {
+                let world = world.clone();
+                thread::spawn(move || receive(&world))
+            };
+            world.arrive();
+            world.arrive();
+            receiver.join().unwrap();
+            world.end();
+            reactor.join().unwrap();
+        });
+    }
+
+    /// Loom fails the model when somebody sleeps for ever.
+    #[test]
+    fn model_what_the_reactor_reads_ahead_is_received_and_read_on() {
+        check(|world| {
+            world.receive();
+            world.receive();
+        });
+    }
+
+    /// A caller that reads for itself and then leaves it to the reactor misses nothing either.
+    #[test]
+    fn model_reading_passes_to_callers_and_back() {
+        check(|world| {
+            let (arrival, passage) = world.reader.pump(world, || None, &mut [0; 2]);
+            world.tell(arrival.news);
+            if passage != Passage::None {
+                world.renew();
+            }
+            while world.reader.look(|| false) != Look::TakenOver {}
+            world.renew();
+            world.receive();
+            world.receive();
+        });
+    }
+}

@@ -1,0 +1,193 @@
+//! Where messages lie between their arrival and their receipt. No I/O.
+//!
+//! Small messages stay as bytes until they are received, many from one read. The body of a big
+//! one is read straight into the memory that it is delivered in, which grows as data arrives.
+
+use super::codec::{Front, Tag};
+use crate::message::{Chunk, OutOfMemory};
+
+/// What has arrived and nobody has received, but for the big message that is incomplete.
+#[derive(Debug, Default)]
+pub struct Store {
+    /// What is to be received next.
+    pub front: Front,
+    pub bytes: Vec<u8>,
+    /// How many of the bytes are consumed.
+    pub start: usize,
+}
+
+/// A big message of which a part has arrived.
+#[derive(Debug)]
+pub struct Partial {
+    chunk: Chunk,
+    /// How far the stream may be read straight into the chunk.
+    size: usize,
+    /// How large the chunk may have to be.
+    capacity_max: usize,
+}
+
+impl Store {
+    /// The bytes that are not consumed.
+    #[inline]
+    #[must_use]
+    pub fn rest(&self) -> &[u8] {
+        &self.bytes[self.start..]
+    }
+
+    /// What the framing noted about the message at the front of the bytes.
+    #[must_use]
+    pub fn tag(&self) -> Tag {
+        Tag(self.bytes.get(self.start).copied().unwrap_or_default())
+    }
+
+    /// How much waits to be received.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        let apart = if let Front::Apart { chunk, .. } = &self.front { chunk.len() } else { 0 };
+        apart + self.bytes.len() - self.start
+    }
+
+    /// Forgets what is consumed.
+    pub fn compact(&mut self) {
+        if self.start > 0 {
+            self.bytes.drain(..self.start);
+            self.start = 0;
+        }
+    }
+
+    /// # Errors
+    /// When memory for `bytes` cannot be had.
+    pub fn append(&mut self, bytes: &[u8]) -> Result<(), OutOfMemory> {
+        self.compact();
+        self.bytes.try_reserve(bytes.len()).map_err(|_| OutOfMemory)?;
+        self.bytes.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    /// Nothing is left of the bytes: only a small buffer is worth keeping.
+    pub fn clear(&mut self) {
+        self.start = 0;
+        if self.bytes.capacity() > SMALL_BUFFER {
+            self.bytes = Vec::new();
+        } else {
+            self.bytes.clear();
+        }
+    }
+}
+
+impl Partial {
+    /// A message that begins with `arrived`.
+    ///
+    /// # Errors
+    /// When memory for that cannot be had.
+    pub fn begin(arrived: &[u8], size: usize, capacity_max: usize) -> Result<Partial, OutOfMemory> {
+        let capacity = capacity_max.min(FIRST_CAPACITY.max(arrived.len()));
+        let mut chunk = Chunk::with_capacity(capacity)?;
+        chunk.extend(arrived);
+        Ok(Partial { chunk, size, capacity_max })
+    }
+
+    /// How much of it may be read straight into its place.
+    #[must_use]
+    pub fn missing(&self) -> usize {
+        self.size - self.chunk.len()
+    }
+
+    /// Where the next bytes of the message go, and how many at most.
+    pub fn room(&mut self) -> (&mut Chunk, usize) {
+        let missing = self.missing();
+        if missing > 0 {
+            // Without more room the bytes arrive elsewhere and are copied: still correct.
+            let _ = self.make_room(0);
+        }
+        let room = missing.min(self.chunk.spare().len());
+        (&mut self.chunk, room)
+    }
+
+    /// What has arrived.
+    #[must_use]
+    pub fn as_slice(&self) -> &[u8] {
+        self.chunk.as_slice()
+    }
+
+    #[must_use]
+    pub fn into_chunk(self) -> Chunk {
+        self.chunk
+    }
+
+    /// So much of it may be read straight into its place from now on.
+    pub fn expect(&mut self, missing: usize, capacity_max: usize) {
+        self.size = self.chunk.len() + missing;
+        self.capacity_max = capacity_max;
+    }
+
+    /// # Errors
+    /// When memory for `bytes` cannot be had.
+    pub fn extend(&mut self, bytes: &[u8]) -> Result<(), OutOfMemory> {
+        self.make_room(bytes.len())?;
+        self.chunk.extend(bytes);
+        Ok(())
+    }
+
+    /// Doubles the chunk when it is full, so that a peer pays for memory with data.
+    fn make_room(&mut self, more: usize) -> Result<(), OutOfMemory> {
+        let (len, capacity) = (self.chunk.len(), self.chunk.capacity());
+        if len + more.max(1) > capacity && capacity < self.capacity_max {
+            self.chunk.reserve(self.capacity_max.min((capacity * 2).max(len + more)))?;
+        }
+        Ok(())
+    }
+}
+
+/// From this size on a body is read into its own chunk.
+pub const BIG: usize = 16 * 1024;
+/// What a peer gets on the strength of an announcement.
+pub const FIRST_CAPACITY: usize = 256 * 1024;
+/// A buffer that may stay with an idle connection.
+const SMALL_BUFFER: usize = 4 * 1024;
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_consumed_makes_room_for_what_arrives() {
+        let mut store = Store::default();
+        store.append(b"abcdef").unwrap();
+        store.start = 4;
+        assert_eq!((store.rest(), store.waiting()), (&b"ef"[..], 2));
+        store.append(b"gh").unwrap();
+        assert_eq!((store.rest(), store.start), (&b"efgh"[..], 0));
+    }
+
+    #[test]
+    fn only_a_small_buffer_stays() {
+        let mut store = Store::default();
+        store.append(&[1; 1000]).unwrap();
+        store.clear();
+        assert!(store.bytes.capacity() >= 1000);
+        store.append(&[1; 10_000]).unwrap();
+        store.clear();
+        assert_eq!(store.bytes.capacity(), 0);
+    }
+
+    #[test]
+    fn memory_grows_with_what_arrives() {
+        let mut partial =
+            Partial::begin(b"begun", 10 * FIRST_CAPACITY, 10 * FIRST_CAPACITY).unwrap();
+        let mut capacity = 0;
+        while partial.missing() > 0 {
+            let (chunk, room) = partial.room();
+            assert!(chunk.capacity() <= FIRST_CAPACITY.max(2 * chunk.len()), "{}", chunk.len());
+            capacity = chunk.capacity();
+            let arrived = vec![7; room.min(100_000)];
+            partial.extend(&arrived).unwrap();
+        }
+        assert_eq!(
+            (partial.as_slice().len(), capacity),
+            (10 * FIRST_CAPACITY, 10 * FIRST_CAPACITY)
+        );
+        partial.expect(3, usize::MAX);
+        assert_eq!(partial.missing(), 3);
+    }
+}

@@ -1,0 +1,747 @@
+//! What a connection has accepted and its kernel has not, and who writes it.
+//!
+//! Accepting appends to the queue under a short lock and says whether the caller should write now.
+//! Writing is done by one thread at a time, which holds the batch's lock during the system call
+//! and takes everything that is queued. A thread that finds the batch busy leaves its bytes to
+//! its holder, who looks at the queue again after having let go of the lock, so nothing is
+//! forgotten. `models` in this file's tests walks through every interleaving of that.
+
+use std::io::IoSlice;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use super::batch::Batch;
+use super::byte_stream::Sink;
+use super::codec::Encoder;
+use super::driver::Look;
+use super::queue::{Before, Circumstances, Gathering, Queue, Written};
+use crate::error::Refusal;
+use crate::message::Message;
+use crate::sync::Mutex;
+use crate::transports::Sent;
+use crate::transports::pace::{Moment, Pace};
+
+pub struct Writer {
+    encoder: Arc<dyn Encoder>,
+    queue: Mutex<Queue>,
+    /// Held by the one who writes.
+    batch: Mutex<Batch>,
+    gathering: Gathering,
+    hints: Hints,
+}
+
+/// What the application does beside sending, as the receiving side saw it last. Nothing depends on
+/// these but when a message is written: relaxed, and without a lock.
+#[derive(Default)]
+struct Hints {
+    /// It has received since it last sent.
+    has_received: AtomicBool,
+    /// Received messages wait for it, with which it will be busy.
+    has_more: AtomicBool,
+}
+
+impl Writer {
+    /// A writer that accepts `limit` bytes, and a little more.
+    #[must_use]
+    pub fn new(encoder: Arc<dyn Encoder>, limit: usize, gathering: Gathering) -> Writer {
+        Writer {
+            encoder,
+            queue: Mutex::new(Queue::new(limit)),
+            batch: Mutex::new(Batch::default()),
+            gathering,
+            hints: Hints::default(),
+        }
+    }
+
+    /// Takes `message`.
+    ///
+    /// # Errors
+    /// When nothing more is accepted; the message is not touched.
+    pub fn accept(
+        &self,
+        message: &mut Message,
+        pace: Pace,
+        clock: impl Fn() -> Moment,
+    ) -> Result<Sent, Refusal> {
+        let circumstances = self.circumstances(pace);
+        self.queue.lock().accept(&*self.encoder, message, circumstances, clock)
+    }
+
+    /// The application has received something, and more has arrived or has not.
+    pub fn note_received(&self, has_more: HasMore) {
+        self.hints.has_received.store(true, Relaxed);
+        self.hints.has_more.store(has_more == HasMore::Yes, Relaxed);
+    }
+
+    pub fn can_accept(&self) -> bool {
+        self.queue.lock().can_accept()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.queue.lock().is_empty()
+    }
+
+    /// Puts `words` in front of the first message.
+    pub fn begin(&self, words: Vec<u8>) {
+        self.queue.lock().begin(words);
+    }
+
+    /// Appends a whole frame of the connection's own, whatever the limit. Of several that nobody
+    /// has written only the last is kept.
+    pub fn interject(&self, frame: Vec<u8>) {
+        self.queue.lock().interject(frame);
+    }
+
+    /// Accepts nothing any more and forgets what is queued.
+    pub fn close(&self) {
+        self.queue.lock().close();
+    }
+
+    /// The same, and `frame` is the last that is written, unless another one is only half written.
+    /// Waits for whoever writes at this moment: the kernel does not keep him.
+    pub fn close_with(&self, frame: &[u8], sink: &(impl Sink + ?Sized)) {
+        self.close();
+        let batch = self.batch.lock();
+        if batch.segments.is_empty() {
+            // A kernel that is full now would not let the peer read it in time anyway.
+            let _ = sink.write(&[IoSlice::new(frame)]);
+        }
+    }
+
+    /// Writes what somebody wants to have written, unless another thread is about to. That one may
+    /// have lost its processor in the middle: nobody goes on filling the queue behind it while
+    /// the kernel has room.
+    pub fn write(
+        &self,
+        sink: &(impl Sink + ?Sized),
+        clock: impl Fn() -> Option<Moment>,
+    ) -> Written {
+        let mut written = Written::default();
+        loop {
+            let mut batch = match self.batch.try_lock() {
+                Some(batch) => batch,
+                None if self.queue.lock().is_filling() => self.batch.lock(),
+                None => break,
+            };
+            self.queue.lock().fill(&mut batch);
+            let done = batch.write(sink, &*self.encoder);
+            written.note(self.queue.lock().note_written(done, clock()));
+            drop(batch);
+            // Only now does a look at the queue see what was left to us while we wrote.
+            if !self.queue.lock().wants_writer() {
+                break;
+            }
+        }
+        written
+    }
+
+    /// Writes everything, wanted or not.
+    pub fn write_all(
+        &self,
+        sink: &(impl Sink + ?Sized),
+        clock: impl Fn() -> Option<Moment>,
+    ) -> Written {
+        {
+            let mut queue = self.queue.lock();
+            if queue.is_empty() {
+                return Written::default();
+            }
+            queue.want_all();
+        }
+        self.write(sink, clock)
+    }
+
+    /// Something was gathered. True when the reactor is to look often from now on.
+    #[must_use]
+    pub fn rely_on_ticks(&self) -> bool {
+        self.queue.lock().driver.rely_on_ticks()
+    }
+
+    /// The reactor looks whether bytes lie untouched. What nothing gathers in is given back.
+    #[must_use]
+    pub fn look(&self) -> Look {
+        let mut queue = self.queue.lock();
+        let is_empty = queue.is_empty();
+        let look = queue.driver.look(is_empty);
+        if look == Look::AgainAtRest {
+            queue.rest();
+            drop(queue);
+            if let Some(mut batch) = self.batch.try_lock() {
+                batch.rest();
+            }
+        }
+        look
+    }
+
+    /// The kernel took less than a look wanted to write. True when it is to say when it takes more.
+    #[must_use]
+    pub fn leave_to_kernel(&self) -> bool {
+        self.queue.lock().driver.leave_to_kernel()
+    }
+
+    /// Whether the kernel is to say when it takes more.
+    pub fn awaits_room(&self) -> bool {
+        self.queue.lock().driver.awaits_room()
+    }
+
+    /// It has said so.
+    pub fn note_room(&self) {
+        self.queue.lock().driver.note_room();
+    }
+
+    /// A caller waits for room from now on.
+    pub fn begin_driving(&self) {
+        self.queue.lock().driver.begin_driving();
+    }
+
+    /// He waits no more, and writes before he does anything else.
+    pub fn end_driving(&self) {
+        self.queue.lock().driver.end_driving();
+    }
+
+    fn circumstances(&self, pace: Pace) -> Circumstances {
+        let before = if self.hints.has_received.load(Relaxed) {
+            self.hints.has_received.store(false, Relaxed);
+            Before::Received
+        } else {
+            Before::Sent
+        };
+        let is_busy = self.hints.has_more.load(Relaxed);
+        let pace = if is_busy { Pace::Streaming } else { pace };
+        Circumstances { pace, before, gathering: self.gathering }
+    }
+}
+
+/// Whether more has arrived than was received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HasMore {
+    No,
+    Yes,
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::message::Body;
+    use crate::transports::AfterSend;
+    use crate::transports::stream::{PREFIX_MAX, Place, Prefix, Veil};
+    use std::cell::{Cell, RefCell};
+    use std::io;
+
+    /// A kernel with room for so many bytes.
+    #[derive(Default)]
+    struct Kernel {
+        room: Cell<usize>,
+        taken: RefCell<Vec<u8>>,
+        is_broken: Cell<bool>,
+        calls: Cell<usize>,
+    }
+
+    impl Sink for Kernel {
+        fn write(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+            self.calls.set(self.calls.get() + 1);
+            if self.is_broken.get() {
+                return Err(io::ErrorKind::BrokenPipe.into());
+            }
+            let mut count = 0;
+            for part in parts {
+                let taken = part.len().min(self.room.get());
+                self.taken.borrow_mut().extend_from_slice(&part[..taken]);
+                self.room.set(self.room.get() - taken);
+                count += taken;
+            }
+            Ok(count)
+        }
+    }
+
+    fn kernel(room: usize) -> Kernel {
+        Kernel { room: Cell::new(room), ..Kernel::default() }
+    }
+
+    fn message(byte: u8, size: usize) -> Message {
+        Message::from_body(Body::copy_from(&vec![byte; size]).unwrap())
+    }
+
+    /// A framing with the same few bytes in front of each message.
+    struct Fixed(&'static [u8]);
+
+    impl Encoder for Fixed {
+        fn prefix(&self, _message: &Message, _size: usize, _place: Place) -> Prefix {
+            let mut bytes = [0; PREFIX_MAX];
+            bytes[..self.0.len()].copy_from_slice(self.0);
+            Prefix::new(bytes, self.0.len())
+        }
+    }
+
+    fn writer(limit: usize) -> Writer {
+        Writer::new(Arc::new(Fixed(b"")), limit, Gathering::Allowed)
+    }
+
+    fn at(micros: u64) -> impl Fn() -> Moment {
+        move || Moment(1_000_000 + micros * 1000)
+    }
+
+    fn accept(writer: &Writer, mut message: Message) -> Result<Sent, Refusal> {
+        writer.accept(&mut message, Pace::Unhurried, at(101))
+    }
+
+    /// A writer whose sender has been streaming for a while.
+    fn streaming(limit: usize) -> Writer {
+        let writer = writer(limit);
+        for i in 0..20 {
+            writer.accept(&mut message(0, 1), Pace::Unhurried, at(i * 5)).unwrap();
+        }
+        writer.write_all(&kernel(1000), || None);
+        writer
+    }
+
+    #[test]
+    fn a_lone_message_is_written_at_once() {
+        let writer = Writer::new(Arc::new(Fixed(b"p")), 1000, Gathering::Allowed);
+        let kernel = kernel(1000);
+        let sent = accept(&writer, message(7, 3)).unwrap();
+        assert_eq!(sent, Sent { can_send_more: true, then: AfterSend::Deliver });
+        let written = writer.write(&kernel, || None);
+        assert_eq!(written, Written::default());
+        assert_eq!(*kernel.taken.borrow(), b"p\x07\x07\x07");
+        assert!(writer.is_empty());
+    }
+
+    #[test]
+    fn a_stream_is_gathered_until_there_is_enough() {
+        let (writer, kernel) = (streaming(1 << 20), kernel(1 << 20));
+        let then = || accept(&writer, message(1, 1000)).unwrap().then;
+        assert_eq!(then(), AfterSend::WriteLater);
+        let later = (0..).take_while(|_| then() != AfterSend::Deliver).count();
+        assert_eq!(later, 31);
+        writer.write(&kernel, || None);
+        assert_eq!((kernel.calls.get(), kernel.taken.borrow().len()), (1, 33_000));
+    }
+
+    #[test]
+    fn nothing_is_gathered_against_the_applications_will_or_after_it_has_received() {
+        let writer = Writer::new(Arc::new(Fixed(b"")), 1 << 20, Gathering::Never);
+        let streaming = |writer: &Writer| {
+            writer.accept(&mut message(1, 1), Pace::Streaming, at(101)).unwrap().then
+        };
+        assert_eq!(streaming(&writer), AfterSend::Deliver);
+        let writer = self::streaming(1 << 20);
+        writer.note_received(HasMore::No);
+        assert_eq!(accept(&writer, message(1, 1)).unwrap().then, AfterSend::Deliver);
+        writer.write_all(&kernel(10), || None);
+        // Who has more to receive is busy with that before it can wait for an answer.
+        writer.note_received(HasMore::Yes);
+        assert_eq!(accept(&writer, message(1, 1)).unwrap().then, AfterSend::WriteLater);
+    }
+
+    #[test]
+    fn big_bodies_keep_their_place() {
+        let (writer, kernel) = (streaming(1 << 20), kernel(1 << 20));
+        for (byte, size) in [(1, 3), (2, 20_000), (3, 1), (4, 16_385)] {
+            accept(&writer, message(byte, size)).unwrap();
+        }
+        writer.write_all(&kernel, || None);
+        let sizes = [(1, 3), (2, 20_000), (3, 1), (4, 16_385)];
+        let expected: Vec<u8> = sizes.iter().flat_map(|(byte, size)| vec![*byte; *size]).collect();
+        assert_eq!(*kernel.taken.borrow(), expected);
+    }
+
+    #[test]
+    fn two_messages_are_accepted_however_big() {
+        let (writer, kernel) = (writer(100), kernel(1000));
+        assert!(accept(&writer, message(1, 5000)).unwrap().can_send_more);
+        let written = writer.write(&kernel, || None);
+        assert!(written.is_stuck && !written.became_ready);
+        let second = accept(&writer, message(2, 5000)).unwrap();
+        assert_eq!(second, Sent { can_send_more: false, then: AfterSend::Deliver });
+        assert_eq!(accept(&writer, message(3, 1)), Err(Refusal::Busy));
+        kernel.room.set(4500);
+        assert!(!writer.write_all(&kernel, || None).became_ready);
+        kernel.room.set(100_000);
+        assert!(writer.write_all(&kernel, || None).became_ready);
+        assert_eq!(kernel.taken.borrow().len(), 10_000);
+        assert!(writer.can_accept() && writer.is_empty());
+    }
+
+    #[test]
+    fn a_full_kernel_is_not_asked_for_each_message() {
+        let (writer, kernel) = (writer(10_000), kernel(0));
+        accept(&writer, message(1, 10)).unwrap();
+        assert!(writer.write(&kernel, || None).must_tick, "somebody has to look again");
+        let calls = kernel.calls.get();
+        for _ in 0..50 {
+            assert_eq!(accept(&writer, message(1, 10)).unwrap().then, AfterSend::Nothing);
+        }
+        assert_eq!(kernel.calls.get(), calls);
+    }
+
+    #[test]
+    fn looks_tell_a_busy_sender_from_one_that_left() {
+        let writer = streaming(1 << 20);
+        assert!(writer.rely_on_ticks());
+        let _ = writer.look();
+        assert_eq!(writer.look(), Look::AgainAtRest);
+        accept(&writer, message(1, 10)).unwrap();
+        assert_eq!(writer.look(), Look::Again);
+        assert_eq!(writer.look(), Look::Write);
+        writer.write_all(&kernel(100), || None);
+        assert_eq!(writer.look(), Look::AgainAtRest);
+    }
+
+    #[test]
+    fn a_kernel_that_stays_full_is_asked_to_say_when_it_is_not() {
+        let (writer, kernel) = (writer(1000), kernel(0));
+        accept(&writer, message(1, 10)).unwrap();
+        assert!(writer.write(&kernel, || None).must_tick);
+        assert_eq!((writer.look(), writer.look()), (Look::Again, Look::Write));
+        let written = writer.write_all(&kernel, || None);
+        assert!(written.is_stuck && !written.must_tick);
+        assert!(writer.leave_to_kernel() && writer.awaits_room());
+        kernel.room.set(100);
+        writer.note_room();
+        writer.write_all(&kernel, || None);
+        assert!(writer.is_empty() && !writer.awaits_room());
+    }
+
+    /// Frames of at most 20 000 bytes, which begin with their number, and a veil that depends on
+    /// where a byte stands.
+    #[derive(Clone, Copy)]
+    struct Frames {
+        veil: Option<Veil>,
+    }
+
+    impl Encoder for Frames {
+        fn frame_max(&self) -> usize {
+            20_000
+        }
+
+        fn prefix(&self, _message: &Message, size: usize, place: Place) -> Prefix {
+            let mut bytes = [0; PREFIX_MAX];
+            bytes[..2].copy_from_slice(&[place.is_first.into(), place.is_last.into()]);
+            bytes[2..6].copy_from_slice(&(size as u32).to_be_bytes());
+            Prefix::veiled(bytes, 6, self.veil)
+        }
+
+        fn apply(&self, Veil([start, step, ..]): Veil, at: usize, bytes: &mut [u8]) {
+            for (index, byte) in bytes.iter_mut().enumerate() {
+                *byte ^= start.wrapping_add(step.wrapping_mul((at + index) as u8));
+            }
+        }
+    }
+
+    #[test]
+    fn frames_are_cut_and_veiled_wherever_the_kernel_stops() {
+        let content: Vec<u8> = (0..300_000_u32).map(|i| (i % 251) as u8).collect();
+        for (size, header_len) in
+            [(0, 0), (3, 2), (16_385, 3), (20_000, 0), (20_000, 1), (300_000, 7), (3, 50_000)]
+        {
+            for veil in [None, Some(Veil([1, 3, 0, 0]))] {
+                let frames = Frames { veil };
+                let mut message = Message::from_body(Body::copy_from(&content[..size]).unwrap());
+                message.header = crate::message::Header::copy_from(&content[..header_len]).unwrap();
+                let payload = [&content[..header_len], &content[..size]].concat();
+                let writer = Writer::new(Arc::new(frames), 10, Gathering::Allowed);
+                let kernel = kernel(0);
+                accept(&writer, message).unwrap();
+                while !writer.is_empty() {
+                    kernel.room.set(7001);
+                    writer.write_all(&kernel, || None);
+                }
+                let mut expected = Vec::new();
+                let pieces: Vec<_> = payload.chunks(20_000).collect();
+                for (number, piece) in pieces.iter().enumerate() {
+                    let is_last = number + 1 == pieces.len();
+                    expected.extend([u8::from(number == 0), u8::from(is_last)]);
+                    expected.extend((piece.len() as u32).to_be_bytes());
+                    let start = expected.len();
+                    expected.extend_from_slice(piece);
+                    veil.iter().for_each(|veil| frames.apply(*veil, 0, &mut expected[start..]));
+                }
+                if payload.is_empty() {
+                    expected = vec![1, 1, 0, 0, 0, 0];
+                }
+                assert!(*kernel.taken.borrow() == expected, "{size} {header_len} {veil:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_interjection_waits_for_its_turn_and_replaces_the_last() {
+        let (writer, kernel) = (writer(10), kernel(3));
+        accept(&writer, message(1, 5)).unwrap();
+        writer.write(&kernel, || None);
+        writer.interject(b"one".to_vec());
+        writer.interject(b"other".to_vec());
+        kernel.room.set(100);
+        writer.write(&kernel, || None);
+        assert_eq!(*kernel.taken.borrow(), b"\x01\x01\x01\x01\x01other");
+        assert!(writer.is_empty());
+    }
+
+    #[test]
+    fn first_words_come_before_the_first_message() {
+        let (writer, kernel) = (writer(10), kernel(100));
+        accept(&writer, message(1, 2)).unwrap();
+        writer.begin(b"words".to_vec());
+        writer.write(&kernel, || None);
+        assert_eq!(*kernel.taken.borrow(), b"words\x01\x01");
+    }
+
+    #[test]
+    fn a_last_frame_is_written_only_between_others() {
+        for (room, expected) in [(5, &b"\x01\x01\x01\x01\x01bye"[..]), (4, b"\x01\x01\x01\x01")] {
+            let (writer, kernel) = (writer(10), kernel(room));
+            accept(&writer, message(1, 5)).unwrap();
+            writer.write(&kernel, || None);
+            kernel.room.set(100);
+            writer.close_with(b"bye", &kernel);
+            writer.interject(b"more".to_vec());
+            writer.write_all(&kernel, || None);
+            assert_eq!(*kernel.taken.borrow(), expected);
+        }
+    }
+
+    #[test]
+    fn a_broken_stream_accepts_nothing() {
+        let (writer, kernel) = (writer(100), kernel(0));
+        kernel.is_broken.set(true);
+        accept(&writer, message(1, 10)).unwrap();
+        assert!(writer.write(&kernel, || None).is_broken);
+        assert_eq!(accept(&writer, message(1, 10)), Err(Refusal::Busy));
+        assert!(!writer.can_accept());
+    }
+}
+
+#[cfg(all(test, loom))]
+mod models {
+    use super::*;
+    use crate::message::Body;
+    use crate::transports::AfterSend;
+    use crate::transports::stream::codec::{PREFIX_MAX, Place, Prefix};
+    use loom::sync::{Arc, Condvar, Mutex as LoomMutex};
+    use loom::thread;
+    use std::io;
+
+    struct Bare;
+
+    impl Encoder for Bare {
+        fn prefix(&self, _message: &Message, _size: usize, _place: Place) -> Prefix {
+            Prefix::new([0; PREFIX_MAX], 0)
+        }
+    }
+
+    /// A writer, its reactor and its kernel.
+    struct World {
+        writer: Writer,
+        kernel: LoomMutex<Kernel>,
+        changed: Condvar,
+        writing: LoomMutex<()>,
+    }
+
+    struct Kernel {
+        room: usize,
+        taken: Vec<u8>,
+        /// The reactor is to look often.
+        is_ticking: bool,
+        /// The reactor is to hear when there is room.
+        is_asked: bool,
+        is_over: bool,
+    }
+
+    /// Checks that nobody writes beside the writer.
+    impl Sink for World {
+        fn write(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+            let _alone = self.writing.try_lock().expect("two threads write at once");
+            let mut kernel = self.kernel.lock().unwrap();
+            let mut count = 0;
+            for part in parts {
+                let taken = part.len().min(kernel.room);
+                kernel.taken.extend_from_slice(&part[..taken]);
+                kernel.room -= taken;
+                count += taken;
+            }
+            Ok(count)
+        }
+    }
+
+    impl World {
+        fn new(room: usize) -> Arc<World> {
+            let kernel = Kernel {
+                room,
+                taken: Vec::new(),
+                is_ticking: false,
+                is_asked: false,
+                is_over: false,
+            };
+            Arc::new(World {
+                writer: Writer::new(std::sync::Arc::new(Bare), 1000, Gathering::Allowed),
+                kernel: LoomMutex::new(kernel),
+                changed: Condvar::new(),
+                writing: LoomMutex::new(()),
+            })
+        }
+
+        fn change(&self, change: impl FnOnce(&mut Kernel)) {
+            change(&mut self.kernel.lock().unwrap());
+            self.changed.notify_all();
+        }
+
+        fn after_write(&self, written: Written) -> Written {
+            if written.must_tick {
+                self.change(|kernel| kernel.is_ticking = true);
+            }
+            written
+        }
+
+        fn write_all(&self) -> Written {
+            self.after_write(self.writer.write_all(self, || None))
+        }
+
+        fn send(&self, byte: u8, pace: Pace) {
+            let mut message = Message::from_body(Body::copy_from(&[byte]).unwrap());
+            match self.writer.accept(&mut message, pace, || Moment(1)).unwrap().then {
+                AfterSend::Nothing => {}
+                AfterSend::Deliver => {
+                    self.after_write(self.writer.write(self, || None));
+                }
+                AfterSend::WriteLater => {
+                    if self.writer.rely_on_ticks() {
+                        self.change(|kernel| kernel.is_ticking = true);
+                    }
+                }
+            }
+        }
+
+        /// A caller waits until there is room, and writes.
+        fn drive(&self) {
+            self.writer.begin_driving();
+            let mut kernel = self.kernel.lock().unwrap();
+            while kernel.room == 0 {
+                kernel = self.changed.wait(kernel).unwrap();
+            }
+            drop(kernel);
+            self.writer.end_driving();
+            self.write_all();
+        }
+
+        /// The reactor, until all is over and it has nothing to do.
+        fn react(&self) {
+            loop {
+                let mut kernel = self.kernel.lock().unwrap();
+                while !(kernel.is_over || kernel.is_ticking || kernel.is_asked && kernel.room > 0) {
+                    kernel = self.changed.wait(kernel).unwrap();
+                }
+                if kernel.is_ticking {
+                    kernel.is_ticking = false;
+                    drop(kernel);
+                    self.tick();
+                } else if kernel.is_asked && kernel.room > 0 {
+                    kernel.is_asked = false;
+                    drop(kernel);
+                    self.writer.note_room();
+                    self.write_all();
+                    self.ask();
+                } else {
+                    return;
+                }
+            }
+        }
+
+        fn tick(&self) {
+            loop {
+                // A moment passes.
+                thread::yield_now();
+                match self.writer.look() {
+                    Look::Again | Look::AgainAtRest => {}
+                    Look::Done => return,
+                    Look::Write if !self.write_all().is_stuck => {}
+                    Look::Write => {
+                        if self.writer.leave_to_kernel() {
+                            self.ask();
+                        }
+                        return;
+                    }
+                }
+            }
+        }
+
+        fn ask(&self) {
+            let is_asked = self.writer.awaits_room();
+            self.change(|kernel| kernel.is_asked = is_asked);
+        }
+    }
+
+    /// Two threads send at once: when both have returned, everything is written, each thread's
+    /// messages in order.
+    #[test]
+    fn model_nothing_is_left_behind_when_senders_return() {
+        loom::model(|| {
+            let world = World::new(1000);
+            let send = |world: &World, bytes: [u8; 2]| {
+                for byte in bytes {
+                    world.writer.note_received(HasMore::No);
+                    world.send(byte, Pace::Unhurried);
+                }
+            };
+            let other = {
+                let world = world.clone();
+                thread::spawn(move || send(&world, [1, 2]))
+            };
+            send(&world, [11, 12]);
+            other.join().unwrap();
+            assert!(world.writer.is_empty());
+            let taken = std::mem::take(&mut world.kernel.lock().unwrap().taken);
+            let of = |low: u8| taken.iter().copied().filter(move |byte| byte / 10 == low);
+            assert_eq!(of(0).collect::<Vec<_>>(), [1, 2]);
+            assert_eq!(of(1).collect::<Vec<_>>(), [11, 12]);
+        });
+    }
+
+    fn check(room: usize, act: fn(&World)) {
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = Some(2);
+        builder.check(move || {
+            let world = World::new(room);
+            let reactor = {
+                let world = world.clone();
+                thread::spawn(move || world.react())
+            };
+            let actor = {
+                let world = world.clone();
+                thread::spawn(move || act(&world))
+            };
+            // The peer reads.
+            world.change(|kernel| kernel.room += 100);
+            actor.join().unwrap();
+            world.change(|kernel| kernel.is_over = true);
+            reactor.join().unwrap();
+            assert!(world.writer.is_empty(), "nobody writes what was left");
+            assert_eq!(world.kernel.lock().unwrap().taken, [1, 2]);
+        });
+    }
+
+    #[test]
+    fn model_what_is_gathered_is_written_by_the_reactor() {
+        check(100, |world| {
+            world.send(1, Pace::Streaming);
+            world.send(2, Pace::Streaming);
+        });
+    }
+
+    #[test]
+    fn model_what_a_full_kernel_refused_is_written_by_the_reactor() {
+        check(1, |world| {
+            world.send(1, Pace::Unhurried);
+            world.send(2, Pace::Unhurried);
+        });
+    }
+
+    #[test]
+    fn model_what_a_full_kernel_refused_is_written_when_a_caller_waits_for_room() {
+        check(0, |world| {
+            world.send(1, Pace::Unhurried);
+            world.drive();
+            world.send(2, Pace::Unhurried);
+        });
+    }
+}
