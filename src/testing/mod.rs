@@ -2,6 +2,7 @@
 //!
 //! Never part of the library.
 
+mod citations;
 mod fake_pipes;
 mod layering;
 mod mesh;

@@ -36,26 +36,40 @@ pub struct Comment {
 
 /// Every Rust file below `src/`, in the order of their paths.
 pub fn sources() -> Vec<Source> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let found = texts("src", &[".rs"]);
+    assert!(found.len() > 3, "only {} sources", found.len());
+    let relative = |path: &str| path.trim_start_matches("src/").to_owned();
+    found.iter().map(|(path, text)| Source::new(&relative(path), text)).collect()
+}
+
+/// The files below a folder of the project whose names have one of these endings: path and text,
+/// in the order of their paths.
+pub fn texts(folder: &str, endings: &[&str]) -> Vec<(String, String)> {
     let mut found = Vec::new();
-    collect(&root, "", &mut found);
-    found.sort_by(|a, b| a.path.cmp(&b.path));
-    assert!(found.len() > 3, "only {} sources below {}", found.len(), root.display());
+    collect(folder, endings, &mut found);
+    found.sort();
     found
 }
 
-fn collect(folder: &Path, prefix: &str, found: &mut Vec<Source>) {
-    for entry in fs::read_dir(folder).expect("src/ can be listed") {
-        let entry = entry.expect("src/ can be listed");
-        let path = format!("{prefix}{}", entry.file_name().to_string_lossy());
+fn collect(folder: &str, endings: &[&str], found: &mut Vec<(String, String)>) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for entry in fs::read_dir(root.join(folder)).expect("the folder can be listed") {
+        let entry = entry.expect("the folder can be listed");
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let path = format!("{folder}/{name}");
         if entry.path().is_dir() {
-            collect(&entry.path(), &format!("{path}/"), found);
-        } else if path.ends_with(".rs") {
+            if !BUILT.contains(&&*name) {
+                collect(&path, endings, found);
+            }
+        } else if endings.iter().any(|ending| name.ends_with(ending)) {
             let text = fs::read_to_string(entry.path()).expect("a source is readable text");
-            found.push(Source::new(&path, &text));
+            found.push((path, text));
         }
     }
 }
+
+/// Folders that builds make and nobody keeps.
+const BUILT: &[&str] = &["target", "corpus", "artifacts", "coverage"];
 
 /// Fails with one line for each breach of `rule` in the tree.
 pub fn hold(rule: impl Fn(&Source) -> Vec<String>) {
