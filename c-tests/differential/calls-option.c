@@ -135,7 +135,7 @@ void call_subscribe(void)
         return;
     }
     if (leaves && slot->topic_count > 0) {
-        /* Only what is there: of the rest the reference dies (B-26). */
+        /* Only what is there: of the rest the reference dies (core-quirks B-26). */
         place %= slot->topic_count;
         topic = slot->topics[place];
         slot->topics[place] = slot->topics[--slot->topic_count];
@@ -152,7 +152,7 @@ static void note_descriptor(const struct slot *slot, int option, int descriptor)
     /* Whoever was not asked before may need a moment to see what has arrived. */
     settle();
     note(" %s", fcntl(descriptor, F_GETFD) == FD_CLOEXEC ? "descriptor" : "something else");
-    /* A SUB may or may not show what it is going to discard. */
+    /* A SUB may or may not show what it is going to discard (core-quirks A-52). */
     if (option == NN_SNDFD || slot->protocol != NN_SUB)
         note(" %d", poll(&look, 1, 0));
 }
@@ -167,7 +167,7 @@ void call_get_option(void)
     int handle = any_handle(&slot), level = PICK(levels), option = below(level == 0 ? 20 : 5);
     size_t size = sizes[below(10)], given;
     if (level == NN_IPC && size < 8)
-        size = 8; /* B-21 */
+        size = 8; /* core-quirks B-21 */
     given = size;
     memset(bytes, 0xee, sizeof bytes);
     int is_null = one_in(16);

@@ -63,7 +63,7 @@ void call_socket(void)
 
 void close_slot(struct slot *slot)
 {
-    /* What the reference loses when a sender leaves (C-5) must have been received. */
+    /* What the reference loses when a sender leaves (core-quirks C-5) must have been received. */
     drain();
     int is_alone = is_connected_to_itself(slot), others = connections_beside(slot);
     others -= (int)nn_get_statistic(slot->handle, NN_STAT_CURRENT_CONNECTIONS);

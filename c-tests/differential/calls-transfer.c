@@ -53,7 +53,7 @@ static size_t make_header(const struct slot *slot, unsigned char *control)
     int is_asking = is_one_of(slot->protocol, NN_REQ, NN_SURVEYOR);
     int is_answering = is_one_of(slot->protocol, NN_REP, NN_RESPONDENT);
     if (slot->domain == AF_SP && (is_asking || is_answering))
-        return put_header(control, "", 0); /* B-19 */
+        return put_header(control, "", 0); /* core-quirks B-19 */
     if (is_asking)
         return put_header(control, hops + 8 - 4 * (choice % 3), 4 + 4 * (uint64_t)(choice % 3));
     if (is_answering)
@@ -416,7 +416,7 @@ void call_poll(void)
         int events = PICK(wanted), handle = any_handle(&slot);
         if (!slot && one_in(2))
             events = 0;
-        /* A SUB may or may not show what it is going to discard. */
+        /* A SUB may or may not show what it is going to discard (core-quirks A-52). */
         if (slot && slot->protocol == NN_SUB && slot->endpoint_count > 0)
             events &= ~NN_POLLIN;
         entries[i] = (struct nn_pollfd){handle, (short)events, 0x55};

@@ -141,7 +141,7 @@ static int count_at(int address, int is_bound, int only_pairs, struct slot **own
 
 static int has_room(const struct slot *slot)
 {
-    /* A PAIR with two pipes, even to itself, is what the reference dies of: B-29 to B-31. */
+    /* The reference dies of a PAIR with two pipes, even to itself: core-quirks B-29 to B-31. */
     return slot->endpoint_count < (slot->protocol == NN_PAIR ? 1 : ENDPOINTS_MAX)
            && !sequence.is_ring_moved[slot->protocol / 16];
 }

@@ -77,7 +77,7 @@ void forget_words(void)
     word_count = 0;
 }
 
-/* The header of a message; the padding behind it is anybody's (B-42). */
+/* The header of a message; the padding behind it is anybody's (core-quirks B-42). */
 static void note_header(const unsigned char *bytes, size_t size, int is_bus)
 {
     uint64_t count = 0;

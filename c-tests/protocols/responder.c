@@ -148,7 +148,7 @@ static void an_answer_to_one_who_does_not_read_is_dropped(void)
     check_close(s);
 }
 
-/* protocols 5.2, section 14: what is dropped, and the pipe stays up. */
+/* protocols 5.2 and 14: what is dropped, and the pipe stays up. */
 static void a_malformed_request_is_dropped(void)
 {
     static const struct {

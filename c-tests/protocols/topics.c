@@ -166,7 +166,7 @@ static void a_place_without_a_topic_cannot_be_unsubscribed(void)
     }
 }
 
-/* protocols 6.2, core-quirks B-26: the rows of the replacement column. */
+/* protocols 6.2, core-quirks B-26: the rows where spmsg has an answer of its own. */
 static void an_unknown_topic_cannot_be_unsubscribed(void)
 {
     for (int d = 0; d < 2; d++) {

@@ -59,7 +59,7 @@ static void raw_answer(int fd, const char *url, uint32_t word, const char *text)
     raw_message(fd, url, bytes, 4 + strlen(text));
 }
 
-/* protocols 4.1, 8.1, section 14: an id and the body, nothing else. */
+/* protocols 4.1, 8.1 and 14: an id and the body, nothing else. */
 static void a_question_is_an_id_and_a_body(void)
 {
     for (int i = 0; i < 2; i++) {
@@ -120,7 +120,7 @@ static void a_wrong_answer_is_dropped(void)
     }
 }
 
-/* protocols 5.1, 5.2, section 14: the words come back in the same order. */
+/* protocols 5.1, 5.2 and 14: the words come back in the same order. */
 static void an_answer_repeats_the_backtrace(void)
 {
     for (int i = 0; i < 4; i++) {
@@ -153,7 +153,7 @@ static void an_answer_repeats_the_backtrace(void)
     }
 }
 
-/* protocols 5.2, section 14, "Dropped by REP/RESPONDENT (pipe stays up)"; section 10 */
+/* protocols 5.2, 10 and 14, "Dropped by REP/RESPONDENT (pipe stays up)" */
 static void a_wrong_question_is_dropped(void)
 {
     for (int i = 0; i < 4; i++) {

@@ -1,4 +1,4 @@
-//! The words in front of a request, a survey and what answers them (spec: protocols 4.1, 5.1, 10).
+//! The words in front of a request, a survey and what answers them (protocols 4.1, 5.1, 10).
 //!
 //! ```text
 //! hop(4) .. hop(4) id(4)  body       hops have bit 31 clear, the id has it set

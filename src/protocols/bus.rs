@@ -1,4 +1,4 @@
-//! BUS: everybody hears everybody he is connected to (spec: protocols 9). Nothing is passed on.
+//! BUS: everybody hears everybody he is connected to (protocols 9). Nothing is passed on.
 //!
 //! A raw BUS is told which pipe a message came from, by eight bytes that never reach a wire, and
 //! leaves out the pipe that it is told to.

@@ -16,11 +16,26 @@
 
 use std::collections::BTreeSet;
 
-use super::source::Source;
+use super::source::{Source, texts};
 
 const SPECIFICATION: &str = "doc/spec";
+/// A citation of a page that is not there looks like any other words, so they are counted up.
+const PAGES: &[&str] = &[
+    "README",
+    "abi",
+    "core-quirks",
+    "core",
+    "interop",
+    "protocols",
+    "reliability",
+    "transports",
+    "upstream-1.2.5",
+];
 /// What pages are called by mistake.
 const MISNAMED: &[&str] = &["protocol", "transport", "quirks", "quirk", "spec", "promise"];
+/// Where citations stand, and fewer than how many of them would mean that they are not found.
+const CITING: &[(&str, usize)] = &[("src", 40), ("c-tests", 700), ("fuzz", 0), ("doc", 150)];
+const READ: &[&str] = &[".rs", ".c", ".h", ".inc", ".txt", ".md", ".cmake", ".py", ".sh", ".toml"];
 
 /// A page of the specification, and what can be cited of it.
 struct Page {
@@ -44,6 +59,27 @@ struct Citation<'a> {
 struct Found {
     citations: usize,
     breaches: Vec<String>,
+}
+
+#[test]
+fn every_citation_leads_somewhere() {
+    let files = texts(SPECIFICATION, &[".md"]);
+    let pages: Vec<Page> = files.iter().map(|(path, text)| Page::new(path, text)).collect();
+    let names: Vec<&str> = pages.iter().map(|page| &*page.name).collect();
+    assert_eq!(names, PAGES, "the pages of {SPECIFICATION}/");
+    let mut breaches = Vec::new();
+    for (folder, citations_min) in CITING {
+        let files = texts(folder, READ);
+        let found: Vec<Found> = files.iter().map(|(path, text)| look(path, text, &pages)).collect();
+        let citations: usize = found.iter().map(|file| file.citations).sum();
+        println!("{citations} places of the specification are cited in {folder}/");
+        if citations < *citations_min {
+            breaches.push(format!("{folder}/ cites only {citations} places"));
+        }
+        breaches.extend(found.into_iter().flat_map(|file| file.breaches));
+    }
+    breaches.extend(look("README.md", include_str!("../../README.md"), &pages).breaches);
+    assert!(breaches.is_empty(), "\n{}\n", breaches.join("\n"));
 }
 
 fn look(path: &str, text: &str, pages: &[Page]) -> Found {

@@ -1,4 +1,4 @@
-//! PIPELINE: work is spread over many and gathered from many (spec: protocols 7). Raw and cooked
+//! PIPELINE: work is spread over many and gathered from many (protocols 7). Raw and cooked
 //! are alike, and there is no header.
 
 mod pull;

@@ -1,4 +1,4 @@
-//! PUBSUB: a publisher speaks to everybody, a subscriber hears what it asked for (spec: protocols
+//! PUBSUB: a publisher speaks to everybody, a subscriber hears what it asked for (protocols
 //! 6). Raw and cooked are alike, and there is no header.
 
 mod pool;

@@ -422,7 +422,7 @@ mod tests {
     use super::super::pool::shortage;
     use super::*;
 
-    /// The rule of protocols.md 6.2 as it is written there.
+    /// The rule of protocols 6.2 as it is written there.
     #[derive(Default)]
     struct Naive {
         topics: BTreeMap<Vec<u8>, usize>,
@@ -601,7 +601,7 @@ mod tests {
 
     #[test]
     fn a_topic_matches_the_bodies_that_begin_with_it() {
-        // protocols.md 6.2: compared byte by byte; a shorter message does not match.
+        // protocols 6.2: compared byte by byte; a shorter message does not match.
         let subscriptions = Subscriptions::of(&["abc", "n\0l"]);
         for (body, wanted) in [
             (&b"abc"[..], true),
@@ -640,7 +640,7 @@ mod tests {
 
     #[test]
     fn what_is_not_subscribed_cannot_be_removed_and_nothing_changes() {
-        // The rows of the table in protocols.md 6.2, with what was subscribed before.
+        // The rows of the table in protocols 6.2, with what was subscribed before.
         let rows: [(&[&str], &str); 8] = [
             (&[], "a"),
             (&[], ""),

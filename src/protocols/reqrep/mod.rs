@@ -1,4 +1,4 @@
-//! REQREP: one asks, one of many answers (spec: protocols 4 and 5).
+//! REQREP: one asks, one of many answers (protocols 4 and 5).
 
 mod raw_req;
 mod req;

@@ -1,4 +1,4 @@
-//! REQ: one request at a time, sent again until its reply is there (spec: protocols 4).
+//! REQ: one request at a time, sent again until its reply is there (protocols 4).
 
 use std::time::{Duration, Instant};
 

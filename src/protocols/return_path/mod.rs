@@ -1,7 +1,7 @@
 //! Answers follow the way that their requests came: what REP and RESPONDENT are made of.
 //!
 //! Each pipe has a key with bit 31 clear, which stands in front of the words of a request that came
-//! from it, and which the answer must bring back (spec: protocols 5).
+//! from it, and which the answer must bring back (protocols 5).
 
 mod cooked;
 mod raw;

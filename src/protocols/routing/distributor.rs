@@ -1,4 +1,4 @@
-//! Sends each message to every pipe that can take it now. The others miss it (spec: protocols 2.5).
+//! Sends each message to every pipe that can take it now. The others miss it (protocols 2.5).
 
 use crate::message::Message;
 use crate::protocols::{Flow, PipeId, Pipes};

@@ -1,4 +1,4 @@
-//! Sixteen rings of ready pipes, one for each priority (spec: protocols 2.4).
+//! Sixteen rings of ready pipes, one for each priority (protocols 2.4).
 //!
 //! The best ring that is not empty is served, in turn and beginning with the pipe that became
 //! ready first. A worse one has its turn only while no better pipe is ready.

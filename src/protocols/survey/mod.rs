@@ -1,4 +1,4 @@
-//! SURVEY: one asks many, and gathers what they answer in time (spec: protocols 8).
+//! SURVEY: one asks many, and gathers what they answer in time (protocols 8).
 
 mod raw_surveyor;
 mod surveyor;

@@ -1,4 +1,4 @@
-//! SURVEYOR: one survey at a time, whose responses count until its deadline (spec: protocols 8.2).
+//! SURVEYOR: one survey at a time, whose responses count until its deadline (protocols 8.2).
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! A model of who answers: REP and RESPONDENT (protocols.md 5, 8.4 and 10).
+//! A model of who answers: REP and RESPONDENT (protocols 5, 8.4 and 10).
 
 use super::ring::Fairness;
 use super::{Event, Mesh, NodeId, Parts};

@@ -1,4 +1,4 @@
-//! BUS (protocols.md 9): to all direct neighbours, and never back.
+//! BUS (protocols 9): to all direct neighbours, and never back.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! Devices (protocols.md 10 and 11): raw sockets back to back, in chains and in rings.
+//! Devices (protocols 10 and 11): raw sockets back to back, in chains and in rings.
 
 use std::time::Duration;
 
@@ -117,7 +117,7 @@ fn the_hop_limit_ends_what_goes_round_in_a_ring() {
     }
 }
 
-/// protocols.md 4.5, 5.4 and 8.3: who asks sees the first word of what comes back, who answers sees
+/// protocols 4.5, 5.4 and 8.3: who asks sees the first word of what comes back, who answers sees
 /// his key and all words. What the peer called header does not matter, nor whether it came apart.
 #[test]
 fn raw_sockets_show_the_headers_that_they_read() {

@@ -1,4 +1,4 @@
-//! PAIR (protocols.md 3): one peer at a time, and what a former one said is not lost.
+//! PAIR (protocols 3): one peer at a time, and what a former one said is not lost.
 
 use std::collections::BTreeMap;
 
@@ -129,7 +129,7 @@ fn former_peers_are_heard_in_their_order() {
     }
 }
 
-/// protocols.md 2.2: where there is no header, what the caller gives as one goes in front.
+/// protocols 2.2: where there is no header, what the caller gives as one goes in front.
 #[test]
 fn a_header_that_means_nothing_is_a_part_of_the_body() {
     for (sender, receiver) in [(PAIR, PAIR), (0x50, 0x51), (0x20, 0x21)] {

@@ -1,4 +1,4 @@
-//! PUSH and PULL (protocols.md 7): every message to one peer, in turn, the better ones first.
+//! PUSH and PULL (protocols 7): every message to one peer, in turn, the better ones first.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! PUB and SUB (protocols.md 6): everything to everybody, and each keeps what it wants.
+//! PUB and SUB (protocols 6): everything to everybody, and each keeps what it wants.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -157,7 +157,7 @@ proptest! {
     }
 }
 
-/// protocols.md 6.1: what a foolish SUB says is read and dropped.
+/// protocols 6.1: what a foolish SUB says is read and dropped.
 #[test]
 fn a_publisher_does_not_listen() {
     let mut mesh = Mesh::new(1, Faults::PROMPT);

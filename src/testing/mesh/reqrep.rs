@@ -1,4 +1,4 @@
-//! REQ and REP (protocols.md 4 and 5): its own reply or none, and in the end always one.
+//! REQ and REP (protocols 4 and 5): its own reply or none, and in the end always one.
 
 use std::time::{Duration, Instant};
 
@@ -25,7 +25,7 @@ struct ReqRep {
     serial: usize,
 }
 
-/// The machine of protocols.md 4.2 with the rules of 4.4.
+/// The machine of protocols 4.2 with the rules of 4.4.
 #[derive(Default)]
 struct Requester {
     balance: Balance,
@@ -238,7 +238,7 @@ proptest! {
     }
 }
 
-/// protocols.md 4.3 and 4.4: whatever a foolish service says, the first good reply counts.
+/// protocols 4.3 and 4.4: whatever a foolish service says, the first good reply counts.
 #[test]
 fn only_the_first_reply_with_the_right_id_counts() {
     let mut mesh = Mesh::new(3, Faults::PROMPT);
@@ -278,7 +278,7 @@ fn only_the_first_reply_with_the_right_id_counts() {
     assert_eq!(mesh.unread(), 1);
 }
 
-/// protocols.md 4.2: of several requests made without a peer only the last one is sent, as soon
+/// protocols 4.2: of several requests made without a peer only the last one is sent, as soon
 /// as there is one; the reply that is there survives its pipe.
 #[test]
 fn waits_for_a_peer_and_keeps_its_reply() {
@@ -297,7 +297,7 @@ fn waits_for_a_peer_and_keeps_its_reply() {
     assert_eq!(mesh.recv(client), Ok("re c".into()));
 }
 
-/// protocols.md 4.4: nobody could take the request again, and then the first copy is answered.
+/// protocols 4.4: nobody could take the request again, and then the first copy is answered.
 #[test]
 fn takes_the_reply_to_a_first_copy_while_nobody_can_take_the_second() {
     let mut mesh = Mesh::new(7, Faults::PROMPT);
@@ -338,7 +338,7 @@ fn a_request_that_found_no_memory_is_sent_when_there_is_some() {
     assert_eq!(mesh.recv(service), Ok("q".into()));
 }
 
-/// protocols.md 10: of k words and a limit of k the request is taken, of k + 1 it is not.
+/// protocols 10: of k words and a limit of k the request is taken, of k + 1 it is not.
 #[test]
 fn the_hop_limit_counts_the_words_with_the_id() {
     for limit in [1, 2, 8, 255] {
@@ -365,7 +365,7 @@ fn the_hop_limit_counts_the_words_with_the_id() {
     }
 }
 
-/// protocols.md 5.2: what is no request is dropped, and its pipe stays.
+/// protocols 5.2: what is no request is dropped, and its pipe stays.
 #[test]
 fn malformed_requests_are_dropped() {
     let mut mesh = Mesh::new(6, Faults::PROMPT);

@@ -1,4 +1,4 @@
-//! Models of the rules by which machines choose pipes, as protocols.md 2.4 and 2.5 write them.
+//! Models of the rules by which machines choose pipes, as protocols 2.4 and 2.5 write them.
 //!
 //! They read the log of a node and say what has to come next in it.
 
@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use super::Event;
 use crate::protocols::{PipeId, Priority, SendPriority};
 
-/// The sixteen rings of ready pipes of protocols.md 2.4.
+/// The sixteen rings of ready pipes of protocols 2.4.
 #[derive(Default)]
 pub struct Ring {
     priorities: BTreeMap<PipeId, u8>,
@@ -156,7 +156,7 @@ impl Fairness {
     }
 }
 
-/// Who gets a message for everybody: PUB, SURVEYOR, BUS (protocols.md 2.5).
+/// Who gets a message for everybody: PUB, SURVEYOR, BUS (protocols 2.5).
 #[derive(Default)]
 pub struct Broadcast {
     members: Vec<PipeId>,

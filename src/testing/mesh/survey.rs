@@ -1,4 +1,4 @@
-//! SURVEYOR and RESPONDENT (protocols.md 8): responses of the current survey, and none too late.
+//! SURVEYOR and RESPONDENT (protocols 8): responses of the current survey, and none too late.
 
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,7 @@ struct Surveys {
     serial: usize,
 }
 
-/// The machine of protocols.md 8.2.
+/// The machine of protocols 8.2.
 #[derive(Default)]
 struct Surveyor {
     broadcast: Broadcast,
@@ -201,7 +201,7 @@ proptest! {
     }
 }
 
-/// protocols.md 8.2: told once, and what was in time but not read is lost.
+/// protocols 8.2: told once, and what was in time but not read is lost.
 #[test]
 fn the_end_of_a_survey_is_told_once() {
     let mut mesh = Mesh::new(1, Faults::PROMPT);

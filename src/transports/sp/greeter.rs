@@ -93,7 +93,7 @@ impl Greeter for SpGreeter {
     }
 }
 
-/// spec: "SP TCP mapping", both directions together.
+/// transports 3.1, both directions together.
 const LIMIT: Duration = Duration::from_millis(1000);
 
 #[cfg(test)]

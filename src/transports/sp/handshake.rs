@@ -1,4 +1,4 @@
-//! The greeting that each side sends first (spec: "SP TCP mapping", protocol header). Pure.
+//! The greeting that each side sends first (transports 3.1). Pure.
 //!
 //! ```text
 //! byte  0     1     2     3     4..5                6..7
