@@ -1,14 +1,23 @@
 /* What the functions that send, receive and hold messages say to arguments that are wrong, and
  * which of several wrong ones they say it about (abi 6.8 to 6.14). */
 
-#include "testutil.h"
-
 #include "wrong.h"
 
+#include "support/address.h"
+#include "support/cases.h"
+#include "support/check.h"
+#include "support/sockets.h"
+
+#include <nanomsg/nn.h>
+#include <nanomsg/pair.h>
 #include <nanomsg/pipeline.h>
 #include <nanomsg/pubsub.h>
 #include <nanomsg/reqrep.h>
 #include <nanomsg/survey.h>
+
+#include <errno.h>
+#include <stdint.h>
+#include <string.h>
 
 /* What nn_sendmsg says to these pieces, without waiting. */
 static int send_pieces(int s, struct nn_iovec *pieces, int count)

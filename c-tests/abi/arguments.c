@@ -1,14 +1,29 @@
 /* What each function says to handles and arguments that are wrong, and which of several wrong ones
  * it says it about (abi 6 and 7). Sending and receiving have a program of their own. */
 
-#include "testutil.h"
-
 #include "wrong.h"
 
+#include "support/cases.h"
+#include "support/check.h"
+#include "support/clock.h"
+#include "support/process.h"
+#include "support/sockets.h"
+
+#include <nanomsg/inproc.h>
+#include <nanomsg/ipc.h>
+#include <nanomsg/nn.h>
+#include <nanomsg/pair.h>
 #include <nanomsg/pubsub.h>
 #include <nanomsg/reqrep.h>
+#include <nanomsg/tcp.h>
 #include <nanomsg/ws.h>
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 /* Asks every function that takes a handle, with everything else wrong as well: the handle is what
  * it has to complain about (core-quirks A-15). */

@@ -1,12 +1,20 @@
 /* Control data: the macros, the walk along a block, and what sending and receiving make of it
  * (abi 3 and 6.15, core 5.5 and 5.6). */
 
-#include "testutil.h"
-
 #include "wrong.h"
 
-#include <malloc.h>
+#include "support/address.h"
+#include "support/cases.h"
+#include "support/check.h"
+#include "support/sockets.h"
+
+#include <nanomsg/nn.h>
 #include <nanomsg/reqrep.h>
+
+#include <errno.h>
+#include <malloc.h>
+#include <stdint.h>
+#include <string.h>
 
 #define WORD sizeof(size_t)
 #define HEAD sizeof(struct nn_cmsghdr)

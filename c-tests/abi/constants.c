@@ -3,14 +3,23 @@
 
 #define NN_EXPORT extern __attribute__((visibility("default")))
 
-#include "testutil.h"
+#include "support/cases.h"
+#include "support/check.h"
 
 #include <nanomsg/bus.h>
+#include <nanomsg/inproc.h>
+#include <nanomsg/ipc.h>
+#include <nanomsg/nn.h>
+#include <nanomsg/pair.h>
 #include <nanomsg/pipeline.h>
 #include <nanomsg/pubsub.h>
 #include <nanomsg/reqrep.h>
 #include <nanomsg/survey.h>
+#include <nanomsg/tcp.h>
 #include <nanomsg/ws.h>
+
+#include <stddef.h>
+#include <stdint.h>
 
 #include "constants.inc"
 

@@ -1,6 +1,12 @@
 /* What the dynamic loader finds in the library under the names that programs ask for. */
 
-#include "testutil.h"
+#include "support/cases.h"
+#include "support/check.h"
+
+#include <nanomsg/nn.h>
+
+#include <dlfcn.h>
+#include <stdint.h>
 
 static const char *const functions[] = {
     "nn_allocmsg", "nn_bind", "nn_close", "nn_cmsg_nxthdr_", "nn_connect", "nn_device",

@@ -1,8 +1,13 @@
 /* The memory layout that compiled programs count on: sizes, alignments, offsets (abi 3). */
 
-#include "testutil.h"
+#include "support/cases.h"
+#include "support/check.h"
 
+#include <nanomsg/nn.h>
 #include <nanomsg/reqrep.h>
+
+#include <stddef.h>
+#include <stdint.h>
 
 #define ALIGNMENT(type) offsetof(struct { char c; type value; }, value)
 

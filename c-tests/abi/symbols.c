@@ -1,6 +1,13 @@
 /* nn_symbol and nn_symbol_info against the whole table, and what they do beyond it. */
 
-#include "testutil.h"
+#include "support/cases.h"
+#include "support/check.h"
+
+#include <nanomsg/nn.h>
+
+#include <errno.h>
+#include <stdint.h>
+#include <string.h>
 
 #include "symbols.inc"
 

@@ -3,12 +3,18 @@
 #ifndef SPMSG_ABI_WRONG_H
 #define SPMSG_ABI_WRONG_H
 
-#include "testutil.h"
+#include "support/check.h"
+#include "support/clock.h"
+#include "support/sockets.h"
+
+#include <nanomsg/nn.h>
+
+#include <errno.h>
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
 /* A socket of that type that waits for long, but not for ever. */
-TESTUTIL int open_type(int domain, int protocol)
+static inline int open_type(int domain, int protocol)
 {
     errno = 0;
     int s = nn_socket(domain, protocol);

@@ -1,11 +1,31 @@
 /* nn_bind, nn_connect and nn_shutdown: which addresses are accepted, the errno of each that is not,
  * endpoint ids, when an address is free again, and what ipc does in the file system. */
 
-#include "testutil.h"
+#include "support/address.h"
+#include "support/cases.h"
+#include "support/check.h"
+#include "support/clock.h"
+#include "support/directory.h"
+#include "support/process.h"
+#include "support/raw-stream.h"
+#include "support/sockets.h"
 
+#include <nanomsg/nn.h>
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
+#include <netinet/in.h>
 #include <sched.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 

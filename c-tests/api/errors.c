@@ -1,9 +1,26 @@
 /* NN_PRINT_ERRORS: what is printed when an endpoint fails in the background, and when. Each case
  * runs in children whose standard error is read here. */
 
-#include "testutil.h"
+#include "support/address.h"
+#include "support/cases.h"
+#include "support/check.h"
+#include "support/clock.h"
+#include "support/process.h"
+#include "support/raw-stream.h"
+#include "support/sockets.h"
 
+#include <nanomsg/nn.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <unistd.h>
 
 struct report {
     int (*function)(void);

@@ -1,12 +1,23 @@
 /* Handles by the thousand: which numbers they get, what limits them, and what an idle socket costs.
  * What depends on the limit of descriptors happens in children. */
 
-#include "testutil.h"
+#include "support/address.h"
+#include "support/cases.h"
+#include "support/check.h"
+#include "support/clock.h"
+#include "support/process.h"
+#include "support/sockets.h"
 
 #include <nanomsg/bus.h>
-#include <nanomsg/pubsub.h>
+#include <nanomsg/nn.h>
+#include <nanomsg/pair.h>
 
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 enum { MANY = 4000 };
 

@@ -1,9 +1,18 @@
 /* Messages: the memory that nn_allocmsg gives out, who owns it when, short buffers, scatter lists,
  * empty messages, and the order in which bad arguments are refused. */
 
-#include "testutil.h"
+#include "support/address.h"
+#include "support/cases.h"
+#include "support/check.h"
+#include "support/sockets.h"
 
+#include <nanomsg/nn.h>
+
+#include <errno.h>
 #include <limits.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 
 #define TOO_LARGE (SIZE_MAX / 4)
 

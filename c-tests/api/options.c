@@ -1,10 +1,24 @@
 /* nn_setsockopt and nn_getsockopt: every option that a PAIR has, what it accepts, what it refuses
  * and in which order, and what a short or missing buffer does. */
 
-#include "testutil.h"
+#include "support/address.h"
+#include "support/cases.h"
+#include "support/check.h"
+#include "support/clock.h"
+#include "support/sockets.h"
 
-#include <limits.h>
+#include <nanomsg/inproc.h>
+#include <nanomsg/ipc.h>
+#include <nanomsg/nn.h>
+#include <nanomsg/pair.h>
+#include <nanomsg/tcp.h>
 #include <nanomsg/ws.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <string.h>
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 

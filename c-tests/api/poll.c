@@ -1,14 +1,28 @@
 /* nn_poll: what it refuses, what it reports, what it touches, and what wakes it. */
 
-#include "testutil.h"
+#include "support/address.h"
+#include "support/cases.h"
+#include "support/check.h"
+#include "support/clock.h"
+#include "support/raw-peer.h"
+#include "support/raw-stream.h"
+#include "support/sockets.h"
+#include "support/thread.h"
 
 #include <nanomsg/bus.h>
+#include <nanomsg/nn.h>
+#include <nanomsg/pair.h>
 #include <nanomsg/pipeline.h>
 #include <nanomsg/pubsub.h>
 #include <nanomsg/reqrep.h>
 #include <nanomsg/survey.h>
 
+#include <errno.h>
+#include <signal.h>
+#include <stdint.h>
+#include <string.h>
 #include <sys/ioctl.h>
+#include <unistd.h>
 
 static const char *const SCHEMES[] = {"inproc", "ipc", "tcp"};
 #define EACH_SCHEME(scheme) \

@@ -1,10 +1,28 @@
 /* Opening and closing sockets: handle numbers, the order of errors, and what a close does to the
  * other threads of the process and to the process itself. */
 
-#include "testutil.h"
+#include "support/address.h"
+#include "support/cases.h"
+#include "support/check.h"
+#include "support/clock.h"
+#include "support/process.h"
+#include "support/sockets.h"
+#include "support/thread.h"
 
+#include <nanomsg/nn.h>
+#include <nanomsg/pair.h>
+
+#include <dirent.h>
+#include <errno.h>
 #include <limits.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 static int open_plain(void)
 {

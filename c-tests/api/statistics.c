@@ -1,8 +1,18 @@
 /* nn_get_statistic, as far as a PAIR changes the numbers. */
 
-#include "testutil.h"
+#include "support/address.h"
+#include "support/cases.h"
+#include "support/check.h"
+#include "support/clock.h"
+#include "support/raw-stream.h"
+#include "support/sockets.h"
 
+#include <nanomsg/nn.h>
+
+#include <errno.h>
 #include <limits.h>
+#include <string.h>
+#include <unistd.h>
 
 static const int ids[] = {
     NN_STAT_ESTABLISHED_CONNECTIONS, NN_STAT_ACCEPTED_CONNECTIONS, NN_STAT_DROPPED_CONNECTIONS,

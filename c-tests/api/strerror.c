@@ -1,8 +1,18 @@
 /* nn_errno and nn_strerror. */
 
-#include "testutil.h"
+#include "support/cases.h"
+#include "support/check.h"
+#include "support/clock.h"
+#include "support/thread.h"
 
+#include <nanomsg/nn.h>
+#include <nanomsg/pair.h>
+
+#include <errno.h>
 #include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
 /* The C library may reuse the buffer of one text for the next. */
 static void check_text(int error)

@@ -1,12 +1,30 @@
 /* nn_term, after which a process can use no socket any more: everything happens in children, and
  * this process itself never opens one. */
 
-#include "testutil.h"
+#include "support/address.h"
+#include "support/cases.h"
+#include "support/check.h"
+#include "support/clock.h"
+#include "support/process.h"
+#include "support/raw-peer.h"
+#include "support/raw-stream.h"
+#include "support/sockets.h"
+#include "support/thread.h"
 
 #include <nanomsg/bus.h>
-#include <nanomsg/pubsub.h>
+#include <nanomsg/nn.h>
+#include <nanomsg/pair.h>
 #include <nanomsg/reqrep.h>
-#include <nanomsg/survey.h>
+
+#include <dirent.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
 static const char *const SCHEMES[] = {"inproc", "ipc", "tcp"};
 #define EACH_SCHEME(scheme) \

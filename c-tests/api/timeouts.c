@@ -1,9 +1,20 @@
 /* How long sending and receiving wait: timeouts, NN_DONTWAIT, signals, and what must not lengthen
  * or shorten a wait that has begun. */
 
-#include "testutil.h"
+#include "support/address.h"
+#include "support/cases.h"
+#include "support/check.h"
+#include "support/clock.h"
+#include "support/sockets.h"
+#include "support/thread.h"
 
+#include <nanomsg/nn.h>
+
+#include <errno.h>
 #include <limits.h>
+#include <signal.h>
+#include <stdint.h>
+#include <string.h>
 
 /* An upper bound for what should take no time, generous enough for a busy machine. */
 enum { LATE_MS = 2000 };

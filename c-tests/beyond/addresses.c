@@ -2,6 +2,21 @@
 
 #include "beyond.h"
 
+#include "support/address.h"
+#include "support/cases.h"
+#include "support/check.h"
+#include "support/directory.h"
+#include "support/process.h"
+#include "support/sockets.h"
+
+#include <nanomsg/nn.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 /* The same version in the header, in the number and in the library. */
 static void the_version_is_the_headers(void)
 {

@@ -2,7 +2,27 @@
 
 #include "beyond.h"
 
+#include "support/address.h"
+#include "support/cases.h"
+#include "support/check.h"
+#include "support/clock.h"
+#include "support/raw-stream.h"
+#include "support/sockets.h"
+#include "support/thread.h"
+
+#include <nanomsg/ipc.h>
+#include <nanomsg/nn.h>
+#include <nanomsg/pubsub.h>
+#include <nanomsg/reqrep.h>
+#include <nanomsg/tcp.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static int set(int s, int level, int option, int value)
 {

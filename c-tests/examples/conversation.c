@@ -2,7 +2,16 @@
  *
  * SPMSG_EXAMPLE_PAIR and SPMSG_EXAMPLE_PAIR_THREADS are the programs; ctest sets both. */
 
-#include "testutil.h"
+#include "support/address.h"
+#include "support/cases.h"
+#include "support/check.h"
+#include "support/clock.h"
+#include "support/process.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 /* Reads the node's lines until one begins with that text. */
 static void check_says(struct child *child, const char *expected)

@@ -3,9 +3,16 @@
  *
  * SPMSG_EXAMPLE_DEVICE is the program; ctest sets it. */
 
-#include "testutil.h"
+#include "support/address.h"
+#include "support/cases.h"
+#include "support/check.h"
+#include "support/clock.h"
+#include "support/process.h"
 
-#include <nanomsg/reqrep.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 static void start(struct child *child, const char *role, const char *one, const char *two)
 {

@@ -8,7 +8,18 @@
  * left out. The two processes of a cell speak as conversation.c says. The exit code is 0 only when
  * all cells are right. SPMSG_TEST_CASE=req chooses the rows in which our side is a REQ. */
 
-#include "reserved.h"
+#include "support/address.h"
+#include "support/cases.h"
+#include "support/check.h"
+#include "support/clock.h"
+#include "support/process.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 static const char *const transports[] = {"tcp", "ipc", "ws"};
 enum { TRANSPORTS = sizeof transports / sizeof transports[0] };

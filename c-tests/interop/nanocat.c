@@ -3,7 +3,16 @@
  *
  * NANOCAT is the tool and SPMSG_PRELOAD our library; ctest sets both. */
 
-#include "testutil.h"
+#include "support/address.h"
+#include "support/cases.h"
+#include "support/check.h"
+#include "support/clock.h"
+#include "support/process.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 struct pairing {
     const char *name;

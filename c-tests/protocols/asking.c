@@ -3,6 +3,23 @@
 
 #include "protocols.h"
 
+#include "support/address.h"
+#include "support/cases.h"
+#include "support/check.h"
+#include "support/clock.h"
+#include "support/sockets.h"
+
+#include <nanomsg/bus.h>
+#include <nanomsg/nn.h>
+#include <nanomsg/pair.h>
+#include <nanomsg/pipeline.h>
+#include <nanomsg/pubsub.h>
+#include <nanomsg/reqrep.h>
+#include <nanomsg/survey.h>
+
+#include <errno.h>
+#include <string.h>
+
 /* protocols 2.6, 2.7, abi 8: 0 stands for success, AGAIN for a call that would wait. */
 enum { AGAIN = -1 };
 

@@ -3,6 +3,22 @@
 
 #include "patterns.h"
 
+#include "support/address.h"
+#include "support/cases.h"
+#include "support/check.h"
+#include "support/raw-peer.h"
+#include "support/sockets.h"
+
+#include <nanomsg/bus.h>
+#include <nanomsg/nn.h>
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
 enum { ID_SIZE = 8 };
 
 /* ---- neighbours ---- */

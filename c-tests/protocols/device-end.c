@@ -2,6 +2,27 @@
 
 #include "protocols.h"
 
+#include "support/address.h"
+#include "support/cases.h"
+#include "support/check.h"
+#include "support/clock.h"
+#include "support/process.h"
+#include "support/sockets.h"
+#include "support/thread.h"
+
+#include <nanomsg/bus.h>
+#include <nanomsg/nn.h>
+#include <nanomsg/pair.h>
+#include <nanomsg/pipeline.h>
+#include <nanomsg/pubsub.h>
+#include <nanomsg/reqrep.h>
+#include <nanomsg/survey.h>
+
+#include <errno.h>
+#include <signal.h>
+#include <stdint.h>
+#include <string.h>
+
 /* Every pair that a device takes (core 10.1). */
 static const int pairs[][2] = {
     {NN_PAIR, NN_PAIR}, {NN_BUS, NN_BUS}, {NN_REQ, NN_REP}, {NN_REP, NN_REQ}, {NN_REQ, NN_REQ},

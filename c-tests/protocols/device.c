@@ -2,6 +2,28 @@
 
 #include "protocols.h"
 
+#include "support/address.h"
+#include "support/cases.h"
+#include "support/check.h"
+#include "support/clock.h"
+#include "support/raw-peer.h"
+#include "support/raw-stream.h"
+#include "support/sockets.h"
+#include "support/thread.h"
+
+#include <nanomsg/bus.h>
+#include <nanomsg/nn.h>
+#include <nanomsg/pair.h>
+#include <nanomsg/pipeline.h>
+#include <nanomsg/pubsub.h>
+#include <nanomsg/reqrep.h>
+#include <nanomsg/survey.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
 static const int types[] = {NN_PAIR, NN_PUB, NN_SUB, NN_REQ, NN_REP, NN_PUSH, NN_PULL,
                             NN_SURVEYOR, NN_RESPONDENT, NN_BUS};
 

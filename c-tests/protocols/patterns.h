@@ -4,13 +4,20 @@
 #ifndef SPMSG_PATTERNS_H
 #define SPMSG_PATTERNS_H
 
-#include "testutil.h"
+#include "support/check.h"
+#include "support/clock.h"
+#include "support/raw-peer.h"
+#include "support/raw-stream.h"
+#include "support/sockets.h"
 
-#include <nanomsg/bus.h>
-#include <nanomsg/pipeline.h>
+#include <nanomsg/nn.h>
 #include <nanomsg/pubsub.h>
-#include <nanomsg/reqrep.h>
-#include <nanomsg/survey.h>
+
+#include <errno.h>
+#include <poll.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -21,7 +28,7 @@ static const int DOMAINS[] __attribute__((unused)) = {AF_SP, AF_SP_RAW};
 
 /* ---- sockets ---- */
 
-TESTUTIL int open_type(int domain, int protocol)
+static inline int open_type(int domain, int protocol)
 {
     int s = nn_socket(domain, protocol);
     REQUIRE(s >= 0);
@@ -32,61 +39,61 @@ TESTUTIL int open_type(int domain, int protocol)
     return s;
 }
 
-TESTUTIL int bind_type(int protocol, const char *url)
+static inline int bind_type(int protocol, const char *url)
 {
     int s = open_type(AF_SP, protocol);
     REQUIRE(nn_bind(s, url) > 0);
     return s;
 }
 
-TESTUTIL int connect_type(int protocol, const char *url)
+static inline int connect_type(int protocol, const char *url)
 {
     int s = open_type(AF_SP, protocol);
     REQUIRE(nn_connect(s, url) > 0);
     return s;
 }
 
-TESTUTIL void close_sockets(const int *sockets, size_t count)
+static inline void close_sockets(const int *sockets, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         CHECK_EQ(nn_close(sockets[i]), 0);
 }
 
 /* Waits for that many pipes; over inproc they are there already (core 7.3). */
-TESTUTIL void await_peers(int s, uint64_t count)
+static inline void await_peers(int s, uint64_t count)
 {
     REQUIRE(wait_stat(s, NN_STAT_CURRENT_CONNECTIONS, count, PATIENCE_MS));
 }
 
 /* Connects `s`, which has `before` pipes, to the only endpoint of `to`, which has as many as told
  * too. Both have one more when this returns, so that the order of the pipes is known. */
-TESTUTIL void join(int s, uint64_t before, int to, uint64_t before_there, const char *url)
+static inline void join(int s, uint64_t before, int to, uint64_t before_there, const char *url)
 {
     REQUIRE(nn_connect(s, url) > 0);
     await_peers(s, before + 1);
     await_peers(to, before_there + 1);
 }
 
-TESTUTIL void subscribe(int s, const char *topic)
+static inline void subscribe(int s, const char *topic)
 {
     CHECK_EQ(nn_setsockopt(s, NN_SUB, NN_SUB_SUBSCRIBE, topic, strlen(topic)), 0);
 }
 
 /* Whether NN_SNDFD or NN_RCVFD signals within that time (core 8.1). */
-TESTUTIL int signals(int s, int option, int ms)
+static inline int signals(int s, int option, int ms)
 {
     struct pollfd ready = {get_int(s, NN_SOL_SOCKET, option), POLLIN, 0};
     return poll(&ready, 1, ms) == 1;
 }
 
-TESTUTIL int send_now(int s, const char *text)
+static inline int send_now(int s, const char *text)
 {
     return nn_send(s, text, strlen(text), NN_DONTWAIT);
 }
 
 /* What a receive that does not wait yields, as text. A receiver that discards something may say
  * EAGAIN although more has come, and then is readable (protocols 2.1, consequence 2). */
-TESTUTIL const char *recv_now(int s)
+static inline const char *recv_now(int s)
 {
     static char text[64];
     int size;
@@ -108,7 +115,7 @@ union control {
 };
 
 /* Sends with an SP_HDR property of that many bytes (protocols 2.2). */
-TESTUTIL int send_headed(int s, const void *header, size_t count, const void *body, size_t size,
+static inline int send_headed(int s, const void *header, size_t count, const void *body, size_t size,
                          int flags)
 {
     union control control;
@@ -124,7 +131,7 @@ TESTUTIL int send_headed(int s, const void *header, size_t count, const void *bo
 }
 
 /* Receives with the SP_HDR property, whose bytes and their number are stored. */
-TESTUTIL int recv_headed(int s, unsigned char header[HEADER_MAX], size_t *count, void *body,
+static inline int recv_headed(int s, unsigned char header[HEADER_MAX], size_t *count, void *body,
                          size_t size, int flags)
 {
     union control control;
@@ -147,7 +154,7 @@ TESTUTIL int recv_headed(int s, unsigned char header[HEADER_MAX], size_t *count,
 /* ---- bodies ---- */
 
 /* Bytes that depend on the number, so that a byte of another message or place is noticed. */
-TESTUTIL void fill_body(unsigned char *body, size_t size, uint32_t number)
+static inline void fill_body(unsigned char *body, size_t size, uint32_t number)
 {
     uint32_t state = number * 2654435761u + 1;
     for (size_t i = 0; i < size; i++) {
@@ -156,7 +163,7 @@ TESTUTIL void fill_body(unsigned char *body, size_t size, uint32_t number)
     }
 }
 
-TESTUTIL int is_body(const unsigned char *body, size_t size, uint32_t number)
+static inline int is_body(const unsigned char *body, size_t size, uint32_t number)
 {
     uint32_t state = number * 2654435761u + 1;
     for (size_t i = 0; i < size; i++) {
@@ -170,7 +177,7 @@ TESTUTIL int is_body(const unsigned char *body, size_t size, uint32_t number)
 /* ---- raw peers ---- */
 
 /* A raw connection to `s`, which has `before` pipes and then one more. */
-TESTUTIL int raw_join(int s, uint64_t before, const char *url, int type, int other)
+static inline int raw_join(int s, uint64_t before, const char *url, int type, int other)
 {
     int fd = raw_connect(url);
     CHECK(raw_greet_as(fd, type, other));
@@ -179,7 +186,7 @@ TESTUTIL int raw_join(int s, uint64_t before, const char *url, int type, int oth
 }
 
 /* The next bytes are exactly this frame: prefix and body. */
-TESTUTIL void check_frame(int fd, const char *url, const void *body, size_t size)
+static inline void check_frame(int fd, const char *url, const void *body, size_t size)
 {
     unsigned char prefix[9], got[9];
     unsigned char *rest = malloc(size + 1);
@@ -192,7 +199,7 @@ TESTUTIL void check_frame(int fd, const char *url, const void *body, size_t size
 }
 
 /* Nothing has come on the raw connection, and nothing comes in a short time. */
-TESTUTIL void check_silence(int fd)
+static inline void check_silence(int fd)
 {
     unsigned char byte;
     CHECK_EQ(raw_recv(fd, &byte, 1, 20), 0);

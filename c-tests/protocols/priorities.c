@@ -3,6 +3,21 @@
 
 #include "patterns.h"
 
+#include "support/address.h"
+#include "support/cases.h"
+#include "support/check.h"
+#include "support/clock.h"
+#include "support/sockets.h"
+
+#include <nanomsg/bus.h>
+#include <nanomsg/nn.h>
+#include <nanomsg/pipeline.h>
+#include <nanomsg/pubsub.h>
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+
 /* An endpoint of `s`, bound or connected, that has the priority; the peer has the other end. */
 static void link_to(int s, int peer, int option, int priority, int binds)
 {

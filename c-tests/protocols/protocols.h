@@ -4,18 +4,25 @@
 #ifndef SPMSG_PROTOCOLS_H
 #define SPMSG_PROTOCOLS_H
 
-#include "testutil.h"
+#include "support/check.h"
+#include "support/clock.h"
+#include "support/raw-peer.h"
+#include "support/raw-stream.h"
+#include "support/sockets.h"
+#include "support/thread.h"
 
-#include <nanomsg/bus.h>
-#include <nanomsg/pipeline.h>
-#include <nanomsg/pubsub.h>
-#include <nanomsg/reqrep.h>
+#include <nanomsg/nn.h>
 #include <nanomsg/survey.h>
+
+#include <errno.h>
+#include <poll.h>
+#include <stdint.h>
+#include <string.h>
 
 /* ---- sockets ---- */
 
 /* A socket that cannot make the test hang, and whose surveys wait for a slow machine. */
-TESTUTIL int open_socket(int domain, int type)
+static inline int open_socket(int domain, int type)
 {
     int s = nn_socket(domain, type), deadline = 2 * PATIENCE_MS;
     REQUIRE(s >= 0);
@@ -26,14 +33,14 @@ TESTUTIL int open_socket(int domain, int type)
     return s;
 }
 
-TESTUTIL int open_bound(int domain, int type, const char *url)
+static inline int open_bound(int domain, int type, const char *url)
 {
     int s = open_socket(domain, type);
     REQUIRE(nn_bind(s, url) > 0);
     return s;
 }
 
-TESTUTIL int open_connected(int domain, int type, const char *url)
+static inline int open_connected(int domain, int type, const char *url)
 {
     int s = open_socket(domain, type);
     /* Who dials again soon makes no test slow. */
@@ -42,7 +49,7 @@ TESTUTIL int open_connected(int domain, int type, const char *url)
     return s;
 }
 
-TESTUTIL void check_close(int s)
+static inline void check_close(int s)
 {
     CHECK_EQ(nn_close(s), 0);
 }
@@ -56,7 +63,7 @@ TESTUTIL void check_close(int s)
 /* ---- readiness ---- */
 
 /* Whether the descriptor of that option, NN_RCVFD or NN_SNDFD, is readable (core 8.1). */
-TESTUTIL int is_ready(int s, int option)
+static inline int is_ready(int s, int option)
 {
     struct pollfd ready = {get_int(s, NN_SOL_SOCKET, option), POLLIN, 0};
     return poll(&ready, 1, 0) == 1 && (ready.revents & POLLIN) != 0;
@@ -73,12 +80,12 @@ TESTUTIL int is_ready(int s, int option)
 
 #define TOP_BIT 0x80000000u
 
-TESTUTIL uint32_t word_at(const unsigned char *bytes)
+static inline uint32_t word_at(const unsigned char *bytes)
 {
     return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
 }
 
-TESTUTIL void put_word(unsigned char *bytes, uint32_t word)
+static inline void put_word(unsigned char *bytes, uint32_t word)
 {
     const unsigned char four[4] = {WORD(word)};
     memcpy(bytes, four, 4);
@@ -93,7 +100,7 @@ struct message {
 
 /* Receives one message with its header; the result is that of nn_recvmsg. The layout of the
  * control data is checked each time (protocols 2.2, core 5.5, core-quirks A-40, B-42). */
-TESTUTIL int recv_message(int s, struct message *message, int flags)
+static inline int recv_message(int s, struct message *message, int flags)
 {
     unsigned char control[sizeof message->header + 64];
     struct nn_iovec part = {message->body, sizeof message->body};
@@ -120,7 +127,7 @@ TESTUTIL int recv_message(int s, struct message *message, int flags)
 }
 
 /* Writes an SP_HDR entry with that header and its padded length; returns the length. */
-TESTUTIL size_t put_header(unsigned char *control, const void *bytes, size_t size)
+static inline size_t put_header(unsigned char *control, const void *bytes, size_t size)
 {
     struct nn_cmsghdr entry = {NN_CMSG_SPACE(sizeof size + size), PROTO_SP, SP_HDR};
     memset(control, 0, entry.cmsg_len);
@@ -132,7 +139,7 @@ TESTUTIL size_t put_header(unsigned char *control, const void *bytes, size_t siz
 }
 
 /* Sends a body behind a header; the result is that of nn_sendmsg. */
-TESTUTIL int send_message(int s, const void *header_bytes, size_t header_size, const void *body,
+static inline int send_message(int s, const void *header_bytes, size_t header_size, const void *body,
                           size_t size, int flags)
 {
     unsigned char control[2048];
@@ -144,27 +151,27 @@ TESTUTIL int send_message(int s, const void *header_bytes, size_t header_size, c
 }
 
 /* A body behind the one word that a request or a survey begins with. */
-TESTUTIL void send_numbered(int s, uint32_t id, const char *text)
+static inline void send_numbered(int s, uint32_t id, const char *text)
 {
     const unsigned char header[4] = {WORD(id)};
     CHECK_EQ(send_message(s, header, 4, text, strlen(text), 0), strlen(text));
 }
 
 /* The id of a request or survey that came without a device between. */
-TESTUTIL uint32_t id_of(const struct message *question)
+static inline uint32_t id_of(const struct message *question)
 {
     REQUIRE(question->header_size == 8);
     return word_at(question->header + 4);
 }
 
 /* Answers with any bytes, to the pipe that the question came from. */
-TESTUTIL void answer_bytes(int s, const struct message *question, const void *bytes, size_t size)
+static inline void answer_bytes(int s, const struct message *question, const void *bytes, size_t size)
 {
     CHECK_EQ(send_message(s, question->header, 4, bytes, size, 0), size);
 }
 
 /* Answers a message as the raw socket that received it: with its own header. */
-TESTUTIL void answer(int s, const struct message *message, const char *text)
+static inline void answer(int s, const struct message *message, const char *text)
 {
     CHECK_EQ(send_message(s, message->header, message->header_size, text, strlen(text), 0),
              strlen(text));
@@ -194,7 +201,7 @@ struct device {
     struct thread thread;
 };
 
-TESTUTIL void *device_main(void *argument)
+static inline void *device_main(void *argument)
 {
     struct device *device = argument;
     errno = 0;
@@ -204,7 +211,7 @@ TESTUTIL void *device_main(void *argument)
 }
 
 /* `s2` is -1 for a loopback. The device must stay where it is until it has ended. */
-TESTUTIL void device_start(struct device *device, int s1, int s2)
+static inline void device_start(struct device *device, int s1, int s2)
 {
     *device = (struct device){.s1 = s1, .s2 = s2};
     thread_start(&device->thread, device_main, device);
@@ -218,7 +225,7 @@ TESTUTIL void device_start(struct device *device, int s1, int s2)
 } while (0)
 
 /* Closes the sockets of a device, which ends it (core 10.2). */
-TESTUTIL void device_stop(struct device *device)
+static inline void device_stop(struct device *device)
 {
     check_close(device->s1);
     if (device->s2 >= 0 && device->s2 != device->s1)
@@ -238,7 +245,7 @@ TESTUTIL void device_stop(struct device *device)
 } while (0)
 
 /* A stream to the listener `s` that greets as a socket of the type `mine`. */
-TESTUTIL int raw_peer_of(int s, const char *url, int mine, int theirs)
+static inline int raw_peer_of(int s, const char *url, int mine, int theirs)
 {
     uint64_t pipes = nn_get_statistic(s, NN_STAT_CURRENT_CONNECTIONS);
     int fd = raw_connect(url);

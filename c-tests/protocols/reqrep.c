@@ -3,6 +3,20 @@
 
 #include "protocols.h"
 
+#include "support/address.h"
+#include "support/cases.h"
+#include "support/check.h"
+#include "support/clock.h"
+#include "support/sockets.h"
+#include "support/thread.h"
+
+#include <nanomsg/nn.h>
+#include <nanomsg/reqrep.h>
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+
 static int open_req(const char *url)
 {
     return open_connected(AF_SP, NN_REQ, url);

@@ -5,6 +5,22 @@
 
 #include "protocols.h"
 
+#include "support/address.h"
+#include "support/cases.h"
+#include "support/check.h"
+#include "support/clock.h"
+#include "support/sockets.h"
+#include "support/thread.h"
+
+#include <nanomsg/nn.h>
+#include <nanomsg/reqrep.h>
+#include <nanomsg/survey.h>
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
 static int type, peer;
 
 static int open_responder(const char *url)

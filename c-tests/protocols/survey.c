@@ -4,6 +4,20 @@
 
 #include "protocols.h"
 
+#include "support/address.h"
+#include "support/cases.h"
+#include "support/check.h"
+#include "support/clock.h"
+#include "support/sockets.h"
+#include "support/thread.h"
+
+#include <nanomsg/nn.h>
+#include <nanomsg/survey.h>
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+
 /* Deadlines that no test waits for, and short ones that it does. */
 enum { LONG_MS = 60000, SHORT_MS = 50 };
 

@@ -2,6 +2,20 @@
 
 #include "patterns.h"
 
+#include "support/address.h"
+#include "support/cases.h"
+#include "support/check.h"
+#include "support/clock.h"
+#include "support/sockets.h"
+
+#include <nanomsg/nn.h>
+#include <nanomsg/pubsub.h>
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
 static int subscribe_bytes(int s, const void *topic, size_t size)
 {
     return nn_setsockopt(s, NN_SUB, NN_SUB_SUBSCRIBE, topic, size);

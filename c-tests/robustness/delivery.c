@@ -6,6 +6,28 @@
 
 #include "robustness.h"
 
+#include "support/address.h"
+#include "support/cases.h"
+#include "support/check.h"
+#include "support/clock.h"
+#include "support/process.h"
+#include "support/raw-peer.h"
+#include "support/raw-stream.h"
+#include "support/sockets.h"
+#include "support/thread.h"
+
+#include <nanomsg/nn.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 enum { COUNT = 3, CHUNK = 50000 };
 
 static const size_t sizes[] = {1, 1000, 65536, 1 << 20, 4 << 20};

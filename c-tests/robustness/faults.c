@@ -8,7 +8,20 @@
 #include "robustness.h"
 #include "faultshim.h"
 
+#include "support/address.h"
+#include "support/cases.h"
+#include "support/check.h"
+#include "support/clock.h"
+#include "support/sockets.h"
+
+#include <nanomsg/nn.h>
+#include <nanomsg/pair.h>
+
+#include <errno.h>
 #include <netdb.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
 enum { ERRORS_MAX = 16, NTH_MAX = 6, LARGE = 200000 };
 

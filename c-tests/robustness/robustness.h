@@ -8,9 +8,22 @@
 #ifndef SPMSG_ROBUSTNESS_H
 #define SPMSG_ROBUSTNESS_H
 
-#include "testutil.h"
+#include "support/cases.h"
+#include "support/check.h"
+#include "support/clock.h"
+#include "support/directory.h"
+#include "support/sockets.h"
 
+#include <nanomsg/nn.h>
+
+#include <dirent.h>
+#include <dlfcn.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 /* What a process holds of the system while no socket is open. */
 struct belongings {
@@ -30,7 +43,7 @@ static struct {
 /* ---- generator ---- */
 
 /* splitmix64: any state is a good one, so that a thread may take seed + number. */
-TESTUTIL uint64_t next_random(uint64_t *state)
+static inline uint64_t next_random(uint64_t *state)
 {
     uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
     z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
@@ -39,12 +52,12 @@ TESTUTIL uint64_t next_random(uint64_t *state)
 }
 
 /* From 0 to limit - 1. */
-TESTUTIL int random_below(uint64_t *state, int limit)
+static inline int random_below(uint64_t *state, int limit)
 {
     return (int)(next_random(state) % (uint64_t)limit);
 }
 
-TESTUTIL void random_bytes(uint64_t *state, unsigned char *bytes, size_t size)
+static inline void random_bytes(uint64_t *state, unsigned char *bytes, size_t size)
 {
     for (size_t i = 0; i < size; i++)
         bytes[i] = (unsigned char)next_random(state);
@@ -52,7 +65,7 @@ TESTUTIL void random_bytes(uint64_t *state, unsigned char *bytes, size_t size)
 
 /* ---- what must not be left over ---- */
 
-TESTUTIL int count_entries(const char *path)
+static inline int count_entries(const char *path)
 {
     int count = 0;
     struct dirent *entry;
@@ -65,17 +78,17 @@ TESTUTIL int count_entries(const char *path)
 }
 
 /* One more than are open, because looking takes one: only differences mean something. */
-TESTUTIL int count_descriptors(void)
+static inline int count_descriptors(void)
 {
     return count_entries("/proc/self/fd");
 }
 
-TESTUTIL int count_threads(void)
+static inline int count_threads(void)
 {
     return count_entries("/proc/self/task");
 }
 
-TESTUTIL long resident_kb(void)
+static inline long resident_kb(void)
 {
     long pages = 0, resident = 0;
     FILE *file = fopen("/proc/self/statm", "r");
@@ -85,7 +98,7 @@ TESTUTIL long resident_kb(void)
     return resident * (sysconf(_SC_PAGESIZE) / 1024);
 }
 
-TESTUTIL struct belongings belongings(void)
+static inline struct belongings belongings(void)
 {
     struct belongings now = {0, 0, 0};
     now.files = count_entries(test_directory());
@@ -95,7 +108,7 @@ TESTUTIL struct belongings belongings(void)
 }
 
 /* The kernel lists a joined thread for a moment longer, hence the patience. */
-TESTUTIL void check_nothing_left(struct belongings before)
+static inline void check_nothing_left(struct belongings before)
 {
     wait_until(count_threads() <= before.threads && count_descriptors() <= before.descriptors,
                PATIENCE_MS / 2);
@@ -105,12 +118,12 @@ TESTUTIL void check_nothing_left(struct belongings before)
 }
 
 /* A sanitizer keeps freed memory back, so that there is nothing to see in how much is used. */
-TESTUTIL int memory_can_be_measured(void)
+static inline int memory_can_be_measured(void)
 {
     return dlsym(RTLD_DEFAULT, "__asan_init") == NULL && getenv("SPMSG_SLOW") == NULL;
 }
 
-TESTUTIL void check_memory_flat(long before_kb, long allowed_kb)
+static inline void check_memory_flat(long before_kb, long allowed_kb)
 {
     if (memory_can_be_measured())
         CHECK_AT_MOST(resident_kb() - before_kb, allowed_kb);
@@ -118,14 +131,14 @@ TESTUTIL void check_memory_flat(long before_kb, long allowed_kb)
 
 /* ---- program ---- */
 
-TESTUTIL int is_scheme(const char *word)
+static inline int is_scheme(const char *word)
 {
     return strcmp(word, "tcp") == 0 || strcmp(word, "ipc") == 0 || strcmp(word, "inproc") == 0
            || strcmp(word, "ws") == 0;
 }
 
 /* Reads "[SCHEME] [EFFORT] [SEED]". The seconds are those that the default effort may take. */
-TESTUTIL void robust_begin(const char *name, int seconds, int count, char **words)
+static inline void robust_begin(const char *name, int seconds, int count, char **words)
 {
     const char *effort = getenv("SPMSG_EFFORT"), *seed = getenv("SPMSG_SEED");
     int next = 1;
@@ -147,7 +160,7 @@ TESTUTIL void robust_begin(const char *name, int seconds, int count, char **word
 }
 
 /* The last case of every program. */
-TESTUTIL void nothing_is_left(void)
+static inline void nothing_is_left(void)
 {
     check_nothing_left(robust.before);
 }
@@ -155,7 +168,7 @@ TESTUTIL void nothing_is_left(void)
 /* ---- conversations ---- */
 
 /* A PAIR that tries again quickly and gives up soon. */
-TESTUTIL int open_quick(void)
+static inline int open_quick(void)
 {
     int s = open_pair();
     set_int(s, NN_RECONNECT_IVL, 10);
@@ -163,7 +176,7 @@ TESTUTIL int open_quick(void)
 }
 
 /* Two new sockets on that address can talk to each other. */
-TESTUTIL void check_fresh_conversation(const char *address)
+static inline void check_fresh_conversation(const char *address)
 {
     int bound = open_quick(), connected = open_quick();
     CHECK_OK(nn_bind(bound, address));
@@ -174,7 +187,7 @@ TESTUTIL void check_fresh_conversation(const char *address)
 }
 
 /* Processor time of this process. */
-TESTUTIL int64_t cpu_us(void)
+static inline int64_t cpu_us(void)
 {
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);

@@ -5,6 +5,22 @@
 
 #include "robustness.h"
 
+#include "support/address.h"
+#include "support/cases.h"
+#include "support/check.h"
+#include "support/clock.h"
+#include "support/sockets.h"
+#include "support/thread.h"
+
+#include <nanomsg/nn.h>
+#include <nanomsg/pair.h>
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
 enum { THREADS = 8, HANDLES = 10, NAMES = 3, SECONDS = 2 };
 
 static struct url names[NAMES];

@@ -6,7 +6,22 @@
 
 #include "robustness.h"
 
+#include "support/address.h"
+#include "support/cases.h"
+#include "support/check.h"
+#include "support/clock.h"
+#include "support/raw-stream.h"
+#include "support/sockets.h"
+#include "support/websocket.h"
+
 #include <nanomsg/bus.h>
+#include <nanomsg/nn.h>
+
+#include <sched.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
 /* Descriptors of a socket that listens: of the listener, the reactor, and a caller that waited. */
 enum { OWN = 5 };

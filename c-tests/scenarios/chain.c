@@ -5,6 +5,19 @@
 
 #include "scenarios.h"
 
+#include "support/address.h"
+#include "support/cases.h"
+#include "support/check.h"
+#include "support/sockets.h"
+#include "support/thread.h"
+
+#include <nanomsg/nn.h>
+#include <nanomsg/reqrep.h>
+#include <nanomsg/survey.h>
+
+#include <errno.h>
+#include <stdio.h>
+
 enum { DEVICES_MAX = 8, QUESTIONS = 100, ROUNDS = 8 };
 
 static const struct pattern {

@@ -6,6 +6,20 @@
 
 #include "scenarios.h"
 
+#include "support/address.h"
+#include "support/cases.h"
+#include "support/check.h"
+
+#include <nanomsg/bus.h>
+#include <nanomsg/nn.h>
+#include <nanomsg/pipeline.h>
+#include <nanomsg/pubsub.h>
+#include <nanomsg/reqrep.h>
+#include <nanomsg/survey.h>
+
+#include <errno.h>
+#include <stdint.h>
+
 enum { TURNS = 400, SIZE_MAX_SENT = 400000 };
 
 static unsigned char bytes[SIZE_MAX_SENT];

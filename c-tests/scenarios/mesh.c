@@ -5,6 +5,19 @@
 
 #include "scenarios.h"
 
+#include "support/address.h"
+#include "support/cases.h"
+#include "support/check.h"
+#include "support/thread.h"
+
+#include <nanomsg/bus.h>
+#include <nanomsg/nn.h>
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <string.h>
+
 /* A burst of all others fits into the buffers of a node: a bus drops what does not. */
 enum { NODES = 8, BURST = 16, ROUNDS = 200, BODY_MAX = 200, QUIET_MS = 100 };
 

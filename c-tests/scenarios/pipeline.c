@@ -6,6 +6,21 @@
 
 #include "scenarios.h"
 
+#include "support/address.h"
+#include "support/cases.h"
+#include "support/check.h"
+#include "support/clock.h"
+#include "support/sockets.h"
+#include "support/thread.h"
+
+#include <nanomsg/nn.h>
+#include <nanomsg/pipeline.h>
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
 enum { PUSHERS = 16, PULLERS = 4, MESSAGES = 10000, LARGE_MAX = 150000, QUIET_MS = 100 };
 
 struct head {

@@ -5,6 +5,20 @@
 
 #include "scenarios.h"
 
+#include "support/address.h"
+#include "support/cases.h"
+#include "support/check.h"
+#include "support/clock.h"
+#include "support/thread.h"
+
+#include <nanomsg/nn.h>
+#include <nanomsg/pubsub.h>
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
 /* A burst fits into the buffers of every subscriber: a publisher drops what does not. */
 enum { SUBSCRIBERS = 64, BURST = 40, ROUNDS = 25, QUIET_MS = 100 };
 

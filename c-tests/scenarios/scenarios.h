@@ -10,11 +10,20 @@
 
 #include "robustness/robustness.h"
 
-#include <nanomsg/bus.h>
-#include <nanomsg/pipeline.h>
-#include <nanomsg/pubsub.h>
-#include <nanomsg/reqrep.h>
-#include <nanomsg/survey.h>
+#include "support/cases.h"
+#include "support/check.h"
+#include "support/clock.h"
+#include "support/sockets.h"
+#include "support/thread.h"
+
+#include <nanomsg/nn.h>
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 /* How long a socket waits for what must come while many others want the processor as well. */
 enum { SCENARIO_PATIENCE_MS = 2 * PATIENCE_MS };
@@ -22,7 +31,7 @@ enum { SCENARIO_PATIENCE_MS = 2 * PATIENCE_MS };
 /* ---- program ---- */
 
 /* Reads "SCHEME [EFFORT [SEED]]". The seconds are those that the default effort may take. */
-TESTUTIL void scenario_begin(const char *name, int seconds, int count, char **words)
+static inline void scenario_begin(const char *name, int seconds, int count, char **words)
 {
     const char *effort = getenv("SPMSG_EFFORT"), *seed = getenv("SPMSG_SEED");
     if (count < 2 || !is_scheme(words[1])) {
@@ -43,14 +52,14 @@ TESTUTIL void scenario_begin(const char *name, int seconds, int count, char **wo
 }
 
 /* Whether a check of the current case has failed: nothing more can be learned from going on. */
-TESTUTIL int case_failed(void)
+static inline int case_failed(void)
 {
     return __atomic_load_n(&test.failures, __ATOMIC_RELAXED) != test.failures_before;
 }
 
 /* ---- sockets ---- */
 
-TESTUTIL int open_patient(int domain, int protocol)
+static inline int open_patient(int domain, int protocol)
 {
     int s = nn_socket(domain, protocol);
     REQUIRE(s >= 0);
@@ -60,13 +69,13 @@ TESTUTIL int open_patient(int domain, int protocol)
     return s;
 }
 
-TESTUTIL void wait_connections(int s, int count)
+static inline void wait_connections(int s, int count)
 {
     REQUIRE(wait_stat(s, NN_STAT_CURRENT_CONNECTIONS, (uint64_t)count, SCENARIO_PATIENCE_MS));
 }
 
 /* Nothing that must not come comes, neither now nor within a moment. */
-TESTUTIL void check_silence(int s, int ms)
+static inline void check_silence(int s, int ms)
 {
     char bytes[64];
     set_int(s, NN_RCVTIMEO, ms);
@@ -77,7 +86,7 @@ TESTUTIL void check_silence(int s, int ms)
 /* ---- threads ---- */
 
 /* Waits for as long as the whole program may take: the watchdog ends it. */
-TESTUTIL void scenario_join(struct thread *thread)
+static inline void scenario_join(struct thread *thread)
 {
     REQUIRE(pthread_join(thread->id, NULL) == 0);
 }
@@ -85,7 +94,7 @@ TESTUTIL void scenario_join(struct thread *thread)
 /* ---- messages ---- */
 
 /* The bytes of a message follow from one number, which tells who sent it and as which. */
-TESTUTIL void fill_from(unsigned char *bytes, size_t size, uint64_t number)
+static inline void fill_from(unsigned char *bytes, size_t size, uint64_t number)
 {
     uint64_t state = number;
     for (size_t i = 0; i < size; i += 8) {
@@ -94,7 +103,7 @@ TESTUTIL void fill_from(unsigned char *bytes, size_t size, uint64_t number)
     }
 }
 
-TESTUTIL int is_filled_from(const unsigned char *bytes, size_t size, uint64_t number)
+static inline int is_filled_from(const unsigned char *bytes, size_t size, uint64_t number)
 {
     uint64_t state = number;
     for (size_t i = 0; i < size; i += 8) {

@@ -4,8 +4,24 @@
  *
  *   service ipc|tcp [EFFORT [SEED]] */
 
-#include "reserved.h"
 #include "scenarios.h"
+
+#include "support/address.h"
+#include "support/cases.h"
+#include "support/check.h"
+#include "support/clock.h"
+#include "support/process.h"
+#include "support/thread.h"
+
+#include <nanomsg/nn.h>
+#include <nanomsg/reqrep.h>
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 enum {
     CLIENTS = 64,

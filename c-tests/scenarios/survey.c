@@ -5,6 +5,17 @@
 
 #include "scenarios.h"
 
+#include "support/address.h"
+#include "support/cases.h"
+#include "support/check.h"
+#include "support/thread.h"
+
+#include <nanomsg/nn.h>
+#include <nanomsg/survey.h>
+
+#include <errno.h>
+#include <stdint.h>
+
 enum { RESPONDENTS = 64, SURVEYS = 500, QUIET_MS = 100 };
 
 /* A survey is its number; a number that no survey has ends the respondents. */

@@ -1,7 +1,17 @@
 /* inproc: everything has happened when a call returns, the queue holds exactly what the receive
  * buffer allows, and a PAIR has one peer whatever else is bound or connected. */
 
-#include "testutil.h"
+#include "support/address.h"
+#include "support/cases.h"
+#include "support/check.h"
+#include "support/sockets.h"
+#include "support/thread.h"
+
+#include <nanomsg/nn.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 
 static int bound_to(const char *address)
 {

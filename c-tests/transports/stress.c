@@ -6,7 +6,19 @@
  *
  * With a scheme (inproc, ipc, tcp, ws) an address is made up. SECONDS may be long: try 60. */
 
-#include "testutil.h"
+#include "support/address.h"
+#include "support/cases.h"
+#include "support/check.h"
+#include "support/clock.h"
+#include "support/sockets.h"
+#include "support/thread.h"
+
+#include <nanomsg/nn.h>
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 enum { SIZE_MAX_BODY = 300000, END_SIZE = 24 };
 

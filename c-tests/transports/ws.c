@@ -1,13 +1,30 @@
 /* WebSocket: what is said on the wire, byte for byte, and how everything else that may be said is
  * taken, by a listener and by a dialer. What ws has in common with tcp is in stream.c. */
 
-#include "testutil.h"
+#include "support/address.h"
+#include "support/cases.h"
+#include "support/check.h"
+#include "support/clock.h"
+#include "support/raw-stream.h"
+#include "support/sockets.h"
+#include "support/websocket.h"
 
 #include <nanomsg/bus.h>
+#include <nanomsg/nn.h>
+#include <nanomsg/pair.h>
 #include <nanomsg/pipeline.h>
 #include <nanomsg/pubsub.h>
 #include <nanomsg/reqrep.h>
 #include <nanomsg/survey.h>
+#include <nanomsg/ws.h>
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 enum { HANDSHAKE_MS = 5000, LATE_MS = 4000 };
 enum { TEXT = 0x81, BINARY = 0x82, CLOSE = 0x88, PING = 0x89, PONG = 0x8a };

@@ -1,32 +1,17 @@
-/* WebSocket by hand, for raw sockets: both sides of the handshake, and frames (RFC 6455). Included
- * by testutil.h. */
+#include "support/websocket.h"
 
-#ifndef SPMSG_RAWWS_H
-#define SPMSG_RAWWS_H
+#include "support/clock.h"
+#include "support/raw-stream.h"
 
-enum raw_role { RAW_PLAIN, RAW_WS_LISTENER, RAW_WS_CLIENT, RAW_WS_SERVER };
-
-/* What each descriptor is used for. */
-static unsigned char raw_roles[1024] __attribute__((unused));
-
-TESTUTIL void raw_set_role(int fd, enum raw_role role)
-{
-    if (fd >= 0 && fd < (int)sizeof raw_roles)
-        raw_roles[fd] = (unsigned char)role;
-}
-
-TESTUTIL enum raw_role raw_role(int fd)
-{
-    return fd >= 0 && fd < (int)sizeof raw_roles ? (enum raw_role)raw_roles[fd] : RAW_PLAIN;
-}
-
-TESTUTIL int is_ws(const char *url)
-{
-    return strncmp(url, "ws://", 5) == 0;
-}
+#include <poll.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
 
 /* SHA-1 of a text of at most 119 bytes (RFC 3174). */
-TESTUTIL void ws_sha1(const char *text, unsigned char digest[20])
+static void ws_sha1(const char *text, unsigned char digest[20])
 {
     uint32_t h[5] = {0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476, 0xc3d2e1f0};
     unsigned char blocks[128] = {0};
@@ -57,7 +42,7 @@ TESTUTIL void ws_sha1(const char *text, unsigned char digest[20])
         digest[i] = (unsigned char)(h[i / 4] >> (24 - i % 4 * 8));
 }
 
-TESTUTIL void ws_base64(const unsigned char *bytes, size_t size, char *text)
+static void ws_base64(const unsigned char *bytes, size_t size, char *text)
 {
     static const char digits[] =
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -75,7 +60,7 @@ TESTUTIL void ws_base64(const unsigned char *bytes, size_t size, char *text)
     *text = 0;
 }
 
-TESTUTIL void ws_accept_value(const char *key, char value[29])
+void ws_accept_value(const char *key, char value[29])
 {
     char text[80];
     unsigned char digest[20];
@@ -84,20 +69,7 @@ TESTUTIL void ws_accept_value(const char *key, char value[29])
     ws_base64(digest, 20, value);
 }
 
-#define WS_KEY "dGhlIHNhbXBsZSBub25jZQ=="
-#define WS_TOKEN "pair.sp.nanomsg.org"
-#define WS_REQUEST_WITHOUT_TOKEN \
-    "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" \
-    "Sec-WebSocket-Key: " WS_KEY "\r\nSec-WebSocket-Version: 13\r\n"
-#define WS_REQUEST WS_REQUEST_WITHOUT_TOKEN "Sec-WebSocket-Protocol: " WS_TOKEN "\r\n\r\n"
-/* The answer to that; transports 7.4. */
-#define WS_RESPONSE \
-    "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" \
-    "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n" \
-    "Sec-WebSocket-Protocol: " WS_TOKEN "\r\n\r\n"
-
-/* Reads a head up to its empty line; returns its size, 0 at the end of file or the deadline. */
-TESTUTIL size_t ws_head(int fd, char *head, size_t size, int ms)
+size_t ws_head(int fd, char *head, size_t size, int ms)
 {
     int64_t deadline = now_ms() + ms;
     size_t got = 0;
@@ -113,18 +85,14 @@ TESTUTIL size_t ws_head(int fd, char *head, size_t size, int ms)
     return 0;
 }
 
-TESTUTIL void raw_send(int fd, const void *bytes, size_t size);
-
-/* Asks as a PAIR would; true when the answer is exactly what it should be. */
-TESTUTIL int ws_ask(int fd)
+int ws_ask(int fd)
 {
     char head[1024];
     raw_send(fd, WS_REQUEST, sizeof WS_REQUEST - 1);
     return ws_head(fd, head, sizeof head, PATIENCE_MS) > 0 && strcmp(head, WS_RESPONSE) == 0;
 }
 
-/* Answers whoever asks for a PAIR; true when somebody did. */
-TESTUTIL int ws_answer(int fd)
+int ws_answer(int fd)
 {
     char head[1024], value[29], response[512];
     if (ws_head(fd, head, sizeof head, PATIENCE_MS) == 0)
@@ -140,10 +108,7 @@ TESTUTIL int ws_answer(int fd)
     return 1;
 }
 
-/* A frame, masked as a client's if `masked`; returns its size. There must be 14 bytes of room more
- * than the payload has. */
-TESTUTIL size_t ws_frame(unsigned char *frame, int first, int masked, const void *payload,
-                         size_t size)
+size_t ws_frame(unsigned char *frame, int first, int masked, const void *payload, size_t size)
 {
     static const unsigned char key[4] = {0x37, 0xfa, 0x21, 0x3d};
     size_t used = 2;
@@ -166,19 +131,14 @@ TESTUTIL size_t ws_frame(unsigned char *frame, int first, int masked, const void
     return used + size;
 }
 
-/* Sends a frame as the role of the descriptor demands. */
-TESTUTIL void ws_send(int fd, int first, const void *payload, size_t size)
+void ws_send(int fd, int first, const void *payload, size_t size)
 {
     unsigned char *frame = malloc(size + 14);
     raw_send(fd, frame, ws_frame(frame, first, raw_role(fd) == RAW_WS_CLIENT, payload, size));
     free(frame);
 }
 
-TESTUTIL size_t raw_recv(int fd, void *bytes, size_t size, int ms);
-
-/* Reads a frame and unmasks it. Returns the size of its payload, of which at most `size` bytes are
- * stored, or -1. The first byte, and the second one's mask bit, are left in `head`. */
-TESTUTIL long ws_recv(int fd, unsigned char head[2], void *payload, size_t size, int ms)
+long ws_recv(int fd, unsigned char head[2], void *payload, size_t size, int ms)
 {
     unsigned char more[8], key[4] = {0};
     uint64_t length;
@@ -207,5 +167,3 @@ TESTUTIL long ws_recv(int fd, unsigned char head[2], void *payload, size_t size,
     }
     return (long)length;
 }
-
-#endif

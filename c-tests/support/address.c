@@ -1,0 +1,98 @@
+#include "support/address.h"
+
+#include "support/check.h"
+#include "support/clock.h"
+#include "support/directory.h"
+
+#include <netinet/in.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+int free_port(void)
+{
+    static unsigned next;
+    if (next == 0)
+        next = (unsigned)getpid() * 2654435761u + (unsigned)now_us();
+    for (int tries = 0; tries < 20000; tries++) {
+        int port = 10000 + (int)(next++ % 20000);
+        struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        int bound = bind(fd, (struct sockaddr *)&address, sizeof address);
+        close(fd);
+        if (bound == 0)
+            return port;
+    }
+    FAIL("no free port");
+    test_abandon();
+    return -1;
+}
+
+struct url unique_url(const char *scheme)
+{
+    static int count;
+    struct url url;
+    count++;
+    if (strcmp(scheme, "tcp") == 0 || strcmp(scheme, "ws") == 0)
+        snprintf(url.text, sizeof url.text, "%s://127.0.0.1:%d", scheme, free_port());
+    else if (strcmp(scheme, "ipc") == 0)
+        snprintf(url.text, sizeof url.text, "ipc://%s/%d.ipc", test_directory(), count);
+    else
+        snprintf(url.text, sizeof url.text, "inproc://test-%d", count);
+    return url;
+}
+
+int is_ipc(const char *url)
+{
+    return strncmp(url, "ipc://", 6) == 0;
+}
+
+int is_ws(const char *url)
+{
+    return strncmp(url, "ws://", 5) == 0;
+}
+
+socklen_t raw_address(const char *url, struct sockaddr_storage *address)
+{
+    memset(address, 0, sizeof *address);
+    if (is_ipc(url)) {
+        struct sockaddr_un *un = (struct sockaddr_un *)address;
+        un->sun_family = AF_UNIX;
+        snprintf(un->sun_path, sizeof un->sun_path, "%.*s", (int)sizeof un->sun_path - 1, url + 6);
+        return sizeof *un;
+    }
+    struct sockaddr_in *in = (struct sockaddr_in *)address;
+    in->sin_family = AF_INET;
+    in->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    in->sin_port = htons((uint16_t)atoi(strrchr(url, ':') + 1));
+    return sizeof *in;
+}
+
+struct reserved reserve_url(const char *scheme)
+{
+    struct reserved reserved = {unique_url(scheme), -1};
+    int one = 1;
+    for (int tries = 0; strcmp(scheme, "ipc") != 0; tries++) {
+        struct sockaddr_storage address;
+        socklen_t size = raw_address(reserved.url.text, &address);
+        reserved.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        REQUIRE(reserved.fd >= 0 && tries < 1000);
+        setsockopt(reserved.fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+        if (bind(reserved.fd, (struct sockaddr *)&address, size) == 0)
+            break;
+        close(reserved.fd);
+        reserved.url = unique_url(scheme);
+    }
+    return reserved;
+}
+
+void release_url(struct reserved *reserved)
+{
+    if (reserved->fd >= 0)
+        close(reserved->fd);
+    reserved->fd = -1;
+}

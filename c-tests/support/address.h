@@ -1,0 +1,43 @@
+/* Addresses that nobody else uses, and what the system calls them. */
+
+#ifndef SPMSG_SUPPORT_ADDRESS_H
+#define SPMSG_SUPPORT_ADDRESS_H
+
+#include <nanomsg/nn.h>
+
+#include <sys/socket.h>
+
+struct url {
+    char text[NN_SOCKADDR_MAX];
+};
+
+/* A tcp port that nobody uses now. It lies below the range from which the kernel takes the ports of
+ * connecting sockets, and each process starts its search at another place. */
+int free_port(void);
+
+/* An address of that scheme (inproc, ipc, tcp, ws) that nobody else uses. */
+struct url unique_url(const char *scheme);
+
+int is_ipc(const char *url);
+
+int is_ws(const char *url);
+
+/* The address that a stream of that transport has; returns its size. */
+socklen_t raw_address(const char *url, struct sockaddr_storage *address);
+
+/* An address that stays free until another process has bound it.
+ *
+ * Between the choice of a port and a child that binds it lies the start of a program: time enough
+ * for somebody else, who looks for a port as well, to be in the way. A socket that is bound and
+ * does not listen keeps the port from all who look for a free one, and from nobody who listens. */
+struct reserved {
+    struct url url;
+    int fd; /* -1 when there is nothing to hold */
+};
+
+struct reserved reserve_url(const char *scheme);
+
+/* To be called when the other process has bound it. */
+void release_url(struct reserved *reserved);
+
+#endif

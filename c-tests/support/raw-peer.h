@@ -1,0 +1,27 @@
+/* Raw streams that speak SP: greetings, and whole messages over tcp, ipc or ws. */
+
+#ifndef SPMSG_SUPPORT_RAW_PEER_H
+#define SPMSG_SUPPORT_RAW_PEER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* What a PAIR says first on tcp and ipc (transports 3.1). */
+extern const unsigned char PAIR_GREETING[8];
+
+/* Exchanges greetings as a PAIR would; true when the peer greeted as a PAIR. */
+int raw_greet(int fd);
+
+/* Exchanges greetings as a socket of the type `mine`; true when the peer greeted as `theirs`. */
+int raw_greet_as(int fd, int mine, int theirs);
+
+/* The bytes in front of a message of that size (transports 3.2); returns their number. */
+size_t raw_prefix(const char *url, uint64_t size, unsigned char prefix[9]);
+
+/* One whole message, in one piece. */
+void raw_message(int fd, const char *url, const void *body, size_t size);
+
+/* One whole message of at most `size` bytes: its size, or -1 when none comes in time. */
+long raw_take(int fd, const char *url, void *body, size_t size, int ms);
+
+#endif
