@@ -1,12 +1,11 @@
 /* What the functions that send, receive and hold messages say to arguments that are wrong, and
  * which of several wrong ones they say it about (abi 6.8 to 6.14). */
 
-#include "wrong.h"
-
 #include "support/address.h"
 #include "support/cases.h"
 #include "support/check.h"
 #include "support/sockets.h"
+#include "support/talk.h"
 
 #include <nanomsg/nn.h>
 #include <nanomsg/pair.h>
@@ -62,10 +61,10 @@ static void sending_to(int s, int otherwise)
 static void sending_without_a_peer(void)
 {
     for (int domain = AF_SP; domain <= AF_SP_RAW; domain++) {
-        int s = open_type(domain, NN_PAIR);
+        int s = open_socket(domain, NN_PAIR);
         sending_to(s, EAGAIN);
         CHECK_EQ(nn_get_statistic(s, NN_STAT_MESSAGES_SENT), 0);
-        CHECK_EQ(nn_close(s), 0);
+        CHECK_CLOSE(s);
     }
 }
 
@@ -73,14 +72,14 @@ static void sending_without_a_peer(void)
 static void sending_where_nothing_can_be_sent(void)
 {
     static const int types[] = {NN_PULL, NN_SUB};
-    for (size_t i = 0; i < COUNT(types); i++)
+    for (size_t i = 0; i < COUNT_OF(types); i++)
         for (int domain = AF_SP; domain <= AF_SP_RAW; domain++) {
-            int s = open_type(domain, types[i]);
+            int s = open_socket(domain, types[i]);
             if (s < 0)
                 return;
             sending_to(s, ENOTSUP);
             CHECK_ERRNO(nn_send(s, "x", 1, 0), -1, ENOTSUP);
-            CHECK_EQ(nn_close(s), 0);
+            CHECK_CLOSE(s);
         }
 }
 
@@ -88,13 +87,13 @@ static void sending_where_nothing_can_be_sent(void)
 static void sending_in_the_wrong_state(void)
 {
     static const int types[] = {NN_REP, NN_RESPONDENT};
-    for (size_t i = 0; i < COUNT(types); i++) {
-        int s = open_type(AF_SP, types[i]);
+    for (size_t i = 0; i < COUNT_OF(types); i++) {
+        int s = open_socket(AF_SP, types[i]);
         if (s < 0)
             return;
         sending_to(s, EFSM);
         CHECK_ERRNO(nn_send(s, "x", 1, 0), -1, EFSM);
-        CHECK_EQ(nn_close(s), 0);
+        CHECK_CLOSE(s);
     }
 }
 
@@ -102,7 +101,7 @@ static void sending_in_the_wrong_state(void)
 static void a_chunk_that_was_not_sent(void)
 {
     int s = open_pair(), closed = open_pair();
-    CHECK_EQ(nn_close(closed), 0);
+    CHECK_CLOSE(closed);
     for (size_t size = 0; size < 70000; size = size * 7 + 1) {
         void *chunk = nn_allocmsg(size, 0), *same = chunk;
         memset(chunk, 0x5a, size);
@@ -121,7 +120,7 @@ static void a_chunk_that_was_not_sent(void)
             }
         CHECK_EQ(nn_freemsg(chunk), 0);
     }
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 /* What nn_recvmsg says to these pieces, without waiting. */
@@ -154,9 +153,9 @@ static void receiving_from(int s, int otherwise)
 static void receiving_without_a_peer(void)
 {
     for (int domain = AF_SP; domain <= AF_SP_RAW; domain++) {
-        int s = open_type(domain, NN_PAIR);
+        int s = open_socket(domain, NN_PAIR);
         receiving_from(s, EAGAIN);
-        CHECK_EQ(nn_close(s), 0);
+        CHECK_CLOSE(s);
     }
 }
 
@@ -164,14 +163,14 @@ static void receiving_without_a_peer(void)
 static void receiving_where_nothing_can_be_received(void)
 {
     static const int types[] = {NN_PUSH, NN_PUB};
-    for (size_t i = 0; i < COUNT(types); i++)
+    for (size_t i = 0; i < COUNT_OF(types); i++)
         for (int domain = AF_SP; domain <= AF_SP_RAW; domain++) {
-            int s = open_type(domain, types[i]);
+            int s = open_socket(domain, types[i]);
             if (s < 0)
                 return;
             receiving_from(s, ENOTSUP);
             CHECK_ERRNO(nn_recv(s, NULL, 4, 0), -1, ENOTSUP);
-            CHECK_EQ(nn_close(s), 0);
+            CHECK_CLOSE(s);
         }
 }
 
@@ -179,13 +178,13 @@ static void receiving_where_nothing_can_be_received(void)
 static void receiving_in_the_wrong_state(void)
 {
     static const int types[] = {NN_REQ, NN_SURVEYOR};
-    for (size_t i = 0; i < COUNT(types); i++) {
-        int s = open_type(AF_SP, types[i]);
+    for (size_t i = 0; i < COUNT_OF(types); i++) {
+        int s = open_socket(AF_SP, types[i]);
         if (s < 0)
             return;
         receiving_from(s, EFSM);
         CHECK_ERRNO(nn_recv(s, NULL, 4, 0), -1, EFSM);
-        CHECK_EQ(nn_close(s), 0);
+        CHECK_CLOSE(s);
     }
 }
 
@@ -198,19 +197,18 @@ static void receiving_a_chunk_to_nowhere(void)
     CHECK_ERRNO(nn_recv(bound = open_pair(), NULL, NN_MSG, NN_DONTWAIT), -1, EFAULT);
     CHECK_ERRNO(recv_pieces(bound, &nowhere, 1), -1, EFAULT);
     CHECK_ERRNO(recv_pieces(bound, NULL, 1), -1, EFAULT);
-    CHECK_EQ(nn_close(bound), 0);
+    CHECK_CLOSE(bound);
     open_pairs(&bound, &connected, url.text);
     CHECK_SEND(connected, "kept");
     CHECK_ERRNO(nn_recv(bound, NULL, NN_MSG, 0), -1, EFAULT);
     CHECK_ERRNO(recv_pieces(bound, &nowhere, 1), -1, EFAULT);
     CHECK_ERRNO(recv_pieces(bound, NULL, 1), -1, EFAULT);
     CHECK_RECV(bound, "kept");
-    CHECK_EQ(nn_close(bound), 0);
-    CHECK_EQ(nn_close(connected), 0);
-    int push = open_type(AF_SP, NN_PUSH);
+    CHECK_CLOSE(bound, connected);
+    int push = open_socket(AF_SP, NN_PUSH);
     if (push >= 0) {
         CHECK_ERRNO(nn_recv(push, NULL, NN_MSG, 0), -1, ENOTSUP);
-        CHECK_EQ(nn_close(push), 0);
+        CHECK_CLOSE(push);
     }
 }
 
@@ -236,7 +234,7 @@ static void sending_what_is_not_there(void)
     nothing = chunk;
     CHECK_ERRNO(nn_sendmsg(s, &message, NN_DONTWAIT), -1, EFAULT);
     CHECK_EQ(foreign[0] + foreign[7], 0);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 /* One chunk cannot be the body and the control data of a message. */
@@ -249,7 +247,7 @@ static void sending_one_chunk_as_two(void)
     memset(chunk, 0, 16);
     CHECK_ERRNO(nn_sendmsg(s, &message, NN_DONTWAIT), -1, EFAULT);
     CHECK_EQ(nn_freemsg(chunk), 0);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 /* abi 6.12 */

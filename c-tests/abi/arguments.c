@@ -1,12 +1,11 @@
 /* What each function says to handles and arguments that are wrong, and which of several wrong ones
  * it says it about (abi 6 and 7). Sending and receiving have a program of their own. */
 
-#include "wrong.h"
-
 #include "support/cases.h"
 #include "support/check.h"
 #include "support/clock.h"
 #include "support/process.h"
+#include "support/resources.h"
 #include "support/sockets.h"
 
 #include <nanomsg/inproc.h>
@@ -22,7 +21,6 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 /* Asks every function that takes a handle, with everything else wrong as well: the handle is what
@@ -64,7 +62,7 @@ static const int never_open[] = {-1, -5, INT32_MIN, 511, 512, 513, 100000, INT32
 static void handles_before_any_socket(void)
 {
     nothing_works_with(0);
-    for (size_t i = 0; i < COUNT(never_open); i++)
+    for (size_t i = 0; i < COUNT_OF(never_open); i++)
         nothing_works_with(never_open[i]);
 }
 
@@ -72,20 +70,20 @@ static void handles_beside_an_open_socket(void)
 {
     int s = open_pair();
     nothing_works_with(s + 1);
-    for (size_t i = 0; i < COUNT(never_open); i++)
+    for (size_t i = 0; i < COUNT_OF(never_open); i++)
         nothing_works_with(never_open[i]);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
     nothing_works_with(s);
 }
 
 static void a_stale_handle_beside_open_sockets(void)
 {
     int first = open_pair(), second = open_pair();
-    CHECK_EQ(nn_close(first), 0);
+    CHECK_CLOSE(first);
     nothing_works_with(first);
     CHECK_ERRNO(nn_device(second, first), -1, EBADF);
     CHECK_ERRNO(nn_device(first, second), -1, EBADF);
-    CHECK_EQ(nn_close(second), 0);
+    CHECK_CLOSE(second);
 }
 
 static int after_termination(void *unused)
@@ -139,29 +137,26 @@ static void domains_and_protocols(void)
     static const int domains[] = {0, -1, 3, 17, INT32_MAX, INT32_MIN};
     static const int protocols[] = {0, -1, 1, 15, 17, 31, 34, 47, 50, 64, 79, 82, 96, 97, 100, 111,
                                     113, 4242, INT32_MAX, INT32_MIN};
-    for (size_t i = 0; i < COUNT(domains); i++) {
+    for (size_t i = 0; i < COUNT_OF(domains); i++) {
         CHECK_ERRNO(nn_socket(domains[i], NN_PAIR), -1, EAFNOSUPPORT);
         CHECK_ERRNO(nn_socket(domains[i], 0), -1, EAFNOSUPPORT);
     }
-    for (size_t i = 0; i < COUNT(protocols); i++) {
+    for (size_t i = 0; i < COUNT_OF(protocols); i++) {
         CHECK_ERRNO(nn_socket(AF_SP, protocols[i]), -1, EINVAL);
         CHECK_ERRNO(nn_socket(AF_SP_RAW, protocols[i]), -1, EINVAL);
     }
     /* No failure has taken a number. */
     int s = open_pair();
     CHECK_EQ(s, 0);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 /* core-quirks, in a process that may have few descriptors. */
 static int one_socket_too_many_here(void *unused)
 {
-    struct rlimit limit;
     int open = 0;
     (void)unused;
-    REQUIRE(getrlimit(RLIMIT_NOFILE, &limit) == 0);
-    limit.rlim_cur = 64;
-    REQUIRE(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    REQUIRE(limit_descriptors(64));
     for (int round = 0; round < 2; round++) {
         errno = 0;
         for (open = 0; open < 1000 && nn_socket(AF_SP, NN_PAIR) == open; open++)
@@ -171,10 +166,10 @@ static int one_socket_too_many_here(void *unused)
         CHECK_AT_MOST(open, 64);
         CHECK_ERRNO(nn_socket(AF_SP, NN_PAIR), -1, EMFILE);
         CHECK_ERRNO(nn_socket(7, NN_PAIR), -1, EAFNOSUPPORT);
-        CHECK_EQ(nn_close(5), 0);
+        CHECK_CLOSE(5);
         CHECK_EQ(nn_socket(AF_SP, NN_PAIR), 5);
         for (int s = 0; s < open; s++)
-            CHECK_EQ(nn_close(s), 0);
+            CHECK_CLOSE(s);
     }
     return 0;
 }
@@ -198,7 +193,7 @@ static void setting_generic_options(void)
                                   NN_PROTOCOL, 0, -1, 18, 4711};
     int s = open_pair();
     int zero[4] = {0, 0, 0, 0};
-    for (size_t i = 0; i < COUNT(options); i++) {
+    for (size_t i = 0; i < COUNT_OF(options); i++) {
         CHECK_ERRNO(set(s, NN_SOL_SOCKET, options[i], NULL, 1), -1, EFAULT);
         CHECK_ERRNO(set(s, NN_SOL_SOCKET, options[i], NULL, 4), -1, EFAULT);
         CHECK_ERRNO(set(s, NN_SOL_SOCKET, options[i], NULL, 0), -1, EINVAL);
@@ -208,11 +203,11 @@ static void setting_generic_options(void)
         CHECK_ERRNO(set(s, NN_SOL_SOCKET, options[i], zero, 16), -1, EINVAL);
     }
     static const int fixed[] = {NN_SNDFD, NN_RCVFD, NN_DOMAIN, NN_PROTOCOL, 0, -1, 18, 4711};
-    for (size_t i = 0; i < COUNT(fixed); i++)
+    for (size_t i = 0; i < COUNT_OF(fixed); i++)
         CHECK_ERRNO(set(s, NN_SOL_SOCKET, fixed[i], zero, 4), -1, ENOPROTOOPT);
     CHECK_ERRNO(set(s, NN_SOL_SOCKET, NN_SNDBUF, zero, 4), -1, EINVAL);
     CHECK_EQ(get_int(s, NN_SOL_SOCKET, NN_SNDBUF), 131072);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 /* core 6.1 */
@@ -226,7 +221,7 @@ static void setting_the_name(void)
     CHECK_EQ(set(s, NN_SOL_SOCKET, NN_SOCKET_NAME, name, 63), 0);
     CHECK_EQ(set(s, NN_SOL_SOCKET, NN_SOCKET_NAME, NULL, 0), 0);
     CHECK_EQ(set(s, NN_SOL_SOCKET, NN_SOCKET_NAME, name, 0), 0);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 /* abi 6.3: nobody looks at the length where there is no such option. */
@@ -236,7 +231,7 @@ static void setting_options_of_other_levels(void)
                                  INT32_MAX};
     int s = open_pair();
     int one = 1;
-    for (size_t i = 0; i < COUNT(levels); i++) {
+    for (size_t i = 0; i < COUNT_OF(levels); i++) {
         CHECK_ERRNO(set(s, levels[i], 1, NULL, 4), -1, EFAULT);
         CHECK_ERRNO(set(s, levels[i], 1, NULL, 0), -1, ENOPROTOOPT);
         CHECK_ERRNO(set(s, levels[i], 1, &one, 3), -1, ENOPROTOOPT);
@@ -250,7 +245,7 @@ static void setting_options_of_other_levels(void)
     CHECK_ERRNO(set(s, NN_WS, 4711, &one, 4), -1, ENOPROTOOPT);
     CHECK_ERRNO(set(s, NN_IPC, NN_IPC_INBUFSZ, &one, 3), -1, EINVAL);
     CHECK_ERRNO(set(s, NN_IPC, 4711, &one, 4), -1, ENOPROTOOPT);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 /* abi 6.4, core-quirks */
@@ -284,7 +279,7 @@ static void getting_options(void)
     CHECK_ERRNO(nn_getsockopt(s, NN_SOL_SOCKET, 4711, &value, NULL), -1, ENOPROTOOPT);
     CHECK_ERRNO(nn_getsockopt(s, NN_SOL_SOCKET, 4711, NULL, NULL), -1, ENOPROTOOPT);
     CHECK_EQ(value, untouched);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 /* core-quirks B-20 */
@@ -295,13 +290,13 @@ static void getting_options_without_a_size(void)
     CHECK_ERRNO(nn_getsockopt(s, NN_SOL_SOCKET, NN_SNDBUF, NULL, NULL), -1, EFAULT);
     CHECK_ERRNO(nn_getsockopt(s, NN_TCP, NN_TCP_NODELAY, &value, NULL), -1, EFAULT);
     CHECK_EQ(value, -1);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 /* core-quirks A-19: unlike all others, protocol options want all of their room. */
 static void getting_protocol_options(void)
 {
-    int s = open_type(AF_SP, NN_REQ);
+    int s = open_socket(AF_SP, NN_REQ);
     if (s < 0)
         return;
     int value = -1;
@@ -313,7 +308,7 @@ static void getting_protocol_options(void)
     CHECK_EQ(nn_getsockopt(s, NN_REQ, NN_REQ_RESEND_IVL, &value, &size), 0);
     CHECK_EQ(size, 4);
     CHECK_EQ(value, 60000);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 /* abi 6.5 and 6.6, core-quirks */
@@ -332,13 +327,13 @@ static void addresses(void)
         {"tcp://127.0.0.1:65536", EINVAL}, {"tcp://127.0.0.1:x", EINVAL},
     };
     int s = open_pair();
-    for (size_t i = 0; i < COUNT(refused); i++) {
+    for (size_t i = 0; i < COUNT_OF(refused); i++) {
         CHECK_ERRNO(nn_bind(s, refused[i].address), -1, refused[i].error);
         CHECK_ERRNO(nn_connect(s, refused[i].address), -1, refused[i].error);
     }
     /* A failed call takes no number (core-quirks A-2), and nothing may follow "://". */
     CHECK_EQ(nn_connect(s, "inproc://"), 1);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 static void long_addresses(void)
@@ -346,7 +341,7 @@ static void long_addresses(void)
     static const char *const beginnings[] = {"inproc://", "nonsense", "udp://", ""};
     char address[300];
     int s = open_pair();
-    for (size_t i = 0; i < COUNT(beginnings); i++)
+    for (size_t i = 0; i < COUNT_OF(beginnings); i++)
         for (size_t length = 128; length < sizeof address; length += 57) {
             snprintf(address, sizeof address, "%s", beginnings[i]);
             memset(address + strlen(beginnings[i]), 'x', length - strlen(beginnings[i]));
@@ -360,7 +355,7 @@ static void long_addresses(void)
     CHECK_EQ(nn_bind(s, address), 1);
     CHECK_ERRNO(nn_bind(s, address), -1, EADDRINUSE);
     CHECK_EQ(nn_connect(s, "inproc://elsewhere"), 2);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 /* abi 6.7 */
@@ -372,15 +367,14 @@ static void endpoints_that_do_not_exist(void)
     CHECK_EQ(nn_connect(s, "inproc://nobody"), 1);
     CHECK_EQ(nn_connect(s, "inproc://nobody-else"), 2);
     static const int wrong[] = {0, -1, 3, INT32_MAX, INT32_MIN};
-    for (size_t i = 0; i < COUNT(wrong); i++)
+    for (size_t i = 0; i < COUNT_OF(wrong); i++)
         CHECK_ERRNO(nn_shutdown(s, wrong[i]), -1, EINVAL);
     CHECK_ERRNO(nn_shutdown(other, 1), -1, EINVAL);
     CHECK_EQ(nn_shutdown(s, 1), 0);
     CHECK_ERRNO(nn_shutdown(s, 1), -1, EINVAL);
     CHECK_EQ(nn_shutdown(s, 2), 0);
     CHECK_EQ(nn_connect(s, "inproc://nobody"), 3);
-    CHECK_EQ(nn_close(s), 0);
-    CHECK_EQ(nn_close(other), 0);
+    CHECK_CLOSE(s, other);
 }
 
 /* abi 6.18 */
@@ -389,10 +383,10 @@ static void statistics_that_do_not_exist(void)
     static const int wrong[] = {0, -1, 1, 100, 108, 200, 204, 300, 305, 400, 402, INT32_MAX,
                                 INT32_MIN};
     int s = open_pair();
-    for (size_t i = 0; i < COUNT(wrong); i++)
+    for (size_t i = 0; i < COUNT_OF(wrong); i++)
         CHECK_ERRNO(nn_get_statistic(s, wrong[i]), -1, EINVAL);
     CHECK_EQ(nn_get_statistic(s, NN_STAT_MESSAGES_SENT), 0);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 /* core 8.2: the first entry that is wrong ends the call, and no result is stored. */
@@ -402,20 +396,20 @@ static void polling_wrong_sockets(void)
     struct nn_pollfd mixed[] = {{s, NN_POLLOUT, 77}, {-1, 0, 77}, {s + 1, NN_POLLIN, 77}};
     CHECK_ERRNO(nn_poll(mixed, 3, -1), -1, EBADF);
     CHECK_EQ(mixed[0].revents + mixed[1].revents + mixed[2].revents, 231);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 /* core-quirks A-22 */
 static void polling_for_what_cannot_be(void)
 {
-    int s = open_type(AF_SP, NN_PUB);
+    int s = open_socket(AF_SP, NN_PUB);
     if (s < 0)
         return;
     struct nn_pollfd in = {s, NN_POLLIN, 77}, both = {s, NN_POLLIN | NN_POLLOUT, 77};
     CHECK_ERRNO(nn_poll(&in, 1, 0), -1, ENOPROTOOPT);
     CHECK_ERRNO(nn_poll(&both, 1, 0), -1, ENOPROTOOPT);
     CHECK_EQ(in.revents + both.revents, 154);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 /* core-quirks B-23 and B-24 */
@@ -431,7 +425,7 @@ static void polling_no_array(void)
 /* core 10.1, core-quirks A-25 */
 static void devices_of_wrong_sockets(void)
 {
-    int cooked = open_pair(), other = open_pair(), raw = open_type(AF_SP_RAW, NN_PAIR);
+    int cooked = open_pair(), other = open_pair(), raw = open_socket(AF_SP_RAW, NN_PAIR);
     CHECK_ERRNO(nn_device(-1, -1), -1, EBADF);
     CHECK_ERRNO(nn_device(cooked, 4711), -1, EBADF);
     CHECK_ERRNO(nn_device(4711, cooked), -1, EBADF);
@@ -440,24 +434,21 @@ static void devices_of_wrong_sockets(void)
     CHECK_ERRNO(nn_device(cooked, other), -1, EINVAL);
     CHECK_ERRNO(nn_device(raw, cooked), -1, EINVAL);
     CHECK_ERRNO(nn_device(cooked, raw), -1, EINVAL);
-    CHECK_EQ(nn_close(cooked), 0);
-    CHECK_EQ(nn_close(other), 0);
-    CHECK_EQ(nn_close(raw), 0);
+    CHECK_CLOSE(cooked, other, raw);
 }
 
 static void devices_of_sockets_that_do_not_fit(void)
 {
     static const int pairs[][2] = {{NN_PUB, NN_PUB}, {NN_SUB, NN_SUB}, {NN_PUB, NN_PAIR},
                                    {NN_REQ, NN_PAIR}, {NN_SUB, NN_REP}};
-    for (size_t i = 0; i < COUNT(pairs); i++) {
-        int a = open_type(AF_SP_RAW, pairs[i][0]);
+    for (size_t i = 0; i < COUNT_OF(pairs); i++) {
+        int a = open_socket(AF_SP_RAW, pairs[i][0]);
         if (a < 0)
             return;
-        int b = open_type(AF_SP_RAW, pairs[i][1]);
+        int b = open_socket(AF_SP_RAW, pairs[i][1]);
         CHECK_ERRNO(nn_device(a, b), -1, EINVAL);
         CHECK_ERRNO(nn_device(b, a), -1, EINVAL);
-        CHECK_EQ(nn_close(a), 0);
-        CHECK_EQ(nn_close(b), 0);
+        CHECK_CLOSE(a, b);
     }
 }
 

@@ -1,12 +1,11 @@
 /* Control data: the macros, the walk along a block, and what sending and receiving make of it
  * (abi 3 and 6.15, core 5.5 and 5.6). */
 
-#include "wrong.h"
-
 #include "support/address.h"
 #include "support/cases.h"
 #include "support/check.h"
 #include "support/sockets.h"
+#include "support/talk.h"
 
 #include <nanomsg/nn.h>
 #include <nanomsg/reqrep.h>
@@ -122,7 +121,7 @@ static void entries_are_walked_in_turn(void)
                                      NN_CMSG_LEN(8)};
     size_t offset = 0, count = 0;
     clear_block();
-    for (size_t i = 0; i < COUNT(lengths); i++) {
+    for (size_t i = 0; i < COUNT_OF(lengths); i++) {
         put_entry(offset, lengths[i], (int)i, 42);
         offset += NN_CMSG_ALIGN_(lengths[i]);
     }
@@ -132,7 +131,7 @@ static void entries_are_walked_in_turn(void)
         CHECK_EQ(entry->cmsg_level, count);
         count++;
     }
-    CHECK_EQ(count, COUNT(lengths));
+    CHECK_EQ(count, COUNT_OF(lengths));
 }
 
 static void a_chunk_is_walked_as_a_block(void)
@@ -159,7 +158,7 @@ static void lengths_that_lead_nowhere(void)
                                      SIZE_MAX - 16, SIZE_MAX - 63, SIZE_MAX / 2, SIZE_MAX / 2 + 1};
     struct nn_msghdr message = with_control(64);
     errno = EDOM;
-    for (size_t i = 0; i < COUNT(lengths); i++) {
+    for (size_t i = 0; i < COUNT_OF(lengths); i++) {
         clear_block();
         put_entry(0, lengths[i], 1, 1);
         CHECK(NN_CMSG_FIRSTHDR(&message) == NULL);
@@ -243,8 +242,7 @@ static void a_header_is_sent(void)
     /* The first of two. */
     put_header(72, NN_CMSG_LEN(WORD + 2), 2, "yz");
     check_sent(a, b, 200, "abbody");
-    CHECK_EQ(nn_close(a), 0);
-    CHECK_EQ(nn_close(b), 0);
+    CHECK_CLOSE(a, b);
 }
 
 static void no_header_is_sent(void)
@@ -280,8 +278,7 @@ static void no_header_is_sent(void)
     put_header(0, NN_CMSG_LEN(WORD), 3, "");
     put_header(24, NN_CMSG_LEN(WORD + 3), 3, "abc");
     check_sent(a, b, 56, "body");
-    CHECK_EQ(nn_close(a), 0);
-    CHECK_EQ(nn_close(b), 0);
+    CHECK_CLOSE(a, b);
 }
 
 /* core-quirks B-13, B-14, B-15 */
@@ -292,7 +289,7 @@ static void nonsense_is_sent_without_a_header(void)
     open_pairs(&a, &b, unique_url("inproc").text);
     clear_block();
     check_sent(a, b, 64, "body");
-    for (size_t i = 0; i < COUNT(lengths); i++) {
+    for (size_t i = 0; i < COUNT_OF(lengths); i++) {
         clear_block();
         put_header(0, lengths[i], 3, "abc");
         check_sent(a, b, 64, "body");
@@ -300,8 +297,7 @@ static void nonsense_is_sent_without_a_header(void)
         put_header(16, lengths[i], 3, "abc");
         check_sent(a, b, 64, "body");
     }
-    CHECK_EQ(nn_close(a), 0);
-    CHECK_EQ(nn_close(b), 0);
+    CHECK_CLOSE(a, b);
 }
 
 /* A chunk goes with the message; its content counts as that of a block does. */
@@ -317,8 +313,7 @@ static void a_header_in_a_chunk_is_sent(void)
     memcpy(chunk, &block, 32);
     CHECK_EQ(nn_sendmsg(a, &message, 0), 4);
     CHECK_RECV(b, "abcbody");
-    CHECK_EQ(nn_close(a), 0);
-    CHECK_EQ(nn_close(b), 0);
+    CHECK_CLOSE(a, b);
 }
 
 /* The entry that every message comes with (core 5.5). */
@@ -349,8 +344,7 @@ static void received_control_data(void)
         CHECK_EQ(message.msg_controllen, room);
         CHECK(message.msg_control == &block);
     }
-    CHECK_EQ(nn_close(a), 0);
-    CHECK_EQ(nn_close(b), 0);
+    CHECK_CLOSE(a, b);
 }
 
 static void received_chunks(void)
@@ -381,8 +375,7 @@ static void received_chunks(void)
     CHECK_ERRNO(nn_recvmsg(b, &message, NN_DONTWAIT), -1, EAGAIN);
     CHECK(body == &block);
     CHECK(control == &block);
-    CHECK_EQ(nn_close(a), 0);
-    CHECK_EQ(nn_close(b), 0);
+    CHECK_CLOSE(a, b);
 }
 
 /* core-quirks A-37: found wrong before anything is sent, the call leaves the chunk alone. */
@@ -394,7 +387,7 @@ static void a_chunk_stays_with_wrong_arguments(void)
     struct nn_iovec pieces[] = {whole, whole};
     struct nn_msghdr message = {&null, 1, &chunk, NN_MSG};
     memset(chunk, 0x5a, 64);
-    CHECK_EQ(nn_close(closed), 0);
+    CHECK_CLOSE(closed);
     CHECK_ERRNO(nn_sendmsg(closed, &message, NN_DONTWAIT), -1, EBADF);
     CHECK_ERRNO(nn_sendmsg(s, &message, NN_DONTWAIT), -1, EFAULT);
     message.msg_iov = &whole;
@@ -408,7 +401,7 @@ static void a_chunk_stays_with_wrong_arguments(void)
     for (size_t i = 0; i < 64; i++)
         CHECK_EQ(((unsigned char *)chunk)[i], 0x5a);
     CHECK_EQ(nn_freemsg(chunk), 0);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 /* Bytes in allocations so large that each has its own mapping. */
@@ -439,7 +432,7 @@ static void a_chunk_is_consumed_by_a_failed_send(void)
     if (mapped() < before + SIZE) {
         CHECK_EQ(nn_freemsg(body), 0);
         CHECK_EQ(nn_freemsg(chunk), 0);
-        CHECK_EQ(nn_close(s), 0);
+        CHECK_CLOSE(s);
         test_skip("this allocator does not tell what it gives back");
         return;
     }
@@ -449,13 +442,13 @@ static void a_chunk_is_consumed_by_a_failed_send(void)
     set_int(s, NN_SNDTIMEO, 10);
     CHECK_ERRNO(nn_sendmsg(s, &message, 0), -1, ETIMEDOUT);
     CHECK_EQ(mapped(), before);
-    CHECK_EQ(nn_close(s), 0);
-    rep = open_type(AF_SP, NN_REP);
+    CHECK_CLOSE(s);
+    rep = open_socket(AF_SP, NN_REP);
     if (rep >= 0) {
         chunk = large_control_chunk(SIZE);
         CHECK_ERRNO(nn_sendmsg(rep, &message, 0), -1, EFSM);
         CHECK_EQ(mapped(), before);
-        CHECK_EQ(nn_close(rep), 0);
+        CHECK_CLOSE(rep);
     }
     CHECK_EQ(nn_freemsg(body), 0);
 }

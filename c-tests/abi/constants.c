@@ -18,7 +18,6 @@
 #include <nanomsg/tcp.h>
 #include <nanomsg/ws.h>
 
-#include <stddef.h>
 #include <stdint.h>
 
 #include "constants.inc"

@@ -27,7 +27,7 @@ static void *library;
 
 static void every_function_is_found_by_name(void)
 {
-    for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
+    for (size_t i = 0; i < COUNT_OF(functions); i++) {
         Dl_info found;
         void *address = dlsym(library, functions[i]);
         if (!address) {
@@ -51,7 +51,7 @@ static void nothing_else_is_exported(void)
 {
     Dl_info own, found;
     REQUIRE(dladdr((void *)(uintptr_t)&nn_socket, &own) != 0);
-    for (size_t i = 0; i < sizeof internals / sizeof internals[0]; i++) {
+    for (size_t i = 0; i < COUNT_OF(internals); i++) {
         void *address = dlsym(library, internals[i]);
         if (address && dladdr(address, &found) && found.dli_fbase == own.dli_fbase)
             FAIL("%s is exported", internals[i]);

@@ -11,7 +11,6 @@
 
 #include "symbols.inc"
 
-#define COUNT(array) (sizeof(array) / sizeof(array)[0])
 #define ROW(name, value, ns, type, unit) {value, #name, ns, type, unit},
 
 static const struct nn_symbol_properties expected[] = {SYMBOLS(ROW)};
@@ -19,8 +18,8 @@ static const struct nn_symbol_properties expected[] = {SYMBOLS(ROW)};
 /* Bindings find the names by their index. */
 static void names_and_values_stand_in_this_order(void)
 {
-    CHECK_EQ(COUNT(expected), 121);
-    for (size_t i = 0; i < COUNT(expected); i++) {
+    CHECK_EQ(COUNT_OF(expected), 121);
+    for (size_t i = 0; i < COUNT_OF(expected); i++) {
         int value = -1;
         CHECK_STR(nn_symbol((int)i, &value), expected[i].name);
         CHECK_EQ(value, expected[i].value);
@@ -30,7 +29,7 @@ static void names_and_values_stand_in_this_order(void)
 
 static void properties_are_those_of_the_table(void)
 {
-    for (size_t i = 0; i < COUNT(expected); i++) {
+    for (size_t i = 0; i < COUNT_OF(expected); i++) {
         struct nn_symbol_properties found;
         memset(&found, 0xee, sizeof found);
         CHECK_EQ(nn_symbol_info((int)i, &found, sizeof found), sizeof found);
@@ -49,7 +48,7 @@ static void beyond_the_table(void)
     static const int indexes[] = {-1, 121, 122, 1000, INT32_MAX, INT32_MIN};
     struct nn_symbol_properties found, untouched;
     memset(&untouched, 0xee, sizeof untouched);
-    for (size_t i = 0; i < COUNT(indexes); i++) {
+    for (size_t i = 0; i < COUNT_OF(indexes); i++) {
         int value = 4711;
         CHECK_ERRNO(nn_symbol(indexes[i], &value), 0, EINVAL);
         CHECK_ERRNO(nn_symbol(indexes[i], NULL), 0, EINVAL);

@@ -9,6 +9,7 @@
 #include "support/process.h"
 #include "support/raw-stream.h"
 #include "support/sockets.h"
+#include "support/talk.h"
 
 #include <nanomsg/nn.h>
 
@@ -84,7 +85,7 @@ static void addresses_without_a_known_scheme(void)
     check_addresses(nn_bind, s, list, COUNT(list));
     check_addresses(nn_connect, s, list, COUNT(list));
     check_next_id(s, 1);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 /* abi 6.5, transports 1, core-quirks A-23: the length comes before everything but NULL. */
@@ -110,8 +111,7 @@ static void addresses_of_128_characters_are_too_long(void)
     int other = open_pair();
     CHECK_OK(nn_connect(other, longest));
     CHECK_TALK(s, other);
-    CHECK_EQ(nn_close(other), 0);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(other, s);
 }
 
 /* transports 6.1 */
@@ -138,7 +138,7 @@ static void tcp_addresses_to_bind(void)
     int s = open_pair();
     check_addresses(nn_bind, s, list, COUNT(list));
     check_next_id(s, 7);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 #define LABEL_63 "abcdefghijklmnopqrstuvwxyz-abcdefghijklmnopqrstuvwxyz-012345678"
@@ -172,7 +172,7 @@ static void tcp_addresses_to_connect(void)
     CHECK_EQ(strlen(LABEL_63), 63);
     check_addresses(nn_connect, s, list, COUNT(list));
     check_next_id(s, 14);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 static int has_ipv6(void)
@@ -203,14 +203,14 @@ static void tcp_addresses_with_ipv6(void)
     int s = open_pair();
     if (!has_ipv6()) {
         test_skip("there is no IPv6 here");
-        CHECK_EQ(nn_close(s), 0);
+        CHECK_CLOSE(s);
         return;
     }
     set_int(s, NN_IPV4ONLY, 0);
     check_addresses(nn_bind, s, to_bind, COUNT(to_bind));
     check_addresses(nn_connect, s, to_connect, COUNT(to_connect));
     check_next_id(s, 11);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 /* Whether a plain connection to that port of that address succeeds. */
@@ -239,7 +239,7 @@ static void the_tcp_wildcard_follows_ipv4only(void)
     CHECK(reachable("127.0.0.2", port));
     if (has_ipv6())
         CHECK(!reachable("::1", port));
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
     if (!has_ipv6())
         return;
     s = open_pair();
@@ -247,7 +247,7 @@ static void the_tcp_wildcard_follows_ipv4only(void)
     CHECK_OK(nn_bind(s, url.text));
     CHECK(reachable("127.0.0.1", port));
     CHECK(reachable("::1", port));
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 /* transports 6.3: an IPv4 address needs an IPv4 socket, whatever the option allows besides. */
@@ -259,8 +259,7 @@ static void ipv4_addresses_connect_without_ipv4only(void)
     CHECK_OK(nn_bind(a, url.text));
     CHECK_OK(nn_connect(b, url.text));
     CHECK_TALK(a, b);
-    CHECK_EQ(nn_close(b), 0);
-    CHECK_EQ(nn_close(a), 0);
+    CHECK_CLOSE(b, a);
 }
 
 /* core 3.1, core-quirks A-2 */
@@ -280,11 +279,10 @@ static void ids_start_at_one_and_are_never_reused(void)
     CHECK_EQ(nn_shutdown(a, 3), 0);
     CHECK_EQ(nn_connect(a, "inproc://ids-2"), 5);
     CHECK_EQ(nn_connect(b, "inproc://ids-3"), 1);
-    CHECK_EQ(nn_close(a), 0);
-    CHECK_EQ(nn_close(b), 0);
+    CHECK_CLOSE(a, b);
     a = open_pair();
     CHECK_EQ(nn_bind(a, "inproc://ids-1"), 1);
-    CHECK_EQ(nn_close(a), 0);
+    CHECK_CLOSE(a);
 }
 
 /* core 3.1 */
@@ -299,7 +297,7 @@ static void a_socket_may_have_thousands_of_endpoints(void)
     for (int id = 3000; id > 0; id -= 3)
         REQUIRE(nn_shutdown(s, id) == 0);
     CHECK_EQ(nn_connect(s, "inproc://one-more"), 3001);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 /* abi 6.7, core-quirks A-2 */
@@ -317,8 +315,7 @@ static void shutdown_refuses_what_is_no_endpoint(void)
     CHECK_ERRNO(nn_shutdown(a, 1), -1, EINVAL);
     CHECK_EQ(nn_shutdown(a, 2), 0);
     CHECK_ERRNO(nn_shutdown(a, 2), -1, EINVAL);
-    CHECK_EQ(nn_close(a), 0);
-    CHECK_EQ(nn_close(b), 0);
+    CHECK_CLOSE(a, b);
 }
 
 /* core 3.3: for streams the id is gone at once even if the rest takes a moment. */
@@ -333,8 +330,7 @@ static void a_shut_down_id_is_gone_at_once_on_streams(void)
         CHECK_ERRNO(nn_shutdown(a, 1), -1, EINVAL);
         CHECK_EQ(nn_shutdown(b, 1), 0);
         CHECK_ERRNO(nn_shutdown(b, 1), -1, EINVAL);
-        CHECK_EQ(nn_close(a), 0);
-        CHECK_EQ(nn_close(b), 0);
+        CHECK_CLOSE(a, b);
     }
 }
 
@@ -347,8 +343,7 @@ static void an_address_is_free_when_close_returns(void)
         for (int round = 0; round < 20; round++) {
             int a, b;
             open_pairs(&a, &b, url.text);
-            CHECK_EQ(nn_close(round % 2 ? a : b), 0);
-            CHECK_EQ(nn_close(round % 2 ? b : a), 0);
+            CHECK_CLOSE(round % 2 ? a : b, round % 2 ? b : a);
         }
     }
 }
@@ -364,9 +359,7 @@ static void check_rebind_after_shutdown(const char *scheme)
         CHECK_EQ(nn_bind(a, url.text), 2);
         CHECK_EQ(nn_shutdown(a, 2), 0);
         CHECK_EQ(nn_bind(other, url.text), 1);
-        CHECK_EQ(nn_close(a), 0);
-        CHECK_EQ(nn_close(b), 0);
-        CHECK_EQ(nn_close(other), 0);
+        CHECK_CLOSE(a, b, other);
     }
 }
 
@@ -399,11 +392,10 @@ static void an_address_in_use_is_refused(void)
         CHECK_TALK(a, c);
         CHECK_ERRNO(nn_bind(b, url.text), -1, EADDRINUSE);
         CHECK_TALK(c, a);
-        CHECK_EQ(nn_close(a), 0);
+        CHECK_CLOSE(a);
         CHECK_EQ(nn_bind(b, url.text), 1);
         CHECK_TALK(b, c);
-        CHECK_EQ(nn_close(b), 0);
-        CHECK_EQ(nn_close(c), 0);
+        CHECK_CLOSE(b, c);
     }
 }
 
@@ -416,15 +408,15 @@ static void a_tcp_port_in_use_is_refused_across_addresses(void)
     snprintf(specific, sizeof specific, "tcp://127.0.0.1:%d", port);
     CHECK_EQ(nn_bind(a, wildcard), 1);
     CHECK_ERRNO(nn_bind(b, specific), -1, EADDRINUSE);
-    CHECK_EQ(nn_close(a), 0);
+    CHECK_CLOSE(a);
     CHECK_EQ(nn_bind(b, specific), 1);
     CHECK_ERRNO(nn_bind(b, wildcard), -1, EADDRINUSE);
-    CHECK_EQ(nn_close(b), 0);
+    CHECK_CLOSE(b);
     int fd = raw_listen(specific);
     b = open_pair();
     CHECK_ERRNO(nn_bind(b, specific), -1, EADDRINUSE);
     close(fd);
-    CHECK_EQ(nn_close(b), 0);
+    CHECK_CLOSE(b);
 }
 
 /* transports 6.1; 192.0.2.1 is reserved for documentation, so no machine has it. */
@@ -434,7 +426,7 @@ static void a_tcp_address_of_another_machine_is_not_available(void)
     int s = open_pair();
     snprintf(text, sizeof text, "tcp://192.0.2.1:%d", free_port());
     CHECK_ERRNO(nn_bind(s, text), -1, EADDRNOTAVAIL);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 /* Gives up the rights of root, if the test has them. */
@@ -449,7 +441,7 @@ static int bind_without_rights(void *argument)
     become_nobody();
     int s = open_pair();
     CHECK_ERRNO(nn_bind(s, argument), -1, EACCES);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
     return 0;
 }
 
@@ -504,8 +496,7 @@ static void an_ipc_path_may_have_107_bytes(void)
     int a, b;
     open_pairs(&a, &b, url.text);
     CHECK_EQ(file_type(path_of(&url)), S_IFSOCK);
-    CHECK_EQ(nn_close(a), 0);
-    CHECK_EQ(nn_close(b), 0);
+    CHECK_CLOSE(a, b);
     CHECK_EQ(file_type(path_of(&url)), 0);
 }
 
@@ -519,7 +510,7 @@ static void an_ipc_path_of_108_bytes_is_too_long(void)
         CHECK_ERRNO(nn_connect(s, url.text), -1, ENAMETOOLONG);
     }
     check_next_id(s, 1);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 /* transports 5 */
@@ -529,7 +520,7 @@ static void an_empty_ipc_path_is_invalid(void)
     CHECK_ERRNO(nn_bind(s, "ipc://"), -1, EINVAL);
     CHECK_ERRNO(nn_connect(s, "ipc://"), -1, EINVAL);
     check_next_id(s, 1);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 /* transports 5: a name is used as it is, from the current directory, and @ means nothing. */
@@ -543,8 +534,7 @@ static void ipc_paths_are_file_names(void)
         int a, b;
         open_pairs(&a, &b, names[i]);
         CHECK_EQ(file_type(names[i] + 6), S_IFSOCK);
-        CHECK_EQ(nn_close(a), 0);
-        CHECK_EQ(nn_close(b), 0);
+        CHECK_CLOSE(a, b);
         CHECK_EQ(file_type(names[i] + 6), 0);
     }
     REQUIRE(fchdir(start) == 0);
@@ -564,7 +554,7 @@ static void the_mode_of_an_ipc_file_follows_the_umask(void)
         CHECK_OK(nn_bind(s, url.text));
         CHECK_EQ(stat(path_of(&url), &status), 0);
         CHECK_EQ(status.st_mode & 0777, 0777 & ~masks[i]);
-        CHECK_EQ(nn_close(s), 0);
+        CHECK_CLOSE(s);
     }
     umask(before);
 }
@@ -577,7 +567,7 @@ static void an_ipc_path_in_a_missing_directory_is_not_found(void)
     snprintf(url.text, sizeof url.text, "ipc://%s/missing/x.ipc", test_directory());
     CHECK_ERRNO(nn_bind(s, url.text), -1, ENOENT);
     CHECK_EQ(nn_connect(s, url.text), 1);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 /* transports 5, reliability P4 */
@@ -588,8 +578,7 @@ static void a_stale_ipc_socket_is_replaced(void)
     close(raw_listen(url.text));
     CHECK_EQ(file_type(path_of(&url)), S_IFSOCK);
     open_pairs(&a, &b, url.text);
-    CHECK_EQ(nn_close(a), 0);
-    CHECK_EQ(nn_close(b), 0);
+    CHECK_CLOSE(a, b);
 }
 
 /* transports 5: even when the one who listens is too busy to accept. */
@@ -613,7 +602,7 @@ static void a_live_ipc_socket_is_left_alone(void)
     while (count > 0)
         close(full[--count]);
     close(listener);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 /* core-quirks B-28a, reliability P4 */
@@ -627,7 +616,7 @@ static void a_regular_file_is_left_alone(void)
     fputs("data", file);
     fclose(file);
     CHECK_ERRNO(nn_bind(s, url.text), -1, EADDRINUSE);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
     file = fopen(path_of(&url), "r");
     REQUIRE(file != NULL);
     CHECK_EQ(fread(text, 1, sizeof text, file), 4);
@@ -643,7 +632,7 @@ static void a_directory_is_left_alone(void)
     REQUIRE(mkdir(path_of(&url), 0700) == 0);
     CHECK_ERRNO(nn_bind(s, url.text), -1, EADDRINUSE);
     CHECK_EQ(file_type(path_of(&url)), S_IFDIR);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 /* reliability P4 */
@@ -663,7 +652,7 @@ static void a_fifo_and_a_symbolic_link_are_left_alone(void)
     CHECK_ERRNO(nn_bind(s, to_stale.text), -1, EADDRINUSE);
     CHECK_EQ(file_type(path_of(&to_stale)), S_IFLNK);
     CHECK_EQ(file_type(path_of(&stale)), S_IFSOCK);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 /* transports 5 */
@@ -677,12 +666,12 @@ static void the_ipc_file_is_removed_at_the_end(void)
     CHECK(wait_until(file_type(path_of(&url)) == 0, PATIENCE_MS));
     CHECK_OK(nn_bind(s, url.text));
     CHECK_EQ(file_type(path_of(&url)), S_IFSOCK);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
     CHECK_EQ(file_type(path_of(&url)), 0);
     s = open_pair();
     CHECK_OK(nn_bind(s, url.text));
     CHECK_EQ(unlink(path_of(&url)), 0);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 /* transports 5, reliability P4: only what is ours is removed. */
@@ -693,7 +682,7 @@ static void a_file_that_took_the_place_is_not_removed(void)
     CHECK_OK(nn_bind(s, url.text));
     CHECK_EQ(unlink(path_of(&url)), 0);
     int other = raw_listen(url.text);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
     CHECK_EQ(file_type(path_of(&url)), S_IFSOCK);
     close(raw_connect(url.text));
     close(other);
@@ -736,7 +725,7 @@ static int run_races(void *argument)
             CHECK_EQ(errno, EADDRINUSE);
         meet(race, &meetings);
         CHECK_EQ(race->winners, 1);
-        CHECK_EQ(nn_close(s), 0);
+        CHECK_CLOSE(s);
         meet(race, &meetings);
     }
     return 0;

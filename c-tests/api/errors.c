@@ -92,7 +92,7 @@ static int dial_nobody(void)
     int s = open_dialler();
     CHECK_OK(nn_connect(s, url.text));
     CHECK(count_failures(s, 10));
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
     return 0;
 }
 
@@ -125,9 +125,7 @@ static int dial_under_names(void)
     CHECK(count_failures(s, 2));
     CHECK_OK(nn_connect(other, url.text));
     CHECK(count_failures(other, 2));
-    CHECK_EQ(nn_close(first), 0);
-    CHECK_EQ(nn_close(s), 0);
-    CHECK_EQ(nn_close(other), 0);
+    CHECK_CLOSE(first, s, other);
     return 0;
 }
 
@@ -153,10 +151,10 @@ static int fail_succeed_and_fail(void)
         CHECK_OK(nn_bind(peer, url.text));
         CHECK(wait_stat(s, NN_STAT_CURRENT_CONNECTIONS, 1, PATIENCE_MS));
         failures = nn_get_statistic(s, NN_STAT_CONNECT_ERRORS);
-        CHECK_EQ(nn_close(peer), 0);
+        CHECK_CLOSE(peer);
         CHECK(count_failures(s, failures + 3));
     }
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
     return 0;
 }
 
@@ -177,7 +175,7 @@ static int dial_two(void)
     CHECK_OK(nn_connect(s, url.text));
     CHECK_OK(nn_connect(s, url.text));
     CHECK(count_failures(s, 20));
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
     return 0;
 }
 
@@ -199,10 +197,10 @@ static int set_it_too_late(void)
     CHECK(count_failures(s, 3));
     /* As long as one socket is left it stays that way. */
     int other = open_dialler();
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
     CHECK_OK(nn_connect(other, url.text));
     CHECK(count_failures(other, 3));
-    CHECK_EQ(nn_close(other), 0);
+    CHECK_CLOSE(other);
     return 0;
 }
 
@@ -218,7 +216,7 @@ static int unset_it_too_late(void)
     unsetenv("NN_PRINT_ERRORS");
     CHECK_OK(nn_connect(s, url.text));
     CHECK(count_failures(s, 3));
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
     return dial_nobody();
 }
 
@@ -242,8 +240,7 @@ static int fail_in_the_call(void)
     CHECK_ERRNO(nn_connect(other, "udp://x"), -1, EPROTONOSUPPORT);
     CHECK_OK(nn_connect(other, "inproc://nobody"));
     CHECK_ERRNO(nn_send(other, "x", 1, NN_DONTWAIT), -1, EAGAIN);
-    CHECK_EQ(nn_close(s), 0);
-    CHECK_EQ(nn_close(other), 0);
+    CHECK_CLOSE(s, other);
     return 0;
 }
 
@@ -276,7 +273,7 @@ static int accept_without_descriptors(void)
     REQUIRE(setrlimit(RLIMIT_NOFILE, &limit) == 0);
     CHECK_EQ(raw_recv(fd, greeting, sizeof greeting, PATIENCE_MS), sizeof greeting);
     close(fd);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
     return 0;
 }
 

@@ -6,18 +6,17 @@
 #include "support/check.h"
 #include "support/clock.h"
 #include "support/process.h"
+#include "support/resources.h"
 #include "support/sockets.h"
 
 #include <nanomsg/bus.h>
 #include <nanomsg/nn.h>
 #include <nanomsg/pair.h>
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 enum { MANY = 4000 };
 
@@ -26,16 +25,6 @@ static int in_a_child(int (*function)(void *), void *argument)
     struct child child;
     child_start(&child, function, argument);
     return child_wait(&child, 5 * PATIENCE_MS);
-}
-
-static int limit_descriptors(rlim_t count)
-{
-    struct rlimit limit;
-    REQUIRE(getrlimit(RLIMIT_NOFILE, &limit) == 0);
-    if (limit.rlim_max != RLIM_INFINITY && limit.rlim_max < count)
-        return 0;
-    limit.rlim_cur = count;
-    return setrlimit(RLIMIT_NOFILE, &limit) == 0;
 }
 
 /* core 1.1, core-quirks A-1: the table of that section */
@@ -50,7 +39,7 @@ static void closed_numbers_come_back_in_reverse(void)
         for (int s = 0; s < histories[i].open; s++)
             CHECK_EQ(nn_socket(AF_SP, NN_PAIR), s);
         for (int j = 0; j < 4 && histories[i].closed[j] >= 0; j++)
-            CHECK_EQ(nn_close(histories[i].closed[j]), 0);
+            CHECK_CLOSE(histories[i].closed[j]);
         for (int j = 0; j < 5 && histories[i].next[j] >= 0; j++)
             CHECK_EQ(nn_socket(AF_SP, NN_PAIR), histories[i].next[j]);
         for (int s = 10; s >= 0; s--)
@@ -78,7 +67,7 @@ static void numbers_are_a_stack(void)
             open[open_count++] = s;
         } else if (!opens && open_count > 0) {
             int place = (int)(random >> 8) % open_count;
-            CHECK_EQ(nn_close(open[place]), 0);
+            CHECK_CLOSE(open[place]);
             CHECK_ERRNO(nn_close(open[place]), -1, EBADF);
             closed[closed_count++] = open[place];
             open[place] = open[--open_count];
@@ -87,9 +76,9 @@ static void numbers_are_a_stack(void)
         }
     }
     while (open_count > 0)
-        CHECK_EQ(nn_close(open[--open_count]), 0);
+        CHECK_CLOSE(open[--open_count]);
     CHECK_EQ(nn_socket(AF_SP, NN_PAIR), 0);
-    CHECK_EQ(nn_close(0), 0);
+    CHECK_CLOSE(0);
 }
 
 static int use_many(void *unused)
@@ -112,15 +101,14 @@ static int use_many(void *unused)
         CHECK_EQ(nn_recv(s, &from, sizeof from, NN_DONTWAIT), sizeof from);
         CHECK_EQ(from, s ^ 1);
     }
-    CHECK_EQ(nn_close(3000), 0);
-    CHECK_EQ(nn_close(700), 0);
+    CHECK_CLOSE(3000, 700);
     CHECK_EQ(nn_socket(AF_SP, NN_PAIR), 700);
     CHECK_EQ(nn_socket(AF_SP, NN_PAIR), 3000);
     CHECK_EQ(nn_socket(AF_SP, NN_PAIR), MANY);
     for (int s = MANY; s >= 0; s--)
-        CHECK_EQ(nn_close(s), 0);
+        CHECK_CLOSE(s);
     CHECK_EQ(nn_socket(AF_SP, NN_PAIR), 0);
-    CHECK_EQ(nn_close(0), 0);
+    CHECK_CLOSE(0);
     return 0;
 }
 
@@ -151,14 +139,14 @@ static int use_up(void *argument)
         CHECK_ERRNO(nn_socket(AF_SP, NN_PAIR), -1, EMFILE);
         CHECK_ERRNO(nn_socket(AF_SP_RAW, NN_BUS), -1, EMFILE);
         /* It goes on as soon as there is room, and a failure has cost nothing. */
-        CHECK_EQ(nn_close(2), 0);
+        CHECK_CLOSE(2);
         CHECK_EQ(nn_socket(AF_SP, NN_PAIR), 2);
         CHECK_ERRNO(nn_socket(AF_SP, NN_PAIR), -1, EMFILE);
         while (count > 0)
-            CHECK_EQ(nn_close(--count), 0);
+            CHECK_CLOSE(--count);
     }
     CHECK_EQ(nn_socket(AF_SP, NN_PAIR), 0);
-    CHECK_EQ(nn_close(0), 0);
+    CHECK_CLOSE(0);
     return 0;
 }
 
@@ -172,28 +160,6 @@ static void the_limit_of_descriptors_is_reported(void)
 
 /* ---- what an idle socket costs ---- */
 
-static int count_entries(const char *path)
-{
-    int count = 0;
-    DIR *directory = opendir(path);
-    REQUIRE(directory != NULL);
-    while (readdir(directory))
-        count++;
-    closedir(directory);
-    return count;
-}
-
-/* Memory that the process has touched, in KiB. */
-static long resident(void)
-{
-    long pages = 0, touched = 0;
-    FILE *file = fopen("/proc/self/statm", "r");
-    REQUIRE(file != NULL);
-    REQUIRE(fscanf(file, "%ld %ld", &pages, &touched) == 2);
-    fclose(file);
-    return touched * (sysconf(_SC_PAGESIZE) / 1024);
-}
-
 struct shape {
     const char *name;
     const char *scheme; /* or NULL for sockets without endpoints */
@@ -204,12 +170,12 @@ static int measure(void *argument)
 {
     enum { COUNT = 400 };
     const struct shape *shape = argument;
-    int sockets[COUNT], threads = count_entries("/proc/self/task");
+    int sockets[COUNT], threads = count_threads();
     if (!limit_descriptors(4096))
         return 77;
     /* The library itself is not counted, only its thread. */
-    int first = nn_socket(AF_SP, NN_BUS), descriptors = count_entries("/proc/self/fd");
-    long memory = resident();
+    int first = nn_socket(AF_SP, NN_BUS), descriptors = count_descriptors();
+    long memory = resident_kb();
     REQUIRE(first == 0);
     for (int i = 0; i < COUNT; i += 2) {
         struct url url = unique_url(shape->scheme ? shape->scheme : "inproc");
@@ -227,18 +193,18 @@ static int measure(void *argument)
     }
     for (int i = 0; shape->scheme && i < COUNT; i++)
         CHECK(wait_stat(sockets[i], NN_STAT_CURRENT_CONNECTIONS, 1, PATIENCE_MS));
-    descriptors = count_entries("/proc/self/fd") - descriptors;
+    descriptors = count_descriptors() - descriptors;
     printf("%s: per socket %.2f KiB and %.2f descriptors; %d more threads\n", shape->name,
-           (double)(resident() - memory) / COUNT, (double)descriptors / COUNT,
-           count_entries("/proc/self/task") - threads);
+           (double)(resident_kb() - memory) / COUNT, (double)descriptors / COUNT,
+           count_threads() - threads);
     /* core 1.2: one thread however many sockets, and two descriptors to show the readiness; a tcp
      * or ipc pair has a listener and two ends. */
-    CHECK_AT_MOST(count_entries("/proc/self/task") - threads, 1);
+    CHECK_AT_MOST(count_threads() - threads, 1);
     CHECK_AT_MOST(descriptors, COUNT * 2 + (shape->scheme && strcmp(shape->scheme, "inproc") != 0
                                             ? COUNT * 3 / 2 : 0));
     for (int i = 0; i < COUNT; i++)
-        CHECK_EQ(nn_close(sockets[i]), 0);
-    CHECK_EQ(nn_close(first), 0);
+        CHECK_CLOSE(sockets[i]);
+    CHECK_CLOSE(first);
     return 0;
 }
 
@@ -250,7 +216,7 @@ static void an_idle_socket_costs_little(void)
         {"in pairs over inproc", "inproc", 0}, {"in pairs over ipc", "ipc", 0},
         {"in pairs over tcp", "tcp", 0},
     };
-    for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
+    for (size_t i = 0; i < COUNT_OF(shapes); i++)
         CHECK_EQ(in_a_child(measure, &shapes[i]), 0);
 }
 

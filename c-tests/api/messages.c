@@ -5,6 +5,7 @@
 #include "support/cases.h"
 #include "support/check.h"
 #include "support/sockets.h"
+#include "support/talk.h"
 
 #include <nanomsg/nn.h>
 
@@ -45,18 +46,12 @@ static void open_inproc(int *a, int *b)
     CHECK_OK(nn_connect(*b, url.text));
 }
 
-static void close_both(int a, int b)
-{
-    CHECK_EQ(nn_close(a), 0);
-    CHECK_EQ(nn_close(b), 0);
-}
-
 /* abi 6.12, 6.14: needs no socket. */
 static void allocated_memory_is_aligned_and_writable(void)
 {
     static const size_t sizes[] = {0, 1, 2, 15, 16, 17, 64, 100, 1000, 2048, 4096, 65536, 1048576,
                                    3000000};
-    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+    for (size_t i = 0; i < COUNT_OF(sizes); i++) {
         void *first = nn_allocmsg(sizes[i], 0), *second = nn_allocmsg(sizes[i], 0);
         CHECK(first != NULL);
         CHECK(second != NULL);
@@ -106,7 +101,7 @@ static void reallocating_to_more_moves_the_contents(void)
     static const size_t steps[] = {1, 2, 3, 17, 100, 101, 5000, 100000, 2000000};
     char *message = nn_allocmsg(0, 0);
     size_t size = 0;
-    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+    for (size_t i = 0; i < COUNT_OF(steps); i++) {
         fill(message, size, (unsigned)i);
         char *moved = nn_reallocmsg(message, steps[i]);
         CHECK(moved != NULL);
@@ -165,7 +160,7 @@ static void memory_of_others_is_not_freed(void)
 static void a_second_free_is_refused(void)
 {
     static const size_t sizes[] = {0, 10, 100, 500};
-    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+    for (size_t i = 0; i < COUNT_OF(sizes); i++) {
         void *message = nn_allocmsg(sizes[i], 0);
         CHECK_EQ(nn_freemsg(message), 0);
         CHECK_ERRNO(nn_freemsg(message), -1, EFAULT);
@@ -204,9 +199,9 @@ static void a_chunk_changes_hands(void)
         struct url url = unique_url(schemes[i]);
         int a, b;
         open_pairs(&a, &b, url.text);
-        for (size_t k = 0; k < sizeof sizes / sizeof sizes[0]; k++)
+        for (size_t k = 0; k < COUNT_OF(sizes); k++)
             check_chunk_transfer(a, b, sizes[k]);
-        close_both(a, b);
+        CHECK_CLOSE(a, b);
     }
 }
 
@@ -218,7 +213,7 @@ static void a_received_chunk_outlives_the_sockets(void)
     open_inproc(&a, &b);
     CHECK_SEND(a, "survivor");
     CHECK_EQ(nn_recv(b, &received, NN_MSG, 0), 8);
-    close_both(a, b);
+    CHECK_CLOSE(a, b);
     CHECK_MEM(received, "survivor", 8);
     CHECK_EQ(nn_freemsg(received), 0);
 }
@@ -234,7 +229,7 @@ static void a_shrunken_chunk_is_sent_short(void)
     CHECK_EQ(nn_send(a, &message, NN_MSG, 0), 10);
     CHECK_EQ(nn_recv(b, buffer, sizeof buffer, 0), 10);
     CHECK(filled(buffer, 10, 8));
-    close_both(a, b);
+    CHECK_CLOSE(a, b);
 }
 
 /* core 5.3, core-quirks */
@@ -250,7 +245,7 @@ static void a_failure_leaves_the_chunk_with_the_caller(void)
     CHECK_ERRNO(nn_send(s, &message, NN_MSG, 0), -1, ETIMEDOUT);
     CHECK_ERRNO(nn_recv(s, &untouched, NN_MSG, NN_DONTWAIT), -1, EAGAIN);
     CHECK_ERRNO(nn_recv(s, &untouched, NN_MSG, 0), -1, ETIMEDOUT);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
     CHECK_ERRNO(nn_send(s, &message, NN_MSG, 0), -1, EBADF);
     CHECK_ERRNO(nn_recv(s, &untouched, NN_MSG, 0), -1, EBADF);
     CHECK(message == kept);
@@ -273,7 +268,7 @@ static void what_was_sent_may_be_overwritten(void)
     CHECK(filled(buffer, 100, 10));
     CHECK_EQ(nn_recv(b, buffer, sizeof buffer, 0), sizeof buffer);
     CHECK(filled(buffer, sizeof buffer, 10));
-    close_both(a, b);
+    CHECK_CLOSE(a, b);
 }
 
 static void check_short_buffers(const char *scheme)
@@ -283,7 +278,7 @@ static void check_short_buffers(const char *scheme)
     char buffer[64];
     int a, b;
     open_pairs(&a, &b, url.text);
-    for (size_t i = 0; i < sizeof rooms / sizeof rooms[0]; i++) {
+    for (size_t i = 0; i < COUNT_OF(rooms); i++) {
         size_t copied = rooms[i] < 10 ? rooms[i] : 10;
         memset(buffer, '#', sizeof buffer);
         CHECK_SEND(a, "0123456789");
@@ -296,7 +291,7 @@ static void check_short_buffers(const char *scheme)
     CHECK_SEND(a, "here");
     CHECK_EQ(nn_recv(b, NULL, 0, 0), 4);
     CHECK_RECV(b, "here");
-    close_both(a, b);
+    CHECK_CLOSE(a, b);
 }
 
 /* core 5.4, core-quirks A-29 */
@@ -329,7 +324,7 @@ static void empty_messages_are_delivered(void)
         CHECK_EQ(nn_freemsg(chunk), 0);
         CHECK_EQ(nn_recvmsg(b, &none, 0), 0);
         CHECK_RECV(b, "end");
-        close_both(a, b);
+        CHECK_CLOSE(a, b);
     }
 }
 
@@ -378,7 +373,7 @@ static void a_scatter_list_is_sent_as_one_message(void)
     CHECK_EQ(send_parts(a, many, 1000, 0), 1000);
     CHECK_EQ(nn_recv(b, buffer, 1000, 0), 1000);
     CHECK_MEM(buffer, expected, 1000);
-    close_both(a, b);
+    CHECK_CLOSE(a, b);
     free(many);
     free(expected);
     free(buffer);
@@ -398,7 +393,7 @@ static void a_scatter_list_of_large_parts_is_sent_as_one_message(void)
         CHECK_EQ(send_parts(a, parts, 3, 0), 600000);
         CHECK_EQ(nn_recv(b, got, 600000, 0), 600000);
         CHECK_MEM(got, bytes, 600000);
-        close_both(a, b);
+        CHECK_CLOSE(a, b);
     }
     free(bytes);
     free(got);
@@ -431,7 +426,7 @@ static void a_message_is_received_into_a_scatter_list(void)
     CHECK_EQ(recv_parts(b, NULL, 0), 4);
     CHECK_SEND(a, "next");
     CHECK_RECV(b, "next");
-    close_both(a, b);
+    CHECK_CLOSE(a, b);
 }
 
 /* core 5.4, core-quirks A-39: the message is lost where NN_MSG is met with something to place. */
@@ -457,7 +452,7 @@ static void a_chunk_among_several_parts_is_invalid(void)
     CHECK_MEM(x, "123", 3);
     CHECK(target == NULL);
     CHECK_ERRNO(nn_recv(b, x, sizeof x, NN_DONTWAIT), -1, EAGAIN);
-    close_both(a, b);
+    CHECK_CLOSE(a, b);
 }
 
 /* abi 6.10, core-quirks A-20: in this order, before the state of the socket is looked at. */
@@ -486,7 +481,7 @@ static void bad_arguments_of_a_send_are_refused_in_order(void)
     CHECK_ERRNO(send_parts(s, NULL, 0, NN_DONTWAIT), -1, EAGAIN);
     CHECK_ERRNO(nn_send(s, NULL, 0, NN_DONTWAIT), -1, EAGAIN);
     CHECK_EQ(nn_freemsg(chunk), 0);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 /* abi 6.11, core-quirks A-21: the buffer is not looked at before there is a message. */
@@ -504,7 +499,7 @@ static void bad_arguments_of_a_receive_are_refused_in_order(void)
     CHECK_ERRNO(nn_recvmsg(s, &header, NN_DONTWAIT), -1, EAGAIN);
     CHECK_ERRNO(nn_recv(s, NULL, 4, NN_DONTWAIT), -1, EAGAIN);
     CHECK_ERRNO(nn_recv(s, NULL, 0, NN_DONTWAIT), -1, EAGAIN);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 /* core-quirks B-10: with nothing to copy the missing buffer does not matter. */
@@ -514,7 +509,7 @@ static void an_empty_message_fits_a_missing_buffer(void)
     open_inproc(&a, &b);
     CHECK_EQ(nn_send(a, "", 0, 0), 0);
     CHECK_EQ(nn_recv(b, NULL, 4, 0), 0);
-    close_both(a, b);
+    CHECK_CLOSE(a, b);
 }
 
 /* core-quirks B-10 and B-11; the message may be dropped, so the next one may come first. */
@@ -535,7 +530,7 @@ static void a_missing_buffer_is_a_fault(void)
     CHECK_ERRNO(nn_sendmsg(a, &header, 0), -1, EFAULT);
     CHECK_SEND(a, "kept");
     CHECK_RECV(b, "kept");
-    close_both(a, b);
+    CHECK_CLOSE(a, b);
 }
 
 /* core-quirks B-8 and B-9: a receive is refused before it takes a message. */
@@ -550,7 +545,7 @@ static void a_missing_or_foreign_chunk_is_a_fault(void)
     CHECK_ERRNO(nn_recv(b, NULL, NN_MSG, 0), -1, EFAULT);
     CHECK_RECV(b, "kept");
     CHECK_ERRNO(nn_recv(b, NULL, NN_MSG, NN_DONTWAIT), -1, EFAULT);
-    close_both(a, b);
+    CHECK_CLOSE(a, b);
 }
 
 /* core-quirks B-6 and B-7: the two rules meet above INT_MAX, so either errno will do there. */
@@ -559,14 +554,14 @@ static void a_length_that_cannot_be_is_refused(void)
     static const size_t lengths[] = {(size_t)1 << 60, SIZE_MAX - 1, SIZE_MAX - 40, TOO_LARGE};
     int a, b;
     open_inproc(&a, &b);
-    for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
+    for (size_t i = 0; i < COUNT_OF(lengths); i++) {
         errno = 0;
         CHECK_EQ(nn_send(a, "small", lengths[i], 0), -1);
         CHECK(errno == ENOMEM || errno == EMSGSIZE);
     }
     CHECK_SEND(a, "fine");
     CHECK_RECV(b, "fine");
-    close_both(a, b);
+    CHECK_CLOSE(a, b);
 }
 
 /* core-quirks B-7: what the int result could not tell is not sent. */
@@ -582,7 +577,7 @@ static void a_body_of_2_gib_is_refused(void)
     CHECK_ERRNO(send_parts(a, parts, COUNT, 0), -1, EMSGSIZE);
     CHECK_SEND(a, "fine");
     CHECK_RECV(b, "fine");
-    close_both(a, b);
+    CHECK_CLOSE(a, b);
     free(parts);
     free(memory);
 }
@@ -618,7 +613,7 @@ static void a_receive_yields_one_empty_header_entry(void)
     CHECK_EQ(header.msg_controllen, NN_MSG);
     CHECK_MEM(chunk, &expected, 24);
     CHECK_EQ(nn_freemsg(chunk), 0);
-    close_both(a, b);
+    CHECK_CLOSE(a, b);
 }
 
 /* core 5.6, core-quirks A-44 */
@@ -642,7 +637,7 @@ static void a_header_given_to_a_pair_is_put_before_the_body(void)
         open_pairs(&a, &b, url.text);
         CHECK_EQ(nn_sendmsg(a, &header, 0), 4);
         CHECK_RECV(b, "headbody");
-        close_both(a, b);
+        CHECK_CLOSE(a, b);
     }
 }
 
@@ -658,7 +653,7 @@ static void a_refused_send_leaves_the_control_chunk(void)
     header.msg_iovlen = -1;
     CHECK_ERRNO(nn_sendmsg(s, &header, NN_DONTWAIT), -1, EMSGSIZE);
     CHECK_EQ(nn_freemsg(control), 0);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 /* core-quirks A-37: a caller that frees it nevertheless must not come to harm. */
@@ -672,7 +667,7 @@ static void a_failed_send_consumes_the_control_chunk(void)
     CHECK_ERRNO(nn_sendmsg(s, &header, NN_DONTWAIT), -1, EAGAIN);
     CHECK_EQ(nn_freemsg(body), 0);
     CHECK_ERRNO(nn_freemsg(control), -1, EFAULT);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 int main(void)

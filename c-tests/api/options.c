@@ -6,6 +6,7 @@
 #include "support/check.h"
 #include "support/clock.h"
 #include "support/sockets.h"
+#include "support/talk.h"
 
 #include <nanomsg/inproc.h>
 #include <nanomsg/ipc.h>
@@ -69,7 +70,7 @@ static void defaults(void)
                      int_options[i].initial);
         CHECK_EQ(get_int(s, NN_SOL_SOCKET, NN_DOMAIN), domain);
         CHECK_EQ(get_int(s, NN_SOL_SOCKET, NN_PROTOCOL), NN_PAIR);
-        CHECK_EQ(nn_close(s), 0);
+        CHECK_CLOSE(s);
     }
 }
 
@@ -91,7 +92,7 @@ static void accepted_and_refused_values(void)
             CHECK_EQ(get_int(s, o->level, o->option), last);
         }
     }
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 /* Values live per socket (core 6.2). */
@@ -103,8 +104,7 @@ static void one_socket_does_not_change_another(void)
         CHECK_EQ(set_at(a, o->level, o->option, o->accepted[0]), 0);
         CHECK_EQ(get_int(b, o->level, o->option), o->initial);
     }
-    CHECK_EQ(nn_close(a), 0);
-    CHECK_EQ(nn_close(b), 0);
+    CHECK_CLOSE(a, b);
 }
 
 /* reliability P2: the linger works, so it has a value of its own and reads back. */
@@ -117,7 +117,7 @@ static void linger_is_one_second_and_reads_back(void)
         CHECK_EQ(set_at(s, NN_SOL_SOCKET, NN_LINGER, values[i]), 0);
         CHECK_EQ(get_int(s, NN_SOL_SOCKET, NN_LINGER), values[i]);
     }
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 /* abi 6.3, core-quirks A-13: setting it has always succeeded, whatever the value. */
@@ -127,7 +127,7 @@ static void linger_accepts_every_value(void)
     int s = nn_socket(AF_SP, NN_PAIR);
     for (size_t i = 0; i < COUNT(values); i++)
         CHECK_EQ(set_at(s, NN_SOL_SOCKET, NN_LINGER, values[i]), 0);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 /* core-quirks, core 6.1 and 6.2 */
@@ -155,7 +155,7 @@ static void wrong_lengths_are_refused(void)
     CHECK_ERRNO(nn_setsockopt(s, 0, NN_LINGER, value, 3), -1, EINVAL);
     CHECK_ERRNO(nn_setsockopt(s, 0, NN_LINGER, NULL, 0), -1, EINVAL);
     CHECK_ERRNO(nn_setsockopt(s, 0, NN_LINGER, NULL, 4), -1, EFAULT);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 /* core-quirks A-16: the length is looked at before the option is. */
@@ -178,7 +178,7 @@ static void read_only_and_unknown_options_cannot_be_set(void)
         CHECK_ERRNO(nn_setsockopt(s, level, 9, &value, 3), -1, EINVAL);
         CHECK_ERRNO(nn_setsockopt(s, level, 9, NULL, 4), -1, EFAULT);
     }
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 /* abi 6.3 and 6.4, core 6.2 and 6.3, core-quirks A-70 */
@@ -201,7 +201,7 @@ static void levels_without_options_say_so(void)
         }
     CHECK_EQ(size, 77);
     CHECK_EQ(value, 1);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 static void check_short_get(int s, int level, int option)
@@ -229,7 +229,7 @@ static void a_short_buffer_gets_what_fits(void)
     for (size_t i = 0; i < COUNT(read_only_options); i++)
         check_short_get(s, NN_SOL_SOCKET, read_only_options[i]);
     check_short_get(s, NN_SOL_SOCKET, NN_LINGER);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 /* core-quirks B-21 */
@@ -247,7 +247,7 @@ static void a_short_buffer_for_an_ipc_option_is_not_overrun(void)
         for (size_t i = room; i < sizeof bytes; i++)
             CHECK_EQ(bytes[i], 0xa5);
     }
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 /* abi 6.4, core-quirks A-18 */
@@ -277,7 +277,7 @@ static void a_get_without_a_buffer_is_a_fault(void)
         CHECK_EQ(size, 5);
     }
     CHECK_EQ(value, 9);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 /* core-quirks B-20 */
@@ -293,7 +293,7 @@ static void a_get_without_a_length_is_a_fault(void)
         CHECK_ERRNO(nn_getsockopt(s, level, 1, value, NULL), -1, EFAULT);
         CHECK_ERRNO(nn_getsockopt(s, level, 1, NULL, NULL), -1, EFAULT);
     }
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 /* Checks what a get with that much room stores and reports. */
@@ -341,8 +341,7 @@ static void socket_name(void)
     CHECK_EQ(nn_setsockopt(one, 0, NN_SOCKET_NAME, "x", 1), 0);
     CHECK_EQ(nn_setsockopt(one, 0, NN_SOCKET_NAME, NULL, 0), 0);
     check_name(one, "", 64);
-    CHECK_EQ(nn_close(zero), 0);
-    CHECK_EQ(nn_close(one), 0);
+    CHECK_CLOSE(zero, one);
 }
 
 /* core 6.2: the option of ipc for other systems keeps the address it was given, unread. */
@@ -361,7 +360,7 @@ static void ipc_security_attributes_keep_the_address(void)
     CHECK_EQ(nn_getsockopt(s, NN_IPC, NN_IPC_SEC_ATTR, &value, &size), 0);
     CHECK_EQ(size, 8);
     CHECK(value == &attributes);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 static int readable(int fd)
@@ -395,9 +394,9 @@ static void descriptors_show_readiness(void)
     CHECK(readable(receivable));
     CHECK_RECV(b, "two");
     CHECK(!readable(receivable));
-    CHECK_EQ(nn_close(b), 0);
+    CHECK_CLOSE(b);
     CHECK(!readable(sendable));
-    CHECK_EQ(nn_close(a), 0);
+    CHECK_CLOSE(a);
 }
 
 /* core 8.1: on a stream the same, a little later. */
@@ -416,9 +415,9 @@ static void descriptors_show_readiness_of_streams(void)
         CHECK(wait_until(readable(receivable), PATIENCE_MS));
         CHECK_RECV(b, "hello");
         CHECK(wait_until(!readable(receivable), PATIENCE_MS));
-        CHECK_EQ(nn_close(b), 0);
+        CHECK_CLOSE(b);
         CHECK(wait_until(!readable(sendable), PATIENCE_MS));
-        CHECK_EQ(nn_close(a), 0);
+        CHECK_CLOSE(a);
     }
 }
 

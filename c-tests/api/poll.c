@@ -7,6 +7,7 @@
 #include "support/raw-peer.h"
 #include "support/raw-stream.h"
 #include "support/sockets.h"
+#include "support/talk.h"
 #include "support/thread.h"
 
 #include <nanomsg/bus.h>
@@ -23,10 +24,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
-
-static const char *const SCHEMES[] = {"inproc", "ipc", "tcp"};
-#define EACH_SCHEME(scheme) \
-    for (const char *const *scheme = SCHEMES; scheme < SCHEMES + 3; scheme++)
 
 enum { IN = NN_POLLIN, OUT = NN_POLLOUT, UNTOUCHED = 0x55 };
 
@@ -46,32 +43,6 @@ static int poll_one(int s, int events, int timeout)
     return result;
 }
 
-static int open_type(int protocol)
-{
-    int s = nn_socket(AF_SP, protocol);
-    REQUIRE(s >= 0);
-    set_int(s, NN_SNDTIMEO, PATIENCE_MS);
-    set_int(s, NN_RCVTIMEO, PATIENCE_MS);
-    return s;
-}
-
-static void open_both(int bound_type, int dialling_type, const char *scheme, int both[2])
-{
-    struct url url = unique_url(scheme);
-    both[0] = open_type(bound_type);
-    both[1] = open_type(dialling_type);
-    CHECK_OK(nn_bind(both[0], url.text));
-    CHECK_OK(nn_connect(both[1], url.text));
-    CHECK(wait_stat(both[0], NN_STAT_CURRENT_CONNECTIONS, 1, PATIENCE_MS));
-    CHECK(wait_stat(both[1], NN_STAT_CURRENT_CONNECTIONS, 1, PATIENCE_MS));
-}
-
-static void close_both(const int both[2])
-{
-    CHECK_EQ(nn_close(both[1]), 0);
-    CHECK_EQ(nn_close(both[0]), 0);
-}
-
 /* ---- what it refuses ---- */
 
 /* core 8.2 rule 1, core-quirks A-55 */
@@ -83,7 +54,7 @@ static void entries_that_ask_for_nothing_are_not_looked_at(void)
     CHECK_EQ(nn_poll(entries, 4, 20), 0);
     for (int i = 0; i < 4; i++)
         CHECK_EQ(entries[i].revents, UNTOUCHED);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
     CHECK_EQ(nn_poll(entries, 4, 0), 0);
 }
 
@@ -91,8 +62,8 @@ static void entries_that_ask_for_nothing_are_not_looked_at(void)
 static void a_bad_handle_ends_the_call(void)
 {
     static const int bad[] = {-1, -5, 511, 512, 2147483647};
-    int ready = open_type(NN_PUB), closed = open_pair();
-    CHECK_EQ(nn_close(closed), 0);
+    int ready = open_socket(AF_SP, NN_PUB), closed = open_pair();
+    CHECK_CLOSE(closed);
     for (int i = 0; i < 6; i++) {
         int s = i < 5 ? bad[i] : closed;
         struct nn_pollfd entries[] = {ask(ready, OUT), ask(s, i % 2 ? IN : OUT), ask(ready, OUT)};
@@ -100,7 +71,7 @@ static void a_bad_handle_ends_the_call(void)
         for (int j = 0; j < 3; j++)
             CHECK_EQ(entries[j].revents, UNTOUCHED);
     }
-    CHECK_EQ(nn_close(ready), 0);
+    CHECK_CLOSE(ready);
 }
 
 /* core 8.2 rule 1, core-quirks A-22 */
@@ -110,7 +81,7 @@ static void a_missing_direction_ends_the_call(void)
         {NN_PUB, IN}, {NN_PUSH, IN}, {NN_SUB, OUT}, {NN_PULL, OUT}, {NN_PUB, IN | OUT},
         {NN_PULL, IN | OUT},
     };
-    int ready = open_type(NN_BUS);
+    int ready = open_socket(AF_SP, NN_BUS);
     for (int domain = AF_SP; domain <= AF_SP_RAW; domain++)
         for (int i = 0; i < 6; i++) {
             int s = nn_socket(domain, wrong[i].type);
@@ -118,26 +89,26 @@ static void a_missing_direction_ends_the_call(void)
             CHECK_ERRNO(nn_poll(entries, 2, -1), -1, ENOPROTOOPT);
             CHECK_EQ(entries[0].revents, UNTOUCHED);
             CHECK_EQ(entries[1].revents, UNTOUCHED);
-            CHECK_EQ(nn_close(s), 0);
+            CHECK_CLOSE(s);
         }
-    CHECK_EQ(nn_close(ready), 0);
+    CHECK_CLOSE(ready);
 }
 
 /* core 8.2 rule 1 */
 static void the_first_failure_counts(void)
 {
-    int pub = open_type(NN_PUB);
+    int pub = open_socket(AF_SP, NN_PUB);
     struct nn_pollfd bad_first[] = {ask(-1, IN), ask(pub, IN)};
     struct nn_pollfd bad_last[] = {ask(pub, IN), ask(-1, IN)};
     CHECK_ERRNO(nn_poll(bad_first, 2, 0), -1, EBADF);
     CHECK_ERRNO(nn_poll(bad_last, 2, 0), -1, ENOPROTOOPT);
-    CHECK_EQ(nn_close(pub), 0);
+    CHECK_CLOSE(pub);
 }
 
 /* core 8.2, core-quirks B-23 and B-24 */
 static void no_array_and_no_count_are_refused(void)
 {
-    int s = open_type(NN_PUB);
+    int s = open_socket(AF_SP, NN_PUB);
     struct nn_pollfd entry = ask(s, OUT);
     CHECK_ERRNO(nn_poll(&entry, -1, 0), -1, EINVAL);
     CHECK_ERRNO(nn_poll(&entry, -2147483647 - 1, -1), -1, EINVAL);
@@ -145,7 +116,7 @@ static void no_array_and_no_count_are_refused(void)
     CHECK_ERRNO(nn_poll(NULL, 1, 0), -1, EFAULT);
     CHECK_ERRNO(nn_poll(NULL, 2147483647, -1), -1, EFAULT);
     CHECK_EQ(entry.revents, UNTOUCHED);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 /* ---- what it reports ---- */
@@ -164,7 +135,7 @@ static void without_entries_it_sleeps(void)
         CHECK_NOT_EARLY(start, 30);
         CHECK_EQ(nn_poll(NULL, 0, 0), 0);
         if (s >= 0)
-            CHECK_EQ(nn_close(s), 0);
+            CHECK_CLOSE(s);
     }
     CHECK_EQ(entry.revents, UNTOUCHED);
 }
@@ -182,7 +153,7 @@ static void a_timeout_is_not_early_and_touches_nothing(void)
         CHECK_EQ(nn_poll(entries, 3, 0), 0);
         for (int i = 0; i < 3; i++)
             CHECK_EQ(entries[i].revents, UNTOUCHED);
-        close_both(both);
+        CHECK_CLOSE(both[1], both[0]);
     }
 }
 
@@ -204,8 +175,7 @@ static void all_entries_are_overwritten_when_one_is_ready(void)
             CHECK_EQ(entries[i].revents, expected[i]);
         CHECK_RECV(both[0], "x");
         CHECK_EQ(poll_one(both[0], IN, 0), 0);
-        close_both(both);
-        CHECK_EQ(nn_close(idle), 0);
+        CHECK_CLOSE(both[1], both[0], idle);
     }
 }
 
@@ -224,7 +194,7 @@ static void the_same_socket_may_be_asked_often(void)
         CHECK_EQ(nn_poll(entries, 50, PATIENCE_MS), 50);
         for (int i = 0; i < 50; i++)
             CHECK_EQ(entries[i].revents, IN);
-        close_both(both);
+        CHECK_CLOSE(both[1], both[0]);
     }
 }
 
@@ -242,10 +212,10 @@ static void fresh_sockets_are_ready_as_their_type_says(void)
         {AF_SP_RAW, NN_SURVEYOR, IN | OUT, OUT}, {AF_SP_RAW, NN_RESPONDENT, IN | OUT, OUT},
         {AF_SP_RAW, NN_BUS, IN | OUT, OUT},
     };
-    for (size_t i = 0; i < sizeof fresh / sizeof fresh[0]; i++) {
+    for (size_t i = 0; i < COUNT_OF(fresh); i++) {
         int s = nn_socket(fresh[i].domain, fresh[i].type);
         CHECK_EQ(poll_one(s, fresh[i].events, 0), fresh[i].ready);
-        CHECK_EQ(nn_close(s), 0);
+        CHECK_CLOSE(s);
     }
 }
 
@@ -267,14 +237,14 @@ static void a_service_can_send_between_a_question_and_its_answer(void)
             CHECK_EQ(poll_one(both[1], IN, PATIENCE_MS), IN);
             CHECK_RECV(both[1], "answer");
             CHECK_EQ(poll_one(both[1], IN | OUT, 0), OUT);
-            close_both(both);
+            CHECK_CLOSE(both[1], both[0]);
         }
 }
 
 /* core 8.1, core-quirks A-51: pollers wake when a survey expires. */
 static void the_end_of_a_survey_wakes(void)
 {
-    int s = open_type(NN_SURVEYOR), deadline = 50, other = open_pair();
+    int s = open_socket(AF_SP, NN_SURVEYOR), deadline = 50, other = open_pair();
     CHECK_EQ(nn_setsockopt(s, NN_SURVEYOR, NN_SURVEYOR_DEADLINE, &deadline, sizeof deadline), 0);
     int64_t start = now_us();
     CHECK_SEND(s, "question");
@@ -287,8 +257,7 @@ static void the_end_of_a_survey_wakes(void)
     CHECK_ERRNO(nn_recv(s, NULL, 0, 0), -1, ETIMEDOUT);
     CHECK_ERRNO(nn_recv(s, NULL, 0, 0), -1, EFSM);
     CHECK_EQ(poll_one(s, IN, 0), IN);
-    CHECK_EQ(nn_close(s), 0);
-    CHECK_EQ(nn_close(other), 0);
+    CHECK_CLOSE(s, other);
 }
 
 /* ---- what wakes it ---- */
@@ -329,8 +298,7 @@ static void a_message_wakes(void)
             CHECK_EQ(poller.entries[1].revents, IN);
             CHECK_RECV(both[0], "x");
         }
-        close_both(both);
-        CHECK_EQ(nn_close(idle), 0);
+        CHECK_CLOSE(both[1], both[0], idle);
     }
 }
 
@@ -364,7 +332,7 @@ static void room_wakes(void)
         CHECK_EQ(nn_send(both[1], body, sizeof body, NN_DONTWAIT), sizeof body);
         for (sent++; received < sent; received++)
             CHECK_EQ(nn_recv(both[0], NULL, 0, 0), sizeof body);
-        close_both(both);
+        CHECK_CLOSE(both[1], both[0]);
     }
 }
 
@@ -374,7 +342,7 @@ static void a_peer_wakes(void)
     EACH_SCHEME(scheme)
         for (int dials = 0; dials < 2; dials++) {
             struct url url = unique_url(*scheme);
-            int s = open_type(NN_PUSH), peer = open_type(NN_PULL);
+            int s = open_socket(AF_SP, NN_PUSH), peer = open_socket(AF_SP, NN_PULL);
             struct poller poller = {{ask(s, OUT)}, 1, -1, 0, 0};
             struct thread thread;
             thread_start(&thread, poll_them, &poller);
@@ -384,8 +352,7 @@ static void a_peer_wakes(void)
             thread_join(&thread);
             CHECK_EQ(poller.result, 1);
             CHECK_EQ(poller.entries[0].revents, OUT);
-            CHECK_EQ(nn_close(peer), 0);
-            CHECK_EQ(nn_close(s), 0);
+            CHECK_CLOSE(peer, s);
         }
 }
 
@@ -400,12 +367,12 @@ static void a_peer_that_leaves_takes_the_room_along(void)
         struct thread thread;
         thread_start(&thread, poll_them, &poller);
         CHECK(thread_asleep(&thread));
-        CHECK_EQ(nn_close(both[1]), 0);
+        CHECK_CLOSE(both[1]);
         thread_join(&thread);
         CHECK_EQ(poller.result, 0);
         CHECK_EQ(poller.entries[0].revents, UNTOUCHED);
         CHECK(wait_until(poll_one(both[0], OUT, 0) == 0, PATIENCE_MS));
-        CHECK_EQ(nn_close(both[0]), 0);
+        CHECK_CLOSE(both[0]);
     }
 }
 
@@ -426,7 +393,7 @@ static void a_close_wakes(void)
             thread_start(&thread, poll_them, &poller);
             CHECK(thread_asleep(&thread));
             int64_t start = now_ms();
-            CHECK_EQ(nn_close(closed), 0);
+            CHECK_CLOSE(closed);
             thread_join(&thread);
             CHECK_AT_MOST(now_ms() - start, 2000);
             if (!reference()) {
@@ -435,10 +402,10 @@ static void a_close_wakes(void)
                 CHECK_EQ(poller.entries[1].revents, UNTOUCHED);
             }
             if (closed == idle)
-                CHECK_EQ(nn_close(both[0]), 0);
+                CHECK_CLOSE(both[0]);
             else
-                CHECK_EQ(nn_close(idle), 0);
-            CHECK_EQ(nn_close(both[1]), 0);
+                CHECK_CLOSE(idle);
+            CHECK_CLOSE(both[1]);
         }
 }
 
@@ -474,7 +441,7 @@ static void a_signal_interrupts(void)
                 CHECK_SEND(both[1], "x");
                 CHECK_EQ(poll_one(both[0], IN, PATIENCE_MS), IN);
                 CHECK_RECV(both[0], "x");
-                close_both(both);
+                CHECK_CLOSE(both[1], both[0]);
             }
     signal(SIGUSR1, SIG_DFL);
     CHECK_EQ(signals_seen, 18);
@@ -547,8 +514,7 @@ static void receiving_goes_on_beside_polling(void)
         CHECK_EQ(nn_send(both[1], &back, sizeof back, 0), sizeof back);
         for (int i = 0; i < 2; i++)
             thread_join(&pollers[i]);
-        close_both(both);
-        CHECK_EQ(nn_close(idle), 0);
+        CHECK_CLOSE(both[1], both[0], idle);
     }
 }
 
@@ -594,8 +560,7 @@ static void pollers_of_the_same_sockets_find_everything(void)
         for (int i = 0; i < THREADS; i++)
             thread_join(&threads[i]);
         CHECK_EQ(received, COUNT);
-        close_both(a);
-        close_both(b);
+        CHECK_CLOSE(a[1], a[0], b[1], b[0]);
     }
 }
 
@@ -608,10 +573,10 @@ static void two_hundred_sockets_can_be_polled(void)
         static int pulls[COUNT];
         static struct nn_pollfd entries[COUNT + 1];
         struct url url = unique_url(*scheme);
-        int bus = open_type(NN_BUS), push = open_type(NN_PUSH);
+        int bus = open_socket(AF_SP, NN_BUS), push = open_socket(AF_SP, NN_PUSH);
         CHECK_OK(nn_bind(push, url.text));
         for (int i = 0; i < COUNT; i++) {
-            pulls[i] = open_type(NN_PULL);
+            pulls[i] = open_socket(AF_SP, NN_PULL);
             CHECK_OK(nn_connect(pulls[i], url.text));
             entries[i] = ask(pulls[i], IN);
         }
@@ -633,10 +598,9 @@ static void two_hundred_sockets_can_be_polled(void)
         CHECK(wait_until(nn_poll(entries, COUNT + 1, PATIENCE_MS) == COUNT + 1, PATIENCE_MS));
         for (int i = 0; i < COUNT; i++) {
             CHECK_RECV(pulls[i], "x");
-            CHECK_EQ(nn_close(pulls[i]), 0);
+            CHECK_CLOSE(pulls[i]);
         }
-        CHECK_EQ(nn_close(push), 0);
-        CHECK_EQ(nn_close(bus), 0);
+        CHECK_CLOSE(push, bus);
     }
 }
 
@@ -644,7 +608,7 @@ static void two_hundred_sockets_can_be_polled(void)
 static void looking_without_waiting_sees_what_arrives(void)
 {
     EACH_SCHEME(scheme) {
-        int both[2], bus = open_type(NN_BUS);
+        int both[2], bus = open_socket(AF_SP, NN_BUS);
         open_both(NN_PAIR, NN_PAIR, *scheme, both);
         for (int round = 0; round < 50; round++) {
             struct nn_pollfd entries[] = {ask(bus, OUT), ask(both[0], IN)};
@@ -653,8 +617,7 @@ static void looking_without_waiting_sees_what_arrives(void)
             CHECK_RECV(both[0], "x");
             CHECK_EQ(nn_poll(entries, 2, 0), 1);
         }
-        close_both(both);
-        CHECK_EQ(nn_close(bus), 0);
+        CHECK_CLOSE(both[1], both[0], bus);
     }
 }
 
@@ -683,7 +646,7 @@ static void room_does_not_hide_what_has_arrived(void)
             CHECK_RECV(s, "x");
         }
         close(fd);
-        CHECK_EQ(nn_close(s), 0);
+        CHECK_CLOSE(s);
     }
 }
 
@@ -755,13 +718,13 @@ static void polling_survives_what_comes_and_goes(void)
              round++) {
             int seat = round % SEATS, s = arena.handles[(round + 3) % SEATS];
             nn_send(s, "hello", 5, NN_DONTWAIT);
-            CHECK_EQ(nn_close(arena.handles[seat]), 0);
+            CHECK_CLOSE(arena.handles[seat]);
             take_seat(seat);
         }
         __atomic_store_n(&arena.stop, 1, __ATOMIC_RELEASE);
         /* Those that wait for ever end with their sockets. */
         for (int i = 0; i < SEATS; i++)
-            CHECK_EQ(nn_close(arena.handles[i]), 0);
+            CHECK_CLOSE(arena.handles[i]);
         for (int i = 0; i < THREADS; i++)
             thread_join(&threads[i]);
         CHECK_AT_LEAST(arena.polls, POLLS);

@@ -6,6 +6,7 @@
 #include "support/check.h"
 #include "support/clock.h"
 #include "support/sockets.h"
+#include "support/talk.h"
 #include "support/thread.h"
 
 #include <nanomsg/bus.h>
@@ -21,15 +22,10 @@
 #include <poll.h>
 #include <stdint.h>
 #include <sys/epoll.h>
-#include <sys/ioctl.h>
 #include <sys/select.h>
 #include <sys/time.h>
 #include <sys/types.h>
 #include <unistd.h>
-
-static const char *const SCHEMES[] = {"inproc", "ipc", "tcp"};
-#define EACH_SCHEME(scheme) \
-    for (const char *const *scheme = SCHEMES; scheme < SCHEMES + 3; scheme++)
 
 static int descriptor(int s, int option)
 {
@@ -69,28 +65,6 @@ static int readable(int fd)
     return by_poll(fd, 0);
 }
 
-static void open_both(int bound_type, int dialling_type, const char *scheme, int both[2])
-{
-    struct url url = unique_url(scheme);
-    both[0] = nn_socket(AF_SP, bound_type);
-    both[1] = nn_socket(AF_SP, dialling_type);
-    for (int i = 0; i < 2; i++) {
-        REQUIRE(both[i] >= 0);
-        set_int(both[i], NN_SNDTIMEO, PATIENCE_MS);
-        set_int(both[i], NN_RCVTIMEO, PATIENCE_MS);
-    }
-    CHECK_OK(nn_bind(both[0], url.text));
-    CHECK_OK(nn_connect(both[1], url.text));
-    CHECK(wait_stat(both[0], NN_STAT_CURRENT_CONNECTIONS, 1, PATIENCE_MS));
-    CHECK(wait_stat(both[1], NN_STAT_CURRENT_CONNECTIONS, 1, PATIENCE_MS));
-}
-
-static void close_both(const int both[2])
-{
-    CHECK_EQ(nn_close(both[1]), 0);
-    CHECK_EQ(nn_close(both[0]), 0);
-}
-
 /* core 8.1 and 1.2, reliability P4: the same each time, two different ones, close-on-exec and not
  * blocking. */
 static void a_socket_keeps_its_descriptors(void)
@@ -107,8 +81,7 @@ static void a_socket_keeps_its_descriptors(void)
     CHECK_EQ(fcntl(send_fd, F_GETFD), FD_CLOEXEC);
     CHECK(fcntl(recv_fd, F_GETFL) & O_NONBLOCK);
     CHECK(fcntl(send_fd, F_GETFL) & O_NONBLOCK);
-    CHECK_EQ(nn_close(s), 0);
-    CHECK_EQ(nn_close(other), 0);
+    CHECK_CLOSE(s, other);
 }
 
 /* core 8.1, core-quirks A-22 */
@@ -122,7 +95,7 @@ static void a_direction_that_is_missing_has_no_descriptor(void)
             size_t size = sizeof fd;
             CHECK_ERRNO(nn_getsockopt(s, NN_SOL_SOCKET, wrong[i][1], &fd, &size), -1, ENOPROTOOPT);
             CHECK_EQ(fd, -7);
-            CHECK_EQ(nn_close(s), 0);
+            CHECK_CLOSE(s);
         }
 }
 
@@ -132,7 +105,7 @@ static void they_cannot_be_set(void)
     int s = open_pair(), fd = 0;
     CHECK_ERRNO(nn_setsockopt(s, NN_SOL_SOCKET, NN_RCVFD, &fd, sizeof fd), -1, ENOPROTOOPT);
     CHECK_ERRNO(nn_setsockopt(s, NN_SOL_SOCKET, NN_SNDFD, &fd, sizeof fd), -1, ENOPROTOOPT);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 /* core 8.1 and 7.3: level-triggered, for every way of waiting. */
@@ -155,7 +128,7 @@ static void it_is_readable_as_long_as_there_is_a_message(void)
             }
             CHECK(!WAYS[way](fd, 0));
         }
-        close_both(both);
+        CHECK_CLOSE(both[1], both[0]);
     }
 }
 
@@ -172,9 +145,9 @@ static void over_inproc_it_changes_within_the_call(void)
         CHECK_RECV(both[0], "x");
         CHECK(!readable(fd));
     }
-    CHECK_EQ(nn_close(both[0]), 0);
+    CHECK_CLOSE(both[0]);
     CHECK(!readable(room));
-    CHECK_EQ(nn_close(both[1]), 0);
+    CHECK_CLOSE(both[1]);
 }
 
 /* core 8.1, core-quirks A-50 */
@@ -202,7 +175,7 @@ static void room_shows_by_being_readable(void)
         CHECK_EQ(nn_send(both[1], body, sizeof body, NN_DONTWAIT), sizeof body);
         for (sent++; received < sent; received++)
             CHECK_EQ(nn_recv(both[0], NULL, 0, 0), sizeof body);
-        close_both(both);
+        CHECK_CLOSE(both[1], both[0]);
     }
 }
 
@@ -219,7 +192,7 @@ static void asking_late_is_soon_enough(void)
         CHECK(by_poll(descriptor(both[0], NN_SNDFD), PATIENCE_MS));
         CHECK_RECV(both[0], "x");
         CHECK(!readable(descriptor(both[0], NN_RCVFD)));
-        close_both(both);
+        CHECK_CLOSE(both[1], both[0]);
     }
 }
 
@@ -235,13 +208,13 @@ static void fresh_sockets_show_what_their_type_says(void)
         {AF_SP_RAW, NN_REQ, 0, 0}, {AF_SP_RAW, NN_REP, 0, 1}, {AF_SP_RAW, NN_SURVEYOR, 0, 1},
         {AF_SP_RAW, NN_RESPONDENT, 0, 1}, {AF_SP_RAW, NN_BUS, 0, 1},
     };
-    for (size_t i = 0; i < sizeof fresh / sizeof fresh[0]; i++) {
+    for (size_t i = 0; i < COUNT_OF(fresh); i++) {
         int s = nn_socket(fresh[i].domain, fresh[i].type);
         if (fresh[i].recv >= 0)
             CHECK_EQ(readable(descriptor(s, NN_RCVFD)), fresh[i].recv);
         if (fresh[i].send >= 0)
             CHECK_EQ(readable(descriptor(s, NN_SNDFD)), fresh[i].send);
-        CHECK_EQ(nn_close(s), 0);
+        CHECK_CLOSE(s);
     }
 }
 
@@ -264,7 +237,7 @@ static void states_of_a_service_show(void)
             CHECK(by_poll(descriptor(both[1], NN_RCVFD), PATIENCE_MS));
             CHECK_RECV(both[1], "answer");
             CHECK(readable(descriptor(both[1], NN_SNDFD)));
-            close_both(both);
+            CHECK_CLOSE(both[1], both[0]);
         }
 }
 
@@ -283,7 +256,7 @@ static void the_end_of_a_survey_shows(void)
         CHECK_NOT_EARLY(start, 50);
         CHECK_ERRNO(nn_recv(s, NULL, 0, 0), -1, ETIMEDOUT);
     }
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 /* core 3.4 and 8.1: whoever waits finds out, and then the numbers are free. */
@@ -311,7 +284,7 @@ static void they_close_with_the_socket(void)
             thread_start(&thread, wait_for_it, &waiter);
             CHECK(thread_asleep(&thread));
             int64_t start = now_ms();
-            CHECK_EQ(nn_close(s), 0);
+            CHECK_CLOSE(s);
             CHECK_ERRNO(fcntl(fd, F_GETFD), -1, EBADF);
             thread_join(&thread);
             CHECK_AT_MOST(now_ms() - start, 2000);
@@ -358,9 +331,9 @@ static void an_event_loop_misses_nothing(void)
             CHECK_EQ(received, MESSAGES);
             for (int i = 0; i < PEERS; i++) {
                 CHECK(!readable(descriptor(pulls[i], NN_RCVFD)));
-                CHECK_EQ(nn_close(pulls[i]), 0);
+                CHECK_CLOSE(pulls[i]);
             }
-            CHECK_EQ(nn_close(push), 0);
+            CHECK_CLOSE(push);
             close(epoll);
         }
 }
@@ -400,7 +373,7 @@ static void a_stream_of_messages_is_shown_to_its_end(void)
         thread_join(&thread);
         CHECK_EQ(taker.received, COUNT);
         CHECK(!readable(taker.fd));
-        close_both(both);
+        CHECK_CLOSE(both[1], both[0]);
     }
 }
 
@@ -421,7 +394,7 @@ static void receiving_elsewhere_ends_it(void)
             CHECK_RECV(both[0], "x");
             CHECK(!readable(fd));
         }
-        close_both(both);
+        CHECK_CLOSE(both[1], both[0]);
     }
 }
 
@@ -457,10 +430,10 @@ static void draining_them_is_survived(void)
         CHECK_RECV(both[0], "x");
         CHECK(!readable(recv_fd));
         /* A peer that goes and another that comes is a change for the one that shows room. */
-        CHECK_EQ(nn_close(both[1]), 0);
+        CHECK_CLOSE(both[1]);
         CHECK(wait_stat(both[0], NN_STAT_CURRENT_CONNECTIONS, 0, PATIENCE_MS));
         CHECK(!readable(send_fd));
-        CHECK_EQ(nn_close(both[0]), 0);
+        CHECK_CLOSE(both[0]);
     }
 }
 

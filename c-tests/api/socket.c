@@ -6,7 +6,9 @@
 #include "support/check.h"
 #include "support/clock.h"
 #include "support/process.h"
+#include "support/resources.h"
 #include "support/sockets.h"
+#include "support/talk.h"
 #include "support/thread.h"
 
 #include <nanomsg/nn.h>
@@ -21,7 +23,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 static int open_plain(void)
@@ -34,20 +35,17 @@ static void numbers_are_reused_last_closed_first(void)
 {
     for (int s = 0; s < 4; s++)
         CHECK_EQ(open_plain(), s);
-    CHECK_EQ(nn_close(1), 0);
-    CHECK_EQ(nn_close(3), 0);
+    CHECK_CLOSE(1, 3);
     CHECK_EQ(open_plain(), 3);
     CHECK_EQ(open_plain(), 1);
     CHECK_EQ(open_plain(), 4);
-    CHECK_EQ(nn_close(0), 0);
-    CHECK_EQ(nn_close(4), 0);
-    CHECK_EQ(nn_close(2), 0);
+    CHECK_CLOSE(0, 4, 2);
     CHECK_EQ(open_plain(), 2);
     CHECK_EQ(open_plain(), 4);
     CHECK_EQ(open_plain(), 0);
     CHECK_EQ(open_plain(), 5);
     for (int s = 0; s < 6; s++)
-        CHECK_EQ(nn_close(s), 0);
+        CHECK_CLOSE(s);
 }
 
 /* core 1.1, core-quirks A-1 */
@@ -57,11 +55,11 @@ static void numbering_restarts_at_zero_when_no_socket_is_left(void)
     for (int s = 0; s < 6; s++)
         CHECK_EQ(open_plain(), s);
     for (int i = 0; i < 6; i++)
-        CHECK_EQ(nn_close(order[i]), 0);
+        CHECK_CLOSE(order[i]);
     for (int s = 0; s < 3; s++)
         CHECK_EQ(open_plain(), s);
     for (int s = 2; s >= 0; s--)
-        CHECK_EQ(nn_close(s), 0);
+        CHECK_CLOSE(s);
 }
 
 /*
@@ -70,11 +68,7 @@ static void numbering_restarts_at_zero_when_no_socket_is_left(void)
  */
 static void sockets_are_limited(void)
 {
-    struct rlimit limit;
-    getrlimit(RLIMIT_NOFILE, &limit);
-    limit.rlim_cur = reference() ? limit.rlim_max : 1024;
-    setrlimit(RLIMIT_NOFILE, &limit);
-    if (limit.rlim_cur < 1024 || (reference() && limit.rlim_cur < 1100)) {
+    if (!limit_descriptors(reference() ? 1100 : 1024)) {
         test_skip("too few descriptors are allowed for 512 sockets");
         return;
     }
@@ -83,10 +77,10 @@ static void sockets_are_limited(void)
     CHECK_ERRNO(open_plain(), -1, EMFILE);
     CHECK_ERRNO(nn_socket(AF_SP, 4242), -1, EMFILE);
     CHECK_ERRNO(nn_socket(4242, NN_PAIR), -1, EAFNOSUPPORT);
-    CHECK_EQ(nn_close(300), 0);
+    CHECK_CLOSE(300);
     CHECK_EQ(open_plain(), 300);
     for (int s = 511; s >= 0; s--)
-        CHECK_EQ(nn_close(s), 0);
+        CHECK_CLOSE(s);
 }
 
 /* abi 6.1: the domain is looked at before the protocol, and a failure leaves no trace. */
@@ -95,11 +89,11 @@ static void bad_domains_and_protocols_are_refused(void)
     static const int domains[] = {0, 3, 16, -1, INT_MAX, INT_MIN};
     static const int protocols[] = {0, 1, 2, 15, 17, 34, 50, 64, 65, 82, 96, 97, 100, 113, 4242,
                                     -1, -16, INT_MAX, INT_MIN};
-    for (size_t i = 0; i < sizeof domains / sizeof domains[0]; i++) {
+    for (size_t i = 0; i < COUNT_OF(domains); i++) {
         CHECK_ERRNO(nn_socket(domains[i], NN_PAIR), -1, EAFNOSUPPORT);
         CHECK_ERRNO(nn_socket(domains[i], -1), -1, EAFNOSUPPORT);
     }
-    for (size_t i = 0; i < sizeof protocols / sizeof protocols[0]; i++) {
+    for (size_t i = 0; i < COUNT_OF(protocols); i++) {
         CHECK_ERRNO(nn_socket(AF_SP, protocols[i]), -1, EINVAL);
         CHECK_ERRNO(nn_socket(AF_SP_RAW, protocols[i]), -1, EINVAL);
     }
@@ -107,8 +101,7 @@ static void bad_domains_and_protocols_are_refused(void)
     CHECK_ERRNO(nn_socket(0, NN_PAIR), -1, EAFNOSUPPORT);
     CHECK_ERRNO(nn_socket(AF_SP, 17), -1, EINVAL);
     CHECK_EQ(open_plain(), 1);
-    CHECK_EQ(nn_close(0), 0);
-    CHECK_EQ(nn_close(1), 0);
+    CHECK_CLOSE(0, 1);
 }
 
 /* core 2, core-quirks A-69 */
@@ -126,8 +119,7 @@ static void raw_and_cooked_pairs_are_peers(void)
     CHECK_RECV(cooked, "from raw");
     CHECK_SEND(cooked, "from cooked");
     CHECK_RECV(raw, "from cooked");
-    CHECK_EQ(nn_close(raw), 0);
-    CHECK_EQ(nn_close(cooked), 0);
+    CHECK_CLOSE(raw, cooked);
 }
 
 /* Every call that takes a handle, with arguments that would be errors of their own. */
@@ -165,13 +157,13 @@ static void check_every_call_refuses(int s)
 static void bad_handles_are_refused_before_anything_else(void)
 {
     static const int handles[] = {-1, -5, 0, 1, 511, 512, 513, 100000, INT_MAX, INT_MIN};
-    for (size_t i = 0; i < sizeof handles / sizeof handles[0]; i++)
+    for (size_t i = 0; i < COUNT_OF(handles); i++)
         check_every_call_refuses(handles[i]);
     CHECK_EQ(open_plain(), 0);
-    for (size_t i = 0; i < sizeof handles / sizeof handles[0]; i++)
+    for (size_t i = 0; i < COUNT_OF(handles); i++)
         if (handles[i] != 0)
             check_every_call_refuses(handles[i]);
-    CHECK_EQ(nn_close(0), 0);
+    CHECK_CLOSE(0);
     check_every_call_refuses(0);
 }
 
@@ -179,13 +171,12 @@ static void bad_handles_are_refused_before_anything_else(void)
 static void a_closed_handle_is_refused_until_it_is_given_out_again(void)
 {
     int first = open_plain(), second = open_plain();
-    CHECK_EQ(nn_close(first), 0);
+    CHECK_CLOSE(first);
     CHECK_ERRNO(nn_close(first), -1, EBADF);
     check_every_call_refuses(first);
     CHECK_EQ(open_plain(), first);
     CHECK_EQ(get_int(first, NN_SOL_SOCKET, NN_PROTOCOL), NN_PAIR);
-    CHECK_EQ(nn_close(first), 0);
-    CHECK_EQ(nn_close(second), 0);
+    CHECK_CLOSE(first, second);
 }
 
 struct blocked {
@@ -220,7 +211,7 @@ static void check_close_wakes(const char *scheme, int receivers, int senders)
     for (int i = 0; i < count; i++)
         CHECK(thread_asleep(&threads[i]));
     int64_t start = now_ms();
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
     for (int i = 0; i < count; i++) {
         thread_join(&threads[i]);
         CHECK_EQ(blocked[i].result, -1);
@@ -265,11 +256,11 @@ static void close_wakes_a_receiver_that_has_a_peer(void)
         blocked = (struct blocked){bound, 0, 0, 0};
         thread_start(&thread, block, &blocked);
         CHECK(thread_asleep(&thread));
-        CHECK_EQ(nn_close(bound), 0);
+        CHECK_CLOSE(bound);
         thread_join(&thread);
         CHECK_EQ(blocked.result, -1);
         CHECK_EQ(blocked.error, EBADF);
-        CHECK_EQ(nn_close(connected), 0);
+        CHECK_CLOSE(connected);
     }
 }
 
@@ -309,27 +300,16 @@ static void of_concurrent_closes_exactly_one_succeeds(void)
         pthread_barrier_destroy(&closing.start);
         CHECK_EQ(closing.closed, 1);
         CHECK_EQ(closing.refused, 3);
-        CHECK_EQ(nn_close(other), 0);
+        CHECK_CLOSE(other);
     }
-}
-
-static int count_entries(const char *path)
-{
-    int count = 0;
-    DIR *directory = opendir(path);
-    REQUIRE(directory != NULL);
-    while (readdir(directory))
-        count++;
-    closedir(directory);
-    return count;
 }
 
 /* core 1.2, core-quirks A-11, reliability P5 */
 static void no_thread_and_no_descriptor_is_left_after_the_last_close(void)
 {
     static const char *const schemes[] = {"inproc", "ipc", "tcp"};
-    int descriptors = count_entries("/proc/self/fd");
-    int threads = count_entries("/proc/self/task");
+    int descriptors = count_descriptors();
+    int threads = count_threads();
     for (int round = 0; round < 6; round++) {
         struct url url = unique_url(schemes[round % 3]);
         int bound, connected, fd;
@@ -337,11 +317,10 @@ static void no_thread_and_no_descriptor_is_left_after_the_last_close(void)
         open_pairs(&bound, &connected, url.text);
         CHECK_EQ(nn_getsockopt(bound, NN_SOL_SOCKET, NN_RCVFD, &fd, &size), 0);
         CHECK_EQ(nn_getsockopt(bound, NN_SOL_SOCKET, NN_SNDFD, &fd, &size), 0);
-        CHECK_EQ(nn_close(bound), 0);
-        CHECK_EQ(nn_close(connected), 0);
-        CHECK_EQ(count_entries("/proc/self/fd"), descriptors);
+        CHECK_CLOSE(bound, connected);
+        CHECK_EQ(count_descriptors(), descriptors);
         /* The kernel lists a joined thread for a moment longer. */
-        CHECK(wait_until(count_entries("/proc/self/task") == threads, PATIENCE_MS));
+        CHECK(wait_until(count_threads() == threads, PATIENCE_MS));
     }
 }
 
@@ -373,12 +352,11 @@ static void library_threads_block_all_signals(void)
         if (entry->d_name[0] == '.' || atoi(entry->d_name) == own)
             continue;
         unsigned long long mask = blocked_signals(entry->d_name);
-        for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++)
+        for (size_t i = 0; i < COUNT_OF(signals); i++)
             CHECK(mask >> (signals[i] - 1) & 1);
     }
     closedir(tasks);
-    CHECK_EQ(nn_close(bound), 0);
-    CHECK_EQ(nn_close(connected), 0);
+    CHECK_CLOSE(bound, connected);
 }
 
 static int use_the_library(void *argument)
@@ -389,8 +367,7 @@ static int use_the_library(void *argument)
         struct url url = unique_url(schemes[i]);
         int bound, connected;
         open_pairs(&bound, &connected, url.text);
-        CHECK_EQ(nn_close(bound), 0);
-        CHECK_EQ(nn_close(connected), 0);
+        CHECK_CLOSE(bound, connected);
     }
     return 0;
 }

@@ -6,6 +6,7 @@
 #include "support/clock.h"
 #include "support/raw-stream.h"
 #include "support/sockets.h"
+#include "support/talk.h"
 
 #include <nanomsg/nn.h>
 
@@ -33,9 +34,9 @@ static long long stat_of(int s, int id)
 static void everything_starts_at_zero(void)
 {
     int s = open_pair();
-    for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++)
+    for (size_t i = 0; i < COUNT_OF(ids); i++)
         CHECK_EQ(stat_of(s, ids[i]), 0);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 /* abi 6.18 */
@@ -44,9 +45,9 @@ static void unknown_statistics_are_invalid(void)
     static const int unknown[] = {0, 1, 100, 108, 200, 204, 300, 305, 400, 402, -1, INT_MAX,
                                   INT_MIN};
     int s = open_pair();
-    for (size_t i = 0; i < sizeof unknown / sizeof unknown[0]; i++)
+    for (size_t i = 0; i < COUNT_OF(unknown); i++)
         CHECK_ERRNO(nn_get_statistic(s, unknown[i]), -1, EINVAL);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 static void check_traffic(int s, int sent, int received, int bytes_sent, int bytes_received)
@@ -83,9 +84,9 @@ static void messages_and_bytes_are_counted_by_call(void)
     CHECK_EQ(nn_recv(b, buffer, sizeof buffer, 0), 42);
     check_traffic(b, 0, 3, 0, 142);
     check_traffic(a, 3, 0, 142, 0);
-    CHECK_EQ(nn_close(a), 0);
+    CHECK_CLOSE(a);
     check_traffic(b, 0, 3, 0, 142);
-    CHECK_EQ(nn_close(b), 0);
+    CHECK_CLOSE(b);
 }
 
 /* core 11: a receive that fails after it took the message counts nothing. */
@@ -102,8 +103,7 @@ static void a_lost_message_is_not_received(void)
     CHECK_ERRNO(nn_recvmsg(b, &header, 0), -1, EINVAL);
     check_traffic(b, 0, 0, 0, 0);
     check_traffic(a, 1, 0, 5, 0);
-    CHECK_EQ(nn_close(a), 0);
-    CHECK_EQ(nn_close(b), 0);
+    CHECK_CLOSE(a, b);
 }
 
 /* core 11, transports 8: the header of a frame is no byte of a message. */
@@ -118,8 +118,7 @@ static void bytes_of_frames_are_not_counted(void)
         CHECK_RECV(b, "hello");
         check_traffic(a, 1, 0, 5, 0);
         check_traffic(b, 0, 1, 0, 5);
-        CHECK_EQ(nn_close(a), 0);
-        CHECK_EQ(nn_close(b), 0);
+        CHECK_CLOSE(a, b);
     }
 }
 
@@ -157,9 +156,9 @@ static void inproc_connections(void)
             CHECK_EQ(stat_of(k ? a : b, NN_STAT_BROKEN_CONNECTIONS), 0);
             CHECK_EQ(stat_of(k ? a : b, NN_STAT_CONNECT_ERRORS), 0);
         }
-        CHECK_EQ(nn_close(a), 0);
+        CHECK_CLOSE(a);
         CHECK_EQ(stat_of(b, NN_STAT_CURRENT_CONNECTIONS), 0);
-        CHECK_EQ(nn_close(b), 0);
+        CHECK_CLOSE(b);
     }
 }
 
@@ -177,12 +176,12 @@ static void stream_connections_are_counted_on_both_sides(void)
         CHECK_EQ(stat_of(a, NN_STAT_ESTABLISHED_CONNECTIONS), 0);
         CHECK_EQ(stat_of(b, NN_STAT_ACCEPTED_CONNECTIONS), 0);
         CHECK_EQ(stat_of(b, NN_STAT_ESTABLISHED_CONNECTIONS), 1);
-        CHECK_EQ(nn_close(b), 0);
+        CHECK_CLOSE(b);
         CHECK(wait_stat(a, NN_STAT_CURRENT_CONNECTIONS, 0, PATIENCE_MS));
         CHECK(wait_stat(a, NN_STAT_BROKEN_CONNECTIONS, 1, PATIENCE_MS));
         CHECK_EQ(stat_of(a, NN_STAT_DROPPED_CONNECTIONS), 0);
         CHECK_EQ(stat_of(a, NN_STAT_ACCEPTED_CONNECTIONS), 1);
-        CHECK_EQ(nn_close(a), 0);
+        CHECK_CLOSE(a);
     }
 }
 
@@ -204,8 +203,7 @@ static void a_shutdown_drops_here_and_breaks_there(void)
         CHECK(wait_stat(there, NN_STAT_CURRENT_CONNECTIONS, 0, PATIENCE_MS));
         CHECK_EQ(stat_of(here, NN_STAT_BROKEN_CONNECTIONS), 0);
         CHECK_EQ(stat_of(there, NN_STAT_DROPPED_CONNECTIONS), 0);
-        CHECK_EQ(nn_close(bound), 0);
-        CHECK_EQ(nn_close(connected), 0);
+        CHECK_CLOSE(bound, connected);
     }
 }
 
@@ -226,7 +224,7 @@ static void refused_connects_are_errors_until_one_succeeds(void)
         CHECK(wait_stat(a, NN_STAT_CURRENT_CONNECTIONS, 1, PATIENCE_MS));
         CHECK(wait_stat(b, NN_STAT_CURRENT_EP_ERRORS, 0, PATIENCE_MS));
         CHECK_EQ(stat_of(b, NN_STAT_ESTABLISHED_CONNECTIONS), 1);
-        CHECK_EQ(nn_close(a), 0);
+        CHECK_CLOSE(a);
         CHECK(wait_stat(b, NN_STAT_CURRENT_EP_ERRORS, 1, PATIENCE_MS));
         a = open_pair();
         CHECK_OK(nn_bind(a, url.text));
@@ -234,8 +232,7 @@ static void refused_connects_are_errors_until_one_succeeds(void)
         CHECK(wait_stat(b, NN_STAT_CURRENT_CONNECTIONS, 1, PATIENCE_MS));
         CHECK(wait_stat(b, NN_STAT_CURRENT_EP_ERRORS, 0, PATIENCE_MS));
         CHECK_EQ(stat_of(b, NN_STAT_BROKEN_CONNECTIONS), 1);
-        CHECK_EQ(nn_close(b), 0);
-        CHECK_EQ(nn_close(a), 0);
+        CHECK_CLOSE(b, a);
     }
 }
 
@@ -254,7 +251,7 @@ static void a_rejected_handshake_is_accepted_and_broken(void)
         CHECK(wait_stat(a, NN_STAT_BROKEN_CONNECTIONS, 1, PATIENCE_MS));
         CHECK_EQ(stat_of(a, NN_STAT_CURRENT_CONNECTIONS), 0);
         close(fd);
-        CHECK_EQ(nn_close(a), 0);
+        CHECK_CLOSE(a);
     }
 }
 
@@ -273,9 +270,7 @@ static void refusing_a_second_peer_breaks_on_both_sides(void)
         CHECK_EQ(stat_of(a, NN_STAT_CURRENT_CONNECTIONS), 1);
         CHECK_EQ(stat_of(b, NN_STAT_BROKEN_CONNECTIONS), 0);
         CHECK_TALK(a, b);
-        CHECK_EQ(nn_close(c), 0);
-        CHECK_EQ(nn_close(b), 0);
-        CHECK_EQ(nn_close(a), 0);
+        CHECK_CLOSE(c, b, a);
     }
 }
 
@@ -288,9 +283,9 @@ static void a_pair_has_no_send_priority(void)
     CHECK_OK(nn_connect(b, url.text));
     CHECK_SEND(a, "x");
     CHECK_EQ(stat_of(a, NN_STAT_CURRENT_SND_PRIORITY), 0);
-    CHECK_EQ(nn_close(b), 0);
+    CHECK_CLOSE(b);
     CHECK_EQ(stat_of(a, NN_STAT_CURRENT_SND_PRIORITY), 0);
-    CHECK_EQ(nn_close(a), 0);
+    CHECK_CLOSE(a);
 }
 
 int main(void)

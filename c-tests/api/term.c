@@ -8,7 +8,9 @@
 #include "support/process.h"
 #include "support/raw-peer.h"
 #include "support/raw-stream.h"
+#include "support/resources.h"
 #include "support/sockets.h"
+#include "support/talk.h"
 #include "support/thread.h"
 
 #include <nanomsg/bus.h>
@@ -16,7 +18,6 @@
 #include <nanomsg/pair.h>
 #include <nanomsg/reqrep.h>
 
-#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -26,7 +27,6 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char *const SCHEMES[] = {"inproc", "ipc", "tcp"};
 #define EACH_SCHEME(scheme) \
     for (const char *const *scheme = SCHEMES; scheme < SCHEMES + 3; scheme++)
 
@@ -45,8 +45,7 @@ static int term_first(void *unused)
     nn_term();
     nn_term();
     open_pairs(&bound, &connected, url.text);
-    CHECK_EQ(nn_close(bound), 0);
-    CHECK_EQ(nn_close(connected), 0);
+    CHECK_CLOSE(bound, connected);
     nn_term();
     CHECK_ERRNO(nn_socket(AF_SP, NN_PAIR), -1, ETERM);
     return 0;
@@ -207,20 +206,9 @@ static void it_wakes_who_is_blocked(void)
     in_a_child(block_everywhere);
 }
 
-static int count_entries(const char *path)
-{
-    int count = 0;
-    DIR *directory = opendir(path);
-    REQUIRE(directory != NULL);
-    while (readdir(directory))
-        count++;
-    closedir(directory);
-    return count;
-}
-
 static int leave_nothing(void *unused)
 {
-    int descriptors = count_entries("/proc/self/fd"), threads = count_entries("/proc/self/task");
+    int descriptors = count_descriptors(), threads = count_threads();
     struct url urls[3];
     (void)unused;
     for (int i = 0; i < 3; i++) {
@@ -230,9 +218,9 @@ static int leave_nothing(void *unused)
         CHECK_OK(get_int(bound, NN_SOL_SOCKET, NN_RCVFD));
     }
     nn_term();
-    CHECK_EQ(count_entries("/proc/self/fd"), descriptors);
+    CHECK_EQ(count_descriptors(), descriptors);
     /* The kernel lists a joined thread for a moment longer. */
-    CHECK(wait_until(count_entries("/proc/self/task") == threads, PATIENCE_MS));
+    CHECK(wait_until(count_threads() == threads, PATIENCE_MS));
     /* The addresses are free. */
     CHECK_ERRNO(access(urls[1].text + strlen("ipc://"), F_OK), -1, ENOENT);
     int fd = raw_listen(urls[2].text);
@@ -289,8 +277,7 @@ static int begin_again(void *unused)
         struct url url = unique_url(*scheme);
         int bound, connected;
         open_pairs(&bound, &connected, url.text);
-        CHECK_EQ(nn_close(bound), 0);
-        CHECK_EQ(nn_close(connected), 0);
+        CHECK_CLOSE(bound, connected);
     }
     return 0;
 }

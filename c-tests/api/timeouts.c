@@ -6,6 +6,7 @@
 #include "support/check.h"
 #include "support/clock.h"
 #include "support/sockets.h"
+#include "support/talk.h"
 #include "support/thread.h"
 
 #include <nanomsg/nn.h>
@@ -35,7 +36,7 @@ static void a_timeout_is_etimedout_and_not_early(void)
 {
     static const int timeouts[] = {1, 20, 100, 250};
     int s = open_pair();
-    for (size_t i = 0; i < sizeof timeouts / sizeof timeouts[0]; i++) {
+    for (size_t i = 0; i < COUNT_OF(timeouts); i++) {
         set_int(s, NN_RCVTIMEO, timeouts[i]);
         set_int(s, NN_SNDTIMEO, timeouts[i]);
         int64_t start = now_us();
@@ -47,7 +48,7 @@ static void a_timeout_is_etimedout_and_not_early(void)
         CHECK_NOT_EARLY(start, timeouts[i]);
         CHECK_AT_MOST(now_us() - start, (timeouts[i] + LATE_MS) * INT64_C(1000));
     }
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 /* The same with endpoints and with a peer that has nothing to say (core 5.1). */
@@ -67,8 +68,7 @@ static void a_timeout_is_the_same_on_every_transport(void)
         CHECK_ERRNO(recv_one(b, 0), -1, ETIMEDOUT);
         CHECK_NOT_EARLY(start, 100);
         CHECK_ERRNO(recv_one(a, NN_DONTWAIT), -1, EAGAIN);
-        CHECK_EQ(nn_close(a), 0);
-        CHECK_EQ(nn_close(b), 0);
+        CHECK_CLOSE(a, b);
     }
 }
 
@@ -78,14 +78,14 @@ static void dontwait_is_eagain_whatever_the_timeout(void)
     static const int timeouts[] = {-1, 0, 10, 100000};
     static const int flags[] = {NN_DONTWAIT, NN_DONTWAIT | 2, 0x7f01, -1};
     int s = open_pair();
-    for (size_t i = 0; i < sizeof timeouts / sizeof timeouts[0]; i++)
-        for (size_t k = 0; k < sizeof flags / sizeof flags[0]; k++) {
+    for (size_t i = 0; i < COUNT_OF(timeouts); i++)
+        for (size_t k = 0; k < COUNT_OF(flags); k++) {
             set_int(s, NN_RCVTIMEO, timeouts[i]);
             set_int(s, NN_SNDTIMEO, timeouts[i]);
             CHECK_ERRNO(recv_one(s, flags[k]), -1, EAGAIN);
             CHECK_ERRNO(send_one(s, flags[k]), -1, EAGAIN);
         }
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 /* core 5.1, core-quirks A-26 */
@@ -96,7 +96,7 @@ static void other_flag_bits_do_not_prevent_waiting(void)
     set_int(s, NN_SNDTIMEO, 20);
     CHECK_ERRNO(recv_one(s, 2), -1, ETIMEDOUT);
     CHECK_ERRNO(send_one(s, 0x7ffffffe), -1, ETIMEDOUT);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 /* core 5.1: one attempt is always made, so with timeout 0 what can be done is done. */
@@ -112,10 +112,10 @@ static void timeout_zero_tries_once(void)
     CHECK_EQ(send_one(a, 0), 1);
     CHECK_EQ(recv_one(b, 0), 1);
     CHECK_ERRNO(recv_one(b, 0), -1, ETIMEDOUT);
-    CHECK_EQ(nn_close(b), 0);
+    CHECK_CLOSE(b);
     CHECK_ERRNO(send_one(a, 0), -1, ETIMEDOUT);
     CHECK_AT_MOST(now_ms() - start, LATE_MS);
-    CHECK_EQ(nn_close(a), 0);
+    CHECK_CLOSE(a);
 }
 
 struct waiter {
@@ -141,7 +141,7 @@ static void *wait_in_call(void *argument)
 static void every_negative_timeout_waits_for_ever(void)
 {
     static const int timeouts[] = {-1, -7, INT_MIN};
-    for (size_t i = 0; i < sizeof timeouts / sizeof timeouts[0]; i++) {
+    for (size_t i = 0; i < COUNT_OF(timeouts); i++) {
         struct url url = unique_url("inproc");
         struct thread threads[2];
         int a = open_pair(), b = open_pair();
@@ -160,8 +160,7 @@ static void every_negative_timeout_waits_for_ever(void)
         thread_join(&threads[1]);
         CHECK_EQ(receiver.result, 1);
         CHECK_EQ(sender.result, 1);
-        CHECK_EQ(nn_close(a), 0);
-        CHECK_EQ(nn_close(b), 0);
+        CHECK_CLOSE(a, b);
     }
 }
 
@@ -186,7 +185,7 @@ static void check_change_while_blocked(int sends)
     set_int(s, option, -1);
     thread_join(&thread);
     CHECK_EQ(waiter.error, ETIMEDOUT);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 /* core 5.1 and 6.4, core-quirks A-73: the option is read when the call begins. */
@@ -210,14 +209,14 @@ static void peers_that_come_and_go_do_not_extend_a_wait(void)
     while (!thread_done(&thread) && now_ms() < give_up) {
         int b = open_pair();
         CHECK_OK(nn_connect(b, url.text));
-        CHECK_EQ(nn_close(b), 0);
+        CHECK_CLOSE(b);
         nap_ms(1);
     }
     CHECK(thread_done(&thread));
     thread_join(&thread);
     CHECK_EQ(waiter.error, ETIMEDOUT);
     CHECK_AT_LEAST(waiter.took_us, (reference() ? 290 : 300) * 1000);
-    CHECK_EQ(nn_close(a), 0);
+    CHECK_CLOSE(a);
 }
 
 /* core 1.5: several waiters, one message: one gets it and the others keep waiting. */
@@ -246,8 +245,7 @@ static void a_message_wakes_one_waiter_and_the_others_keep_waiting(void)
                 CHECK_EQ(waiters[k].error, ETIMEDOUT);
         }
         CHECK_EQ(received, 1);
-        CHECK_EQ(nn_close(a), 0);
-        CHECK_EQ(nn_close(b), 0);
+        CHECK_CLOSE(a, b);
     }
 }
 
@@ -285,7 +283,7 @@ static void check_interrupted(const char *scheme, int sends, int timeout)
     CHECK_AT_LEAST(handled, 1);
     CHECK_EQ(waiter.result, -1);
     CHECK_EQ(waiter.error, EINTR);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 /* core 4, core-quirks A-31, reliability P3 */
@@ -320,8 +318,7 @@ static void a_signal_interrupts_a_receiver_that_has_a_peer(void)
         CHECK_EQ(waiter.error, EINTR);
         CHECK_SEND(a, "still there");
         CHECK_RECV(b, "still there");
-        CHECK_EQ(nn_close(a), 0);
-        CHECK_EQ(nn_close(b), 0);
+        CHECK_CLOSE(a, b);
     }
 }
 
@@ -333,8 +330,7 @@ static void *open_and_close(void *argument)
         int a = open_pair(), b = open_pair();
         CHECK_OK(nn_bind(a, url.text));
         CHECK_OK(nn_connect(b, url.text));
-        CHECK_EQ(nn_close(a), 0);
-        CHECK_EQ(nn_close(b), 0);
+        CHECK_CLOSE(a, b);
     }
     return NULL;
 }

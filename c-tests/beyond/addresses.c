@@ -8,6 +8,7 @@
 #include "support/directory.h"
 #include "support/process.h"
 #include "support/sockets.h"
+#include "support/talk.h"
 
 #include <nanomsg/nn.h>
 

@@ -9,6 +9,7 @@
 #include "support/raw-peer.h"
 #include "support/raw-stream.h"
 #include "support/sockets.h"
+#include "support/talk.h"
 #include "support/thread.h"
 
 #include <nanomsg/nn.h>
@@ -349,7 +350,7 @@ static void a_closed_socket_wakes_who_polls(void)
     int s = open_pair(), fd = dup(spmsg_events(s));
     thread_start(&thread, wait_readable, &fd);
     CHECK(thread_asleep(&thread));
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
     CHECK_EQ((intptr_t)thread_join(&thread), 1);
     close(fd);
 }

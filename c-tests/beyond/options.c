@@ -8,6 +8,7 @@
 #include "support/clock.h"
 #include "support/raw-stream.h"
 #include "support/sockets.h"
+#include "support/talk.h"
 #include "support/thread.h"
 
 #include <nanomsg/ipc.h>

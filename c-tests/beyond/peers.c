@@ -10,6 +10,7 @@
 #include "support/raw-peer.h"
 #include "support/raw-stream.h"
 #include "support/sockets.h"
+#include "support/talk.h"
 
 #include <nanomsg/bus.h>
 #include <nanomsg/nn.h>

@@ -1,13 +1,14 @@
 /* What REQ, REP, SURVEYOR and RESPONDENT say before anything has happened: results without a peer,
  * readiness, options, and the headers that cooked sockets refuse. */
 
-#include "protocols.h"
-
 #include "support/address.h"
 #include "support/cases.h"
 #include "support/check.h"
 #include "support/clock.h"
+#include "support/message.h"
+#include "support/readiness.h"
 #include "support/sockets.h"
+#include "support/talk.h"
 
 #include <nanomsg/bus.h>
 #include <nanomsg/nn.h>
@@ -39,7 +40,7 @@ static const struct {
     {"raw RESPONDENT", AF_SP_RAW, NN_RESPONDENT, NN_SURVEYOR, AGAIN, 0, AGAIN, 0, 1},
 };
 
-enum { SOCKETS = sizeof sockets / sizeof sockets[0] };
+enum { SOCKETS = COUNT_OF(sockets) };
 
 /* The result of a call is the expected one, with waiting and without. */
 static void check_result(const char *name, int result, int error, int expected, int flags)
@@ -88,7 +89,7 @@ static void results_without_endpoints(void)
     for (int i = 0; i < SOCKETS; i++) {
         int s = open_socket(sockets[i].domain, sockets[i].type);
         check_grid(i, s);
-        check_close(s);
+        CHECK_CLOSE(s);
     }
 }
 
@@ -100,9 +101,9 @@ static void results_without_peers(void)
         int row = i / 3, s = open_socket(sockets[row].domain, sockets[row].type);
         CHECK_OK(i % 3 == 0 ? nn_connect(s, url.text) : nn_bind(s, url.text));
         if (i % 3 == 2)
-            check_close(open_connected(AF_SP, sockets[row].peer, url.text));
+            CHECK_CLOSE(open_connected(AF_SP, sockets[row].peer, url.text));
         check_grid(row, s);
-        check_close(s);
+        CHECK_CLOSE(s);
     }
 }
 
@@ -125,8 +126,7 @@ static void results_with_a_busy_peer(void)
             check_send(i, s, sockets[i].send, NN_DONTWAIT);
             check_send(i, s, sockets[i].send, 0);
         }
-        check_close(peer);
-        check_close(s);
+        CHECK_CLOSE(peer, s);
     }
 }
 
@@ -140,7 +140,7 @@ static void readiness_of_fresh_sockets(void)
             FAIL("%s: readable %d, writable %d", sockets[i].name, CAN_RECV(s), CAN_SEND(s));
         CHECK_EQ(get_int(s, NN_SOL_SOCKET, NN_RCVFD), get_int(s, NN_SOL_SOCKET, NN_RCVFD));
         CHECK_NE(get_int(s, NN_SOL_SOCKET, NN_RCVFD), get_int(s, NN_SOL_SOCKET, NN_SNDFD));
-        check_close(s);
+        CHECK_CLOSE(s);
     }
 }
 
@@ -160,13 +160,12 @@ static void readiness_of_req_and_rep(void)
     CHECK(CAN_SEND(req) && !CAN_SEND(rep) && !CAN_RECV(rep));
     CHECK_RECV(req, "a");
     CHECK(CAN_SEND(req) && !CAN_RECV(req) && !CAN_SEND(rep) && !CAN_RECV(rep));
-    check_close(req);
-    check_close(rep);
+    CHECK_CLOSE(req, rep);
     /* A request under way leaves REQ writable even with nobody there. */
     req = open_socket(AF_SP, NN_REQ);
     CHECK_SEND(req, "q");
     CHECK(CAN_SEND(req) && !CAN_RECV(req));
-    check_close(req);
+    CHECK_CLOSE(req);
 }
 
 /* core-quirks: readable while no survey is open. */
@@ -193,8 +192,7 @@ static void readiness_of_surveyor_and_respondent(void)
     CHECK(CAN_RECV(s) && CAN_SEND(s));
     CHECK_ERRNO(nn_recv(s, NULL, 0, NN_DONTWAIT), -1, EFSM);
     CHECK(CAN_RECV(s) && CAN_SEND(s));
-    check_close(s);
-    check_close(respondent);
+    CHECK_CLOSE(s, respondent);
 }
 
 /* protocols 2.7: raw sockets are readable with a message, raw REQ writable with a free peer. */
@@ -215,9 +213,9 @@ static void readiness_of_raw_sockets(void)
         CHECK(CAN_RECV(asker) && CAN_SEND(s));
         CHECK_RECV(asker, "a");
         CHECK(!CAN_RECV(asker));
-        check_close(s);
+        CHECK_CLOSE(s);
         CHECK_EQ(CAN_SEND(asker), i);
-        check_close(asker);
+        CHECK_CLOSE(asker);
     }
 }
 
@@ -231,7 +229,7 @@ static void each_asker_has_one_option(void)
         char large[16] = {0};
         size_t size;
         CHECK_EQ(get_int(s, type, 1), standard);
-        for (size_t j = 0; j < sizeof values / sizeof values[0]; j++) {
+        for (size_t j = 0; j < COUNT_OF(values); j++) {
             CHECK_EQ(nn_setsockopt(s, type, 1, &values[j], sizeof values[j]), 0);
             CHECK_EQ(get_int(s, type, 1), values[j]);
         }
@@ -248,7 +246,7 @@ static void each_asker_has_one_option(void)
             CHECK_EQ(nn_getsockopt(s, type, 1, large, &size), 0);
             CHECK_EQ(size, sizeof(int));
         }
-        check_close(s);
+        CHECK_CLOSE(s);
     }
 }
 
@@ -260,7 +258,7 @@ static void other_options_do_not_exist(void)
                                  0x61, NN_SURVEYOR, NN_RESPONDENT, NN_BUS, 3, 6, 1000};
     for (int i = 0; i < SOCKETS; i++) {
         int s = open_socket(sockets[i].domain, sockets[i].type);
-        for (size_t j = 0; j < sizeof levels / sizeof levels[0]; j++)
+        for (size_t j = 0; j < COUNT_OF(levels); j++)
             for (int option = -1; option <= 3; option++) {
                 int value = 100, own = levels[j] == sockets[i].type && sockets[i].domain == AF_SP
                                        && (levels[j] == NN_REQ || levels[j] == NN_SURVEYOR);
@@ -273,7 +271,7 @@ static void other_options_do_not_exist(void)
                 CHECK_ERRNO(nn_setsockopt(s, levels[j], option, &value, 1), -1, ENOPROTOOPT);
                 CHECK_ERRNO(nn_getsockopt(s, levels[j], option, &value, &size), -1, ENOPROTOOPT);
             }
-        check_close(s);
+        CHECK_CLOSE(s);
     }
 }
 
@@ -288,11 +286,11 @@ static void the_hop_limit_is_one_to_255(void)
             set_int(s, NN_MAXTTL, ttl);
             CHECK_EQ(get_int(s, NN_SOL_SOCKET, NN_MAXTTL), ttl);
         }
-        for (size_t j = 0; j < sizeof wrong / sizeof wrong[0]; j++)
+        for (size_t j = 0; j < COUNT_OF(wrong); j++)
             CHECK_ERRNO(nn_setsockopt(s, NN_SOL_SOCKET, NN_MAXTTL, &wrong[j], sizeof wrong[j]), -1,
                         EINVAL);
         CHECK_EQ(get_int(s, NN_SOL_SOCKET, NN_MAXTTL), 255);
-        check_close(s);
+        CHECK_CLOSE(s);
     }
 }
 
@@ -326,8 +324,7 @@ static void a_cooked_socket_refuses_a_header(void)
             CHECK_EQ(nn_get_statistic(s, NN_STAT_MESSAGES_SENT), 0);
             CHECK_EQ(nn_send(s, &chunk, NN_MSG, 0), 4);
             CHECK_RECV(peer, "body");
-            check_close(s);
-            check_close(peer);
+            CHECK_CLOSE(s, peer);
         }
 }
 
@@ -341,8 +338,7 @@ static void a_cooked_socket_takes_an_empty_header(void)
         CHECK_EQ(send_message(s, NULL, 0, "body", 4, 0), 4);
         CHECK_TAKES(peer, &message, "body");
         CHECK_EQ(message.header_size, 0);
-        check_close(s);
-        check_close(peer);
+        CHECK_CLOSE(s, peer);
     }
 }
 
@@ -364,7 +360,7 @@ static void a_control_chunk_goes_with_a_refusal(void)
         } else {
             CHECK_EQ(nn_sendmsg(s, &header, 0), 4);
         }
-        check_close(s);
+        CHECK_CLOSE(s);
     }
 }
 

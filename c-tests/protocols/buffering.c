@@ -1,13 +1,15 @@
 /* How much a sender can be ahead of a receiver that does not receive: over inproc to the message,
  * over streams within bounds; and that all of it arrives (protocols 2.8, core 6.4). */
 
-#include "patterns.h"
-
 #include "support/address.h"
 #include "support/cases.h"
 #include "support/check.h"
 #include "support/clock.h"
+#include "support/message.h"
+#include "support/random.h"
+#include "support/readiness.h"
 #include "support/sockets.h"
+#include "support/talk.h"
 #include "support/thread.h"
 
 #include <nanomsg/bus.h>
@@ -32,8 +34,8 @@ static void open_buffered(const char *scheme, int domain, const int types[2], in
                           int rcvbuf, int *from, int *to)
 {
     struct url url = unique_url(scheme);
-    *from = open_type(domain, types[0]);
-    *to = open_type(domain, types[1]);
+    *from = open_socket(domain, types[0]);
+    *to = open_socket(domain, types[1]);
     if (sndbuf)
         set_int(*from, NN_SNDBUF, sndbuf);
     if (rcvbuf)
@@ -99,7 +101,7 @@ static void inproc_accepts_exactly_what_the_rule_says(void)
             /* Again, with buffers that have been used. */
             if (accepted < 2000)
                 CHECK_EQ(count_accepted(from, body, (size_t)ROWS[i].size), accepted);
-            close_sockets((int[]){from, to}, 2);
+            CHECK_CLOSE(from, to);
         }
     free(body);
 }
@@ -121,7 +123,7 @@ static void inproc_delivers_as_much_where_the_rest_is_dropped(void)
             CHECK_EQ(nn_get_statistic(from, NN_STAT_MESSAGES_SENT), sent);
             CHECK_EQ(nn_get_statistic(from, NN_STAT_BYTES_SENT), (uint64_t)sent * ROWS[i].size);
             CHECK_EQ(nn_get_statistic(to, NN_STAT_MESSAGES_RECEIVED), ROWS[i].accepted);
-            close_sockets((int[]){from, to}, 2);
+            CHECK_CLOSE(from, to);
         }
     free(body);
 }
@@ -140,7 +142,7 @@ static void each_receive_makes_room_for_one(void)
         for (int i = 0; i < 20; i++)
             CHECK_STR(recv_now(to), "0123456789");
         CHECK_STR(recv_now(to), "EAGAIN");
-        close_sockets((int[]){from, to}, 2);
+        CHECK_CLOSE(from, to);
     }
 }
 
@@ -222,7 +224,7 @@ static void check_against_model(int limit, uint32_t seed)
             received += size > 0;
         }
     }
-    close_sockets((int[]){from, to}, 2);
+    CHECK_CLOSE(from, to);
 }
 
 /* protocols 2.8, with messages of many sizes */
@@ -241,11 +243,11 @@ static void a_header_takes_room(void)
     char header[40] = {0};
     open_buffered("inproc", AF_SP, WAITING[1], 0, 1000, &from, &to);
     while (count < 1000
-           && send_headed(from, header, sizeof header, "0123456789", 10, NN_DONTWAIT) == 10)
+           && send_message(from, header, sizeof header, "0123456789", 10, NN_DONTWAIT) == 10)
         count++;
     CHECK_EQ(count, 20);
     CHECK_EQ(count_delivered(to, 50), 20);
-    close_sockets((int[]){from, to}, 2);
+    CHECK_CLOSE(from, to);
 }
 
 /* protocols 2.8: empty messages are bounded, too. */
@@ -258,7 +260,7 @@ static void empty_messages_are_bounded(void)
         CHECK_AT_LEAST(accepted, 1000);
         CHECK_AT_MOST(accepted, 131072 + 1);
         CHECK_EQ(count_delivered(to, 0), accepted);
-        close_sockets((int[]){from, to}, 2);
+        CHECK_CLOSE(from, to);
     }
 }
 
@@ -266,23 +268,23 @@ static void empty_messages_are_bounded(void)
 static void each_pipe_has_its_own_room(void)
 {
     struct url url = unique_url("inproc");
-    int pull = open_type(AF_SP, NN_PULL), pushes[3];
+    int pull = open_socket(AF_SP, NN_PULL), pushes[3];
     set_int(pull, NN_RCVBUF, 200);
     CHECK_OK(nn_bind(pull, url.text));
     for (int i = 0; i < 3; i++) {
-        pushes[i] = connect_type(NN_PUSH, url.text);
+        pushes[i] = open_connected(AF_SP, NN_PUSH, url.text);
         CHECK_EQ(count_accepted(pushes[i], "0123456789", 10), 20);
     }
     CHECK_EQ(count_delivered(pull, 10), 60);
     close_sockets(pushes, 3);
-    CHECK_EQ(nn_close(pull), 0);
+    CHECK_CLOSE(pull);
 }
 
 /* protocols 2.8, core 6.4: NN_SNDBUF and the sender's NN_RCVBUF have no part in it. */
 static void only_the_receivers_buffer_counts(void)
 {
     struct url url = unique_url("inproc");
-    int push = open_type(AF_SP, NN_PUSH), pull = open_type(AF_SP, NN_PULL);
+    int push = open_socket(AF_SP, NN_PUSH), pull = open_socket(AF_SP, NN_PULL);
     set_int(push, NN_SNDBUF, 1000000);
     set_int(push, NN_RCVBUF, 1000000);
     set_int(pull, NN_SNDBUF, 1000000);
@@ -290,7 +292,7 @@ static void only_the_receivers_buffer_counts(void)
     CHECK_OK(nn_bind(push, url.text));
     CHECK_OK(nn_connect(pull, url.text));
     CHECK_EQ(count_accepted(push, "0123456789", 10), 10);
-    close_sockets((int[]){push, pull}, 2);
+    CHECK_CLOSE(push, pull);
 }
 
 /* protocols 2.8, core 6.4: a change is for the pipes that come later. */
@@ -298,13 +300,13 @@ static void a_new_limit_is_for_later_pipes(void)
 {
     for (int binds = 0; binds < 2; binds++) {
         struct url url = unique_url("inproc");
-        int pull = open_type(AF_SP, NN_PULL), pushes[3];
+        int pull = open_socket(AF_SP, NN_PULL), pushes[3];
         static const int limits[] = {100, 1000, 10}, accepted[] = {10, 100, 2};
         if (binds)
             CHECK_OK(nn_bind(pull, url.text));
         for (int i = 0; i < 3; i++) {
             set_int(pull, NN_RCVBUF, limits[i]);
-            pushes[i] = open_type(AF_SP, NN_PUSH);
+            pushes[i] = open_socket(AF_SP, NN_PUSH);
             if (binds) {
                 CHECK_OK(nn_connect(pushes[i], url.text));
             } else {
@@ -320,7 +322,7 @@ static void a_new_limit_is_for_later_pipes(void)
         for (int i = 0; i < 3; i++)
             CHECK_EQ(count_accepted(pushes[i], "0123456789", 10), 0);
         close_sockets(pushes, 3);
-        CHECK_EQ(nn_close(pull), 0);
+        CHECK_CLOSE(pull);
     }
 }
 
@@ -349,7 +351,7 @@ static void an_idle_pipe_takes_a_message_of_any_size(void)
                 CHECK_MEM(got, body, HUGE_SIZE);
                 CHECK_EQ(nn_freemsg(got), 0);
             }
-            close_sockets((int[]){from, to}, 2);
+            CHECK_CLOSE(from, to);
         }
     free(body);
 }
@@ -408,7 +410,7 @@ static void a_receiver_that_sleeps_bounds_the_sender_and_loses_nothing(void)
             /* The stream is as good as before. */
             CHECK_SEND(push, "more");
             CHECK_RECV(pull, "more");
-            close_sockets((int[]){push, pull}, 2);
+            CHECK_CLOSE(push, pull);
         }
 }
 
@@ -459,7 +461,7 @@ static void a_receiver_that_naps_gets_everything(void)
         thread_join(&thread);
         CHECK_EQ(producer.failures, 0);
         free(body);
-        close_sockets((int[]){push, pull}, 2);
+        CHECK_CLOSE(push, pull);
     }
 }
 
@@ -470,7 +472,7 @@ static uint32_t accepted_with(const char *scheme, int sndbuf, int rcvbuf)
     open_buffered(scheme, AF_SP, WAITING[1], sndbuf, rcvbuf, &push, &pull);
     uint32_t accepted = flood(push, 1024, 100);
     check_all(pull, 1024, 0, accepted);
-    close_sockets((int[]){push, pull}, 2);
+    CHECK_CLOSE(push, pull);
     return accepted;
 }
 
@@ -524,7 +526,7 @@ static void a_new_budget_is_for_later_streams(void)
         uint32_t accepted = flood(push, 1024, 100);
         CHECK_AT_MOST(accepted, (small + big) / 2);
         check_all(pull, 1024, 0, accepted);
-        close_sockets((int[]){push, pull}, 2);
+        CHECK_CLOSE(push, pull);
     }
 }
 
@@ -553,7 +555,7 @@ static void what_is_not_dropped_is_whole(void)
             /* Two are accepted whatever their size: one in flight, one at the other end. */
             CHECK_AT_LEAST(count, 2);
             CHECK_AT_MOST(count, SENT - 1);
-            close_sockets((int[]){from, to}, 2);
+            CHECK_CLOSE(from, to);
         }
 }
 

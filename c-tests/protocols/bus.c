@@ -1,13 +1,15 @@
 /* BUS: what one says all its direct neighbours hear, and nobody else; a raw one sees whom it came
  * from and can leave that one out (protocols 9, core 9). */
 
-#include "patterns.h"
-
 #include "support/address.h"
 #include "support/cases.h"
 #include "support/check.h"
+#include "support/message.h"
+#include "support/random.h"
 #include "support/raw-peer.h"
+#include "support/raw-stream.h"
 #include "support/sockets.h"
+#include "support/talk.h"
 
 #include <nanomsg/bus.h>
 #include <nanomsg/nn.h>
@@ -31,7 +33,7 @@ static void everybody_hears_everybody_else(void)
             enum { NODES = 4 };
             int nodes[NODES];
             for (int i = 0; i < NODES; i++)
-                nodes[i] = open_type(DOMAINS[d], NN_BUS);
+                nodes[i] = open_socket(DOMAINS[d], NN_BUS);
             for (int i = 0; i < NODES; i++) {
                 struct url url = unique_url(SCHEMES[scheme]);
                 CHECK_OK(nn_bind(nodes[i], url.text));
@@ -60,8 +62,8 @@ static void only_direct_neighbours_hear(void)
     for (size_t scheme = 0; scheme < COUNT_OF(SCHEMES); scheme++)
         for (int d = 0; d < 2; d++) {
             struct url url = unique_url(SCHEMES[scheme]);
-            int left = open_type(DOMAINS[d], NN_BUS), middle = open_type(DOMAINS[d], NN_BUS);
-            int right = open_type(DOMAINS[d], NN_BUS);
+            int left = open_socket(DOMAINS[d], NN_BUS), middle = open_socket(DOMAINS[d], NN_BUS);
+            int right = open_socket(DOMAINS[d], NN_BUS);
             CHECK_OK(nn_bind(middle, url.text));
             join(left, 0, middle, 0, url.text);
             join(right, 0, middle, 1, url.text);
@@ -75,7 +77,7 @@ static void only_direct_neighbours_hear(void)
             }
             CHECK_STR(recv_now(left), "EAGAIN");
             CHECK_STR(recv_now(right), "EAGAIN");
-            close_sockets((int[]){left, middle, right}, 3);
+            CHECK_CLOSE(left, middle, right);
         }
 }
 
@@ -84,9 +86,9 @@ static void one_that_is_connected_to_itself_hears_itself_twice(void)
 {
     for (size_t scheme = 0; scheme < COUNT_OF(SCHEMES); scheme++) {
         struct url url = unique_url(SCHEMES[scheme]);
-        int s = bind_type(NN_BUS, url.text);
+        int s = open_bound(AF_SP, NN_BUS, url.text);
         CHECK_OK(nn_connect(s, url.text));
-        await_peers(s, 2);
+        CHECK_PIPES(s, 2);
         for (int i = 0; i < 5; i++) {
             char text[2] = {(char)('0' + i), 0};
             CHECK_SEND(s, text);
@@ -94,7 +96,7 @@ static void one_that_is_connected_to_itself_hears_itself_twice(void)
             CHECK_RECV(s, text);
         }
         CHECK_STR(recv_now(s), "EAGAIN");
-        CHECK_EQ(nn_close(s), 0);
+        CHECK_CLOSE(s);
     }
 }
 
@@ -103,11 +105,11 @@ static void a_node_takes_from_its_neighbours_by_turns(void)
 {
     for (int d = 0; d < 2; d++) {
         struct url url = unique_url("inproc");
-        int s = open_type(DOMAINS[d], NN_BUS), others[3];
+        int s = open_socket(DOMAINS[d], NN_BUS), others[3];
         char text[3] = "";
         CHECK_OK(nn_bind(s, url.text));
         for (int i = 0; i < 3; i++)
-            others[i] = connect_type(NN_BUS, url.text);
+            others[i] = open_connected(AF_SP, NN_BUS, url.text);
         for (int i = 0; i < 3; i++)
             for (int k = 0; k < 3; k++) {
                 snprintf(text, sizeof text, "%c%d", 'A' + i, k);
@@ -120,7 +122,7 @@ static void a_node_takes_from_its_neighbours_by_turns(void)
             }
         CHECK_STR(recv_now(s), "EAGAIN");
         close_sockets(others, 3);
-        CHECK_EQ(nn_close(s), 0);
+        CHECK_CLOSE(s);
     }
 }
 
@@ -129,8 +131,8 @@ static void only_the_full_neighbour_misses_the_newest(void)
 {
     for (int d = 0; d < 2; d++) {
         struct url url = unique_url("inproc");
-        int s = open_type(DOMAINS[d], NN_BUS), slow = open_type(DOMAINS[d], NN_BUS);
-        int quick = open_type(DOMAINS[d], NN_BUS);
+        int s = open_socket(DOMAINS[d], NN_BUS), slow = open_socket(DOMAINS[d], NN_BUS);
+        int quick = open_socket(DOMAINS[d], NN_BUS);
         uint32_t body[250] = {0}, got;
         CHECK_OK(nn_bind(s, url.text));
         CHECK_OK(nn_connect(slow, url.text));
@@ -150,7 +152,7 @@ static void only_the_full_neighbour_misses_the_newest(void)
         CHECK_STR(recv_now(slow), "EAGAIN");
         CHECK_EQ(send_now(s, "again"), 5);
         CHECK_STR(recv_now(slow), "again");
-        close_sockets((int[]){s, slow, quick}, 3);
+        CHECK_CLOSE(s, slow, quick);
     }
 }
 
@@ -160,24 +162,23 @@ static void only_the_full_neighbour_misses_the_newest(void)
 static int open_star(const char *scheme, int *leaves, int count)
 {
     struct url url = unique_url(scheme);
-    int hub = open_type(AF_SP_RAW, NN_BUS);
+    int hub = open_socket(AF_SP_RAW, NN_BUS);
     CHECK_OK(nn_bind(hub, url.text));
     for (int i = 0; i < count; i++) {
-        leaves[i] = open_type(AF_SP, NN_BUS);
+        leaves[i] = open_socket(AF_SP, NN_BUS);
         join(leaves[i], 0, hub, (uint64_t)i, url.text);
     }
     return hub;
 }
 
 /* Has the leaf speak, and stores what the hub sees as its id. */
-static void learn_id(int hub, int leaf, unsigned char id[HEADER_MAX])
+static void learn_id(int hub, int leaf, unsigned char id[ID_SIZE])
 {
-    size_t count;
-    char got[16];
+    struct message message;
     CHECK_SEND(leaf, "who");
-    CHECK_EQ(recv_headed(hub, id, &count, got, sizeof got, 0), 3);
-    CHECK_MEM(got, "who", 3);
-    CHECK_EQ(count, ID_SIZE);
+    CHECK_TAKES(hub, &message, "who");
+    REQUIRE(message.header_size == ID_SIZE);
+    memcpy(id, message.header, ID_SIZE);
 }
 
 /* protocols 9, core-quirks B-43: never zero, the same each time, different for each pipe, between
@@ -188,7 +189,7 @@ static void each_pipe_has_an_id_of_its_own(void)
     static const unsigned char zero[ID_SIZE];
     for (size_t scheme = 0; scheme < COUNT_OF(SCHEMES); scheme++) {
         int hubs[HUBS], leaves[ALL];
-        unsigned char ids[ALL][HEADER_MAX], again[HEADER_MAX];
+        unsigned char ids[ALL][ID_SIZE], again[ID_SIZE];
         for (int h = 0; h < HUBS; h++)
             hubs[h] = open_star(SCHEMES[scheme], leaves + h * LEAVES, LEAVES);
         for (int i = 0; i < ALL; i++) {
@@ -211,14 +212,11 @@ static void a_cooked_node_sees_no_id(void)
 {
     for (size_t scheme = 0; scheme < COUNT_OF(SCHEMES); scheme++) {
         int leaf, hub = open_star(SCHEMES[scheme], &leaf, 1);
-        unsigned char header[HEADER_MAX];
-        size_t count;
-        char got[16];
+        struct message message;
         CHECK_SEND(hub, "hello");
-        CHECK_EQ(recv_headed(leaf, header, &count, got, sizeof got, 0), 5);
-        CHECK_EQ(count, 0);
-        CHECK_MEM(got, "hello", 5);
-        close_sockets((int[]){leaf, hub}, 2);
+        CHECK_TAKES(leaf, &message, "hello");
+        CHECK_EQ(message.header_size, 0);
+        CHECK_CLOSE(leaf, hub);
     }
 }
 
@@ -229,9 +227,9 @@ static void a_header_leaves_one_out(void)
     for (size_t scheme = 0; scheme < COUNT_OF(SCHEMES); scheme++) {
         int leaves[LEAVES], hub = open_star(SCHEMES[scheme], leaves, LEAVES);
         for (int i = 0; i < LEAVES; i++) {
-            unsigned char id[HEADER_MAX];
+            unsigned char id[ID_SIZE];
             learn_id(hub, leaves[i], id);
-            CHECK_EQ(send_headed(hub, id, ID_SIZE, "others", 6, 0), 6);
+            CHECK_EQ(send_message(hub, id, ID_SIZE, "others", 6, 0), 6);
             CHECK_SEND(hub, "all");
             for (int k = 0; k < LEAVES; k++) {
                 if (k != i)
@@ -243,7 +241,7 @@ static void a_header_leaves_one_out(void)
             CHECK_STR(recv_now(leaves[i]), "EAGAIN");
         CHECK_EQ(nn_get_statistic(hub, NN_STAT_BYTES_SENT), LEAVES * 9);
         close_sockets(leaves, LEAVES);
-        CHECK_EQ(nn_close(hub), 0);
+        CHECK_CLOSE(hub);
     }
 }
 
@@ -255,24 +253,24 @@ static void an_unknown_id_leaves_nobody_out(void)
         int leaves[3], others[2];
         int hub = open_star(SCHEMES[scheme], leaves, 3);
         int other = open_star(SCHEMES[scheme], others, 2);
-        unsigned char ids[4][HEADER_MAX];
+        unsigned char ids[4][ID_SIZE];
         learn_id(hub, leaves[2], ids[0]);
-        CHECK_EQ(nn_close(leaves[2]), 0);
-        await_peers(hub, 2);
+        CHECK_CLOSE(leaves[2]);
+        CHECK_PIPES(hub, 2);
         learn_id(other, others[0], ids[1]);
         memset(ids[2], 0, ID_SIZE);
         memset(ids[3], 0xff, ID_SIZE);
         for (int i = 0; i < 4; i++) {
-            CHECK_EQ(send_headed(hub, ids[i], ID_SIZE, "all", 3, 0), 3);
+            CHECK_EQ(send_message(hub, ids[i], ID_SIZE, "all", 3, 0), 3);
             CHECK_RECV(leaves[0], "all");
             CHECK_RECV(leaves[1], "all");
         }
-        CHECK_EQ(send_headed(hub, "", 0, "empty", 5, 0), 5);
+        CHECK_EQ(send_message(hub, "", 0, "empty", 5, 0), 5);
         CHECK_RECV(leaves[0], "empty");
         CHECK_RECV(leaves[1], "empty");
         close_sockets(leaves, 2);
         close_sockets(others, 2);
-        close_sockets((int[]){hub, other}, 2);
+        CHECK_CLOSE(hub, other);
     }
 }
 
@@ -281,22 +279,22 @@ static void a_header_that_cannot_be_is_refused(void)
 {
     for (int d = 0; d < 2; d++) {
         struct url url = unique_url("inproc");
-        int s = open_type(DOMAINS[d], NN_BUS), peer = open_type(AF_SP, NN_BUS);
-        unsigned char header[HEADER_MAX] = {0};
+        int s = open_socket(DOMAINS[d], NN_BUS), peer = open_socket(AF_SP, NN_BUS);
+        unsigned char header[32] = {0};
         CHECK_OK(nn_bind(s, url.text));
         CHECK_OK(nn_connect(peer, url.text));
         for (size_t count = 1; count <= 32; count++) {
             if (DOMAINS[d] == AF_SP_RAW && count == ID_SIZE)
                 continue;
-            CHECK_ERRNO(send_headed(s, header, count, "no", 2, 0), -1, EINVAL);
-            CHECK_ERRNO(send_headed(s, header, count, "no", 2, NN_DONTWAIT), -1, EINVAL);
+            CHECK_ERRNO(send_message(s, header, count, "no", 2, 0), -1, EINVAL);
+            CHECK_ERRNO(send_message(s, header, count, "no", 2, NN_DONTWAIT), -1, EINVAL);
         }
         CHECK_EQ(nn_get_statistic(s, NN_STAT_MESSAGES_SENT), 0);
         CHECK_EQ(nn_get_statistic(s, NN_STAT_BYTES_SENT), 0);
         CHECK_STR(recv_now(peer), "EAGAIN");
-        CHECK_EQ(send_headed(s, header, 0, "yes", 3, 0), 3);
+        CHECK_EQ(send_message(s, header, 0, "yes", 3, 0), 3);
         CHECK_STR(recv_now(peer), "yes");
-        close_sockets((int[]){s, peer}, 2);
+        CHECK_CLOSE(s, peer);
     }
 }
 
@@ -305,7 +303,7 @@ static void a_refused_body_stays_with_the_caller(void)
 {
     for (int d = 0; d < 2; d++) {
         struct url url = unique_url("inproc");
-        int s = open_type(DOMAINS[d], NN_BUS), peer = open_type(AF_SP, NN_BUS);
+        int s = open_socket(DOMAINS[d], NN_BUS), peer = open_socket(AF_SP, NN_BUS);
         CHECK_OK(nn_bind(s, url.text));
         CHECK_OK(nn_connect(peer, url.text));
         char *chunk = nn_allocmsg(4, 0);
@@ -323,7 +321,7 @@ static void a_refused_body_stays_with_the_caller(void)
         CHECK_EQ(nn_send(s, &chunk, NN_MSG, 0), 4);
         CHECK_STR(recv_now(peer), "mine");
         CHECK_STR(recv_now(peer), "EAGAIN");
-        close_sockets((int[]){s, peer}, 2);
+        CHECK_CLOSE(s, peer);
     }
 }
 
@@ -349,7 +347,7 @@ static void a_hub_that_passes_on_leaves_out_the_sender(void)
             }
         }
         close_sockets(leaves, LEAVES);
-        CHECK_EQ(nn_close(hub), 0);
+        CHECK_CLOSE(hub);
     }
 }
 
@@ -361,29 +359,26 @@ static void the_bytes_on_the_wire(void)
     for (size_t scheme = 1; scheme < COUNT_OF(SCHEMES); scheme++)
         for (int d = 0; d < 2; d++) {
             struct url url = unique_url(SCHEMES[scheme]);
-            int s = open_type(DOMAINS[d], NN_BUS);
-            unsigned char header[HEADER_MAX];
-            size_t count;
-            char got[16];
+            int s = open_socket(DOMAINS[d], NN_BUS);
+            struct message message;
             CHECK_OK(nn_bind(s, url.text));
-            int one = raw_join(s, 0, url.text, NN_BUS, NN_BUS);
-            int two = raw_join(s, 1, url.text, NN_BUS, NN_BUS);
+            int one = raw_join(s, url.text, NN_BUS, NN_BUS);
+            int two = raw_join(s, url.text, NN_BUS, NN_BUS);
             CHECK_SEND(s, "hi");
-            check_frame(one, url.text, "hi", 2);
-            check_frame(two, url.text, "hi", 2);
+            CHECK_WIRE(one, url.text, "hi", 2);
+            CHECK_WIRE(two, url.text, "hi", 2);
             raw_message(one, url.text, "hello", 5);
-            CHECK_EQ(recv_headed(s, header, &count, got, sizeof got, 0), 5);
-            CHECK_MEM(got, "hello", 5);
-            CHECK_EQ(count, DOMAINS[d] == AF_SP_RAW ? ID_SIZE : 0);
+            CHECK_TAKES(s, &message, "hello");
+            CHECK_EQ(message.header_size, DOMAINS[d] == AF_SP_RAW ? ID_SIZE : 0);
             if (DOMAINS[d] == AF_SP_RAW) {
-                CHECK_EQ(send_headed(s, header, count, "not one", 7, 0), 7);
-                check_frame(two, url.text, "not one", 7);
+                CHECK_EQ(send_message(s, message.header, ID_SIZE, "not one", 7, 0), 7);
+                CHECK_WIRE(two, url.text, "not one", 7);
             }
             check_silence(one);
             check_silence(two);
             close(one);
             close(two);
-            CHECK_EQ(nn_close(s), 0);
+            CHECK_CLOSE(s);
         }
 }
 
@@ -416,7 +411,7 @@ static void a_large_body_reaches_every_neighbour_whole(void)
             }
         }
         close_sockets(leaves, LEAVES);
-        CHECK_EQ(nn_close(hub), 0);
+        CHECK_CLOSE(hub);
     }
     free(body);
 }

@@ -1,13 +1,13 @@
 /* How nn_device ends: when its sockets are closed, when the library is, at timeouts, by signals. */
 
-#include "protocols.h"
-
 #include "support/address.h"
 #include "support/cases.h"
 #include "support/check.h"
 #include "support/clock.h"
+#include "support/device.h"
 #include "support/process.h"
 #include "support/sockets.h"
+#include "support/talk.h"
 #include "support/thread.h"
 
 #include <nanomsg/bus.h>
@@ -35,8 +35,8 @@ static const int loopbacks[] = {NN_PAIR, NN_BUS, NN_REQ, NN_REP, NN_SURVEYOR, NN
                                 NN_SUB, NN_PULL};
 
 enum {
-    PAIRS = sizeof pairs / sizeof pairs[0],
-    LOOPBACKS = sizeof loopbacks / sizeof loopbacks[0],
+    PAIRS = COUNT_OF(pairs),
+    LOOPBACKS = COUNT_OF(loopbacks),
     PROMPT_MS = 100,
     TRIES = 5
 };
@@ -86,8 +86,7 @@ static void it_ends_when_both_sockets_are_closed(void)
         struct device device;
         int s1 = open_patient(types[0]), s2 = open_patient(types[1]);
         start_patient(&device, s1, s2);
-        check_close(i % 2 ? s2 : s1);
-        check_close(i % 2 ? s1 : s2);
+        CHECK_CLOSE(i % 2 ? s2 : s1, i % 2 ? s1 : s2);
         CHECK_ENDS(&device, EBADF);
     }
 }
@@ -102,9 +101,9 @@ static void one_way_it_ends_when_its_receiving_socket_is_closed(void)
         int s[2] = {open_patient(pairs[i][0]), open_patient(pairs[i][1])};
         int receiving = can_recv(pairs[i][0]) ? 0 : 1;
         start_patient(&device, s[0], s[1]);
-        check_close(s[receiving]);
+        CHECK_CLOSE(s[receiving]);
         CHECK_ENDS(&device, EBADF);
-        check_close(s[1 - receiving]);
+        CHECK_CLOSE(s[1 - receiving]);
     }
 }
 
@@ -115,7 +114,7 @@ static void a_loopback_ends_when_its_socket_is_closed(void)
         struct device device;
         int s = open_patient(loopbacks[i]);
         start_patient(&device, s, -1);
-        check_close(s);
+        CHECK_CLOSE(s);
         CHECK_ENDS(&device, EBADF);
     }
 }
@@ -130,11 +129,11 @@ static void it_ends_when_either_socket_is_closed(void)
             struct device device;
             int s[2] = {open_patient(pairs[i / 2][0]), open_patient(pairs[i / 2][1])};
             start_patient(&device, s[0], s[1]);
-            check_close(s[i % 2]);
+            CHECK_CLOSE(s[i % 2]);
             prompt = ends_promptly(&device);
             CHECK_ENDS(&device, EBADF);
             CHECK_EQ(get_int(s[1 - i % 2], NN_SOL_SOCKET, NN_PROTOCOL), pairs[i / 2][1 - i % 2]);
-            check_close(s[1 - i % 2]);
+            CHECK_CLOSE(s[1 - i % 2]);
         }
         if (!prompt)
             FAIL("pair %d, socket %d: it ends, but not within %d ms", i / 2, i % 2, PROMPT_MS);
@@ -163,12 +162,10 @@ static void it_ends_when_either_socket_is_closed_while_it_sends(void)
                 CHECK_SEND(from, "x");
             CHECK(wait_stat(s[0], NN_STAT_MESSAGES_RECEIVED, 3, PATIENCE_MS));
             CHECK(wait_stat(s[1], NN_STAT_MESSAGES_SENT, 2, PATIENCE_MS));
-            check_close(s[i % 2]);
+            CHECK_CLOSE(s[i % 2]);
             prompt = ends_promptly(&device);
             CHECK_ENDS(&device, EBADF);
-            check_close(s[1 - i % 2]);
-            check_close(from);
-            check_close(to);
+            CHECK_CLOSE(s[1 - i % 2], from, to);
         }
         if (!prompt)
             FAIL("way %d: it ends, but not within %d ms", i, PROMPT_MS);
@@ -191,12 +188,10 @@ static void it_ends_in_the_middle_of_traffic(void)
             CHECK_SEND(a, "x");
             CHECK_SEND(b, "y");
         }
-        check_close(s[i % 2]);
+        CHECK_CLOSE(s[i % 2]);
         CHECK(wait_until(thread_done(&device.thread), PATIENCE_MS));
         CHECK_ENDS(&device, EBADF);
-        check_close(s[1 - i % 2]);
-        check_close(a);
-        check_close(b);
+        CHECK_CLOSE(s[1 - i % 2], a, b);
     }
 }
 
@@ -243,8 +238,7 @@ static void it_ends_when_nothing_comes_in_time(void)
             CHECK_ERRNO(nn_device(s[0], s[1]), -1, ETIMEDOUT);
             CHECK_NOT_EARLY(since, longer);
         }
-        check_close(s[0]);
-        check_close(s[1]);
+        CHECK_CLOSE(s[0], s[1]);
     }
     for (int i = 0; i < LOOPBACKS; i++) {
         int s = open_patient(loopbacks[i]);
@@ -252,7 +246,7 @@ static void it_ends_when_nothing_comes_in_time(void)
         int64_t since = now_us();
         CHECK_ERRNO(nn_device(s, -1), -1, ETIMEDOUT);
         CHECK_NOT_EARLY(since, 20);
-        check_close(s);
+        CHECK_CLOSE(s);
     }
 }
 
@@ -274,8 +268,7 @@ static void it_ends_when_nothing_goes_in_time(void)
     start_patient(&device, pull, push);
     CHECK_RECV(to, "kept");
     device_stop(&device);
-    check_close(from);
-    check_close(to);
+    CHECK_CLOSE(from, to);
 }
 
 static void note_signal(int number)
@@ -309,9 +302,9 @@ static void a_signal_ends_what_runs_in_the_calling_thread(void)
         CHECK(wait_until((pthread_kill(device.thread.id, SIGUSR1), thread_done(&device.thread)),
                          PATIENCE_MS));
         CHECK_ENDS(&device, EINTR);
-        check_close(s1);
+        CHECK_CLOSE(s1);
         if (s2 >= 0)
-            check_close(s2);
+            CHECK_CLOSE(s2);
     }
 }
 
@@ -336,8 +329,7 @@ static void a_signal_does_not_end_a_two_way_device(void)
     }
     CHECK(!thread_done(&device.thread));
     device_stop(&device);
-    check_close(req);
-    check_close(rep);
+    CHECK_CLOSE(req, rep);
 }
 
 int main(void)

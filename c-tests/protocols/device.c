@@ -1,14 +1,15 @@
 /* nn_device: which sockets it takes, and what becomes of a message on its way through it. */
 
-#include "protocols.h"
-
 #include "support/address.h"
 #include "support/cases.h"
 #include "support/check.h"
 #include "support/clock.h"
+#include "support/device.h"
+#include "support/message.h"
 #include "support/raw-peer.h"
 #include "support/raw-stream.h"
 #include "support/sockets.h"
+#include "support/talk.h"
 #include "support/thread.h"
 
 #include <nanomsg/bus.h>
@@ -27,7 +28,7 @@
 static const int types[] = {NN_PAIR, NN_PUB, NN_SUB, NN_REQ, NN_REP, NN_PUSH, NN_PULL,
                             NN_SURVEYOR, NN_RESPONDENT, NN_BUS};
 
-enum { TYPES = sizeof types / sizeof types[0] };
+enum { TYPES = COUNT_OF(types) };
 
 static int can_recv(int type)
 {
@@ -52,7 +53,7 @@ static void arguments_are_checked_in_order(void)
 {
     int raw = open_raw(NN_PAIR), cooked = open_socket(AF_SP, NN_PAIR), other = open_raw(NN_BUS);
     int closed = open_raw(NN_PAIR);
-    check_close(closed);
+    CHECK_CLOSE(closed);
     static const int never[] = {-1, -2, -2147483647 - 1};
     for (int i = 0; i < 3; i++) {
         for (int j = 0; j < 3; j++)
@@ -76,9 +77,7 @@ static void arguments_are_checked_in_order(void)
     CHECK_ERRNO(nn_device(cooked, cooked), -1, EINVAL);
     CHECK_ERRNO(nn_device(raw, other), -1, EINVAL);
     CHECK_ERRNO(nn_device(other, raw), -1, EINVAL);
-    check_close(raw);
-    check_close(cooked);
-    check_close(other);
+    CHECK_CLOSE(raw, cooked, other);
 }
 
 /* core 10.1: the pairs that a device takes. */
@@ -98,8 +97,7 @@ static void every_pair_is_taken_or_refused(void)
             int pair = is_pair(types[i], types[j]);
             taken += pair;
             CHECK_ERRNO(nn_device(s1, s2), -1, pair ? ETIMEDOUT : EINVAL);
-            check_close(s1);
-            check_close(s2);
+            CHECK_CLOSE(s1, s2);
         }
     CHECK_EQ(taken, 14);
 }
@@ -116,10 +114,9 @@ static void a_cooked_socket_is_refused(void)
             CHECK_ERRNO(nn_device(cooked1, raw), -1, EINVAL);
             CHECK_ERRNO(nn_device(raw, cooked1), -1, EINVAL);
             CHECK_ERRNO(nn_device(cooked1, cooked2), -1, EINVAL);
-            check_close(raw);
-            check_close(cooked2);
+            CHECK_CLOSE(raw, cooked2);
         }
-        check_close(cooked1);
+        CHECK_CLOSE(cooked1);
     }
 }
 
@@ -130,7 +127,7 @@ static void every_raw_socket_may_loop_back(void)
         int s = open_raw(types[i]), expected = can_recv(types[i]) ? ETIMEDOUT : ENOTSUP;
         CHECK_ERRNO(nn_device(s, -1), -1, expected);
         CHECK_ERRNO(nn_device(-1, s), -1, expected);
-        check_close(s);
+        CHECK_CLOSE(s);
     }
 }
 
@@ -148,8 +145,7 @@ static void a_loopback_that_cannot_send_ends_at_a_message(void)
         CHECK(thread_asleep(&device.thread));
         CHECK_SEND(peer, "x");
         CHECK_ENDS(&device, ENOTSUP);
-        check_close(s);
-        check_close(peer);
+        CHECK_CLOSE(s, peer);
     }
 }
 
@@ -212,8 +208,7 @@ static void questions_and_answers_pass(void)
             CHECK(wait_stat(side, NN_STAT_MESSAGES_SENT, 20, PATIENCE_MS));
             CHECK_EQ(nn_get_statistic(side, NN_STAT_MESSAGES_RECEIVED), 20);
         }
-        check_close(asker);
-        check_close(s);
+        CHECK_CLOSE(asker, s);
         device_stop(&bridge.device);
     }
 }
@@ -239,8 +234,7 @@ static void pairs_talk_through_a_device(void)
             CHECK_SEND(a, "one way");
         for (int j = 0; j < 100; j++)
             CHECK_RECV(b, "one way");
-        check_close(a);
-        check_close(b);
+        CHECK_CLOSE(a, b);
         device_stop(&bridge.device);
     }
 }
@@ -267,8 +261,7 @@ static void one_way_devices_run_in_their_direction(void)
             CHECK_SEND(from, text);
             CHECK_RECV(to, text);
         }
-        check_close(from);
-        check_close(to);
+        CHECK_CLOSE(from, to);
         device_stop(&bridge.device);
     }
 }
@@ -290,8 +283,7 @@ static void a_subscription_decides_what_is_forwarded(void)
     CHECK_RECV(to, "a1");
     CHECK_RECV(to, "a2");
     CHECK_AGAIN(to);
-    check_close(from);
-    check_close(to);
+    CHECK_CLOSE(from, to);
     device_stop(&bridge.device);
 }
 
@@ -312,7 +304,7 @@ static void a_bus_device_does_not_echo(void)
     }
     for (int i = 0; i < 4; i++) {
         CHECK_AGAIN(s[i]);
-        check_close(s[i]);
+        CHECK_CLOSE(s[i]);
     }
     device_stop(&bridge.device);
 }
@@ -336,7 +328,7 @@ static void a_bus_loopback_reaches_the_others(void)
         }
         for (int i = 0; i < 3; i++) {
             CHECK_AGAIN(s[i]);
-            check_close(s[i]);
+            CHECK_CLOSE(s[i]);
         }
         device_stop(&device);
     }
@@ -363,8 +355,7 @@ static void a_loopback_echoes(void)
         CHECK(wait_stat(s, NN_STAT_MESSAGES_SENT, 20, PATIENCE_MS));
         CHECK_EQ(nn_get_statistic(s, NN_STAT_MESSAGES_RECEIVED), 20);
         CHECK_EQ(nn_get_statistic(s, NN_STAT_BYTES_SENT), 80);
-        check_close(asker);
-        check_close(s);
+        CHECK_CLOSE(asker, s);
         CHECK_ENDS(&device, EBADF);
     }
 }
@@ -379,9 +370,9 @@ static void the_bytes_on_both_sides_of_a_device(void)
         bridge_open(&bridge, schemes[1 + i / 2], survey ? NN_RESPONDENT : NN_REP,
                     survey ? NN_SURVEYOR : NN_REQ, 0);
         const char *front = bridge.front.text, *back = bridge.back.text;
-        int service = raw_peer_of(bridge.device.s2, back, survey ? NN_RESPONDENT : NN_REP,
+        int service = raw_join(bridge.device.s2, back, survey ? NN_RESPONDENT : NN_REP,
                                   survey ? NN_SURVEYOR : NN_REQ);
-        int client = raw_peer_of(bridge.device.s1, front, survey ? NN_SURVEYOR : NN_REQ,
+        int client = raw_join(bridge.device.s1, front, survey ? NN_SURVEYOR : NN_REQ,
                                  survey ? NN_RESPONDENT : NN_REP);
         const unsigned char question[] = {WORD(1), WORD(2), WORD(3), WORD(4), WORD(5), WORD(6),
                                           WORD(7), WORD(8), WORD(0x80000007), 'q'};
@@ -437,8 +428,7 @@ static void large_bodies_pass(void)
             CHECK_EQ(wrong, 0);
             CHECK_EQ(nn_freemsg(body), 0);
         }
-        check_close(asker);
-        check_close(s);
+        CHECK_CLOSE(asker, s);
         device_stop(&bridge.device);
     }
 }
@@ -470,7 +460,7 @@ static void seven_devices_pass_and_eight_do_not(void)
             CHECK_SEND(end, "back");
             CHECK_RECV(asker, "back");
         }
-        check_close(end);
+        CHECK_CLOSE(end);
 
         int in = open_bound(AF_SP_RAW, answering, urls[DEVICES].text);
         int out = open_connected(AF_SP_RAW, asking, last.text);
@@ -489,10 +479,7 @@ static void seven_devices_pass_and_eight_do_not(void)
         CHECK_OK(recv_message(out, &message, 0));
         CHECK_EQ(message.size, 4 * 8 + 4);
         CHECK_MEM(message.body + 4 * 8, "back", 4);
-        check_close(asker);
-        check_close(in);
-        check_close(out);
-        check_close(end);
+        CHECK_CLOSE(asker, in, out, end);
         for (int i = 0; i < DEVICES; i++)
             device_stop(&devices[i]);
     }
@@ -513,7 +500,7 @@ static void *work(void *argument)
         numbers[1] = ~numbers[1];
         CHECK_EQ(nn_send(s, numbers, sizeof numbers, 0), sizeof numbers);
     }
-    check_close(s);
+    CHECK_CLOSE(s);
     return NULL;
 }
 
@@ -528,7 +515,7 @@ static void *ask(void *argument)
         CHECK_EQ(numbers[0], party->number);
         CHECK_EQ(numbers[1], ~i);
     }
-    check_close(s);
+    CHECK_CLOSE(s);
     return NULL;
 }
 
@@ -564,7 +551,7 @@ static void everybody_gets_the_right_reply(void)
             total += works[j].count;
         }
         CHECK_EQ(total, CLIENTS * REQUESTS);
-        check_close(s);
+        CHECK_CLOSE(s);
         device_stop(&bridge.device);
     }
 }

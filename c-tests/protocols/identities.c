@@ -1,15 +1,15 @@
 /* Which types of socket find each other, in which direction each can speak, what the first calls on
  * it yield and when it is ready (protocols 1, 2.3, 2.6, 2.7; abi 8). */
 
-#include "patterns.h"
-
 #include "support/address.h"
 #include "support/cases.h"
 #include "support/check.h"
 #include "support/clock.h"
 #include "support/raw-peer.h"
 #include "support/raw-stream.h"
+#include "support/readiness.h"
 #include "support/sockets.h"
+#include "support/talk.h"
 
 #include <nanomsg/bus.h>
 #include <nanomsg/nn.h>
@@ -50,7 +50,7 @@ static const struct kind *kind_of(unsigned index)
 
 static int open_kind(unsigned index)
 {
-    return open_type(DOMAINS[index % 2], kind_of(index)->protocol);
+    return open_socket(DOMAINS[index % 2], kind_of(index)->protocol);
 }
 
 /* The peer of a type is the other role of the same protocol: one type and no other. */
@@ -81,7 +81,7 @@ static void a_socket_knows_its_domain_and_protocol(void)
         int s = open_kind(i);
         CHECK_EQ(get_int(s, NN_SOL_SOCKET, NN_DOMAIN), DOMAINS[i % 2]);
         CHECK_EQ(get_int(s, NN_SOL_SOCKET, NN_PROTOCOL), kind_of(i)->protocol);
-        CHECK_EQ(nn_close(s), 0);
+        CHECK_CLOSE(s);
     }
 }
 
@@ -89,7 +89,7 @@ static void a_socket_knows_its_domain_and_protocol(void)
 static void the_right_types_meet_over_inproc(void)
 {
     /* Keeps the library alive between the pairs. */
-    int idle = open_type(AF_SP, NN_PAIR);
+    int idle = open_socket(AF_SP, NN_PAIR);
     for (unsigned i = 0; i < KINDS_AND_DOMAINS; i++)
         for (unsigned k = 0; k < KINDS_AND_DOMAINS; k++) {
             struct url url = unique_url("inproc");
@@ -100,10 +100,9 @@ static void the_right_types_meet_over_inproc(void)
                 || (int)nn_get_statistic(b, NN_STAT_CURRENT_CONNECTIONS) != expected)
                 FAIL("%s (domain %d) and %s (domain %d) %s", kind_of(i)->name, DOMAINS[i % 2],
                      kind_of(k)->name, DOMAINS[k % 2], expected ? "do not meet" : "meet");
-            CHECK_EQ(nn_close(b), 0);
-            CHECK_EQ(nn_close(a), 0);
+            CHECK_CLOSE(b, a);
         }
-    CHECK_EQ(nn_close(idle), 0);
+    CHECK_CLOSE(idle);
 }
 
 /* One type that listens and one that connects. */
@@ -129,7 +128,7 @@ static void check_meeting_over_tcp(int a, unsigned listening, unsigned connectin
         FAIL("%s (domain %d) and %s (domain %d) %s", kind_of(listening)->name,
              DOMAINS[listening % 2], kind_of(connecting)->name, DOMAINS[connecting % 2],
              expected ? "do not meet" : "meet");
-    CHECK_EQ(nn_close(b), 0);
+    CHECK_CLOSE(b);
     CHECK(wait_stat(a, NN_STAT_CURRENT_CONNECTIONS, 0, PATIENCE_MS));
 }
 
@@ -142,7 +141,7 @@ static void the_right_types_meet_over_tcp(void)
         CHECK_EQ(nn_bind(a, url.text), 1);
         for (unsigned k = 0; k < KINDS_AND_DOMAINS; k++)
             check_meeting_over_tcp(a, i, k, url.text);
-        CHECK_EQ(nn_close(a), 0);
+        CHECK_CLOSE(a);
     }
 }
 
@@ -173,7 +172,7 @@ static void a_listener_accepts_one_type_only(void)
             close(fd);
             CHECK(wait_stat(s, NN_STAT_CURRENT_CONNECTIONS, 0, PATIENCE_MS));
         }
-        CHECK_EQ(nn_close(s), 0);
+        CHECK_CLOSE(s);
     }
 }
 
@@ -202,7 +201,7 @@ static void a_dialer_accepts_one_type_only(void)
         CHECK(wait_stat(s, NN_STAT_CURRENT_CONNECTIONS, 1, PATIENCE_MS));
         close(fd);
         close(listener);
-        CHECK_EQ(nn_close(s), 0);
+        CHECK_CLOSE(s);
     }
 }
 
@@ -232,8 +231,8 @@ static void the_missing_direction_is_not_supported(void)
     static const int ways[2][2] = {{NN_PUB, NN_SUB}, {NN_PUSH, NN_PULL}};
     for (unsigned i = 0; i < 4; i++) {
         struct url url = unique_url("inproc");
-        int from = open_type(DOMAINS[i % 2], ways[i / 2][0]);
-        int to = open_type(DOMAINS[i % 2], ways[i / 2][1]);
+        int from = open_socket(DOMAINS[i % 2], ways[i / 2][0]);
+        int to = open_socket(DOMAINS[i % 2], ways[i / 2][1]);
         for (int connected = 0; connected < 2; connected++) {
             check_missing_direction(from, 1);
             check_missing_direction(to, 0);
@@ -242,7 +241,7 @@ static void the_missing_direction_is_not_supported(void)
                 CHECK_OK(nn_connect(to, url.text));
             }
         }
-        close_sockets((int[]){from, to}, 2);
+        CHECK_CLOSE(from, to);
     }
 }
 
@@ -251,7 +250,7 @@ static void wrong_arguments_come_before_the_missing_direction(void)
 {
     static const int types[] = {NN_SUB, NN_PULL};
     for (unsigned i = 0; i < 4; i++) {
-        int s = open_type(DOMAINS[i % 2], types[i / 2]);
+        int s = open_socket(DOMAINS[i % 2], types[i / 2]);
         struct nn_iovec part = {NULL, 1};
         struct nn_msghdr message = {&part, 1, NULL, 0};
         CHECK_ERRNO(nn_send(s, NULL, 1, 0), -1, EFAULT);
@@ -262,7 +261,7 @@ static void wrong_arguments_come_before_the_missing_direction(void)
         CHECK_ERRNO(nn_sendmsg(s, &message, 0), -1, EMSGSIZE);
         message.msg_iovlen = 0;
         CHECK_ERRNO(nn_sendmsg(s, &message, 0), -1, ENOTSUP);
-        CHECK_EQ(nn_close(s), 0);
+        CHECK_CLOSE(s);
         CHECK_ERRNO(nn_send(s, NULL, 1, 0), -1, EBADF);
     }
 }
@@ -272,14 +271,14 @@ static void the_missing_direction_comes_before_the_buffer(void)
 {
     static const int types[] = {NN_PUB, NN_PUSH};
     for (unsigned i = 0; i < 4; i++) {
-        int s = open_type(DOMAINS[i % 2], types[i / 2]);
+        int s = open_socket(DOMAINS[i % 2], types[i / 2]);
         void *chunk = &chunk;
         CHECK_ERRNO(nn_recv(s, NULL, 4, 0), -1, ENOTSUP);
         CHECK_ERRNO(nn_recv(s, NULL, NN_MSG, 0), -1, ENOTSUP);
         CHECK_ERRNO(nn_recv(s, &chunk, NN_MSG, 0), -1, ENOTSUP);
         CHECK(chunk == &chunk);
         CHECK_ERRNO(nn_recvmsg(s, NULL, 0), -1, EINVAL);
-        CHECK_EQ(nn_close(s), 0);
+        CHECK_CLOSE(s);
     }
 }
 
@@ -288,14 +287,14 @@ static void a_message_that_is_not_supported_stays_with_the_caller(void)
 {
     static const int types[] = {NN_SUB, NN_PULL};
     for (unsigned i = 0; i < 4; i++) {
-        int s = open_type(DOMAINS[i % 2], types[i / 2]);
+        int s = open_socket(DOMAINS[i % 2], types[i / 2]);
         char *chunk = nn_allocmsg(100, 0);
         memset(chunk, 'k', 100);
         CHECK_ERRNO(nn_send(s, &chunk, NN_MSG, 0), -1, ENOTSUP);
         CHECK_EQ(chunk[0], 'k');
         CHECK_EQ(chunk[99], 'k');
         CHECK_EQ(nn_freemsg(chunk), 0);
-        CHECK_EQ(nn_close(s), 0);
+        CHECK_CLOSE(s);
     }
 }
 
@@ -304,14 +303,14 @@ static void there_is_no_descriptor_for_a_missing_direction(void)
 {
     static const int types[] = {NN_PUB, NN_PUSH, NN_SUB, NN_PULL};
     for (unsigned i = 0; i < 8; i++) {
-        int s = open_type(DOMAINS[i % 2], types[i / 2]), fd = -7;
+        int s = open_socket(DOMAINS[i % 2], types[i / 2]), fd = -7;
         size_t size = sizeof fd;
         int missing = i / 2 < 2 ? NN_RCVFD : NN_SNDFD, present = i / 2 < 2 ? NN_SNDFD : NN_RCVFD;
         CHECK_ERRNO(nn_getsockopt(s, NN_SOL_SOCKET, missing, &fd, &size), -1, ENOPROTOOPT);
         CHECK_EQ(fd, -7);
         CHECK_AT_LEAST(get_int(s, NN_SOL_SOCKET, present), 0);
         CHECK_EQ(get_int(s, NN_SOL_SOCKET, present), get_int(s, NN_SOL_SOCKET, present));
-        CHECK_EQ(nn_close(s), 0);
+        CHECK_CLOSE(s);
     }
 }
 
@@ -360,7 +359,7 @@ static void check_row(int s, const struct row *row, int send_now, int send)
 
 static int open_row(const struct row *row, int domain)
 {
-    int s = open_type(domain, row->protocol);
+    int s = open_socket(domain, row->protocol);
     set_int(s, NN_SNDTIMEO, 30);
     set_int(s, NN_RCVTIMEO, 30);
     return s;
@@ -373,7 +372,7 @@ static void the_first_calls_without_a_peer(void)
         const struct row *row = &ROWS[i / 2];
         int s = open_row(row, DOMAINS[i % 2]);
         check_row(s, row, row->send_now, row->send);
-        CHECK_EQ(nn_close(s), 0);
+        CHECK_CLOSE(s);
     }
 }
 
@@ -390,7 +389,7 @@ static void an_endpoint_is_no_peer(void)
             else
                 CHECK_OK(nn_connect(s, url.text));
             check_row(s, row, row->send_now, row->send);
-            CHECK_EQ(nn_close(s), 0);
+            CHECK_CLOSE(s);
         }
 }
 
@@ -411,7 +410,7 @@ static void the_calls_beside_a_full_peer(void)
             continue;
         struct url url = unique_url("inproc");
         int s = open_row(row, DOMAINS[i % 2]);
-        int peer = open_type(DOMAINS[i % 2], peer_of(row->protocol));
+        int peer = open_socket(DOMAINS[i % 2], peer_of(row->protocol));
         set_int(peer, NN_RCVBUF, 1);
         if (row->protocol == NN_PUB)
             subscribe(peer, "");
@@ -426,7 +425,7 @@ static void the_calls_beside_a_full_peer(void)
         /* Third column: it can be reached again. */
         CHECK_EQ(send_now(s, "more"), 4);
         CHECK_STR(recv_now(peer), "more");
-        close_sockets((int[]){s, peer}, 2);
+        CHECK_CLOSE(s, peer);
     }
 }
 
@@ -446,7 +445,7 @@ static void a_push_is_writable_while_a_pipe_is(void)
 {
     for (int d = 0; d < 2; d++) {
         struct url url = unique_url("inproc");
-        int push = open_type(DOMAINS[d], NN_PUSH), pull = open_type(DOMAINS[d], NN_PULL);
+        int push = open_socket(DOMAINS[d], NN_PUSH), pull = open_socket(DOMAINS[d], NN_PULL);
         set_int(pull, NN_RCVBUF, 1);
         CHECK(!is_ready(push, NN_SNDFD));
         CHECK_OK(nn_bind(push, url.text));
@@ -461,9 +460,9 @@ static void a_push_is_writable_while_a_pipe_is(void)
         CHECK(!is_ready(push, NN_SNDFD));
         CHECK_STR(recv_now(pull), "one");
         CHECK(is_ready(push, NN_SNDFD));
-        CHECK_EQ(nn_close(pull), 0);
+        CHECK_CLOSE(pull);
         CHECK(!is_ready(push, NN_SNDFD));
-        CHECK_EQ(nn_close(push), 0);
+        CHECK_CLOSE(push);
     }
 }
 
@@ -473,8 +472,8 @@ static void a_broadcaster_is_always_writable(void)
     static const int types[2][2] = {{NN_PUB, NN_SUB}, {NN_BUS, NN_BUS}};
     for (unsigned i = 0; i < 4; i++) {
         struct url url = unique_url("inproc");
-        int from = open_type(DOMAINS[i % 2], types[i / 2][0]);
-        int to = open_type(DOMAINS[i % 2], types[i / 2][1]);
+        int from = open_socket(DOMAINS[i % 2], types[i / 2][0]);
+        int to = open_socket(DOMAINS[i % 2], types[i / 2][1]);
         set_int(to, NN_RCVBUF, 1);
         CHECK(is_ready(from, NN_SNDFD));
         CHECK_OK(nn_bind(from, url.text));
@@ -484,9 +483,9 @@ static void a_broadcaster_is_always_writable(void)
             CHECK_EQ(send_now(from, "x"), 1);
         }
         CHECK(is_ready(from, NN_SNDFD));
-        CHECK_EQ(nn_close(to), 0);
+        CHECK_CLOSE(to);
         CHECK(is_ready(from, NN_SNDFD));
-        CHECK_EQ(nn_close(from), 0);
+        CHECK_CLOSE(from);
     }
 }
 
@@ -496,8 +495,8 @@ static void a_receiver_is_readable_while_a_message_waits(void)
     static const int types[3][2] = {{NN_PUSH, NN_PULL}, {NN_PUB, NN_SUB}, {NN_BUS, NN_BUS}};
     for (unsigned i = 0; i < 6; i++) {
         struct url url = unique_url("inproc");
-        int from = open_type(DOMAINS[i % 2], types[i / 2][0]);
-        int to = open_type(DOMAINS[i % 2], types[i / 2][1]);
+        int from = open_socket(DOMAINS[i % 2], types[i / 2][0]);
+        int to = open_socket(DOMAINS[i % 2], types[i / 2][1]);
         if (i / 2 == 1)
             subscribe(to, "");
         CHECK(!is_ready(to, NN_RCVFD));
@@ -513,7 +512,7 @@ static void a_receiver_is_readable_while_a_message_waits(void)
             CHECK_STR(recv_now(to), "two");
             CHECK(!is_ready(to, NN_RCVFD));
         }
-        close_sockets((int[]){from, to}, 2);
+        CHECK_CLOSE(from, to);
     }
 }
 
@@ -524,22 +523,23 @@ static void readiness_comes_and_goes_over_streams(void)
     for (size_t scheme = 1; scheme < COUNT_OF(SCHEMES); scheme++)
         for (unsigned i = 0; i < 3; i++) {
             struct url url = unique_url(SCHEMES[scheme]);
-            int from = bind_type(types[i][0], url.text), to = open_type(AF_SP, types[i][1]);
+            int from = open_bound(AF_SP, types[i][0], url.text);
+            int to = open_socket(AF_SP, types[i][1]);
             if (types[i][1] == NN_SUB)
                 subscribe(to, "");
             CHECK_EQ(signals(from, NN_SNDFD, 0), types[i][0] != NN_PUSH);
             CHECK_OK(nn_connect(to, url.text));
-            await_peers(from, 1);
+            CHECK_PIPES(from, 1);
             CHECK(signals(from, NN_SNDFD, PATIENCE_MS));
             CHECK(!signals(to, NN_RCVFD, 0));
             CHECK_SEND(from, "hello");
             CHECK(signals(to, NN_RCVFD, PATIENCE_MS));
             CHECK_STR(recv_now(to), "hello");
             CHECK(!signals(to, NN_RCVFD, 10));
-            CHECK_EQ(nn_close(to), 0);
-            await_peers(from, 0);
+            CHECK_CLOSE(to);
+            CHECK_PIPES(from, 0);
             CHECK_EQ(signals(from, NN_SNDFD, 0), types[i][0] != NN_PUSH);
-            CHECK_EQ(nn_close(from), 0);
+            CHECK_CLOSE(from);
         }
 }
 
@@ -549,7 +549,7 @@ static void only_subscribers_have_options_of_their_own(void)
     static const int levels[] = {NN_PAIR, NN_PUB, NN_SUB, NN_REQ, NN_REP, NN_PUSH, NN_PULL,
                                  NN_SURVEYOR, NN_RESPONDENT, NN_BUS, 2 * 16 + 2, 4242};
     for (unsigned i = 0; i < 2 * COUNT_OF(ROWS); i++) {
-        int protocol = ROWS[i / 2].protocol, s = open_type(DOMAINS[i % 2], protocol);
+        int protocol = ROWS[i / 2].protocol, s = open_socket(DOMAINS[i % 2], protocol);
         for (size_t k = 0; k < COUNT_OF(levels); k++)
             for (int option = 0; option < 5; option++) {
                 int value = 1;
@@ -560,7 +560,7 @@ static void only_subscribers_have_options_of_their_own(void)
                 CHECK_ERRNO(nn_setsockopt(s, levels[k], option, &value, size), -1, ENOPROTOOPT);
                 CHECK_ERRNO(nn_setsockopt(s, levels[k], option, &value, 1), -1, ENOPROTOOPT);
             }
-        CHECK_EQ(nn_close(s), 0);
+        CHECK_CLOSE(s);
     }
 }
 

@@ -1,14 +1,16 @@
 /* PUSH gives each message to one peer, in turn, and waits while nobody can take it; PULL takes from
  * its peers in turn (protocols 7, 2.4). And what a header does to a type that has none (2.2). */
 
-#include "patterns.h"
-
 #include "support/address.h"
 #include "support/cases.h"
 #include "support/check.h"
 #include "support/clock.h"
+#include "support/message.h"
+#include "support/random.h"
 #include "support/raw-peer.h"
+#include "support/raw-stream.h"
 #include "support/sockets.h"
+#include "support/talk.h"
 #include "support/thread.h"
 
 #include <nanomsg/nn.h>
@@ -26,8 +28,8 @@
 static void open_one(const char *scheme, int domain, int *push, int *pull)
 {
     struct url url = unique_url(scheme);
-    *push = open_type(domain, NN_PUSH);
-    *pull = open_type(domain, NN_PULL);
+    *push = open_socket(domain, NN_PUSH);
+    *pull = open_socket(domain, NN_PULL);
     CHECK_OK(nn_bind(*push, url.text));
     join(*pull, 0, *push, 0, url.text);
 }
@@ -37,12 +39,12 @@ static void open_one(const char *scheme, int domain, int *push, int *pull)
 /* A PUSH and its PULLs, attached in this order: they connect to it, or it connects to each. */
 static int open_many(const char *scheme, int domain, int binds, int *pulls, int count)
 {
-    int push = open_type(domain, NN_PUSH);
+    int push = open_socket(domain, NN_PUSH);
     struct url url = unique_url(scheme);
     if (binds)
         CHECK_OK(nn_bind(push, url.text));
     for (int i = 0; i < count; i++) {
-        pulls[i] = open_type(domain, NN_PULL);
+        pulls[i] = open_socket(domain, NN_PULL);
         if (binds) {
             join(pulls[i], 0, push, (uint64_t)i, url.text);
         } else {
@@ -69,7 +71,7 @@ static void messages_go_round(void)
             for (int i = 0; i < 3; i++)
                 CHECK_STR(recv_now(pulls[i]), "EAGAIN");
             close_sockets(pulls, 3);
-            CHECK_EQ(nn_close(push), 0);
+            CHECK_CLOSE(push);
         }
 }
 
@@ -90,7 +92,7 @@ static void everybody_gets_an_equal_share(void)
             CHECK_EQ(nn_get_statistic(pulls[i], NN_STAT_MESSAGES_RECEIVED), 100);
         }
         close_sockets(pulls, 3);
-        CHECK_EQ(nn_close(push), 0);
+        CHECK_CLOSE(push);
     }
 }
 
@@ -98,11 +100,11 @@ static void everybody_gets_an_equal_share(void)
 static void a_full_peer_is_passed_over(void)
 {
     for (int d = 0; d < 2; d++) {
-        int push = open_type(DOMAINS[d], NN_PUSH), pulls[3];
+        int push = open_socket(DOMAINS[d], NN_PUSH), pulls[3];
         char text[4];
         for (int i = 0; i < 3; i++) {
             struct url url = unique_url("inproc");
-            pulls[i] = open_type(DOMAINS[d], NN_PULL);
+            pulls[i] = open_socket(DOMAINS[d], NN_PULL);
             /* protocols 2.8: the second takes two, the others more than enough. */
             if (i == 1)
                 set_int(pulls[i], NN_RCVBUF, 1);
@@ -127,7 +129,7 @@ static void a_full_peer_is_passed_over(void)
         for (int i = 0; i < 3; i++)
             CHECK_STR(recv_now(pulls[i]), "x");
         close_sockets(pulls, 3);
-        CHECK_EQ(nn_close(push), 0);
+        CHECK_CLOSE(push);
     }
 }
 
@@ -138,17 +140,16 @@ static void the_turn_survives_a_peer_that_leaves(void)
         int pulls[3], push = open_many("inproc", AF_SP, 1, pulls, 3);
         CHECK_EQ(send_now(push, "0"), 1);
         CHECK_STR(recv_now(pulls[0]), "0");
-        CHECK_EQ(nn_close(pulls[leaving]), 0);
+        CHECK_CLOSE(pulls[leaving]);
         /* The turn was at 1: now it is at 1 or, if that left, at 2; then the other one. */
         int next = leaving == 1 ? 2 : 1, other = 3 - next - leaving;
         for (int i = 0; i < 4; i++) {
             CHECK_EQ(send_now(push, "x"), 1);
             CHECK_STR(recv_now(pulls[i % 2 ? other : next]), "x");
         }
-        CHECK_EQ(nn_close(pulls[next]), 0);
-        CHECK_EQ(nn_close(pulls[other]), 0);
+        CHECK_CLOSE(pulls[next], pulls[other]);
         CHECK_ERRNO(send_now(push, "x"), -1, EAGAIN);
-        CHECK_EQ(nn_close(push), 0);
+        CHECK_CLOSE(push);
     }
 }
 
@@ -157,10 +158,10 @@ static void a_receiver_takes_by_turns(void)
 {
     for (int d = 0; d < 2; d++) {
         struct url url = unique_url("inproc");
-        int pull = open_type(DOMAINS[d], NN_PULL), pushes[2];
+        int pull = open_socket(DOMAINS[d], NN_PULL), pushes[2];
         CHECK_OK(nn_bind(pull, url.text));
         for (int i = 0; i < 2; i++) {
-            pushes[i] = open_type(DOMAINS[d], NN_PUSH);
+            pushes[i] = open_socket(DOMAINS[d], NN_PUSH);
             CHECK_OK(nn_connect(pushes[i], url.text));
         }
         for (int i = 0; i < 2; i++)
@@ -173,7 +174,7 @@ static void a_receiver_takes_by_turns(void)
             CHECK_STR(recv_now(pull), order[i]);
         CHECK_STR(recv_now(pull), "EAGAIN");
         close_sockets(pushes, 2);
-        CHECK_EQ(nn_close(pull), 0);
+        CHECK_CLOSE(pull);
     }
 }
 
@@ -182,8 +183,8 @@ static void a_flood_starves_nobody(void)
 {
     for (size_t scheme = 0; scheme < COUNT_OF(SCHEMES); scheme++) {
         struct url url = unique_url(SCHEMES[scheme]);
-        int pull = bind_type(NN_PULL, url.text);
-        int loud = open_type(AF_SP, NN_PUSH), quiet = open_type(AF_SP, NN_PUSH);
+        int pull = open_bound(AF_SP, NN_PULL, url.text);
+        int loud = open_socket(AF_SP, NN_PUSH), quiet = open_socket(AF_SP, NN_PUSH);
         join(loud, 0, pull, 0, url.text);
         join(quiet, 0, pull, 1, url.text);
         int flood = 0, heard = 0;
@@ -200,7 +201,7 @@ static void a_flood_starves_nobody(void)
         }
         CHECK_EQ(heard, 1);
         CHECK_STR(recv_now(pull), "EAGAIN");
-        close_sockets((int[]){pull, loud, quiet}, 3);
+        CHECK_CLOSE(pull, loud, quiet);
     }
 }
 
@@ -236,7 +237,7 @@ static void a_peer_that_comes_wakes_the_sender(void)
         for (int binds = 0; binds < 2; binds++) {
             struct url url = unique_url(SCHEMES[scheme]);
             struct thread thread;
-            int push = open_type(AF_SP, NN_PUSH), pull = open_type(AF_SP, NN_PULL);
+            int push = open_socket(AF_SP, NN_PUSH), pull = open_socket(AF_SP, NN_PULL);
             struct call call = {push, 0, 0, "waited"};
             CHECK_OK(binds ? nn_bind(push, url.text) : nn_connect(push, url.text));
             CHECK_ERRNO(send_now(push, "no"), -1, EAGAIN);
@@ -247,7 +248,7 @@ static void a_peer_that_comes_wakes_the_sender(void)
             thread_join(&thread);
             CHECK_EQ(call.result, 6);
             CHECK_RECV(pull, "waited");
-            close_sockets((int[]){push, pull}, 2);
+            CHECK_CLOSE(push, pull);
         }
 }
 
@@ -286,7 +287,7 @@ static void a_receive_wakes_the_sender(void)
         thread_join(&thread);
         CHECK_EQ(call.result, FLOOD);
         CHECK_STR(recv_now(pull), "EAGAIN");
-        close_sockets((int[]){push, pull}, 2);
+        CHECK_CLOSE(push, pull);
     }
     free(got);
 }
@@ -296,9 +297,9 @@ static void a_message_wakes_the_receiver(void)
 {
     for (size_t scheme = 0; scheme < COUNT_OF(SCHEMES); scheme++) {
         struct url url = unique_url(SCHEMES[scheme]);
-        int pull = bind_type(NN_PULL, url.text), pushes[3];
+        int pull = open_bound(AF_SP, NN_PULL, url.text), pushes[3];
         for (int i = 0; i < 3; i++) {
-            pushes[i] = open_type(AF_SP, NN_PUSH);
+            pushes[i] = open_socket(AF_SP, NN_PUSH);
             join(pushes[i], 0, pull, (uint64_t)i, url.text);
         }
         for (int i = 0; i < 6; i++) {
@@ -313,7 +314,7 @@ static void a_message_wakes_the_receiver(void)
             CHECK_MEM(call.text, "wake up", 7);
         }
         close_sockets(pushes, 3);
-        CHECK_EQ(nn_close(pull), 0);
+        CHECK_CLOSE(pull);
     }
 }
 
@@ -322,7 +323,7 @@ static void a_full_peer_makes_the_sender_wait(void)
 {
     for (int d = 0; d < 2; d++) {
         struct url url = unique_url("inproc");
-        int push = open_type(DOMAINS[d], NN_PUSH), pull = open_type(DOMAINS[d], NN_PULL);
+        int push = open_socket(DOMAINS[d], NN_PUSH), pull = open_socket(DOMAINS[d], NN_PULL);
         set_int(pull, NN_RCVBUF, 1);
         set_int(push, NN_SNDTIMEO, 50);
         CHECK_OK(nn_bind(pull, url.text));
@@ -338,7 +339,7 @@ static void a_full_peer_makes_the_sender_wait(void)
         CHECK_STR(recv_now(pull), "one");
         CHECK_STR(recv_now(pull), "two");
         CHECK_STR(recv_now(pull), "EAGAIN");
-        close_sockets((int[]){push, pull}, 2);
+        CHECK_CLOSE(push, pull);
     }
 }
 
@@ -352,18 +353,18 @@ static void what_was_handed_over_is_not_moved(void)
         char text[2] = "0";
         for (int i = 0; i < 6; i++, text[0]++)
             CHECK_SEND(push, text);
-        CHECK_EQ(nn_close(pulls[0]), 0);
-        await_peers(push, 1);
+        CHECK_CLOSE(pulls[0]);
+        CHECK_PIPES(push, 1);
         CHECK_SEND(push, "6");
         CHECK_RECV(pulls[1], "1");
         CHECK_RECV(pulls[1], "3");
         CHECK_RECV(pulls[1], "5");
         CHECK_RECV(pulls[1], "6");
         CHECK_STR(recv_now(pulls[1]), "EAGAIN");
-        CHECK_EQ(nn_close(pulls[1]), 0);
-        await_peers(push, 0);
+        CHECK_CLOSE(pulls[1]);
+        CHECK_PIPES(push, 0);
         CHECK_ERRNO(send_now(push, "7"), -1, EAGAIN);
-        CHECK_EQ(nn_close(push), 0);
+        CHECK_CLOSE(push);
     }
 }
 
@@ -372,18 +373,18 @@ static void a_peer_that_comes_back_is_served_again(void)
 {
     for (size_t scheme = 0; scheme < COUNT_OF(SCHEMES); scheme++) {
         struct url url = unique_url(SCHEMES[scheme]);
-        int push = connect_type(NN_PUSH, url.text);
+        int push = open_connected(AF_SP, NN_PUSH, url.text);
         for (int round = 0; round < 10; round++) {
-            int pull = bind_type(NN_PULL, url.text);
+            int pull = open_bound(AF_SP, NN_PULL, url.text);
             for (int i = 0; i < 5; i++)
                 CHECK_SEND(push, "back");
             for (int i = 0; i < 5; i++)
                 CHECK_RECV(pull, "back");
-            CHECK_EQ(nn_close(pull), 0);
-            await_peers(push, 0);
+            CHECK_CLOSE(pull);
+            CHECK_PIPES(push, 0);
             CHECK_ERRNO(send_now(push, "none"), -1, EAGAIN);
         }
-        CHECK_EQ(nn_close(push), 0);
+        CHECK_CLOSE(push);
     }
 }
 
@@ -464,10 +465,10 @@ static void every_message_goes_to_exactly_one(void)
         struct call calls[PRODUCERS];
         memset(consumers, 0, sizeof consumers);
         for (int p = 0; p < PRODUCERS; p++)
-            calls[p] = (struct call){open_type(AF_SP, NN_PUSH), p, 0, ""};
+            calls[p] = (struct call){open_socket(AF_SP, NN_PUSH), p, 0, ""};
         for (int c = 0; c < CONSUMERS; c++) {
             struct url url = unique_url(SCHEMES[scheme]);
-            consumers[c].s = bind_type(NN_PULL, url.text);
+            consumers[c].s = open_bound(AF_SP, NN_PULL, url.text);
             for (int p = 0; p < PRODUCERS; p++)
                 join(calls[p].s, (uint64_t)c, consumers[c].s, (uint64_t)p, url.text);
         }
@@ -485,16 +486,16 @@ static void every_message_goes_to_exactly_one(void)
                              == PRODUCERS * ITEMS, PATIENCE_MS));
         for (int c = 0; c < CONSUMERS; c++) {
             struct url url = unique_url("inproc");
-            int end = bind_type(NN_PUSH, url.text);
+            int end = open_bound(AF_SP, NN_PUSH, url.text);
             CHECK_OK(nn_connect(consumers[c].s, url.text));
             CHECK_EQ(nn_send(end, NULL, 0, 0), 0);
             thread_join(&threads[c]);
             CHECK_EQ(consumers[c].wrong, 0);
-            close_sockets((int[]){consumers[c].s, end}, 2);
+            CHECK_CLOSE(consumers[c].s, end);
         }
         check_all_seen(consumers);
         for (int p = 0; p < PRODUCERS; p++)
-            CHECK_EQ(nn_close(calls[p].s), 0);
+            CHECK_CLOSE(calls[p].s);
     }
 }
 
@@ -506,26 +507,26 @@ static void the_bytes_on_the_wire(void)
     for (size_t scheme = 1; scheme < COUNT_OF(SCHEMES); scheme++)
         for (int d = 0; d < 2; d++) {
             struct url url = unique_url(SCHEMES[scheme]);
-            int push = open_type(DOMAINS[d], NN_PUSH);
+            int push = open_socket(DOMAINS[d], NN_PUSH);
             CHECK_OK(nn_bind(push, url.text));
-            int fd = raw_join(push, 0, url.text, NN_PULL, NN_PUSH);
+            int fd = raw_join(push, url.text, NN_PULL, NN_PUSH);
             CHECK_SEND(push, "hi");
-            check_frame(fd, url.text, "hi", 2);
+            CHECK_WIRE(fd, url.text, "hi", 2);
             CHECK_EQ(nn_send(push, NULL, 0, 0), 0);
-            check_frame(fd, url.text, "", 0);
+            CHECK_WIRE(fd, url.text, "", 0);
             check_silence(fd);
             close(fd);
-            CHECK_EQ(nn_close(push), 0);
+            CHECK_CLOSE(push);
 
             url = unique_url(SCHEMES[scheme]);
-            int pull = open_type(DOMAINS[d], NN_PULL);
+            int pull = open_socket(DOMAINS[d], NN_PULL);
             CHECK_OK(nn_bind(pull, url.text));
-            fd = raw_join(pull, 0, url.text, NN_PUSH, NN_PULL);
+            fd = raw_join(pull, url.text, NN_PUSH, NN_PULL);
             raw_message(fd, url.text, "hi", 2);
             CHECK_RECV(pull, "hi");
             check_silence(fd);
             close(fd);
-            CHECK_EQ(nn_close(pull), 0);
+            CHECK_CLOSE(pull);
         }
 }
 
@@ -534,19 +535,19 @@ static void a_puller_that_talks_is_served(void)
 {
     for (size_t scheme = 1; scheme < COUNT_OF(SCHEMES); scheme++) {
         struct url url = unique_url(SCHEMES[scheme]);
-        int push = bind_type(NN_PUSH, url.text);
-        int fd = raw_join(push, 0, url.text, NN_PULL, NN_PUSH);
+        int push = open_bound(AF_SP, NN_PUSH, url.text);
+        int fd = raw_join(push, url.text, NN_PULL, NN_PUSH);
         for (int i = 0; i < 10; i++) {
             raw_message(fd, url.text, "talk", 4);
             CHECK_SEND(push, "work");
-            check_frame(fd, url.text, "work", 4);
+            CHECK_WIRE(fd, url.text, "work", 4);
         }
         close(fd);
         /* Who does not read notices the end only when a write fails (protocols 2.1), and until then
          * half of the messages go there. */
-        int pull = connect_type(NN_PULL, url.text);
+        int pull = open_connected(AF_SP, NN_PULL, url.text);
         CHECK(talk_one_way(push, pull, PATIENCE_MS));
-        close_sockets((int[]){push, pull}, 2);
+        CHECK_CLOSE(push, pull);
     }
 }
 
@@ -561,19 +562,19 @@ static void a_header_precedes_the_body_on_the_wire(void)
     for (size_t scheme = 1; scheme < COUNT_OF(SCHEMES); scheme++)
         for (unsigned i = 0; i < 6; i++) {
             struct url url = unique_url(SCHEMES[scheme]);
-            int s = open_type(DOMAINS[i % 2], HEADED[i / 2][0]);
+            int s = open_socket(DOMAINS[i % 2], HEADED[i / 2][0]);
             CHECK_OK(nn_bind(s, url.text));
-            int fd = raw_join(s, 0, url.text, HEADED[i / 2][1], HEADED[i / 2][0]);
-            CHECK_EQ(send_headed(s, "HEAD", 4, "body", 4, 0), 4);
-            check_frame(fd, url.text, "HEADbody", 8);
-            CHECK_EQ(send_headed(s, "\0\1\2", 3, NULL, 0, 0), 0);
-            check_frame(fd, url.text, "\0\1\2", 3);
-            CHECK_EQ(send_headed(s, "", 0, "bare", 4, 0), 4);
-            check_frame(fd, url.text, "bare", 4);
+            int fd = raw_join(s, url.text, HEADED[i / 2][1], HEADED[i / 2][0]);
+            CHECK_EQ(send_message(s, "HEAD", 4, "body", 4, 0), 4);
+            CHECK_WIRE(fd, url.text, "HEADbody", 8);
+            CHECK_EQ(send_message(s, "\0\1\2", 3, NULL, 0, 0), 0);
+            CHECK_WIRE(fd, url.text, "\0\1\2", 3);
+            CHECK_EQ(send_message(s, "", 0, "bare", 4, 0), 4);
+            CHECK_WIRE(fd, url.text, "bare", 4);
             CHECK_EQ(nn_get_statistic(s, NN_STAT_BYTES_SENT), 8);
             CHECK_EQ(nn_get_statistic(s, NN_STAT_MESSAGES_SENT), 3);
             close(fd);
-            CHECK_EQ(nn_close(s), 0);
+            CHECK_CLOSE(s);
         }
 }
 
@@ -583,25 +584,23 @@ static void a_header_becomes_body_at_the_peer(void)
     for (size_t scheme = 0; scheme < COUNT_OF(SCHEMES); scheme++)
         for (unsigned i = 0; i < 12; i++) {
             struct url url = unique_url(SCHEMES[scheme]);
-            int from = open_type(DOMAINS[i % 2], HEADED[i / 4][0]);
-            int to = open_type(DOMAINS[i / 2 % 2], HEADED[i / 4][1]);
-            unsigned char header[HEADER_MAX];
+            int from = open_socket(DOMAINS[i % 2], HEADED[i / 4][0]);
+            int to = open_socket(DOMAINS[i / 2 % 2], HEADED[i / 4][1]);
+            struct message message;
             char got[16];
-            size_t count;
             if (HEADED[i / 4][1] == NN_SUB)
                 subscribe(to, "HE");
             CHECK_OK(nn_bind(from, url.text));
             join(to, 0, from, 0, url.text);
-            CHECK_EQ(send_headed(from, "HEAD", 4, "body", 4, 0), 4);
-            CHECK_EQ(recv_headed(to, header, &count, got, sizeof got, 0), 8);
-            CHECK_EQ(count, 0);
-            CHECK_MEM(got, "HEADbody", 8);
-            CHECK_EQ(send_headed(from, "HEADHEADHEAD", 12, "", 0, 0), 0);
+            CHECK_EQ(send_message(from, "HEAD", 4, "body", 4, 0), 4);
+            CHECK_TAKES(to, &message, "HEADbody");
+            CHECK_EQ(message.header_size, 0);
+            CHECK_EQ(send_message(from, "HEADHEADHEAD", 12, "", 0, 0), 0);
             CHECK_EQ(nn_recv(to, got, sizeof got, 0), 12);
             CHECK_MEM(got, "HEADHEADHEAD", 12);
             CHECK_EQ(nn_get_statistic(to, NN_STAT_BYTES_RECEIVED), 20);
             CHECK_EQ(nn_get_statistic(from, NN_STAT_BYTES_SENT), 4);
-            close_sockets((int[]){from, to}, 2);
+            CHECK_CLOSE(from, to);
         }
 }
 
@@ -610,8 +609,8 @@ static void these_types_show_no_header(void)
 {
     for (unsigned i = 0; i < 12; i++) {
         struct url url = unique_url("inproc");
-        int from = open_type(DOMAINS[i % 2], HEADED[i / 4][0]);
-        int to = open_type(DOMAINS[i / 2 % 2], HEADED[i / 4][1]);
+        int from = open_socket(DOMAINS[i % 2], HEADED[i / 4][0]);
+        int to = open_socket(DOMAINS[i / 2 % 2], HEADED[i / 4][1]);
         unsigned char control[40];
         char got[8];
         struct nn_iovec part = {got, sizeof got};
@@ -632,7 +631,7 @@ static void these_types_show_no_header(void)
         CHECK_EQ(nn_recvmsg(to, &message, 0), 1);
         for (size_t k = 0; k < sizeof control; k++)
             CHECK_EQ(control[k], 0xee);
-        close_sockets((int[]){from, to}, 2);
+        CHECK_CLOSE(from, to);
     }
 }
 

@@ -1,13 +1,12 @@
 /* Priorities: a better peer first as long as it is ready, turns among equals, frozen when the
  * endpoint is made (protocols 2.4, core 7). */
 
-#include "patterns.h"
-
 #include "support/address.h"
 #include "support/cases.h"
 #include "support/check.h"
 #include "support/clock.h"
 #include "support/sockets.h"
+#include "support/talk.h"
 
 #include <nanomsg/bus.h>
 #include <nanomsg/nn.h>
@@ -31,9 +30,9 @@ static void link_to(int s, int peer, int option, int priority, int binds)
  * bytes (protocols 2.8: 50 / 10). */
 static int open_push(int domain, const int *priorities, int *pulls, int count)
 {
-    int push = open_type(domain, NN_PUSH);
+    int push = open_socket(domain, NN_PUSH);
     for (int i = 0; i < count; i++) {
-        pulls[i] = open_type(domain, NN_PULL);
+        pulls[i] = open_socket(domain, NN_PULL);
         set_int(pulls[i], NN_RCVBUF, 50);
         link_to(push, pulls[i], NN_SNDPRIO, priorities[i], i % 2);
     }
@@ -72,7 +71,7 @@ static void worse_peers_are_used_when_the_better_are_full(void)
         for (int i = 0; i < 3; i++)
             CHECK_STR(recv_now(pulls[i]), "EAGAIN");
         close_sockets(pulls, 3);
-        CHECK_EQ(nn_close(push), 0);
+        CHECK_CLOSE(push);
     }
 }
 
@@ -89,22 +88,22 @@ static void a_better_peer_takes_over_at_once(void)
         check_ten(pulls[1], i);
     CHECK_EQ(send_ten(push, 6), 10);
     check_ten(pulls[1], 6);
-    pulls[2] = open_type(AF_SP, NN_PULL);
+    pulls[2] = open_socket(AF_SP, NN_PULL);
     link_to(push, pulls[2], NN_SNDPRIO, 1, 1);
     CHECK_EQ(send_ten(push, 7), 10);
     CHECK_EQ(send_ten(push, 8), 10);
     check_ten(pulls[2], 7);
     check_ten(pulls[2], 8);
     /* And when it leaves, the next best. */
-    CHECK_EQ(nn_close(pulls[2]), 0);
+    CHECK_CLOSE(pulls[2]);
     CHECK_EQ(send_ten(push, 9), 10);
     check_ten(pulls[1], 9);
-    CHECK_EQ(nn_close(pulls[1]), 0);
+    CHECK_CLOSE(pulls[1]);
     CHECK_EQ(send_ten(push, 10), 10);
     check_ten(pulls[0], 10);
-    CHECK_EQ(nn_close(pulls[0]), 0);
+    CHECK_CLOSE(pulls[0]);
     CHECK_ERRNO(send_ten(push, 11), -1, EAGAIN);
-    CHECK_EQ(nn_close(push), 0);
+    CHECK_CLOSE(push);
 }
 
 /* protocols 2.4: all sixteen, made in a mixed order. */
@@ -121,7 +120,7 @@ static void all_sixteen_priorities_count(void)
         for (int k = 0; k < 5; k++)
             check_ten(pulls[i], (priorities[i] - 1) * 5 + k);
     close_sockets(pulls, 16);
-    CHECK_EQ(nn_close(push), 0);
+    CHECK_CLOSE(push);
 }
 
 /* core-quirks A-46: the second of two finds the better peer ready again. */
@@ -137,7 +136,7 @@ static void two_in_a_row_go_to_the_better_peer(void)
         CHECK_STR(recv_now(pulls[0]), "EAGAIN");
         close_sockets(pulls, 2);
         CHECK_ERRNO(send_ten(push, 3), -1, EAGAIN);
-        CHECK_EQ(nn_close(push), 0);
+        CHECK_CLOSE(push);
     }
 }
 
@@ -146,10 +145,10 @@ static void the_better_peer_is_used_over_streams(void)
 {
     for (size_t scheme = 1; scheme < COUNT_OF(SCHEMES); scheme++) {
         static const int priorities[] = {3, 1, 2};
-        int push = open_type(AF_SP, NN_PUSH), pulls[3];
+        int push = open_socket(AF_SP, NN_PUSH), pulls[3];
         for (int i = 0; i < 3; i++) {
             struct url url = unique_url(SCHEMES[scheme]);
-            pulls[i] = bind_type(NN_PULL, url.text);
+            pulls[i] = open_bound(AF_SP, NN_PULL, url.text);
             set_int(push, NN_SNDPRIO, priorities[i]);
             join(push, (uint64_t)i, pulls[i], 0, url.text);
         }
@@ -162,10 +161,10 @@ static void the_better_peer_is_used_over_streams(void)
             }
             for (int i = turn + 1; i < 3; i++)
                 CHECK_STR(recv_now(pulls[order[i]]), "EAGAIN");
-            CHECK_EQ(nn_close(best), 0);
-            await_peers(push, (uint64_t)(2 - turn));
+            CHECK_CLOSE(best);
+            CHECK_PIPES(push, (uint64_t)(2 - turn));
         }
-        CHECK_EQ(nn_close(push), 0);
+        CHECK_CLOSE(push);
     }
 }
 
@@ -174,7 +173,7 @@ static void a_priority_is_frozen_when_the_endpoint_is_made(void)
 {
     for (int binds = 0; binds < 2; binds++) {
         struct url urls[2];
-        int push = open_type(AF_SP, NN_PUSH), pulls[2];
+        int push = open_socket(AF_SP, NN_PUSH), pulls[2];
         CHECK_EQ(get_int(push, NN_SOL_SOCKET, NN_SNDPRIO), 8);
         for (int i = 0; i < 2; i++) {
             urls[i] = unique_url("inproc");
@@ -185,7 +184,7 @@ static void a_priority_is_frozen_when_the_endpoint_is_made(void)
         /* Neither a change afterwards nor the order in which the peers come counts. */
         set_int(push, NN_SNDPRIO, 1);
         for (int i = 0; i < 2; i++) {
-            pulls[i] = open_type(AF_SP, NN_PULL);
+            pulls[i] = open_socket(AF_SP, NN_PULL);
             CHECK_OK(binds ? nn_connect(pulls[i], urls[i].text) : nn_bind(pulls[i], urls[i].text));
         }
         CHECK_EQ(get_int(push, NN_SOL_SOCKET, NN_SNDPRIO), 1);
@@ -195,15 +194,15 @@ static void a_priority_is_frozen_when_the_endpoint_is_made(void)
             check_ten(pulls[1], i);
         CHECK_STR(recv_now(pulls[0]), "EAGAIN");
         /* A peer that comes back to the endpoint has the endpoint's priority again. */
-        CHECK_EQ(nn_close(pulls[1]), 0);
+        CHECK_CLOSE(pulls[1]);
         CHECK_EQ(send_ten(push, 5), 10);
         check_ten(pulls[0], 5);
-        pulls[1] = open_type(AF_SP, NN_PULL);
+        pulls[1] = open_socket(AF_SP, NN_PULL);
         CHECK_OK(binds ? nn_connect(pulls[1], urls[1].text) : nn_bind(pulls[1], urls[1].text));
         CHECK_EQ(send_ten(push, 6), 10);
         check_ten(pulls[1], 6);
         close_sockets(pulls, 2);
-        CHECK_EQ(nn_close(push), 0);
+        CHECK_CLOSE(push);
     }
 }
 
@@ -214,11 +213,11 @@ static const int RECEIVERS[3][2] = {{NN_PUSH, NN_PULL}, {NN_PUB, NN_SUB}, {NN_BU
 /* Three senders that queue four messages each, A0..A3, B0..B3, C0..C3, and the expected order. */
 static void check_order(unsigned way, const int priorities[3], const char *const order[12])
 {
-    int to = open_type(DOMAINS[way % 2], RECEIVERS[way / 2][1]), from[3];
+    int to = open_socket(DOMAINS[way % 2], RECEIVERS[way / 2][1]), from[3];
     if (RECEIVERS[way / 2][1] == NN_SUB)
         subscribe(to, "");
     for (int i = 0; i < 3; i++) {
-        from[i] = open_type(AF_SP, RECEIVERS[way / 2][0]);
+        from[i] = open_socket(AF_SP, RECEIVERS[way / 2][0]);
         link_to(to, from[i], NN_RCVPRIO, priorities[i], i % 2);
     }
     for (int i = 0; i < 3; i++)
@@ -230,7 +229,7 @@ static void check_order(unsigned way, const int priorities[3], const char *const
         CHECK_STR(recv_now(to), order[i]);
     CHECK_STR(recv_now(to), "EAGAIN");
     close_sockets(from, 3);
-    CHECK_EQ(nn_close(to), 0);
+    CHECK_CLOSE(to);
 }
 
 /* core 7.2 and protocols 2.4, the third sample */
@@ -253,8 +252,8 @@ static void the_better_sender_is_heard_first(void)
 /* protocols 2.4: also one that comes while worse ones wait. */
 static void a_better_sender_is_heard_at_once(void)
 {
-    int pull = open_type(AF_SP, NN_PULL);
-    int worse = open_type(AF_SP, NN_PUSH), better = open_type(AF_SP, NN_PUSH);
+    int pull = open_socket(AF_SP, NN_PULL);
+    int worse = open_socket(AF_SP, NN_PUSH), better = open_socket(AF_SP, NN_PUSH);
     link_to(pull, worse, NN_RCVPRIO, 8, 0);
     link_to(pull, better, NN_RCVPRIO, 2, 0);
     for (int i = 0; i < 4; i++)
@@ -270,14 +269,14 @@ static void a_better_sender_is_heard_at_once(void)
     CHECK_STR(recv_now(pull), "worse");
     CHECK_STR(recv_now(pull), "worse");
     CHECK_STR(recv_now(pull), "EAGAIN");
-    close_sockets((int[]){pull, worse, better}, 3);
+    CHECK_CLOSE(pull, worse, better);
 }
 
 /* core 6.4, core-quirks A-59, as for sending. */
 static void a_receive_priority_is_frozen_too(void)
 {
     struct url urls[2];
-    int pull = open_type(AF_SP, NN_PULL), pushes[2];
+    int pull = open_socket(AF_SP, NN_PULL), pushes[2];
     CHECK_EQ(get_int(pull, NN_SOL_SOCKET, NN_RCVPRIO), 8);
     for (int i = 0; i < 2; i++) {
         urls[i] = unique_url("inproc");
@@ -286,7 +285,7 @@ static void a_receive_priority_is_frozen_too(void)
     }
     set_int(pull, NN_RCVPRIO, 1);
     for (int i = 0; i < 2; i++)
-        pushes[i] = connect_type(NN_PUSH, urls[i].text);
+        pushes[i] = open_connected(AF_SP, NN_PUSH, urls[i].text);
     for (int k = 0; k < 2; k++)
         for (int i = 0; i < 2; i++)
             CHECK_EQ(send_now(pushes[i], i ? "better" : "worse"), i ? 6 : 5);
@@ -295,7 +294,7 @@ static void a_receive_priority_is_frozen_too(void)
     CHECK_STR(recv_now(pull), "worse");
     CHECK_STR(recv_now(pull), "worse");
     close_sockets(pushes, 2);
-    CHECK_EQ(nn_close(pull), 0);
+    CHECK_CLOSE(pull);
 }
 
 /* protocols 2.4: accepted and without effect where nothing is chosen by it. */
@@ -303,9 +302,9 @@ static void broadcasts_go_to_all_whatever_the_priority(void)
 {
     static const int types[2][2] = {{NN_PUB, NN_SUB}, {NN_BUS, NN_BUS}};
     for (int way = 0; way < 2; way++) {
-        int from = open_type(AF_SP, types[way][0]), to[3];
+        int from = open_socket(AF_SP, types[way][0]), to[3];
         for (int i = 0; i < 3; i++) {
-            to[i] = open_type(AF_SP, types[way][1]);
+            to[i] = open_socket(AF_SP, types[way][1]);
             if (types[way][1] == NN_SUB)
                 subscribe(to[i], "");
             link_to(from, to[i], NN_SNDPRIO, 1 + i * 7, i % 2);
@@ -315,7 +314,7 @@ static void broadcasts_go_to_all_whatever_the_priority(void)
             CHECK_STR(recv_now(to[i]), "all");
         CHECK_EQ(nn_get_statistic(from, NN_STAT_CURRENT_SND_PRIORITY), 0);
         close_sockets(to, 3);
-        CHECK_EQ(nn_close(from), 0);
+        CHECK_CLOSE(from);
     }
 }
 
@@ -330,11 +329,11 @@ static uint64_t priority_of(int s)
 static void the_statistic_tells_the_best_ready_peer(void)
 {
     for (int d = 0; d < 2; d++) {
-        int push = open_type(DOMAINS[d], NN_PUSH), pulls[3];
+        int push = open_socket(DOMAINS[d], NN_PUSH), pulls[3];
         static const int priorities[] = {9, 16, 5};
         CHECK_EQ(priority_of(push), 0);
         for (int i = 0; i < 3; i++) {
-            pulls[i] = open_type(AF_SP, NN_PULL);
+            pulls[i] = open_socket(AF_SP, NN_PULL);
             set_int(pulls[i], NN_RCVBUF, 1);
             link_to(push, pulls[i], NN_SNDPRIO, priorities[i], i % 2);
             CHECK_EQ(priority_of(push), i == 2 ? 5 : 9);
@@ -347,18 +346,18 @@ static void the_statistic_tells_the_best_ready_peer(void)
         CHECK_EQ(priority_of(push), 5);
         CHECK_STR(recv_now(pulls[2]), "1");
         CHECK_EQ(priority_of(push), 5);
-        CHECK_EQ(nn_close(pulls[2]), 0);
+        CHECK_CLOSE(pulls[2]);
         CHECK_EQ(priority_of(push), 9);
-        CHECK_EQ(nn_close(pulls[0]), 0);
+        CHECK_CLOSE(pulls[0]);
         CHECK_EQ(priority_of(push), 16);
-        CHECK_EQ(nn_close(pulls[1]), 0);
+        CHECK_CLOSE(pulls[1]);
         CHECK_EQ(priority_of(push), UINT64_MAX);
-        int again = open_type(AF_SP, NN_PULL);
+        int again = open_socket(AF_SP, NN_PULL);
         link_to(push, again, NN_SNDPRIO, 3, 0);
         CHECK_EQ(priority_of(push), 3);
-        CHECK_EQ(nn_close(again), 0);
+        CHECK_CLOSE(again);
         CHECK_EQ(priority_of(push), UINT64_MAX);
-        CHECK_EQ(nn_close(push), 0);
+        CHECK_CLOSE(push);
     }
 }
 
@@ -367,18 +366,18 @@ static void the_statistic_follows_streams(void)
 {
     for (size_t scheme = 1; scheme < COUNT_OF(SCHEMES); scheme++) {
         struct url url = unique_url(SCHEMES[scheme]);
-        int push = connect_type(NN_PUSH, url.text);
+        int push = open_connected(AF_SP, NN_PUSH, url.text);
         for (int round = 0; round < 3; round++) {
             CHECK_EQ(priority_of(push), round ? UINT64_MAX : 0);
-            int pull = bind_type(NN_PULL, url.text);
+            int pull = open_bound(AF_SP, NN_PULL, url.text);
             CHECK(wait_stat(push, NN_STAT_CURRENT_SND_PRIORITY, 8, PATIENCE_MS));
             CHECK_SEND(push, "hello");
             CHECK_RECV(pull, "hello");
             CHECK_EQ(priority_of(push), 8);
-            CHECK_EQ(nn_close(pull), 0);
+            CHECK_CLOSE(pull);
             CHECK(wait_stat(push, NN_STAT_CURRENT_SND_PRIORITY, UINT64_MAX, PATIENCE_MS));
         }
-        CHECK_EQ(nn_close(push), 0);
+        CHECK_CLOSE(push);
     }
 }
 

@@ -1,14 +1,14 @@
 /* PUB says everything to everybody and waits for nobody (protocols 2.5, 6.1). */
 
-#include "patterns.h"
-
 #include "support/address.h"
 #include "support/cases.h"
 #include "support/check.h"
 #include "support/clock.h"
+#include "support/random.h"
 #include "support/raw-peer.h"
 #include "support/raw-stream.h"
 #include "support/sockets.h"
+#include "support/talk.h"
 
 #include <nanomsg/nn.h>
 #include <nanomsg/pubsub.h>
@@ -25,12 +25,12 @@ static void everybody_hears_everything(void)
     for (size_t scheme = 0; scheme < COUNT_OF(SCHEMES); scheme++)
         for (int way = 0; way < 4; way++) {
             enum { SUBSCRIBERS = 3 };
-            int pub = open_type(DOMAINS[way % 2], NN_PUB), subs[SUBSCRIBERS];
+            int pub = open_socket(DOMAINS[way % 2], NN_PUB), subs[SUBSCRIBERS];
             struct url url = unique_url(SCHEMES[scheme]);
             if (way < 2)
                 CHECK_OK(nn_bind(pub, url.text));
             for (int i = 0; i < SUBSCRIBERS; i++) {
-                subs[i] = open_type(DOMAINS[(way + i) % 2], NN_SUB);
+                subs[i] = open_socket(DOMAINS[(way + i) % 2], NN_SUB);
                 subscribe(subs[i], i == 0 ? "" : i == 1 ? "news" : "weather");
                 if (way < 2) {
                     join(subs[i], 0, pub, (uint64_t)i, url.text);
@@ -53,7 +53,7 @@ static void everybody_hears_everything(void)
             CHECK_EQ(nn_get_statistic(pub, NN_STAT_MESSAGES_SENT), 3);
             CHECK_EQ(nn_get_statistic(pub, NN_STAT_BYTES_SENT), 9 + 12 + 12);
             close_sockets(subs, SUBSCRIBERS);
-            CHECK_EQ(nn_close(pub), 0);
+            CHECK_CLOSE(pub);
         }
 }
 
@@ -62,12 +62,12 @@ static void a_subscriber_hears_several_publishers_by_turns(void)
 {
     for (int d = 0; d < 2; d++) {
         struct url url = unique_url("inproc");
-        int sub = open_type(DOMAINS[d], NN_SUB), pubs[3];
+        int sub = open_socket(DOMAINS[d], NN_SUB), pubs[3];
         char text[4] = "";
         subscribe(sub, "");
         CHECK_OK(nn_bind(sub, url.text));
         for (int i = 0; i < 3; i++)
-            pubs[i] = connect_type(NN_PUB, url.text);
+            pubs[i] = open_connected(AF_SP, NN_PUB, url.text);
         for (int i = 0; i < 3; i++)
             for (int k = 0; k < 4; k++) {
                 snprintf(text, sizeof text, "%c%d", 'A' + i, k);
@@ -80,7 +80,7 @@ static void a_subscriber_hears_several_publishers_by_turns(void)
             }
         CHECK_STR(recv_now(sub), "EAGAIN");
         close_sockets(pubs, 3);
-        CHECK_EQ(nn_close(sub), 0);
+        CHECK_CLOSE(sub);
     }
 }
 
@@ -90,9 +90,9 @@ static void only_the_full_subscriber_misses_the_newest(void)
 {
     for (int d = 0; d < 2; d++) {
         struct url url = unique_url("inproc");
-        int pub = open_type(DOMAINS[d], NN_PUB);
+        int pub = open_socket(DOMAINS[d], NN_PUB);
         CHECK_OK(nn_bind(pub, url.text));
-        int slow = open_type(DOMAINS[d], NN_SUB), quick = open_type(DOMAINS[d], NN_SUB);
+        int slow = open_socket(DOMAINS[d], NN_SUB), quick = open_socket(DOMAINS[d], NN_SUB);
         uint32_t number, got, body[250] = {0};
         subscribe(slow, "");
         subscribe(quick, "");
@@ -116,7 +116,7 @@ static void only_the_full_subscriber_misses_the_newest(void)
         CHECK_EQ(send_now(pub, "again"), 5);
         CHECK_STR(recv_now(slow), "again");
         CHECK_STR(recv_now(quick), "again");
-        close_sockets((int[]){pub, slow, quick}, 3);
+        CHECK_CLOSE(pub, slow, quick);
     }
 }
 
@@ -126,7 +126,7 @@ static void a_subscriber_that_slept_is_served_again(void)
 {
     for (size_t scheme = 1; scheme < COUNT_OF(SCHEMES); scheme++) {
         struct url url = unique_url(SCHEMES[scheme]);
-        int pub = bind_type(NN_PUB, url.text), sub = open_type(AF_SP, NN_SUB);
+        int pub = open_bound(AF_SP, NN_PUB, url.text), sub = open_socket(AF_SP, NN_SUB);
         uint32_t body[250] = {0}, next = 0, count = 0, got;
         subscribe(sub, "");
         join(sub, 0, pub, 0, url.text);
@@ -151,7 +151,7 @@ static void a_subscriber_that_slept_is_served_again(void)
         set_int(sub, NN_RCVTIMEO, PATIENCE_MS);
         CHECK_EQ(nn_recv(sub, &got, sizeof got, 0), sizeof body);
         CHECK_EQ(got, 5000);
-        close_sockets((int[]){pub, sub}, 2);
+        CHECK_CLOSE(pub, sub);
     }
 }
 
@@ -159,7 +159,7 @@ static void a_subscriber_that_slept_is_served_again(void)
 static void check_bursts(const char *scheme, size_t size, uint32_t count, int bursts)
 {
     struct url url = unique_url(scheme);
-    int pub = bind_type(NN_PUB, url.text), sub = open_type(AF_SP, NN_SUB);
+    int pub = open_bound(AF_SP, NN_PUB, url.text), sub = open_socket(AF_SP, NN_SUB);
     unsigned char *body = malloc(size), *got = malloc(size);
     uint32_t number = 0;
     subscribe(sub, "");
@@ -181,7 +181,7 @@ static void check_bursts(const char *scheme, size_t size, uint32_t count, int bu
     }
     free(body);
     free(got);
-    close_sockets((int[]){pub, sub}, 2);
+    CHECK_CLOSE(pub, sub);
 }
 
 /* protocols 2.8: over inproc the receive buffer alone decides, to the byte. */
@@ -219,26 +219,26 @@ static void a_subscriber_that_leaves_disturbs_nobody(void)
 {
     for (size_t scheme = 0; scheme < COUNT_OF(SCHEMES); scheme++) {
         struct url url = unique_url(SCHEMES[scheme]);
-        int pub = bind_type(NN_PUB, url.text), stays = open_type(AF_SP, NN_SUB);
+        int pub = open_bound(AF_SP, NN_PUB, url.text), stays = open_socket(AF_SP, NN_SUB);
         char text[16];
         subscribe(stays, "");
         join(stays, 0, pub, 0, url.text);
         for (int i = 0; i < 30; i++) {
-            int leaves = open_type(AF_SP, NN_SUB);
+            int leaves = open_socket(AF_SP, NN_SUB);
             subscribe(leaves, "");
             join(leaves, 0, pub, 1, url.text);
             snprintf(text, sizeof text, "both %d", i);
             CHECK_SEND(pub, text);
             if (i % 2)
                 CHECK_RECV(leaves, text);
-            CHECK_EQ(nn_close(leaves), 0);
+            CHECK_CLOSE(leaves);
             CHECK_RECV(stays, text);
             snprintf(text, sizeof text, "one %d", i);
             CHECK_SEND(pub, text);
             CHECK_RECV(stays, text);
-            await_peers(pub, 1);
+            CHECK_PIPES(pub, 1);
         }
-        close_sockets((int[]){pub, stays}, 2);
+        CHECK_CLOSE(pub, stays);
     }
 }
 
@@ -250,21 +250,21 @@ static void the_bytes_on_the_wire(void)
     for (size_t scheme = 1; scheme < COUNT_OF(SCHEMES); scheme++)
         for (int d = 0; d < 2; d++) {
             struct url url = unique_url(SCHEMES[scheme]);
-            int pub = open_type(DOMAINS[d], NN_PUB);
+            int pub = open_socket(DOMAINS[d], NN_PUB);
             CHECK_OK(nn_bind(pub, url.text));
-            int fd = raw_join(pub, 0, url.text, NN_SUB, NN_PUB);
+            int fd = raw_join(pub, url.text, NN_SUB, NN_PUB);
             CHECK_SEND(pub, "hi");
-            check_frame(fd, url.text, "hi", 2);
+            CHECK_WIRE(fd, url.text, "hi", 2);
             CHECK_EQ(nn_send(pub, NULL, 0, 0), 0);
-            check_frame(fd, url.text, "", 0);
+            CHECK_WIRE(fd, url.text, "", 0);
             check_silence(fd);
             close(fd);
-            CHECK_EQ(nn_close(pub), 0);
+            CHECK_CLOSE(pub);
 
             url = unique_url(SCHEMES[scheme]);
-            int sub = open_type(DOMAINS[d], NN_SUB);
+            int sub = open_socket(DOMAINS[d], NN_SUB);
             CHECK_OK(nn_bind(sub, url.text));
-            fd = raw_join(sub, 0, url.text, NN_PUB, NN_SUB);
+            fd = raw_join(sub, url.text, NN_PUB, NN_SUB);
             subscribe(sub, "h");
             raw_message(fd, url.text, "lo", 2);
             raw_message(fd, url.text, "hi", 2);
@@ -273,7 +273,7 @@ static void the_bytes_on_the_wire(void)
             CHECK_EQ(nn_setsockopt(sub, NN_SUB, NN_SUB_UNSUBSCRIBE, "h", 1), 0);
             check_silence(fd);
             close(fd);
-            CHECK_EQ(nn_close(sub), 0);
+            CHECK_CLOSE(sub);
         }
 }
 
@@ -291,7 +291,7 @@ static void a_subscriber_that_talks_is_survived(void)
     for (size_t scheme = 1; scheme < COUNT_OF(SCHEMES); scheme++)
         for (int d = 0; d < 2; d++) {
             struct url url = unique_url(SCHEMES[scheme]);
-            int pub = open_type(DOMAINS[d], NN_PUB), sub = open_type(AF_SP, NN_SUB);
+            int pub = open_socket(DOMAINS[d], NN_PUB), sub = open_socket(AF_SP, NN_SUB);
             unsigned char big[70000] = {0}, prefix[9];
             CHECK_OK(nn_bind(pub, url.text));
             subscribe(sub, "");
@@ -315,7 +315,7 @@ static void a_subscriber_that_talks_is_survived(void)
                 check_published(pub, sub, "later");
             }
             CHECK(wait_stat(pub, NN_STAT_CURRENT_CONNECTIONS, 1, PATIENCE_MS));
-            close_sockets((int[]){pub, sub}, 2);
+            CHECK_CLOSE(pub, sub);
         }
 }
 
@@ -342,10 +342,10 @@ static void check_crowd(int pub, const int *subs, uint32_t number)
 static void open_crowd(const char *scheme, int domain, int *pub, int *subs)
 {
     struct url url = unique_url(scheme);
-    *pub = open_type(domain, NN_PUB);
+    *pub = open_socket(domain, NN_PUB);
     CHECK_OK(nn_bind(*pub, url.text));
     for (int i = 0; i < CROWD; i++) {
-        subs[i] = open_type(domain, NN_SUB);
+        subs[i] = open_socket(domain, NN_SUB);
         subscribe(subs[i], "");
         join(subs[i], 0, *pub, (uint64_t)i, url.text);
     }
@@ -375,7 +375,7 @@ static void a_large_body_reaches_everybody_whole(void)
                 check_crowd(pub, subs, number);
             }
             close_sockets(subs, CROWD);
-            CHECK_EQ(nn_close(pub), 0);
+            CHECK_CLOSE(pub);
         }
     free(body);
 }
@@ -403,7 +403,7 @@ static void a_received_body_belongs_to_its_receiver(void)
             CHECK(is_body(got[i], LARGE, 1));
         for (int i = 1; i < CROWD; i++)
             CHECK_EQ(nn_freemsg(got[i]), 0);
-        CHECK_EQ(nn_close(pub), 0);
+        CHECK_CLOSE(pub);
         free(body);
     }
 }

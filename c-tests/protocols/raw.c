@@ -3,12 +3,13 @@
  *
  * The family is the argument: raw reqrep, raw survey. */
 
-#include "protocols.h"
-
 #include "support/address.h"
 #include "support/cases.h"
 #include "support/check.h"
+#include "support/message.h"
+#include "support/readiness.h"
 #include "support/sockets.h"
+#include "support/talk.h"
 
 #include <nanomsg/nn.h>
 #include <nanomsg/reqrep.h>
@@ -16,7 +17,6 @@
 
 #include <errno.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <string.h>
 
 static int asking, answering;
@@ -54,8 +54,7 @@ static void an_asker_shows_the_first_word_only(void)
     CHECK_EQ(send_message(s, to, 4, reply, 4, 0), 4);
     CHECK_TAKES(asker, &message, "");
     CHECK_EQ(message.header_size, 4);
-    check_close(asker);
-    check_close(s);
+    CHECK_CLOSE(asker, s);
 }
 
 /* protocols 4.5, 8.3: "an absent header is allowed and sends just the body", and no id is made. */
@@ -76,8 +75,7 @@ static void an_asker_sends_header_and_body_as_they_are(void)
     CHECK_TAKES(s, &message, "q");
     CHECK_EQ(nn_get_statistic(asker, NN_STAT_MESSAGES_SENT), 15);
     CHECK_EQ(nn_get_statistic(asker, NN_STAT_BYTES_SENT), 13 + 13 * 14 / 2);
-    check_close(asker);
-    check_close(s);
+    CHECK_CLOSE(asker, s);
 }
 
 /* protocols 5.1: "Every attached pipe gets a 31-bit key (bit 31 clear): random start per socket, +1
@@ -98,12 +96,12 @@ static void keys_count_the_pipes(void)
         CHECK_EQ(word_at(message.header + 4), i | TOP_BIT);
         /* The number of one who has gone is not given out again at once. */
         if (i == 2)
-            check_close(askers[2]);
+            CHECK_CLOSE(askers[2]);
     }
     for (int i = 0; i < 5; i++)
         if (i != 2)
-            check_close(askers[i]);
-    check_close(s);
+            CHECK_CLOSE(askers[i]);
+    CHECK_CLOSE(s);
 }
 
 /* protocols 5.4, core 9: no state. Answers go out in any order, several times, to whom the key
@@ -131,9 +129,7 @@ static void an_answerer_answers_whom_it_likes(void)
     CHECK_EQ(word_at(reply.header), 2 | TOP_BIT);
     CHECK_TAKES(b, &reply, "to b again");
     CHECK_AGAIN(b);
-    check_close(a);
-    check_close(b);
-    check_close(s);
+    CHECK_CLOSE(a, b, s);
 }
 
 /* protocols 5.4: "header shorter than 4 bytes, unknown key, or non-writable pipe: accepted and
@@ -156,12 +152,11 @@ static void an_answer_to_nobody_is_dropped(void)
     CHECK_RECV(a, "right");
     CHECK_AGAIN(a);
     CHECK_AGAIN(b);
-    check_close(a);
+    CHECK_CLOSE(a);
     answer(s, &message, "too late");
     CHECK_AGAIN(b);
     CHECK_EQ(nn_get_statistic(s, NN_STAT_MESSAGES_SENT), 8);
-    check_close(b);
-    check_close(s);
+    CHECK_CLOSE(b, s);
 }
 
 /* protocols 5.4, 2.8 */
@@ -183,8 +178,7 @@ static void an_answer_to_a_busy_pipe_is_dropped(void)
     CHECK_AGAIN(asker);
     answer(s, &message, "z");
     CHECK_RECV(asker, "z");
-    check_close(asker);
-    check_close(s);
+    CHECK_CLOSE(asker, s);
 }
 
 /* protocols 5.2, 10: raw sockets count the words, too. */
@@ -195,7 +189,7 @@ static void an_answerer_drops_malformed_requests(void)
     unsigned char words[16 * 4];
     int s = open_answerer(url.text), asker = open_asker(url.text);
     static const int limits[] = {8, 1, 2, 3, 15};
-    for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
+    for (size_t i = 0; i < COUNT_OF(limits); i++) {
         set_int(s, NN_MAXTTL, limits[i]);
         for (int count = 1; count <= limits[i] + 1; count++) {
             for (int j = 0; j < count; j++)
@@ -214,8 +208,7 @@ static void an_answerer_drops_malformed_requests(void)
         }
     }
     CHECK_EQ(nn_get_statistic(s, NN_STAT_CURRENT_CONNECTIONS), 1);
-    check_close(asker);
-    check_close(s);
+    CHECK_CLOSE(asker, s);
 }
 
 /* protocols 2.2, core 5.5: the exact bytes, and the smallest block that takes them. */
@@ -255,8 +248,7 @@ static void the_header_has_its_layout(void)
             CHECK_EQ(control[length], 0xee);
         }
     }
-    check_close(asker);
-    check_close(s);
+    CHECK_CLOSE(asker, s);
 }
 
 /* core 5.5: with NN_MSG a block of exactly the needed size. */
@@ -290,8 +282,7 @@ static void the_header_comes_in_a_chunk(void)
             CHECK_EQ(nn_freemsg(control), 0);
         CHECK_RECV(asker, "a");
     }
-    check_close(asker);
-    check_close(s);
+    CHECK_CLOSE(asker, s);
 }
 
 /* core-quirks A-42: the received block is echoed from a buffer that is larger than needed, with
@@ -301,7 +292,7 @@ static void a_received_block_routes_the_answer(void)
     static const int fillings[] = {0, 0xff, 0x11, 0xee};
     struct url url = unique_url("inproc");
     int s = open_answerer(url.text), asker = open_asker(url.text);
-    for (size_t i = 0; i < sizeof fillings / sizeof fillings[0]; i++)
+    for (size_t i = 0; i < COUNT_OF(fillings); i++)
         for (size_t room = 32; room <= 256; room += 56) {
             unsigned char control[256], body[16];
             struct nn_iovec part = {body, 16};
@@ -313,8 +304,7 @@ static void a_received_block_routes_the_answer(void)
             CHECK_EQ(nn_sendmsg(s, &header, 0), 1);
             CHECK_RECV(asker, "q");
         }
-    check_close(asker);
-    check_close(s);
+    CHECK_CLOSE(asker, s);
 }
 
 /* core 5.6: "cmsg_len may be the padded or the unpadded length"; the first SP_HDR entry counts,
@@ -356,8 +346,7 @@ static void an_entry_is_found_and_checked(void)
         CHECK_EQ(nn_sendmsg(asker, &header, 0), 1);
         CHECK_AGAIN(s);
     }
-    check_close(asker);
-    check_close(s);
+    CHECK_CLOSE(asker, s);
 }
 
 /* core-quirks B-13 to B-15: lengths that lead nowhere end the walk. */
@@ -368,7 +357,7 @@ static void an_entry_with_a_bogus_length_is_ignored(void)
     struct url url = unique_url("inproc");
     struct message message;
     int s = open_answerer(url.text), asker = open_asker(url.text);
-    for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
+    for (size_t i = 0; i < COUNT_OF(lengths); i++) {
         const unsigned char id[] = {WORD(0x80000009)};
         unsigned char control[128];
         struct nn_iovec part = {(void *)"\x80\0\0\1q", 5};
@@ -381,8 +370,7 @@ static void an_entry_with_a_bogus_length_is_ignored(void)
         CHECK_EQ(message.header_size, 8);
         CHECK_EQ(word_at(message.header + 4), 0x80000001);
     }
-    check_close(asker);
-    check_close(s);
+    CHECK_CLOSE(asker, s);
 }
 
 /* protocols 2.6, core-quirks A-32: a raw REQ waits for a peer that can take its message, a raw
@@ -409,8 +397,7 @@ static void an_asker_meets_a_busy_answerer(void)
     CHECK_RECV(s, "b");
     CHECK_RECV(s, "d");
     CHECK_AGAIN(s);
-    check_close(asker);
-    check_close(s);
+    CHECK_CLOSE(asker, s);
 }
 
 /* protocols 2.4, 2.5: a raw REQ asks one after the other, a raw SURVEYOR all. */
@@ -430,9 +417,9 @@ static void an_asker_asks_one_or_all(void)
             else
                 CHECK_AGAIN(s[j]);
     }
-    check_close(asker);
+    CHECK_CLOSE(asker);
     for (int i = 0; i < 3; i++)
-        check_close(s[i]);
+        CHECK_CLOSE(s[i]);
 }
 
 /* protocols 4.5, 8.3: "No timers, no matching." */
@@ -452,20 +439,15 @@ static void an_asker_takes_what_it_did_not_ask_for(void)
     CHECK_TAKES(asker, &message, "two");
     CHECK_EQ(word_at(message.header), 0xffffffff);
     CHECK_AGAIN(asker);
-    check_close(asker);
-    check_close(s);
+    CHECK_CLOSE(asker, s);
 }
 
 int main(int count, char **words)
 {
-    if (count != 2 || (strcmp(words[1], "reqrep") != 0 && strcmp(words[1], "survey") != 0)) {
-        fprintf(stderr, "usage: %s reqrep|survey\n", words[0]);
-        return 2;
-    }
-    int reqrep = strcmp(words[1], "reqrep") == 0;
+    const char *family = test_begin_with("protocols/raw", "reqrep|survey", 58, count, words);
+    int reqrep = strcmp(family, "reqrep") == 0;
     asking = reqrep ? NN_REQ : NN_SURVEYOR;
     answering = reqrep ? NN_REP : NN_RESPONDENT;
-    test_begin(reqrep ? "protocols/raw-reqrep" : "protocols/raw-survey", 58);
     RUN(an_asker_shows_the_first_word_only);
     RUN(an_asker_sends_header_and_body_as_they_are);
     RUN(keys_count_the_pipes);

@@ -1,13 +1,14 @@
 /* REQ and several services: which of them gets a request, and when it is sent again. The services
  * are raw REP sockets, which see the id of each copy. */
 
-#include "protocols.h"
-
 #include "support/address.h"
 #include "support/cases.h"
 #include "support/check.h"
 #include "support/clock.h"
+#include "support/message.h"
+#include "support/readiness.h"
 #include "support/sockets.h"
+#include "support/talk.h"
 #include "support/thread.h"
 
 #include <nanomsg/nn.h>
@@ -54,9 +55,7 @@ static void a_request_is_resent_to_one_service_after_the_other(void)
     CHECK_RECV(req, "a");
     /* core 11: resends are not counted. */
     CHECK_EQ(nn_get_statistic(req, NN_STAT_MESSAGES_SENT), 1);
-    check_close(req);
-    check_close(services[0]);
-    check_close(services[1]);
+    CHECK_CLOSE(req, services[0], services[1]);
 }
 
 /* protocols 4.2: the reply stops the timer. */
@@ -78,8 +77,7 @@ static void an_answered_request_is_not_resent(void)
     CHECK_RECV(req, "a");
     nap_ms(100);
     CHECK_AGAIN(service);
-    check_close(req);
-    check_close(service);
+    CHECK_CLOSE(req, service);
 }
 
 /* protocols 4.2: the first request goes to the first service, the next to the second. */
@@ -98,9 +96,9 @@ static void requests_go_round_the_services(void)
         answer(services[i % 3], &request, "a");
         CHECK_RECV(req, "a");
     }
-    check_close(req);
+    CHECK_CLOSE(req);
     for (int i = 0; i < 3; i++)
-        check_close(services[i]);
+        CHECK_CLOSE(services[i]);
 }
 
 /* protocols 2.4, core-quirks: a worse level only while no better one is there. */
@@ -122,12 +120,12 @@ static void the_better_service_is_asked_while_it_is_there(void)
         CHECK_TAKES(good, &request, "q");
         CHECK_AGAIN(bad);
     }
-    check_close(good);
+    CHECK_CLOSE(good);
     CHECK_TAKES(bad, &request, "q");
     CHECK_EQ(nn_get_statistic(req, NN_STAT_CURRENT_SND_PRIORITY), 9);
-    check_close(bad);
+    CHECK_CLOSE(bad);
     CHECK_EQ(nn_get_statistic(req, NN_STAT_CURRENT_SND_PRIORITY), UINT64_MAX);
-    check_close(req);
+    CHECK_CLOSE(req);
 }
 
 /* protocols 4.2, SENT: "detach of P: hand over again at once (same id)" */
@@ -140,13 +138,12 @@ static void the_loss_of_the_service_resends_at_once(void)
     CHECK_SEND(req, "q");
     CHECK_TAKES(a, &first, "q");
     CHECK_AGAIN(b);
-    check_close(a);
+    CHECK_CLOSE(a);
     CHECK_TAKES(b, &second, "q");
     CHECK_EQ(id_of(&second), id_of(&first));
     answer(b, &second, "a");
     CHECK_RECV(req, "a");
-    check_close(req);
-    check_close(b);
+    CHECK_CLOSE(req, b);
 }
 
 /* protocols 4.2: "A detached pipe other than P has no effect." */
@@ -158,13 +155,12 @@ static void the_loss_of_another_service_changes_nothing(void)
     CHECK_OK(nn_connect(req, two.text));
     CHECK_SEND(req, "q");
     CHECK_TAKES(a, &request, "q");
-    check_close(b);
+    CHECK_CLOSE(b);
     CHECK_PIPES(req, 1);
     CHECK_AGAIN(a);
     answer(a, &request, "a");
     CHECK_RECV(req, "a");
-    check_close(req);
-    check_close(a);
+    CHECK_CLOSE(req, a);
 }
 
 /* protocols 4.2: with its last service gone the request waits again, and goes to the next. */
@@ -176,7 +172,7 @@ static void the_loss_of_the_last_service_makes_the_request_wait(void)
     CHECK_SEND(req, "q");
     CHECK_TAKES(service, &first, "q");
     for (int i = 0; i < 3; i++) {
-        check_close(service);
+        CHECK_CLOSE(service);
         CHECK_AGAIN(req);
         service = open_service(url.text);
         CHECK_TAKES(service, &second, "q");
@@ -184,8 +180,7 @@ static void the_loss_of_the_last_service_makes_the_request_wait(void)
     }
     answer(service, &second, "a");
     CHECK_RECV(req, "a");
-    check_close(req);
-    check_close(service);
+    CHECK_CLOSE(req, service);
 }
 
 /* protocols 4.2: "a late reply to the first copy is accepted after a resend" */
@@ -203,9 +198,7 @@ static void a_reply_to_an_earlier_copy_counts(void)
     CHECK_RECV(req, "from a");
     answer(b, &second, "from b");
     CHECK_ERRNO(nn_recv(req, NULL, 0, NN_DONTWAIT), -1, EFSM);
-    check_close(req);
-    check_close(a);
-    check_close(b);
+    CHECK_CLOSE(req, a, b);
 }
 
 /* protocols 12: the value is used from the next hand-over on. */
@@ -226,8 +219,7 @@ static void a_new_interval_serves_the_next_hand_over(void)
         id = copy ? id : id_of(&request);
         CHECK_EQ(id_of(&request), id);
     }
-    check_close(req);
-    check_close(service);
+    CHECK_CLOSE(req, service);
 }
 
 /* protocols 12: "0 and negative = never resend on a timer (resend on disconnect stays)" */
@@ -244,13 +236,12 @@ static void an_interval_below_one_means_never(void)
         CHECK_TAKES(service, &request, "q");
         nap_ms(50);
         CHECK_AGAIN(service);
-        check_close(service);
+        CHECK_CLOSE(service);
         service = open_service(url.text);
         CHECK_TAKES(service, &request, "q");
         answer(service, &request, "a");
         CHECK_RECV(req, "a");
-        check_close(req);
-        check_close(service);
+        CHECK_CLOSE(req, service);
     }
 }
 
@@ -276,7 +267,7 @@ static void *come_and_go(void *argument)
             CHECK_EQ(nn_send(rep, &number, sizeof number, 0), sizeof number);
         }
         nn_recv(rep, &number, sizeof number, 0);
-        check_close(rep);
+        CHECK_CLOSE(rep);
     }
     return NULL;
 }
@@ -307,7 +298,7 @@ static void every_request_is_answered_at_last(void)
         for (int j = 0; j < CREWS; j++)
             thread_join(&threads[j]);
         CHECK_EQ(nn_get_statistic(req, NN_STAT_MESSAGES_SENT), REQUESTS);
-        check_close(req);
+        CHECK_CLOSE(req);
     }
 }
 

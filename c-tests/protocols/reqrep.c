@@ -1,13 +1,14 @@
 /* REQ: what becomes of a request in every state, whatever its services do. The services are raw
  * REP sockets, which see the id of each copy and may answer as they like. */
 
-#include "protocols.h"
-
 #include "support/address.h"
 #include "support/cases.h"
 #include "support/check.h"
 #include "support/clock.h"
+#include "support/message.h"
+#include "support/readiness.h"
 #include "support/sockets.h"
+#include "support/talk.h"
 #include "support/thread.h"
 
 #include <nanomsg/nn.h>
@@ -44,10 +45,10 @@ static void ids_count_up_with_the_top_bit_set(void)
             answer(service, &request, "a");
             CHECK_RECV(req, "a");
         }
-        check_close(req);
+        CHECK_CLOSE(req);
     }
     CHECK(firsts[0] != firsts[1] || firsts[1] != firsts[2] || firsts[2] != firsts[3]);
-    check_close(service);
+    CHECK_CLOSE(service);
 }
 
 /* protocols 4.2, IDLE; core-quirks A-33 */
@@ -65,8 +66,7 @@ static void nothing_can_be_received_before_a_request(void)
     CHECK_RECV(req, "a");
     CHECK_ERRNO(nn_recv(req, NULL, 0, NN_DONTWAIT), -1, EFSM);
     CHECK_ERRNO(nn_recv(req, NULL, 0, 0), -1, EFSM);
-    check_close(req);
-    check_close(service);
+    CHECK_CLOSE(req, service);
 }
 
 /* protocols 4.2, IDLE: a matching reply is dropped, and does not spoil the next exchange. */
@@ -87,8 +87,7 @@ static void a_reply_to_nothing_is_dropped(void)
     answer(service, &first, "later");
     answer(service, &second, "right again");
     CHECK_RECV(req, "right again");
-    check_close(req);
-    check_close(service);
+    CHECK_CLOSE(req, service);
 }
 
 /* protocols 4.2, WAITPEER; the time to send is irrelevant */
@@ -108,8 +107,7 @@ static void a_request_waits_for_a_service(void)
     answer(service, &request, "a");
     set_int(req, NN_RCVTIMEO, PATIENCE_MS);
     CHECK_RECV(req, "a");
-    check_close(req);
-    check_close(service);
+    CHECK_CLOSE(req, service);
 }
 
 /* protocols 4.2: "A, B, C sent, then the service binds: it gets C only" */
@@ -127,8 +125,7 @@ static void only_the_last_of_several_unsent_requests_goes_out(void)
     answer(service, &request, "c");
     CHECK_RECV(req, "c");
     CHECK_EQ(nn_get_statistic(req, NN_STAT_MESSAGES_SENT), 3);
-    check_close(req);
-    check_close(service);
+    CHECK_CLOSE(req, service);
 }
 
 /* protocols 4.2, SENT: a new request cancels the old one, whose reply is dropped by its id. */
@@ -148,8 +145,7 @@ static void a_new_request_cancels_the_one_under_way(void)
     answer(service, &second, "second");
     CHECK_RECV(req, "second");
     CHECK_ERRNO(nn_recv(req, NULL, 0, NN_DONTWAIT), -1, EFSM);
-    check_close(req);
-    check_close(service);
+    CHECK_CLOSE(req, service);
 }
 
 /* protocols 4.2, SENT: each is handed over, although nobody waits for its reply any more. */
@@ -168,8 +164,7 @@ static void requests_in_quick_succession_all_go_out(void)
     }
     answer(service, &request, "a");
     CHECK_RECV(req, "a");
-    check_close(req);
-    check_close(service);
+    CHECK_CLOSE(req, service);
 }
 
 /* protocols 4.2, REPLY: a new request discards the reply. */
@@ -188,8 +183,7 @@ static void a_new_request_discards_the_reply(void)
     CHECK_TAKES(service, &request, "two");
     answer(service, &request, "second");
     CHECK_RECV(req, "second");
-    check_close(req);
-    check_close(service);
+    CHECK_CLOSE(req, service);
 }
 
 /* protocols 4.2, REPLY: "the stored reply survives" the loss of its pipe, and nothing is asked
@@ -203,14 +197,13 @@ static void a_stored_reply_survives_its_service(void)
     CHECK_TAKES(service, &request, "q");
     answer(service, &request, "a");
     CHECK(wait_until(CAN_RECV(req), PATIENCE_MS));
-    check_close(service);
+    CHECK_CLOSE(service);
     service = open_service(url.text);
     CHECK_RECV(req, "a");
     CHECK_ERRNO(nn_recv(req, NULL, 0, NN_DONTWAIT), -1, EFSM);
     CHECK_SEND(req, "next");
     CHECK_TAKES(service, &request, "next");
-    check_close(req);
-    check_close(service);
+    CHECK_CLOSE(req, service);
 }
 
 /* protocols 4.3: dropped silently, and the pipe stays up. */
@@ -235,8 +228,7 @@ static void what_is_no_reply_is_dropped(void)
     CHECK_RECV(req, "a");
     CHECK_EQ(nn_get_statistic(req, NN_STAT_CURRENT_CONNECTIONS), 1);
     CHECK_EQ(nn_get_statistic(req, NN_STAT_MESSAGES_RECEIVED), 1);
-    check_close(req);
-    check_close(service);
+    CHECK_CLOSE(req, service);
 }
 
 /* protocols 4.1, 4.3: bodies may be empty. */
@@ -251,8 +243,7 @@ static void an_empty_request_may_have_an_empty_reply(void)
     answer(service, &request, "");
     CHECK_EQ(nn_recv(req, body, sizeof body, 0), 0);
     CHECK_ERRNO(nn_recv(req, NULL, 0, NN_DONTWAIT), -1, EFSM);
-    check_close(req);
-    check_close(service);
+    CHECK_CLOSE(req, service);
 }
 
 /* protocols 4.4: "keep the first, drop the second" */
@@ -267,8 +258,7 @@ static void a_second_reply_does_not_replace_the_first(void)
     answer(service, &request, "second");
     CHECK_RECV(req, "first");
     CHECK_ERRNO(nn_recv(req, NULL, 0, NN_DONTWAIT), -1, EFSM);
-    check_close(req);
-    check_close(service);
+    CHECK_CLOSE(req, service);
 }
 
 /* protocols 4.4: "drop the bad one, keep the stored one" */
@@ -291,8 +281,7 @@ static void a_bad_reply_does_not_spoil_the_stored_one(void)
     CHECK_TAKES(service, &request, "next");
     answer(service, &request, "good again");
     CHECK_RECV(req, "good again");
-    check_close(req);
-    check_close(service);
+    CHECK_CLOSE(req, service);
 }
 
 /* protocols 4.2: a receive that times out leaves the request under way. */
@@ -310,8 +299,7 @@ static void a_reply_may_come_after_a_timeout(void)
     set_int(req, NN_RCVTIMEO, PATIENCE_MS);
     answer(service, &request, "a");
     CHECK_RECV(req, "a");
-    check_close(req);
-    check_close(service);
+    CHECK_CLOSE(req, service);
 }
 
 struct call {
@@ -349,8 +337,7 @@ static void a_waiting_receive_gets_the_reply_to_the_last_request(void)
     thread_join(&thread);
     CHECK_EQ(call.result, 6);
     CHECK_STR(call.body, "second");
-    check_close(req);
-    check_close(service);
+    CHECK_CLOSE(req, service);
 }
 
 /* core-quirks A-7: EBADF, as for every type. */
@@ -363,11 +350,11 @@ static void closing_wakes_a_waiting_receive(void)
     CHECK_SEND(req, "q");
     thread_start(&thread, receive_one, &call);
     CHECK(thread_asleep(&thread));
-    check_close(req);
+    CHECK_CLOSE(req);
     thread_join(&thread);
     CHECK_EQ(call.result, -1);
     CHECK_EQ(call.error, EBADF);
-    check_close(service);
+    CHECK_CLOSE(service);
 }
 
 /* protocols 1: cooked and raw, connecting and binding, on each transport. */
@@ -389,8 +376,7 @@ static void requests_are_answered_on_every_transport(void)
             CHECK_SEND(rep, text);
             CHECK_RECV(req, text);
         }
-        check_close(req);
-        check_close(rep);
+        CHECK_CLOSE(req, rep);
     }
 }
 
@@ -414,8 +400,7 @@ static void statistics_count_the_bodies(void)
     CHECK_EQ(nn_get_statistic(rep, NN_STAT_BYTES_SENT), 5);
     CHECK_EQ(nn_get_statistic(rep, NN_STAT_MESSAGES_RECEIVED), 1);
     CHECK_EQ(nn_get_statistic(rep, NN_STAT_BYTES_RECEIVED), 7);
-    check_close(req);
-    check_close(rep);
+    CHECK_CLOSE(req, rep);
 }
 
 int main(void)

@@ -3,13 +3,14 @@
  *
  * The type is the argument: responder rep, responder respondent. */
 
-#include "protocols.h"
-
 #include "support/address.h"
 #include "support/cases.h"
 #include "support/check.h"
 #include "support/clock.h"
+#include "support/message.h"
+#include "support/readiness.h"
 #include "support/sockets.h"
+#include "support/talk.h"
 #include "support/thread.h"
 
 #include <nanomsg/nn.h>
@@ -48,8 +49,7 @@ static void nothing_can_be_sent_before_a_request(void)
     CHECK_ERRNO(nn_send(s, "a", 1, 0), -1, EFSM);
     CHECK_RECV(asker, "a");
     CHECK_AGAIN(asker);
-    check_close(asker);
-    check_close(s);
+    CHECK_CLOSE(asker, s);
 }
 
 /* abi 8: with nothing to deliver a receive waits, and a chunk stays with who could not send it. */
@@ -67,7 +67,7 @@ static void a_responder_waits_for_requests(void)
     CHECK_ERRNO(nn_send(s, &chunk, NN_MSG, 0), -1, EFSM);
     CHECK_EQ(*chunk, 'a');
     CHECK_EQ(nn_freemsg(chunk), 0);
-    check_close(s);
+    CHECK_CLOSE(s);
 }
 
 /* protocols 5.3: "a failed nn_recv loses the right to reply" */
@@ -85,8 +85,7 @@ static void receiving_forgets_the_pending_request(void)
         CHECK_ERRNO(nn_send(s, "a", 1, 0), -1, EFSM);
         CHECK_AGAIN(asker);
     }
-    check_close(asker);
-    check_close(s);
+    CHECK_CLOSE(asker, s);
 }
 
 /* protocols 5.3: "Only the most recently received request can be answered" */
@@ -105,8 +104,7 @@ static void only_the_latest_request_is_answered(void)
     CHECK_EQ(reply.header_size, 4);
     CHECK_EQ(word_at(reply.header), 2 | TOP_BIT);
     CHECK_AGAIN(asker);
-    check_close(asker);
-    check_close(s);
+    CHECK_CLOSE(asker, s);
 }
 
 /* protocols 5.3: "Pipe loss does not change the state"; the answer is dropped silently. */
@@ -119,7 +117,7 @@ static void an_answer_to_one_who_has_gone_is_dropped(void)
         CHECK_PIPES(asker, 1);
         send_numbered(asker, 1 | TOP_BIT, "q");
         CHECK_RECV(s, "q");
-        check_close(asker);
+        CHECK_CLOSE(asker);
         CHECK_PIPES(s, 0);
         CHECK(CAN_SEND(s));
         CHECK_EQ(nn_send(s, "answer", 6, 0), 6);
@@ -132,8 +130,7 @@ static void an_answer_to_one_who_has_gone_is_dropped(void)
         CHECK_RECV(s, "again");
         CHECK_SEND(s, "right");
         CHECK_RECV(asker, "right");
-        check_close(asker);
-        check_close(s);
+        CHECK_CLOSE(asker, s);
     }
 }
 
@@ -160,8 +157,7 @@ static void an_answer_to_one_who_does_not_read_is_dropped(void)
     CHECK_RECV(s, "q");
     CHECK_SEND(s, "z");
     CHECK_RECV(asker, "z");
-    check_close(asker);
-    check_close(s);
+    CHECK_CLOSE(asker, s);
 }
 
 /* protocols 5.2 and 14: what is dropped, and the pipe stays up. */
@@ -172,7 +168,7 @@ static void a_malformed_request_is_dropped(void)
         unsigned char bytes[12];
     } requests[] = {{0, {0}}, {1, {0}}, {2, {0x80, 0}}, {3, {0x80, 0, 0}}, {4, {WORD(1)}},
                     {11, {WORD(1), WORD(2), 'x', 'y', 'z'}}, {8, {WORD(1), WORD(0x7fffffff)}}};
-    enum { COUNT = sizeof requests / sizeof requests[0] };
+    enum { COUNT = COUNT_OF(requests) };
     struct url url = unique_url("inproc");
     int s = open_responder(url.text), asker = open_asker(url.text);
     for (int i = 0; i < COUNT; i++) {
@@ -189,8 +185,7 @@ static void a_malformed_request_is_dropped(void)
     CHECK_EQ(nn_get_statistic(s, NN_STAT_CURRENT_CONNECTIONS), 1);
     CHECK_EQ(nn_get_statistic(s, NN_STAT_MESSAGES_RECEIVED), 1);
     CHECK_EQ(nn_get_statistic(s, NN_STAT_BYTES_RECEIVED), 4);
-    check_close(asker);
-    check_close(s);
+    CHECK_CLOSE(asker, s);
 }
 
 /* A backtrace of that many words, the id among them. */
@@ -221,8 +216,7 @@ static void the_whole_backtrace_is_echoed(void)
         CHECK_MEM(reply.body, words + 4, size - 4);
         CHECK_EQ(reply.body[size - 4], 'a');
     }
-    check_close(asker);
-    check_close(s);
+    CHECK_CLOSE(asker, s);
 }
 
 /* protocols 10, core-quirks A-49, A-73: at most NN_MAXTTL words, at once on live connections. */
@@ -233,7 +227,7 @@ static void a_request_with_too_many_hops_is_dropped(void)
     unsigned char words[257 * 4];
     int s = open_responder(url.text), asker = open_asker(url.text);
     CHECK_EQ(get_int(s, NN_SOL_SOCKET, NN_MAXTTL), 8);
-    for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
+    for (size_t i = 0; i < COUNT_OF(limits); i++) {
         set_int(s, NN_MAXTTL, limits[i]);
         for (int count = 1; count <= limits[i] + 2; count++) {
             if (count > 4 && count < limits[i] - 1)
@@ -250,8 +244,7 @@ static void a_request_with_too_many_hops_is_dropped(void)
         }
     }
     CHECK_EQ(nn_get_statistic(s, NN_STAT_CURRENT_CONNECTIONS), 1);
-    check_close(asker);
-    check_close(s);
+    CHECK_CLOSE(asker, s);
 }
 
 /* protocols 5.2: "a request consisting of just the id is valid and has an empty body" */
@@ -265,8 +258,7 @@ static void a_request_may_be_empty(void)
     CHECK_EQ(nn_send(s, NULL, 0, 0), 0);
     CHECK_TAKES(asker, &reply, "");
     CHECK_EQ(word_at(reply.header), TOP_BIT);
-    check_close(asker);
-    check_close(s);
+    CHECK_CLOSE(asker, s);
 }
 
 /* protocols 2.4: "REP with two clients that queued c0..c3 and d0..d3: received c0 d0 c1 d1 ..." */
@@ -292,8 +284,8 @@ static void askers_take_turns(void)
             CHECK_RECV(askers[i], text);
         }
     for (int i = 0; i < 3; i++)
-        check_close(askers[i]);
-    check_close(s);
+        CHECK_CLOSE(askers[i]);
+    CHECK_CLOSE(s);
 }
 
 /* protocols 2.4: everything of the better endpoint first. */
@@ -312,9 +304,7 @@ static void the_better_endpoint_is_read_first(void)
     }
     for (int i = 0; i < 6; i++)
         CHECK_RECV(s, i < 3 ? "high" : "low");
-    check_close(low);
-    check_close(high);
-    check_close(s);
+    CHECK_CLOSE(low, high, s);
 }
 
 /* protocols 8.4: "It may be connected to several surveyors at once; responses go to the one whose
@@ -337,9 +327,7 @@ static void the_answer_goes_to_the_one_heard_last(void)
     CHECK_SEND(s, "to a");
     CHECK_RECV(a, "to a");
     CHECK_AGAIN(b);
-    check_close(a);
-    check_close(b);
-    check_close(s);
+    CHECK_CLOSE(a, b, s);
 }
 
 /* core-quirks A-29, A-61: what is cut off does not harm the right to answer. */
@@ -354,8 +342,7 @@ static void a_cut_request_can_be_answered(void)
     CHECK_SEND(s, "a");
     CHECK_RECV(asker, "a");
     CHECK_EQ(nn_get_statistic(s, NN_STAT_BYTES_RECEIVED), 14);
-    check_close(asker);
-    check_close(s);
+    CHECK_CLOSE(asker, s);
 }
 
 /* core-quirks B-4, B-5: a received chunk has lost the header in front, and grows all the same. */
@@ -381,8 +368,7 @@ static void a_received_chunk_can_grow_and_be_sent_back(void)
         CHECK_MEM(reply, text, 100);
         CHECK_EQ(reply[99 + growth], 'g');
         CHECK_EQ(nn_freemsg(reply), 0);
-        check_close(asker);
-        check_close(s);
+        CHECK_CLOSE(asker, s);
     }
 }
 
@@ -421,20 +407,15 @@ static void a_waiting_receive_has_forgotten_already(void)
     CHECK_EQ(call.result, 4);
     CHECK_SEND(s, "a");
     CHECK_RECV(asker, "a");
-    check_close(asker);
-    check_close(s);
+    CHECK_CLOSE(asker, s);
 }
 
 int main(int count, char **words)
 {
-    if (count != 2 || (strcmp(words[1], "rep") != 0 && strcmp(words[1], "respondent") != 0)) {
-        fprintf(stderr, "usage: %s rep|respondent\n", words[0]);
-        return 2;
-    }
-    int rep = strcmp(words[1], "rep") == 0;
+    const char *name = test_begin_with("protocols/responder", "rep|respondent", 58, count, words);
+    int rep = strcmp(name, "rep") == 0;
     type = rep ? NN_REP : NN_RESPONDENT;
     peer = rep ? NN_REQ : NN_SURVEYOR;
-    test_begin(rep ? "protocols/responder-rep" : "protocols/responder-respondent", 58);
     RUN(nothing_can_be_sent_before_a_request);
     RUN(a_responder_waits_for_requests);
     RUN(receiving_forgets_the_pending_request);

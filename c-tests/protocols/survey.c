@@ -2,13 +2,14 @@
  * and after it is open. The respondents are raw sockets, which see the id of a survey and may
  * answer as they like. */
 
-#include "protocols.h"
-
 #include "support/address.h"
 #include "support/cases.h"
 #include "support/check.h"
 #include "support/clock.h"
+#include "support/message.h"
+#include "support/readiness.h"
 #include "support/sockets.h"
+#include "support/talk.h"
 #include "support/thread.h"
 
 #include <nanomsg/nn.h>
@@ -58,8 +59,7 @@ static void ids_count_up_with_the_top_bit_set(void)
         first = i ? first : id_of(&survey);
         CHECK_EQ(id_of(&survey), (first + i) | TOP_BIT);
     }
-    check_close(respondent);
-    check_close(s);
+    CHECK_CLOSE(respondent, s);
 }
 
 /* protocols 8.2, IDLE; core-quirks A-33 */
@@ -70,8 +70,7 @@ static void nothing_can_be_received_before_a_survey(void)
     CHECK_ERRNO(nn_recv(s, NULL, 0, NN_DONTWAIT), -1, EFSM);
     CHECK_ERRNO(nn_recv(s, NULL, 0, 0), -1, EFSM);
     CHECK(CAN_RECV(s));
-    check_close(respondent);
-    check_close(s);
+    CHECK_CLOSE(respondent, s);
 }
 
 /* protocols 8.2: "nn_send never fails and never blocks, with or without peers" */
@@ -87,7 +86,7 @@ static void a_survey_of_nobody_is_a_survey(void)
     CHECK_ERRNO(nn_recv(s, NULL, 0, 0), -1, ETIMEDOUT);
     CHECK_NOT_EARLY(since, SHORT_MS);
     CHECK_EQ(nn_get_statistic(s, NN_STAT_MESSAGES_SENT), 4);
-    check_close(s);
+    CHECK_CLOSE(s);
 }
 
 /* protocols 8.2: all respondents, "any number of responses per respondent" */
@@ -118,8 +117,8 @@ static void everybody_may_answer_and_more_than_once(void)
     CHECK_AGAIN(s);
     CHECK(!CAN_RECV(s));
     for (int i = 0; i < RESPONDENTS; i++)
-        check_close(respondents[i]);
-    check_close(s);
+        CHECK_CLOSE(respondents[i]);
+    CHECK_CLOSE(s);
 }
 
 /* protocols 8.2: "Exactly one ETIMEDOUT per expiry, then EFSM", waiting or not. */
@@ -141,8 +140,7 @@ static void the_end_is_told_once(void)
         CHECK_ERRNO(nn_recv(s, NULL, 0, 0), -1, EFSM);
         CHECK(CAN_RECV(s));
     }
-    check_close(respondent);
-    check_close(s);
+    CHECK_CLOSE(respondent, s);
 }
 
 /* protocols 8.2: a new survey forgets that the one before has expired. */
@@ -161,8 +159,7 @@ static void a_new_survey_clears_the_end_of_the_last(void)
     CHECK_TAKES(respondent, &survey, "two");
     answer(respondent, &survey, "a");
     CHECK_RECV(s, "a");
-    check_close(respondent);
-    check_close(s);
+    CHECK_CLOSE(respondent, s);
 }
 
 /* protocols 8.2: "a response that arrived in time but was not read before expiry is lost"; a later
@@ -197,8 +194,7 @@ static void the_deadline_cuts_off_reading(void)
     CHECK_RECV(s, "right");
     CHECK_AGAIN(s);
     CHECK_EQ(nn_get_statistic(s, NN_STAT_MESSAGES_RECEIVED), in_time + 1);
-    check_close(respondent);
-    check_close(s);
+    CHECK_CLOSE(respondent, s);
 }
 
 /* protocols 8.2, OPEN: "old survey is abandoned: new id, broadcast, timer restarted" */
@@ -221,8 +217,7 @@ static void a_new_survey_abandons_the_old_one(void)
     CHECK_ERRNO(nn_recv(s, NULL, 0, 0), -1, ETIMEDOUT);
     CHECK_NOT_EARLY(since, 30 * SHORT_MS);
     CHECK_ERRNO(nn_recv(s, NULL, 0, 0), -1, EFSM);
-    check_close(respondent);
-    check_close(s);
+    CHECK_CLOSE(respondent, s);
 }
 
 /* protocols 8.2, OPEN: each is broadcast, although nobody waits for its answers any more. */
@@ -241,8 +236,7 @@ static void surveys_in_quick_succession_are_all_asked(void)
     }
     answer(respondent, &survey, "a");
     CHECK_RECV(s, "a");
-    check_close(respondent);
-    check_close(s);
+    CHECK_CLOSE(respondent, s);
 }
 
 /* protocols 8.2: stale ids, a clear top bit, extra hop words and short ones are discarded. */
@@ -271,8 +265,7 @@ static void what_is_no_response_is_discarded(void)
     CHECK_RECV(s, "");
     CHECK_EQ(nn_get_statistic(s, NN_STAT_CURRENT_CONNECTIONS), 1);
     CHECK_EQ(nn_get_statistic(s, NN_STAT_MESSAGES_RECEIVED), 3);
-    check_close(respondent);
-    check_close(s);
+    CHECK_CLOSE(respondent, s);
 }
 
 /* protocols 8.2: who attaches "does not get the running survey", but the next. */
@@ -289,8 +282,7 @@ static void who_comes_late_is_not_asked(void)
     CHECK_TAKES(respondent, &survey, "next");
     answer(respondent, &survey, "a");
     CHECK_RECV(s, "a");
-    check_close(respondent);
-    check_close(s);
+    CHECK_CLOSE(respondent, s);
 }
 
 /* protocols 8.2: answers that came stay when their respondent has gone only as far as the
@@ -303,14 +295,13 @@ static void the_loss_of_a_respondent_does_not_end_the_survey(void)
     int gone = open_respondent(url.text), stays = open_respondent(url.text);
     CHECK_SEND(s, "q");
     CHECK_TAKES(stays, &survey, "q");
-    check_close(gone);
+    CHECK_CLOSE(gone);
     CHECK_PIPES(s, 1);
     CHECK_AGAIN(s);
     answer(stays, &survey, "a");
     CHECK_RECV(s, "a");
     CHECK_AGAIN(s);
-    check_close(stays);
-    check_close(s);
+    CHECK_CLOSE(stays, s);
 }
 
 /* protocols 8.2: "NN_RCVTIMEO shorter than the deadline also gives ETIMEDOUT, but the survey stays
@@ -333,8 +324,7 @@ static void a_timeout_does_not_end_the_survey(void)
     set_int(s, NN_RCVTIMEO, PATIENCE_MS);
     answer(respondent, &survey, "a");
     CHECK_RECV(s, "a");
-    check_close(respondent);
-    check_close(s);
+    CHECK_CLOSE(respondent, s);
 }
 
 /* protocols 8.2: "Changing the option affects the next survey only." */
@@ -353,7 +343,7 @@ static void a_new_deadline_serves_the_next_survey(void)
     nap_ms(2 * SHORT_MS);
     CHECK_AGAIN(s);
     CHECK(!CAN_RECV(s));
-    check_close(s);
+    CHECK_CLOSE(s);
 }
 
 /* protocols 8.2: "Deadline 0: broadcast, then expires within milliseconds" */
@@ -368,8 +358,7 @@ static void a_deadline_of_zero_still_asks(void)
         CHECK_ERRNO(nn_recv(s, NULL, 0, 0), -1, ETIMEDOUT);
         CHECK_ERRNO(nn_recv(s, NULL, 0, 0), -1, EFSM);
     }
-    check_close(respondent);
-    check_close(s);
+    CHECK_CLOSE(respondent, s);
 }
 
 /* protocols 8.2 [D]: "negative = no deadline" */
@@ -389,8 +378,7 @@ static void a_negative_deadline_is_none(void)
     set_int(s, NN_RCVTIMEO, 20);
     CHECK_ERRNO(nn_recv(s, NULL, 0, 0), -1, ETIMEDOUT);
     CHECK_AGAIN(s);
-    check_close(respondent);
-    check_close(s);
+    CHECK_CLOSE(respondent, s);
 }
 
 /* protocols 2.5: a respondent that cannot take the survey misses it, silently; with a receive
@@ -415,9 +403,7 @@ static void a_busy_respondent_misses_surveys(void)
     CHECK_TAKES(busy, &survey, "z");
     answer(busy, &survey, "a");
     CHECK_RECV(s, "a");
-    check_close(busy);
-    check_close(other);
-    check_close(s);
+    CHECK_CLOSE(busy, other, s);
 }
 
 struct call {
@@ -453,8 +439,7 @@ static void the_deadline_ends_a_waiting_receive(void)
     CHECK_EQ(call.error, ETIMEDOUT);
     CHECK_AT_LEAST(call.at_us - since, (4 * SHORT_MS - (reference() ? 10 : 0)) * 1000);
     CHECK_ERRNO(nn_recv(s, NULL, 0, 0), -1, EFSM);
-    check_close(respondent);
-    check_close(s);
+    CHECK_CLOSE(respondent, s);
 }
 
 /* protocols 8.2: who waits goes on waiting, for the answers to the new survey. */
@@ -475,8 +460,7 @@ static void a_waiting_receive_serves_the_new_survey(void)
     answer(respondent, &two, "right answer");
     thread_join(&thread);
     CHECK_EQ(call.result, 12);
-    check_close(respondent);
-    check_close(s);
+    CHECK_CLOSE(respondent, s);
 }
 
 /* protocols 1: cooked respondents on each transport, in either direction of connecting. */
@@ -500,8 +484,7 @@ static void surveys_are_answered_on_every_transport(void)
             CHECK_RECV(s, text);
         }
         CHECK_AGAIN(s);
-        check_close(s);
-        check_close(respondent);
+        CHECK_CLOSE(s, respondent);
     }
 }
 

@@ -1,12 +1,12 @@
 /* SUB hears what it subscribed to at the moment when it receives (protocols 6.2). */
 
-#include "patterns.h"
-
 #include "support/address.h"
 #include "support/cases.h"
 #include "support/check.h"
 #include "support/clock.h"
+#include "support/readiness.h"
 #include "support/sockets.h"
+#include "support/talk.h"
 
 #include <nanomsg/nn.h>
 #include <nanomsg/pubsub.h>
@@ -32,11 +32,11 @@ static int unsubscribe(int s, const char *topic)
 }
 
 /* A publisher and a subscriber over inproc, cooked or raw. */
-static void open_both(int domain, int *pub, int *sub)
+static void open_pub_sub(int domain, int *pub, int *sub)
 {
     struct url url = unique_url("inproc");
-    *pub = open_type(domain, NN_PUB);
-    *sub = open_type(domain, NN_SUB);
+    *pub = open_socket(domain, NN_PUB);
+    *sub = open_socket(domain, NN_SUB);
     CHECK_OK(nn_bind(*pub, url.text));
     CHECK_OK(nn_connect(*sub, url.text));
 }
@@ -60,11 +60,11 @@ static void a_new_subscriber_hears_nothing(void)
 {
     for (int d = 0; d < 2; d++) {
         int pub, sub;
-        open_both(DOMAINS[d], &pub, &sub);
+        open_pub_sub(DOMAINS[d], &pub, &sub);
         CHECK_MISSES("hello");
         CHECK_MISSES("");
         CHECK_EQ(nn_get_statistic(sub, NN_STAT_MESSAGES_RECEIVED), 0);
-        close_sockets((int[]){pub, sub}, 2);
+        CHECK_CLOSE(pub, sub);
     }
 }
 
@@ -73,7 +73,7 @@ static void a_topic_is_a_prefix(void)
 {
     for (int d = 0; d < 2; d++) {
         int pub, sub;
-        open_both(DOMAINS[d], &pub, &sub);
+        open_pub_sub(DOMAINS[d], &pub, &sub);
         subscribe(sub, "abc");
         CHECK_HEARS("abc");
         CHECK_HEARS("abcd");
@@ -86,7 +86,7 @@ static void a_topic_is_a_prefix(void)
         CHECK_MISSES("xabc");
         CHECK_EQ(nn_get_statistic(sub, NN_STAT_MESSAGES_RECEIVED), 3);
         CHECK_EQ(nn_get_statistic(sub, NN_STAT_BYTES_RECEIVED), 3 + 4 + 6);
-        close_sockets((int[]){pub, sub}, 2);
+        CHECK_CLOSE(pub, sub);
     }
 }
 
@@ -95,14 +95,14 @@ static void the_empty_topic_is_everything(void)
 {
     for (int i = 0; i < 4; i++) {
         int pub, sub;
-        open_both(DOMAINS[i % 2], &pub, &sub);
+        open_pub_sub(DOMAINS[i % 2], &pub, &sub);
         CHECK_EQ(subscribe_bytes(sub, i / 2 ? NULL : "", 0), 0);
         CHECK_HEARS("anything");
         CHECK_HEARS("");
         CHECK_EQ(unsubscribe_bytes(sub, i / 2 ? "" : NULL, 0), 0);
         CHECK_MISSES("anything");
         CHECK_MISSES("");
-        close_sockets((int[]){pub, sub}, 2);
+        CHECK_CLOSE(pub, sub);
     }
 }
 
@@ -112,7 +112,7 @@ static void overlapping_topics_deliver_once(void)
     static const char *const topics[] = {"", "a", "ab", "abc", "abc", "abcd", "b"};
     for (int d = 0; d < 2; d++) {
         int pub, sub;
-        open_both(DOMAINS[d], &pub, &sub);
+        open_pub_sub(DOMAINS[d], &pub, &sub);
         for (size_t i = 0; i < COUNT_OF(topics); i++)
             subscribe(sub, topics[i]);
         for (int i = 0; i < 3; i++) {
@@ -135,7 +135,7 @@ static void overlapping_topics_deliver_once(void)
         CHECK_EQ(unsubscribe(sub, "abc"), 0);
         CHECK_TOO_SHORT("abc");
         CHECK_HEARS("abcde");
-        close_sockets((int[]){pub, sub}, 2);
+        CHECK_CLOSE(pub, sub);
     }
 }
 
@@ -146,7 +146,7 @@ static void subscriptions_are_counted(void)
     for (int d = 0; d < 2; d++)
         for (size_t i = 0; i < COUNT_OF(topics); i++) {
             int pub, sub;
-            open_both(DOMAINS[d], &pub, &sub);
+            open_pub_sub(DOMAINS[d], &pub, &sub);
             for (int k = 0; k < 5; k++)
                 subscribe(sub, topics[i]);
             for (int k = 0; k < 5; k++) {
@@ -158,7 +158,7 @@ static void subscriptions_are_counted(void)
             CHECK_HEARS("topical");
             CHECK_EQ(unsubscribe(sub, topics[i]), 0);
             CHECK_MISSES("topical");
-            close_sockets((int[]){pub, sub}, 2);
+            CHECK_CLOSE(pub, sub);
         }
 }
 
@@ -167,7 +167,7 @@ static void a_place_without_a_topic_cannot_be_unsubscribed(void)
 {
     for (int d = 0; d < 2; d++) {
         int pub, sub;
-        open_both(DOMAINS[d], &pub, &sub);
+        open_pub_sub(DOMAINS[d], &pub, &sub);
         CHECK_ERRNO(unsubscribe(sub, ""), -1, EINVAL);
         CHECK_ERRNO(unsubscribe_bytes(sub, NULL, 0), -1, EINVAL);
         subscribe(sub, "ab");
@@ -176,7 +176,7 @@ static void a_place_without_a_topic_cannot_be_unsubscribed(void)
         CHECK_HEARS("ab");
         CHECK_HEARS("ac");
         CHECK_MISSES("ad");
-        close_sockets((int[]){pub, sub}, 2);
+        CHECK_CLOSE(pub, sub);
     }
 }
 
@@ -185,7 +185,7 @@ static void an_unknown_topic_cannot_be_unsubscribed(void)
 {
     for (int d = 0; d < 2; d++) {
         int pub, sub;
-        open_both(DOMAINS[d], &pub, &sub);
+        open_pub_sub(DOMAINS[d], &pub, &sub);
         CHECK_ERRNO(unsubscribe(sub, "none"), -1, EINVAL);
         subscribe(sub, "abc");
         CHECK_EQ(unsubscribe(sub, "abc"), 0);
@@ -201,7 +201,7 @@ static void an_unknown_topic_cannot_be_unsubscribed(void)
         }
         CHECK_EQ(unsubscribe(sub, "abc"), 0);
         CHECK_MISSES("abc");
-        close_sockets((int[]){pub, sub}, 2);
+        CHECK_CLOSE(pub, sub);
     }
 }
 
@@ -212,7 +212,7 @@ static void the_options_are_write_only_and_checked(void)
         int pub, sub;
         char value[8] = "kept";
         size_t size = sizeof value;
-        open_both(DOMAINS[d], &pub, &sub);
+        open_pub_sub(DOMAINS[d], &pub, &sub);
         subscribe(sub, "topic");
         for (int option = 0; option < 4; option++) {
             size = sizeof value;
@@ -229,9 +229,9 @@ static void the_options_are_write_only_and_checked(void)
         CHECK_TOO_SHORT("t");
         CHECK_MISSES("tt");
         CHECK_HEARS("topic");
-        CHECK_EQ(nn_close(sub), 0);
+        CHECK_CLOSE(sub);
         CHECK_ERRNO(subscribe_bytes(sub, "t", 1), -1, EBADF);
-        CHECK_EQ(nn_close(pub), 0);
+        CHECK_CLOSE(pub);
     }
 }
 
@@ -245,7 +245,7 @@ static void topics_are_any_bytes(void)
     for (int d = 0; d < 2; d++) {
         int pub, sub, number = 0x01020304;
         char got[16];
-        open_both(DOMAINS[d], &pub, &sub);
+        open_pub_sub(DOMAINS[d], &pub, &sub);
         for (size_t i = 0; i < COUNT_OF(topics); i++) {
             CHECK_EQ(subscribe_bytes(sub, topics[i].bytes, (size_t)topics[i].size), 0);
             CHECK_TOO_SHORT("a");
@@ -263,7 +263,7 @@ static void topics_are_any_bytes(void)
         CHECK_STR(recv_now(sub), "EAGAIN");
         CHECK_EQ(nn_send(pub, "n\0xy", 4, 0), 4);
         CHECK_EQ(nn_recv(sub, got, sizeof got, NN_DONTWAIT), 4);
-        close_sockets((int[]){pub, sub}, 2);
+        CHECK_CLOSE(pub, sub);
     }
 }
 
@@ -274,7 +274,7 @@ static void topics_are_of_any_length(void)
     char topic[LONG + 1], body[LONG + 1], got[LONG + 1];
     for (int d = 0; d < 2; d++) {
         int pub, sub;
-        open_both(DOMAINS[d], &pub, &sub);
+        open_pub_sub(DOMAINS[d], &pub, &sub);
         for (int i = 0; i <= LONG; i++)
             topic[i] = (char)(i * 7);
         CHECK_EQ(subscribe_bytes(sub, topic, LONG), 0);
@@ -299,7 +299,7 @@ static void topics_are_of_any_length(void)
         CHECK_EQ(unsubscribe_bytes(sub, topic, LONG), 0);
         CHECK_EQ(nn_send(pub, topic, LONG, 0), LONG);
         CHECK_STR(recv_now(sub), "EAGAIN");
-        close_sockets((int[]){pub, sub}, 2);
+        CHECK_CLOSE(pub, sub);
     }
 }
 
@@ -309,7 +309,7 @@ static void topics_are_of_any_number(void)
     enum { MANY = 100000 };
     char topic[32], body[40];
     int pub, sub;
-    open_both(AF_SP, &pub, &sub);
+    open_pub_sub(AF_SP, &pub, &sub);
     for (int i = 0; i < MANY; i++) {
         snprintf(topic, sizeof topic, "topic.%d.", i * 3);
         subscribe(sub, topic);
@@ -330,7 +330,7 @@ static void topics_are_of_any_number(void)
         snprintf(body, sizeof body, "topic.%d.news", i * 3);
         CHECK_STR(heard(pub, sub, body), i % 2 ? body : "EAGAIN");
     }
-    close_sockets((int[]){pub, sub}, 2);
+    CHECK_CLOSE(pub, sub);
 }
 
 /* ---- topics against a model ---- */
@@ -381,7 +381,7 @@ static void check_against_model(int domain, int mistakes, uint32_t seed)
     struct model model = {0};
     uint32_t state = seed;
     int pub, sub;
-    open_both(domain, &pub, &sub);
+    open_pub_sub(domain, &pub, &sub);
     for (int step = 0; step < 3000; step++) {
         char word[16];
         random_word(word, &state);
@@ -403,7 +403,7 @@ static void check_against_model(int domain, int mistakes, uint32_t seed)
                      model_matches(&model, word) ? "missed" : "heard");
         }
     }
-    close_sockets((int[]){pub, sub}, 2);
+    CHECK_CLOSE(pub, sub);
 }
 
 /* protocols 6.2 */
@@ -427,7 +427,7 @@ static void the_filter_works_when_receiving(void)
 {
     for (int d = 0; d < 2; d++) {
         int pub, sub;
-        open_both(DOMAINS[d], &pub, &sub);
+        open_pub_sub(DOMAINS[d], &pub, &sub);
         CHECK_EQ(send_now(pub, "a1"), 2);
         CHECK_EQ(send_now(pub, "b1"), 2);
         CHECK_EQ(send_now(pub, "a2"), 2);
@@ -441,7 +441,7 @@ static void the_filter_works_when_receiving(void)
         CHECK_EQ(unsubscribe(sub, "a"), 0);
         CHECK_STR(recv_now(sub), "b2");
         CHECK_STR(recv_now(sub), "EAGAIN");
-        close_sockets((int[]){pub, sub}, 2);
+        CHECK_CLOSE(pub, sub);
     }
 }
 
@@ -450,10 +450,11 @@ static void a_blocking_receive_passes_over_what_it_does_not_want(void)
 {
     for (size_t scheme = 0; scheme < COUNT_OF(SCHEMES); scheme++) {
         struct url url = unique_url(SCHEMES[scheme]);
-        int pub = bind_type(NN_PUB, url.text), sub = connect_type(NN_SUB, url.text);
+        int pub = open_bound(AF_SP, NN_PUB, url.text);
+        int sub = open_connected(AF_SP, NN_SUB, url.text);
         char got[16];
         subscribe(sub, "yes");
-        await_peers(pub, 1);
+        CHECK_PIPES(pub, 1);
         for (int i = 0; i < 50; i++)
             CHECK_SEND(pub, i % 10 == 9 ? "yes" : "no");
         for (int i = 0; i < 5; i++)
@@ -462,7 +463,7 @@ static void a_blocking_receive_passes_over_what_it_does_not_want(void)
         set_int(sub, NN_RCVTIMEO, 50);
         CHECK_SEND(pub, "no");
         CHECK_ERRNO(nn_recv(sub, got, sizeof got, 0), -1, ETIMEDOUT);
-        close_sockets((int[]){pub, sub}, 2);
+        CHECK_CLOSE(pub, sub);
     }
 }
 
@@ -471,7 +472,7 @@ static void what_is_not_wanted_does_not_stay_readable(void)
 {
     for (int d = 0; d < 2; d++) {
         int pub, sub;
-        open_both(DOMAINS[d], &pub, &sub);
+        open_pub_sub(DOMAINS[d], &pub, &sub);
         subscribe(sub, "yes");
         for (int i = 0; i < 20; i++)
             CHECK_EQ(send_now(pub, "no"), 2);
@@ -483,7 +484,7 @@ static void what_is_not_wanted_does_not_stay_readable(void)
         CHECK(signals(sub, NN_RCVFD, 0));
         CHECK_STR(recv_now(sub), "yes!");
         CHECK(!signals(sub, NN_RCVFD, 0));
-        close_sockets((int[]){pub, sub}, 2);
+        CHECK_CLOSE(pub, sub);
     }
 }
 
@@ -492,10 +493,11 @@ static void what_is_not_wanted_stops_nothing(void)
 {
     for (size_t scheme = 0; scheme < COUNT_OF(SCHEMES); scheme++) {
         struct url url = unique_url(SCHEMES[scheme]);
-        int pub = bind_type(NN_PUB, url.text), sub = connect_type(NN_SUB, url.text);
+        int pub = open_bound(AF_SP, NN_PUB, url.text);
+        int sub = open_connected(AF_SP, NN_SUB, url.text);
         char body[1000] = "no";
         subscribe(sub, "yes");
-        await_peers(pub, 1);
+        CHECK_PIPES(pub, 1);
         for (int i = 0; i < 2000; i++)
             CHECK_EQ(nn_send(pub, body, sizeof body, 0), sizeof body);
         set_int(sub, NN_RCVTIMEO, 20);
@@ -505,7 +507,7 @@ static void what_is_not_wanted_stops_nothing(void)
             heard_it = nn_recv(sub, body, sizeof body, 0) == 3;
         }
         CHECK(heard_it);
-        close_sockets((int[]){pub, sub}, 2);
+        CHECK_CLOSE(pub, sub);
     }
 }
 

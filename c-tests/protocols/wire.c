@@ -3,15 +3,15 @@
  *
  * The transport is the argument: wire tcp, wire ipc. */
 
-#include "protocols.h"
-
 #include "support/address.h"
 #include "support/cases.h"
 #include "support/check.h"
 #include "support/clock.h"
+#include "support/message.h"
 #include "support/raw-peer.h"
 #include "support/raw-stream.h"
 #include "support/sockets.h"
+#include "support/talk.h"
 
 #include <nanomsg/nn.h>
 #include <nanomsg/reqrep.h>
@@ -19,7 +19,6 @@
 
 #include <errno.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -32,7 +31,7 @@ static const struct {
 } types[] = {{NN_REQ, NN_REP}, {NN_REP, NN_REQ}, {NN_SURVEYOR, NN_RESPONDENT},
              {NN_RESPONDENT, NN_SURVEYOR}};
 
-enum { TYPES = sizeof types / sizeof types[0] };
+enum { TYPES = COUNT_OF(types) };
 
 /* protocols 1: exactly one type is accepted, by cooked and raw sockets alike. */
 static void only_the_right_type_is_accepted(void)
@@ -44,7 +43,7 @@ static void only_the_right_type_is_accepted(void)
         struct url url = unique_url(scheme);
         int type = types[i / 2].type, peer = types[i / 2].peer;
         int s = open_bound(i % 2 ? AF_SP_RAW : AF_SP, type, url.text);
-        for (size_t j = 0; j < sizeof others / sizeof others[0]; j++) {
+        for (size_t j = 0; j < COUNT_OF(others); j++) {
             int fd = raw_connect(url.text);
             if (others[j] == peer) {
                 CHECK(raw_greet_as(fd, peer, type));
@@ -56,7 +55,7 @@ static void only_the_right_type_is_accepted(void)
             close(fd);
             CHECK_PIPES(s, 0);
         }
-        check_close(s);
+        CHECK_CLOSE(s);
     }
 }
 
@@ -85,7 +84,7 @@ static void a_question_is_an_id_and_a_body(void)
         struct url url = unique_url(scheme);
         int type = i ? NN_SURVEYOR : NN_REQ, peer = i ? NN_RESPONDENT : NN_REP;
         int s = open_bound(AF_SP, type, url.text);
-        int fd = raw_peer_of(s, url.text, peer, type);
+        int fd = raw_join(s, url.text, peer, type);
         unsigned char frame[9 + 9], prefix[9];
         size_t used = raw_prefix(url.text, 9, prefix);
         CHECK_SEND(s, "hello");
@@ -108,7 +107,7 @@ static void a_question_is_an_id_and_a_body(void)
         CHECK_ASKED(fd, url.text, "", id);
         CHECK_EQ(raw_recv(fd, frame, 1, 20), 0);
         close(fd);
-        check_close(s);
+        CHECK_CLOSE(s);
     }
 }
 
@@ -119,7 +118,7 @@ static void a_wrong_answer_is_dropped(void)
         struct url url = unique_url(scheme);
         int type = i ? NN_SURVEYOR : NN_REQ, peer = i ? NN_RESPONDENT : NN_REP;
         int s = open_bound(AF_SP, type, url.text);
-        int fd = raw_peer_of(s, url.text, peer, type);
+        int fd = raw_join(s, url.text, peer, type);
         uint32_t id;
         CHECK_SEND(s, "q");
         CHECK_ASKED(fd, url.text, "q", id);
@@ -135,7 +134,7 @@ static void a_wrong_answer_is_dropped(void)
         CHECK_RECV(s, "right");
         CHECK_EQ(nn_get_statistic(s, NN_STAT_CURRENT_CONNECTIONS), 1);
         close(fd);
-        check_close(s);
+        CHECK_CLOSE(s);
     }
 }
 
@@ -147,7 +146,7 @@ static void an_answer_repeats_the_backtrace(void)
         int type = i % 2 ? NN_RESPONDENT : NN_REP, peer = i % 2 ? NN_SURVEYOR : NN_REQ;
         int raw = i / 2;
         int s = open_bound(raw ? AF_SP_RAW : AF_SP, type, url.text);
-        int fd = raw_peer_of(s, url.text, peer, type);
+        int fd = raw_join(s, url.text, peer, type);
         const unsigned char bytes[] = {WORD(0x7fd0f333), WORD(0), WORD(0x7fffffff),
                                        WORD(0x80000007), 'q'};
         for (size_t skip = 0; skip <= 12; skip += 4) {
@@ -168,7 +167,7 @@ static void an_answer_repeats_the_backtrace(void)
         raw_message(fd, url.text, "\x80\0\0\1", 4);
         CHECK_RECV(s, "");
         close(fd);
-        check_close(s);
+        CHECK_CLOSE(s);
     }
 }
 
@@ -179,7 +178,7 @@ static void a_wrong_question_is_dropped(void)
         struct url url = unique_url(scheme);
         int type = i % 2 ? NN_RESPONDENT : NN_REP, peer = i % 2 ? NN_SURVEYOR : NN_REQ;
         int s = open_bound(i / 2 ? AF_SP_RAW : AF_SP, type, url.text);
-        int fd = raw_peer_of(s, url.text, peer, type);
+        int fd = raw_join(s, url.text, peer, type);
         const unsigned char deep[] = {WORD(1), WORD(2), WORD(3), WORD(4), WORD(5), WORD(6),
                                       WORD(7), WORD(8), WORD(0x80000009), 'x'};
         for (size_t size = 0; size < 4; size++)
@@ -196,7 +195,7 @@ static void a_wrong_question_is_dropped(void)
         CHECK_EQ(nn_get_statistic(s, NN_STAT_CURRENT_CONNECTIONS), 1);
         CHECK_EQ(nn_get_statistic(s, NN_STAT_MESSAGES_RECEIVED), 2);
         close(fd);
-        check_close(s);
+        CHECK_CLOSE(s);
     }
 }
 
@@ -207,7 +206,7 @@ static void a_raw_asker_says_what_it_is_told(void)
         struct url url = unique_url(scheme);
         int type = i ? NN_SURVEYOR : NN_REQ, peer = i ? NN_RESPONDENT : NN_REP;
         int s = open_bound(AF_SP_RAW, type, url.text);
-        int fd = raw_peer_of(s, url.text, peer, type);
+        int fd = raw_join(s, url.text, peer, type);
         struct message message;
         CHECK_EQ(send_message(s, "\x01\x02\x03\x04", 4, "body", 4, 0), 4);
         CHECK_WIRE(fd, url.text, "\x01\x02\x03\x04" "body", 8);
@@ -222,7 +221,7 @@ static void a_raw_asker_says_what_it_is_told(void)
         CHECK_MEM(message.header, "\0\0\0\5", 4);
         CHECK_MEM(message.body, "\x80\0\0\1rep", 7);
         close(fd);
-        check_close(s);
+        CHECK_CLOSE(s);
     }
 }
 
@@ -233,7 +232,7 @@ static void a_survey_goes_to_all(void)
     int s = open_bound(AF_SP, NN_SURVEYOR, url.text), fds[3];
     uint32_t ids[3];
     for (int i = 0; i < 3; i++)
-        fds[i] = raw_peer_of(s, url.text, NN_RESPONDENT, NN_SURVEYOR);
+        fds[i] = raw_join(s, url.text, NN_RESPONDENT, NN_SURVEYOR);
     CHECK_SEND(s, "q");
     for (int i = 0; i < 3; i++) {
         CHECK_ASKED(fds[i], url.text, "q", ids[i]);
@@ -244,7 +243,7 @@ static void a_survey_goes_to_all(void)
         CHECK_RECV(s, "a");
         close(fds[i]);
     }
-    check_close(s);
+    CHECK_CLOSE(s);
 }
 
 /* protocols 4.2: "After a transport reconnect the pending request is resent as soon as the new
@@ -272,7 +271,7 @@ static void a_request_is_resent_over_the_next_connection(void)
         close(fd);
     }
     close(listener);
-    check_close(s);
+    CHECK_CLOSE(s);
 }
 
 /* protocols 4.4: the resend finds the only pipe still busy with the first copy, whose reply comes
@@ -286,7 +285,7 @@ static void a_reply_may_come_before_the_request_is_written(void)
     size_t used = is_ipc(url.text) ? 9 : 8;
     char *body = calloc(1, SIZE);
     int s = open_bound(AF_SP, NN_REQ, url.text);
-    int fd = raw_peer_of(s, url.text, NN_REP, NN_REQ);
+    int fd = raw_join(s, url.text, NN_REP, NN_REQ);
     CHECK_EQ(nn_setsockopt(s, NN_REQ, NN_REQ_RESEND_IVL, &interval, sizeof interval), 0);
     CHECK_EQ(nn_send(s, body, SIZE, 0), SIZE);
     CHECK_EQ(raw_recv(fd, start, used + 4, PATIENCE_MS), used + 4);
@@ -294,7 +293,7 @@ static void a_reply_may_come_before_the_request_is_written(void)
     raw_answer(fd, url.text, word_at(start + used), "early");
     CHECK_RECV(s, "early");
     close(fd);
-    check_close(s);
+    CHECK_CLOSE(s);
     free(body);
 }
 
@@ -307,7 +306,7 @@ static void only_the_last_request_waits_for_a_busy_service(void)
     struct url url = unique_url(scheme);
     unsigned char *body = calloc(1, SIZE + 4);
     int s = open_bound(AF_SP, NN_REQ, url.text), taken = 0;
-    int fd = raw_peer_of(s, url.text, NN_REP, NN_REQ);
+    int fd = raw_join(s, url.text, NN_REP, NN_REQ);
     uint32_t first = 0, id = 0;
     long size;
     for (int i = 0; i < COUNT; i++)
@@ -328,7 +327,7 @@ static void only_the_last_request_waits_for_a_busy_service(void)
     CHECK_RECV(s, "new");
     CHECK_EQ(raw_recv(fd, body, 1, 20), 0);
     close(fd);
-    check_close(s);
+    CHECK_CLOSE(s);
     free(body);
 }
 
@@ -339,7 +338,7 @@ static void answers_to_a_deaf_client_are_dropped_whole(void)
     enum { COUNT = 60, SIZE = 200000 };
     struct url url = unique_url(scheme);
     int s = open_bound(AF_SP, NN_REP, url.text);
-    int fd = raw_peer_of(s, url.text, NN_REQ, NN_REP);
+    int fd = raw_join(s, url.text, NN_REQ, NN_REP);
     unsigned char *body = malloc(SIZE + 4);
     uint32_t last = 0, number = 0;
     int got = 0;
@@ -367,7 +366,7 @@ static void answers_to_a_deaf_client_are_dropped_whole(void)
     CHECK_WIRE(fd, url.text, "\x80\0\0\x63heard", 9);
     free(body);
     close(fd);
-    check_close(s);
+    CHECK_CLOSE(s);
 }
 
 /* core-quirks A-45: NN_RCVMAXSIZE counts the header, and the exact limit is accepted. */
@@ -379,7 +378,7 @@ static void the_size_limit_includes_the_header(void)
         int s = open_socket(AF_SP, type);
         set_int(s, NN_RCVMAXSIZE, 10);
         CHECK_OK(nn_bind(s, url.text));
-        int fd = raw_peer_of(s, url.text, peer, type);
+        int fd = raw_join(s, url.text, peer, type);
         raw_answer(fd, url.text, 1 | TOP_BIT, "sixsix");
         CHECK_RECV(s, "sixsix");
         raw_answer(fd, url.text, 1 | TOP_BIT, "sevens7");
@@ -387,7 +386,7 @@ static void the_size_limit_includes_the_header(void)
         CHECK_ERRNO(nn_recv(s, NULL, 0, 0), -1, ETIMEDOUT);
         CHECK_NE(raw_end(fd, PATIENCE_MS), RAW_OPEN);
         close(fd);
-        check_close(s);
+        CHECK_CLOSE(s);
     }
 }
 
@@ -396,7 +395,7 @@ static void a_request_may_come_byte_by_byte(void)
 {
     struct url url = unique_url(scheme);
     int s = open_bound(AF_SP, NN_REP, url.text);
-    int fd = raw_peer_of(s, url.text, NN_REQ, NN_REP);
+    int fd = raw_join(s, url.text, NN_REQ, NN_REP);
     unsigned char frame[9 + 13];
     size_t used = raw_prefix(url.text, 13, frame);
     memcpy(frame + used, "\1\2\3\4\x80\0\0\1hello", 13);
@@ -409,17 +408,12 @@ static void a_request_may_come_byte_by_byte(void)
         CHECK_WIRE(fd, url.text, "\1\2\3\4\x80\0\0\1a", 9);
     }
     close(fd);
-    check_close(s);
+    CHECK_CLOSE(s);
 }
 
 int main(int count, char **words)
 {
-    if (count != 2 || (strcmp(words[1], "tcp") != 0 && strcmp(words[1], "ipc") != 0)) {
-        fprintf(stderr, "usage: %s tcp|ipc\n", words[0]);
-        return 2;
-    }
-    scheme = words[1];
-    test_begin(strcmp(scheme, "tcp") == 0 ? "protocols/wire-tcp" : "protocols/wire-ipc", 58);
+    scheme = test_begin_with("protocols/wire", "tcp|ipc", 58, count, words);
     RUN(only_the_right_type_is_accepted);
     RUN(a_question_is_an_id_and_a_body);
     RUN(a_wrong_answer_is_dropped);

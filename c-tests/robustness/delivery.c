@@ -4,8 +4,6 @@
  *
  *   delivery inproc|ipc|tcp|ws [EFFORT [SEED]] */
 
-#include "robustness.h"
-
 #include "support/address.h"
 #include "support/cases.h"
 #include "support/check.h"
@@ -14,7 +12,9 @@
 #include "support/raw-peer.h"
 #include "support/raw-stream.h"
 #include "support/sockets.h"
+#include "support/talk.h"
 #include "support/thread.h"
+#include "support/trial.h"
 
 #include <nanomsg/nn.h>
 
@@ -31,7 +31,7 @@
 enum { COUNT = 3, CHUNK = 50000 };
 
 static const size_t sizes[] = {1, 1000, 65536, 1 << 20, 4 << 20};
-enum { SIZES = sizeof sizes / sizeof sizes[0] };
+enum { SIZES = COUNT_OF(sizes) };
 
 /* ---- messages that tell whether they are whole ---- */
 
@@ -98,13 +98,13 @@ static void *send_and_leave(void *argument)
     }
     if (leaver->by_shutdown)
         CHECK_EQ(nn_shutdown(leaver->s, leaver->id), 0);
-    CHECK_EQ(nn_close(leaver->s), 0);
+    CHECK_CLOSE(leaver->s);
     return NULL;
 }
 
 static void check_leave(size_t size, int by_shutdown, int connector_leaves)
 {
-    struct url url = unique_url(robust.scheme);
+    struct url url = unique_url(trial.scheme);
     struct thread thread;
     int bound = open_large(), connected = open_large(), reader = bound;
     int bound_id = nn_bind(bound, url.text), connected_id = nn_connect(connected, url.text);
@@ -121,7 +121,7 @@ static void check_leave(size_t size, int by_shutdown, int connector_leaves)
     for (unsigned i = 0; i < COUNT && recv_number(reader, size, i); i++)
         continue;
     thread_join(&thread);
-    CHECK_EQ(nn_close(reader), 0);
+    CHECK_CLOSE(reader);
 }
 
 static void what_was_sent_arrives_after_close(void)
@@ -140,7 +140,7 @@ static void what_was_sent_arrives_after_shutdown(void)
 
 static void a_slow_reader_gets_everything(void)
 {
-    struct url url = unique_url(robust.scheme);
+    struct url url = unique_url(trial.scheme);
     struct thread thread;
     int a = open_large(), b = open_large();
     set_int(a, NN_LINGER, -1);
@@ -154,7 +154,7 @@ static void a_slow_reader_gets_everything(void)
     for (unsigned i = 0; i < COUNT && recv_number(b, 1 << 20, i); i++)
         nap_ms(50);
     thread_join(&thread);
-    CHECK_EQ(nn_close(b), 0);
+    CHECK_CLOSE(b);
 }
 
 /* ---- leaving the process ---- */
@@ -193,7 +193,7 @@ static int depart(void *argument)
     for (unsigned i = 0; i < COUNT; i++)
         CHECK_EQ(send_number(s, departure->size, i, 0), departure->size);
     if (departure->leave == LEAVE_BY_CLOSE)
-        CHECK_EQ(nn_close(s), 0);
+        CHECK_CLOSE(s);
     if (departure->leave == LEAVE_BY_TERM)
         nn_term();
     return 0;
@@ -213,7 +213,7 @@ static void start_departure(struct child *child, struct departure *departure)
 
 static void check_departure(size_t size, enum leave leave, int unread)
 {
-    struct departure departure = {unique_url(robust.scheme), size, leave, unread, {-1, -1}};
+    struct departure departure = {unique_url(trial.scheme), size, leave, unread, {-1, -1}};
     struct child child;
     REQUIRE(pipe2(departure.told, O_CLOEXEC) == 0);
     /* The child is made first: a library that is in use need not survive a fork. */
@@ -232,7 +232,7 @@ static void check_departure(size_t size, enum leave leave, int unread)
     for (unsigned i = 0; i < COUNT && recv_number(s, size, i); i++)
         continue;
     CHECK_EQ(child_wait(&child, PATIENCE_MS), 0);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
     close(departure.told[0]);
     close(departure.told[1]);
 }
@@ -267,7 +267,7 @@ static void what_was_sent_arrives_after_the_end_of_main(void)
  * to transmit: the sizes around its buffers are the interesting ones. */
 static void check_unread(enum leave leave)
 {
-    for (size_t size = 10000; size <= 220000 && test.failures == test.failures_before;
+    for (size_t size = 10000; size <= 220000 && !case_failed();
          size += 30000)
         check_departure(size, leave, 100);
 }
@@ -302,7 +302,7 @@ static unsigned fill_up(int s)
 
 static void *close_slowly(void *argument)
 {
-    CHECK_EQ(nn_close(*(int *)argument), 0);
+    CHECK_CLOSE(*(int *)argument);
     return NULL;
 }
 
@@ -317,7 +317,7 @@ static void *send_on(void *argument)
 
 static void check_duplex(int with_sender)
 {
-    struct url url = unique_url(robust.scheme);
+    struct url url = unique_url(trial.scheme);
     struct thread closer, sender;
     int a = open_large(), b = open_large();
     CHECK_OK(nn_bind(a, url.text));
@@ -335,12 +335,12 @@ static void check_duplex(int with_sender)
     thread_join(&closer);
     if (with_sender)
         thread_join(&sender);
-    CHECK_EQ(nn_close(b), 0);
+    CHECK_CLOSE(b);
 }
 
 static void closing_while_both_streams_are_full_loses_nothing(void)
 {
-    for (int i = 0; i < 5 * robust.effort; i++)
+    for (int i = 0; i < 5 * trial.effort; i++)
         check_duplex(i % 2);
 }
 
@@ -348,7 +348,7 @@ static void closing_while_both_streams_are_full_loses_nothing(void)
 
 static int64_t close_against_a_deaf_peer(int linger)
 {
-    struct url url = unique_url(robust.scheme);
+    struct url url = unique_url(trial.scheme);
     int s = open_quick();
     set_int(s, NN_LINGER, linger);
     CHECK_OK(nn_bind(s, url.text));
@@ -357,7 +357,7 @@ static int64_t close_against_a_deaf_peer(int linger)
     CHECK(wait_stat(s, NN_STAT_CURRENT_CONNECTIONS, 1, PATIENCE_MS));
     fill_up(s);
     int64_t start = now_us();
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
     int64_t took = now_us() - start;
     close(fd);
     return took;
@@ -375,7 +375,7 @@ static void a_deaf_peer_costs_the_linger(void)
 
 static void check_end(int half, unsigned count)
 {
-    struct url url = unique_url(robust.scheme);
+    struct url url = unique_url(trial.scheme);
     unsigned char body[1000];
     int s = open_large();
     CHECK_OK(nn_bind(s, url.text));
@@ -398,7 +398,7 @@ static void check_end(int half, unsigned count)
         continue;
     CHECK(wait_stat(s, NN_STAT_CURRENT_CONNECTIONS, 0, PATIENCE_MS));
     CHECK_ERRNO(nn_recv(s, body, sizeof body, NN_DONTWAIT), -1, EAGAIN);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
     if (half)
         close(fd);
 }
@@ -427,16 +427,12 @@ int main(int count, char **words)
 {
     if (count == 4 && strcmp(words[1], "return") == 0)
         return leave_by_return(words[2], strtoul(words[3], NULL, 10));
-    if (count < 2 || !is_scheme(words[1])) {
-        fprintf(stderr, "usage: %s inproc|ipc|tcp|ws [EFFORT [SEED]]\n", words[0]);
-        return 2;
-    }
-    robust_begin("delivery", 60, count, words);
+    trial_begin("robustness/delivery", "inproc|ipc|tcp|ws", 60, count, words);
     RUN(what_was_sent_arrives_after_close);
     RUN(what_was_sent_arrives_after_shutdown);
     RUN(a_slow_reader_gets_everything);
     RUN(closing_while_both_streams_are_full_loses_nothing);
-    if (strcmp(robust.scheme, "inproc") != 0)
+    if (strcmp(trial.scheme, "inproc") != 0)
         run_across_processes();
     RUN(nothing_is_left);
     return test_end();

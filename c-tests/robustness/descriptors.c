@@ -3,15 +3,16 @@
  *
  *   descriptors inproc|ipc|tcp|ws [EFFORT [SEED]] */
 
-#include "robustness.h"
-
 #include "support/address.h"
 #include "support/cases.h"
 #include "support/check.h"
 #include "support/clock.h"
 #include "support/raw-stream.h"
+#include "support/resources.h"
 #include "support/sockets.h"
+#include "support/talk.h"
 #include "support/thread.h"
+#include "support/trial.h"
 
 #include <nanomsg/nn.h>
 #include <nanomsg/pair.h>
@@ -20,7 +21,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -77,9 +77,9 @@ static void a_socket_opens_or_says_why_not(void)
         leave_free(count);
         int s = OR_EMFILE(nn_socket(AF_SP, NN_PAIR), count);
         if (s >= 0)
-            CHECK_EQ(nn_close(s), 0);
+            CHECK_CLOSE(s);
         give_back();
-        struct url url = unique_url(robust.scheme);
+        struct url url = unique_url(trial.scheme);
         check_fresh_conversation(url.text);
     }
 }
@@ -101,7 +101,7 @@ static void connect_at_last(int s, const char *url, int id)
  * in the call. */
 static void check_bind(int count, int awake)
 {
-    struct url url = unique_url(robust.scheme), other = unique_url(robust.scheme);
+    struct url url = unique_url(trial.scheme), other = unique_url(trial.scheme);
     int s = open_quick(), peer = open_quick();
     if (awake)
         CHECK_OK(nn_bind(peer, other.text));
@@ -111,8 +111,7 @@ static void check_bind(int count, int awake)
     bind_at_last(s, url.text, id);
     CHECK_OK(nn_connect(peer, url.text));
     CHECK_TALK(s, peer);
-    CHECK_EQ(nn_close(peer), 0);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(peer, s);
 }
 
 static void a_bind_succeeds_or_can_be_repeated(void)
@@ -127,7 +126,7 @@ static void a_bind_succeeds_or_can_be_repeated(void)
 
 static void check_connect(int count, int awake)
 {
-    struct url url = unique_url(robust.scheme);
+    struct url url = unique_url(trial.scheme);
     int s = open_quick(), peer = open_quick();
     if (awake)
         CHECK_OK(nn_bind(peer, url.text));
@@ -140,8 +139,7 @@ static void check_connect(int count, int awake)
         CHECK_OK(nn_bind(peer, url.text));
     connect_at_last(s, url.text, id);
     CHECK_TALK(s, peer);
-    CHECK_EQ(nn_close(s), 0);
-    CHECK_EQ(nn_close(peer), 0);
+    CHECK_CLOSE(s, peer);
 }
 
 static void a_connect_succeeds_or_can_be_repeated(void)
@@ -157,7 +155,7 @@ static void a_connect_succeeds_or_can_be_repeated(void)
 /* A whole conversation that starts with too little. */
 static void check_all_in_want(int count)
 {
-    struct url url = unique_url(robust.scheme);
+    struct url url = unique_url(trial.scheme);
     char byte;
     leave_free(count);
     int a = OR_EMFILE(nn_socket(AF_SP, NN_PAIR), count);
@@ -175,8 +173,7 @@ static void check_all_in_want(int count)
     bind_at_last(a, url.text, bound);
     connect_at_last(b, url.text, connected);
     CHECK_TALK(a, b);
-    CHECK_EQ(nn_close(a), 0);
-    CHECK_EQ(nn_close(b), 0);
+    CHECK_CLOSE(a, b);
 }
 
 static void a_conversation_that_starts_in_want_goes_on_in_plenty(void)
@@ -208,7 +205,7 @@ static void *receive_when_told(void *argument)
 static void the_first_blocking_receive_needs_no_descriptor(void)
 {
     for (int count = 0; count < 2; count++) {
-        struct url url = unique_url(robust.scheme);
+        struct url url = unique_url(trial.scheme);
         struct thread thread;
         int a = open_quick(), b = open_quick();
         CHECK_OK(nn_bind(a, url.text));
@@ -226,8 +223,7 @@ static void the_first_blocking_receive_needs_no_descriptor(void)
         CHECK_EQ(receiver.result, 1);
         give_back();
         CHECK_TALK(a, b);
-        CHECK_EQ(nn_close(a), 0);
-        CHECK_EQ(nn_close(b), 0);
+        CHECK_CLOSE(a, b);
     }
 }
 
@@ -245,7 +241,7 @@ static void blocking_calls_end_in_time_without_a_descriptor(void)
     CHECK_ERRNO(nn_send(s, "x", 1, 0), -1, ETIMEDOUT);
     CHECK_NOT_EARLY(start, 50);
     give_back();
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 static void check_pollable(int s, int option, int peer)
@@ -267,14 +263,13 @@ static void check_pollable(int s, int option, int peer)
 
 static void descriptors_to_poll_come_later(void)
 {
-    struct url url = unique_url(robust.scheme);
+    struct url url = unique_url(trial.scheme);
     int a, b;
     open_pairs(&a, &b, url.text);
     check_pollable(a, NN_RCVFD, b);
     check_pollable(b, NN_SNDFD, a);
     CHECK_TALK(a, b);
-    CHECK_EQ(nn_close(a), 0);
-    CHECK_EQ(nn_close(b), 0);
+    CHECK_CLOSE(a, b);
 }
 
 /* ---- the background ---- */
@@ -291,7 +286,7 @@ enum { WAITING = 5 };
 
 static void check_accept_in_want(int count)
 {
-    struct url url = unique_url(robust.scheme);
+    struct url url = unique_url(trial.scheme);
     struct sockaddr_storage address;
     socklen_t size = raw_address(url.text, &address);
     int a, b, fds[WAITING];
@@ -315,8 +310,7 @@ static void check_accept_in_want(int count)
     }
     CHECK(wait_stat(a, NN_STAT_CURRENT_EP_ERRORS, 0, PATIENCE_MS));
     CHECK_TALK(a, b);
-    CHECK_EQ(nn_close(b), 0);
-    CHECK_EQ(nn_close(a), 0);
+    CHECK_CLOSE(b, a);
     check_fresh_conversation(url.text);
 }
 
@@ -328,7 +322,7 @@ static void a_listener_waits_for_descriptors(void)
 
 static void a_listener_in_want_can_be_closed(void)
 {
-    struct url url = unique_url(robust.scheme);
+    struct url url = unique_url(trial.scheme);
     struct sockaddr_storage address;
     socklen_t size = raw_address(url.text, &address);
     int s = open_quick(), fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -336,7 +330,7 @@ static void a_listener_in_want_can_be_closed(void)
     leave_free(0);
     CHECK_EQ(connect(fd, (struct sockaddr *)&address, size), 0);
     CHECK(wait_stat(s, NN_STAT_CURRENT_EP_ERRORS, 1, PATIENCE_MS));
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
     give_back();
     close(fd);
     check_fresh_conversation(url.text);
@@ -344,7 +338,7 @@ static void a_listener_in_want_can_be_closed(void)
 
 static void a_dialer_waits_for_descriptors(void)
 {
-    struct url url = unique_url(robust.scheme);
+    struct url url = unique_url(trial.scheme);
     int s = open_quick(), peer = open_quick();
     CHECK_OK(nn_bind(peer, url.text));
     /* Awake, connected to somebody and then alone: the next attempts find no descriptor. */
@@ -358,17 +352,12 @@ static void a_dialer_waits_for_descriptors(void)
     give_back();
     connect_at_last(s, url.text, id);
     CHECK_TALK(s, peer);
-    CHECK_EQ(nn_close(s), 0);
-    CHECK_EQ(nn_close(peer), 0);
+    CHECK_CLOSE(s, peer);
 }
 
 int main(int count, char **words)
 {
-    if (count < 2 || !is_scheme(words[1])) {
-        fprintf(stderr, "usage: %s inproc|ipc|tcp|ws [EFFORT [SEED]]\n", words[0]);
-        return 2;
-    }
-    robust_begin("descriptors", 40, count, words);
+    trial_begin("robustness/descriptors", "inproc|ipc|tcp|ws", 40, count, words);
     RUN(a_socket_opens_or_says_why_not);
     RUN(a_bind_succeeds_or_can_be_repeated);
     RUN(a_connect_succeeds_or_can_be_repeated);
@@ -376,7 +365,7 @@ int main(int count, char **words)
     RUN(the_first_blocking_receive_needs_no_descriptor);
     RUN(blocking_calls_end_in_time_without_a_descriptor);
     RUN(descriptors_to_poll_come_later);
-    if (strcmp(robust.scheme, "inproc") != 0) {
+    if (strcmp(trial.scheme, "inproc") != 0) {
         RUN(a_listener_waits_for_descriptors);
         RUN(a_listener_in_want_can_be_closed);
         RUN(a_dialer_waits_for_descriptors);

@@ -5,14 +5,16 @@
  *
  *   faults inproc|ipc|tcp|ws [EFFORT [SEED]] */
 
-#include "robustness.h"
 #include "faultshim.h"
 
 #include "support/address.h"
 #include "support/cases.h"
 #include "support/check.h"
 #include "support/clock.h"
+#include "support/resources.h"
 #include "support/sockets.h"
+#include "support/talk.h"
+#include "support/trial.h"
 
 #include <nanomsg/nn.h>
 #include <nanomsg/pair.h>
@@ -135,9 +137,9 @@ static void look(int s)
 static void end(struct conversation *talk)
 {
     if (talk->b >= 0)
-        CHECK_EQ(nn_close(talk->b), 0);
+        CHECK_CLOSE(talk->b);
     if (talk->a >= 0)
-        CHECK_EQ(nn_close(talk->a), 0);
+        CHECK_CLOSE(talk->a);
 }
 
 /* Only saves time: to talk before there is a connection takes long to be repeated. */
@@ -171,7 +173,7 @@ static void recover(struct conversation *talk)
 
 static struct conversation new_conversation(void)
 {
-    struct conversation talk = {unique_url(robust.scheme), {""}, -1, -1, -1, -1};
+    struct conversation talk = {unique_url(trial.scheme), {""}, -1, -1, -1, -1};
     talk.connected_url = talk.bound_url;
     return talk;
 }
@@ -200,7 +202,7 @@ struct plan {
 static void start_failing(const struct plan *plan)
 {
     if (plan->permille > 0)
-        fault_often(plan->failure->function, plan->error, plan->permille, robust.seed);
+        fault_often(plan->failure->function, plan->error, plan->permille, trial.seed);
     else
         fault_nth(plan->failure->function, plan->error, plan->nth);
 }
@@ -260,7 +262,7 @@ static int has_failed_enough(void)
 static long check_each_call(struct plan plan)
 {
     long failed = 0;
-    int most = robust.effort > 1 ? 4 * NTH_MAX : NTH_MAX;
+    int most = trial.effort > 1 ? 4 * NTH_MAX : NTH_MAX;
     for (plan.nth = 1; plan.nth <= most && !has_failed_enough(); plan.nth++) {
         long now = run_plan(&plan);
         failed += now;
@@ -288,7 +290,7 @@ static void check_failure(const struct failure *failure)
 {
     struct belongings before = belongings();
     struct plan plan = {failure, 0, 0, 0, NULL, 0, 0};
-    int errors = robust.effort > 1 ? ERRORS_MAX : 2;
+    int errors = trial.effort > 1 ? ERRORS_MAX : 2;
     long failed = 0;
     if (strcmp(failure->function, "getaddrinfo") == 0)
         plan.host = "localhost";
@@ -296,7 +298,7 @@ static void check_failure(const struct failure *failure)
         plan.error = failure->errors[i];
         /* Without effort each error has two of the four ways, the next one the other two. */
         for (int mode = 0; mode < 4 && !has_failed_enough(); mode++) {
-            if (robust.effort == 1 && (mode == 1 || mode == 2) == (i % 2 == 0))
+            if (trial.effort == 1 && (mode == 1 || mode == 2) == (i % 2 == 0))
                 continue;
             plan.connected_first = mode & 1;
             plan.to_the_end = mode >> 1;
@@ -309,15 +311,11 @@ static void check_failure(const struct failure *failure)
 
 int main(int count, char **words)
 {
-    if (count < 2 || !is_scheme(words[1])) {
-        fprintf(stderr, "usage: %s inproc|ipc|tcp|ws [EFFORT [SEED]]\n", words[0]);
-        return 2;
-    }
-    robust_begin("faults", 60, count, words);
+    trial_begin("robustness/faults", "inproc|ipc|tcp|ws", 60, count, words);
     memset(body, 'b', sizeof body);
-    for (size_t i = 0; i < sizeof failures / sizeof failures[0]; i++) {
+    for (size_t i = 0; i < COUNT_OF(failures); i++) {
         int needs_tcp = strcmp(failures[i].function, "getaddrinfo") == 0;
-        if ((!needs_tcp || strcmp(robust.scheme, "tcp") == 0) && CASE(failures[i].name))
+        if ((!needs_tcp || strcmp(trial.scheme, "tcp") == 0) && CASE(failures[i].name))
             check_failure(&failures[i]);
     }
     RUN(nothing_is_left);

@@ -3,16 +3,17 @@
  *
  *   lifecycle inproc|ipc|tcp|ws [EFFORT [SEED]]      effort 10 makes 20000 cycles */
 
-#include "robustness.h"
-
 #include "support/address.h"
 #include "support/cases.h"
 #include "support/check.h"
 #include "support/clock.h"
 #include "support/directory.h"
 #include "support/process.h"
+#include "support/resources.h"
 #include "support/sockets.h"
+#include "support/talk.h"
 #include "support/thread.h"
+#include "support/trial.h"
 
 #include <nanomsg/nn.h>
 #include <nanomsg/pair.h>
@@ -52,20 +53,19 @@ static void cycle(const char *url, int number)
     }
     if (number % 4 == 0)
         CHECK_EQ(nn_shutdown(b, id), 0);
-    CHECK_EQ(nn_close(number % 2 ? a : b), 0);
-    CHECK_EQ(nn_close(number % 2 ? b : a), 0);
+    CHECK_CLOSE(number % 2 ? a : b, number % 2 ? b : a);
 }
 
 static void cycles_leave_nothing(void)
 {
-    struct url url = unique_url(robust.scheme);
+    struct url url = unique_url(trial.scheme);
     for (int i = 0; i < WARM_UP; i++)
         cycle(url.text, i);
     struct belongings before = belongings();
     long memory = resident_kb();
-    for (int i = 0; i < CYCLES * robust.effort && test.failures == test.failures_before; i++)
+    for (int i = 0; i < CYCLES * trial.effort && !case_failed(); i++)
         cycle(url.text, i);
-    printf("%d cycles, %ld KB more\n", CYCLES * robust.effort, resident_kb() - memory);
+    printf("%d cycles, %ld KB more\n", CYCLES * trial.effort, resident_kb() - memory);
     check_nothing_left(before);
     check_memory_flat(memory, GROWTH_KB);
 }
@@ -73,11 +73,11 @@ static void cycles_leave_nothing(void)
 /* Endpoints come and go under sockets that stay. */
 static void endpoint_cycles_leave_nothing(void)
 {
-    struct url url = unique_url(robust.scheme);
+    struct url url = unique_url(trial.scheme);
     int a = open_quick(), b = open_quick(), descriptors = 0;
     long memory = 0;
     CHECK_OK(nn_bind(a, url.text));
-    for (int i = 0; i < WARM_UP + CYCLES * robust.effort / 4; i++) {
+    for (int i = 0; i < WARM_UP + CYCLES * trial.effort / 4; i++) {
         int id = nn_connect(b, url.text);
         CHECK_OK(id);
         talk_once(b, a);
@@ -90,22 +90,21 @@ static void endpoint_cycles_leave_nothing(void)
     }
     CHECK(wait_until(count_descriptors() <= descriptors, PATIENCE_MS));
     check_memory_flat(memory, GROWTH_KB);
-    CHECK_EQ(nn_close(b), 0);
-    CHECK_EQ(nn_close(a), 0);
+    CHECK_CLOSE(b, a);
 }
 
 /* A peer is connected to nobody, or closed before it is connected. */
 static void lonely_cycles_leave_nothing(void)
 {
-    struct url url = unique_url(robust.scheme);
+    struct url url = unique_url(trial.scheme);
     struct belongings before = {0, 0, 0};
     long memory = 0;
-    for (int i = 0; i < WARM_UP + CYCLES * robust.effort / 4; i++) {
+    for (int i = 0; i < WARM_UP + CYCLES * trial.effort / 4; i++) {
         int s = open_quick();
         CHECK_OK(nn_connect(s, url.text));
         if (i % 3 == 0)
             CHECK_OK(nn_bind(s, url.text));
-        CHECK_EQ(nn_close(s), 0);
+        CHECK_CLOSE(s);
         if (i == WARM_UP) {
             before = belongings();
             memory = resident_kb();
@@ -157,7 +156,7 @@ static int leave_while_blocked(void *argument)
 static void exit_ends_a_process_with_blocked_threads(void)
 {
     for (int i = 0; i < 3; i++) {
-        struct url url = unique_url(robust.scheme);
+        struct url url = unique_url(trial.scheme);
         struct child child;
         child_start(&child, leave_while_blocked, &url);
         CHECK_EQ(child_wait(&child, PATIENCE_MS), 7);
@@ -235,7 +234,7 @@ static int load_fifty_times(void *argument)
 
 static void it_can_be_loaded_and_unloaded_fifty_times(void)
 {
-    struct url url = unique_url(robust.scheme);
+    struct url url = unique_url(trial.scheme);
     struct child child;
     child_start(&child, load_fifty_times, &url);
     CHECK_EQ(child_wait(&child, 2 * PATIENCE_MS), 0);
@@ -253,7 +252,7 @@ static int talk_afresh(void *argument)
 static void a_child_forked_after_the_last_close_works(void)
 {
     for (int i = 0; i < 5; i++) {
-        struct url url = unique_url(robust.scheme), other = unique_url(robust.scheme);
+        struct url url = unique_url(trial.scheme), other = unique_url(trial.scheme);
         struct child child;
         check_fresh_conversation(url.text);
         child_start(&child, talk_afresh, &url);
@@ -279,7 +278,7 @@ static int count_inherited(void)
 /* Most programs that fork do it to start another. */
 static void a_child_that_only_executes_disturbs_nobody(void)
 {
-    struct url url = unique_url(robust.scheme);
+    struct url url = unique_url(trial.scheme);
     int a, b, inherited = count_inherited();
     open_pairs(&a, &b, url.text);
     get_int(a, NN_SOL_SOCKET, NN_RCVFD);
@@ -287,14 +286,13 @@ static void a_child_that_only_executes_disturbs_nobody(void)
         CHECK_EQ(count_inherited(), inherited);
         CHECK_TALK(a, b);
     }
-    CHECK_EQ(nn_close(a), 0);
-    CHECK_EQ(nn_close(b), 0);
+    CHECK_CLOSE(a, b);
 }
 
 /* A child that leaves by _exit without a call of ours. */
 static void a_child_that_leaves_at_once_disturbs_nobody(void)
 {
-    struct url url = unique_url(robust.scheme);
+    struct url url = unique_url(trial.scheme);
     int a, b;
     open_pairs(&a, &b, url.text);
     for (int i = 0; i < 20; i++) {
@@ -307,8 +305,7 @@ static void a_child_that_leaves_at_once_disturbs_nobody(void)
         CHECK_EQ(status, 0);
         CHECK_TALK(b, a);
     }
-    CHECK_EQ(nn_close(a), 0);
-    CHECK_EQ(nn_close(b), 0);
+    CHECK_CLOSE(a, b);
 }
 
 struct inherited {
@@ -334,20 +331,19 @@ static int live_on_its_own(void *argument)
 
 static void a_child_of_live_sockets_lives_on_its_own(void)
 {
-    struct url url = unique_url(robust.scheme);
+    struct url url = unique_url(trial.scheme);
     int a, b;
     open_pairs(&a, &b, url.text);
     get_int(a, NN_SOL_SOCKET, NN_RCVFD);
-    for (int i = 0; i < 5 * robust.effort; i++) {
-        struct inherited inherited = {a, b, unique_url(robust.scheme)};
+    for (int i = 0; i < 5 * trial.effort; i++) {
+        struct inherited inherited = {a, b, unique_url(trial.scheme)};
         struct child child;
         child_start(&child, live_on_its_own, &inherited);
         CHECK_TALK(a, b);
         CHECK_EQ(child_wait(&child, PATIENCE_MS), 0);
         CHECK_TALK(a, b);
     }
-    CHECK_EQ(nn_close(a), 0);
-    CHECK_EQ(nn_close(b), 0);
+    CHECK_CLOSE(a, b);
 }
 
 /* Forked while another thread is in the middle of everything, locks included. */
@@ -364,7 +360,7 @@ static void *talk_on(void *argument)
 
 static void a_child_forked_in_the_middle_lives_on_its_own(void)
 {
-    struct url url = unique_url(robust.scheme);
+    struct url url = unique_url(trial.scheme);
     struct thread thread;
     int talk[3] = {-1, -1, 0};
 #if defined __SANITIZE_ADDRESS__
@@ -374,25 +370,20 @@ static void a_child_forked_in_the_middle_lives_on_its_own(void)
 #endif
     open_pairs(&talk[0], &talk[1], url.text);
     thread_start(&thread, talk_on, talk);
-    for (int i = 0; i < 20 * robust.effort; i++) {
-        struct inherited inherited = {talk[0], talk[1], unique_url(robust.scheme)};
+    for (int i = 0; i < 20 * trial.effort; i++) {
+        struct inherited inherited = {talk[0], talk[1], unique_url(trial.scheme)};
         struct child child;
         child_start(&child, live_on_its_own, &inherited);
         CHECK_EQ(child_wait(&child, PATIENCE_MS), 0);
     }
     __atomic_store_n(&talk[2], 1, __ATOMIC_RELEASE);
     thread_join(&thread);
-    CHECK_EQ(nn_close(talk[0]), 0);
-    CHECK_EQ(nn_close(talk[1]), 0);
+    CHECK_CLOSE(talk[0], talk[1]);
 }
 
 int main(int count, char **words)
 {
-    if (count < 2 || !is_scheme(words[1])) {
-        fprintf(stderr, "usage: %s inproc|ipc|tcp|ws [EFFORT [SEED]]\n", words[0]);
-        return 2;
-    }
-    robust_begin("lifecycle", 60, count, words);
+    trial_begin("robustness/lifecycle", "inproc|ipc|tcp|ws", 60, count, words);
     RUN(a_child_forked_after_the_last_close_works);
     RUN(cycles_leave_nothing);
     RUN(endpoint_cycles_leave_nothing);

@@ -3,16 +3,18 @@
  *
  *   peers tcp|ipc [EFFORT [SEED]] */
 
-#include "robustness.h"
-
 #include "support/address.h"
 #include "support/cases.h"
 #include "support/check.h"
 #include "support/clock.h"
+#include "support/random.h"
 #include "support/raw-peer.h"
 #include "support/raw-stream.h"
+#include "support/resources.h"
 #include "support/sockets.h"
+#include "support/talk.h"
 #include "support/thread.h"
+#include "support/trial.h"
 
 #include <nanomsg/nn.h>
 
@@ -30,20 +32,10 @@ enum { HELLO_SIZE = 5, PREFIX_MAX = 9 };
 
 static const char hello[] = "hello";
 
-static int bound_to(const char *url)
+/* It serves a PAIR, and notices that it has gone. */
+static void check_serves_once(int s, const char *url)
 {
-    int s = open_pair();
-    REQUIRE(nn_bind(s, url) > 0);
-    return s;
-}
-
-/* A PAIR of ours connects to the bound socket and both can talk. */
-static void check_serves(int s, const char *url)
-{
-    int peer = open_quick();
-    CHECK_OK(nn_connect(peer, url));
-    CHECK_TALK(s, peer);
-    CHECK_EQ(nn_close(peer), 0);
+    check_serves(s, url);
     CHECK(wait_stat(s, NN_STAT_CURRENT_CONNECTIONS, 0, PATIENCE_MS));
 }
 
@@ -70,12 +62,12 @@ static size_t make_garbage(uint64_t *state, unsigned char bytes[64])
 
 static void garbage_is_refused(void)
 {
-    struct url url = unique_url(robust.scheme);
-    int s = bound_to(url.text);
-    uint64_t state = robust.seed;
+    struct url url = unique_url(trial.scheme);
+    int s = bound_pair(url.text);
+    uint64_t state = trial.seed;
     unsigned char bytes[64];
     int descriptors = count_descriptors();
-    for (int i = 0; i < 200 * robust.effort; i++) {
+    for (int i = 0; i < 200 * trial.effort; i++) {
         size_t size = make_garbage(&state, bytes);
         int fd = raw_connect(url.text);
         raw_send(fd, bytes, size);
@@ -88,14 +80,14 @@ static void garbage_is_refused(void)
             close(fd);
     }
     CHECK(wait_until(count_descriptors() == descriptors, PATIENCE_MS));
-    check_serves(s, url.text);
-    CHECK_EQ(nn_close(s), 0);
+    check_serves_once(s, url.text);
+    CHECK_CLOSE(s);
 }
 
 static void half_greetings_are_dropped_after_a_second(void)
 {
-    struct url url = unique_url(robust.scheme);
-    int s = bound_to(url.text), fds[8];
+    struct url url = unique_url(trial.scheme);
+    int s = bound_pair(url.text), fds[8];
     int64_t start = now_us();
     for (size_t i = 0; i < 8; i++) {
         fds[i] = raw_connect(url.text);
@@ -106,8 +98,8 @@ static void half_greetings_are_dropped_after_a_second(void)
         CHECK_NOT_EARLY(start, 1000);
         close(fds[i]);
     }
-    check_serves(s, url.text);
-    CHECK_EQ(nn_close(s), 0);
+    check_serves_once(s, url.text);
+    CHECK_CLOSE(s);
 }
 
 /* A greeting and two messages, as a good peer would send them. */
@@ -147,24 +139,24 @@ static void check_cut(int s, const char *url, const unsigned char *session, size
 
 static void a_reset_at_every_position_is_survived(void)
 {
-    struct url url = unique_url(robust.scheme);
-    int s = bound_to(url.text);
+    struct url url = unique_url(trial.scheme);
+    int s = bound_pair(url.text);
     unsigned char session[64];
     size_t size = make_session(url.text, session);
-    for (int round = 0; round < 2 * robust.effort; round++)
+    for (int round = 0; round < 2 * trial.effort; round++)
         for (size_t cut = 0; cut <= size; cut++)
             check_cut(s, url.text, session, cut, round % 2);
     CHECK(wait_until((take_what_arrived(s),
                       nn_get_statistic(s, NN_STAT_CURRENT_CONNECTIONS) == 0), PATIENCE_MS));
-    check_serves(s, url.text);
-    CHECK_EQ(nn_close(s), 0);
+    check_serves_once(s, url.text);
+    CHECK_CLOSE(s);
 }
 
 /* The same, with a peer that is attached before it breaks off. */
 static void a_reset_of_a_peer_at_every_position_is_survived(void)
 {
-    struct url url = unique_url(robust.scheme);
-    int s = bound_to(url.text);
+    struct url url = unique_url(trial.scheme);
+    int s = bound_pair(url.text);
     unsigned char session[64];
     size_t size = make_session(url.text, session);
     for (size_t cut = sizeof PAIR_GREETING; cut <= size; cut++) {
@@ -175,8 +167,8 @@ static void a_reset_of_a_peer_at_every_position_is_survived(void)
         CHECK(wait_until((take_what_arrived(s),
                           nn_get_statistic(s, NN_STAT_CURRENT_CONNECTIONS) == 0), PATIENCE_MS));
     }
-    check_serves(s, url.text);
-    CHECK_EQ(nn_close(s), 0);
+    check_serves_once(s, url.text);
+    CHECK_CLOSE(s);
 }
 
 /* A peer announces a message of that length, sends at most 64 bytes of it and resets. */
@@ -202,8 +194,8 @@ static void announce(int s, const char *url, uint64_t length, int64_t limit)
 
 static void check_lengths(int limit)
 {
-    struct url url = unique_url(robust.scheme);
-    int s = bound_to(url.text);
+    struct url url = unique_url(trial.scheme);
+    int s = bound_pair(url.text);
     set_int(s, NN_RCVMAXSIZE, limit);
     announce(s, url.text, 0, limit);
     long before = resident_kb();
@@ -218,8 +210,8 @@ static void check_lengths(int limit)
     /* Nothing is allocated because a peer announced it. */
     check_memory_flat(before, 16 * 1024);
     set_int(s, NN_RCVMAXSIZE, 1 << 20);
-    check_serves(s, url.text);
-    CHECK_EQ(nn_close(s), 0);
+    check_serves_once(s, url.text);
+    CHECK_CLOSE(s);
 }
 
 static void every_length_is_survived_with_the_default_limit(void)
@@ -240,11 +232,11 @@ static void every_length_is_survived_without_a_limit(void)
 
 static void a_peer_may_send_byte_by_byte(void)
 {
-    struct url url = unique_url(robust.scheme);
-    int s = bound_to(url.text), one = 1;
+    struct url url = unique_url(trial.scheme);
+    int s = bound_pair(url.text), one = 1;
     unsigned char session[64];
     size_t size = make_session(url.text, session);
-    for (int round = 0; round < 5 * robust.effort; round++) {
+    for (int round = 0; round < 5 * trial.effort; round++) {
         int fd = raw_connect(url.text);
         setsockopt(fd, IPPROTO_TCP, 1 /* TCP_NODELAY */, &one, sizeof one);
         for (size_t i = 0; i < size; i++) {
@@ -256,8 +248,8 @@ static void a_peer_may_send_byte_by_byte(void)
         close(fd);
         CHECK(wait_stat(s, NN_STAT_CURRENT_CONNECTIONS, 0, PATIENCE_MS));
     }
-    check_serves(s, url.text);
-    CHECK_EQ(nn_close(s), 0);
+    check_serves_once(s, url.text);
+    CHECK_CLOSE(s);
 }
 
 /* ---- many at once ---- */
@@ -266,9 +258,9 @@ enum { SILENT = 300 };
 
 static void silent_connections_delay_nobody(void)
 {
-    struct url url = unique_url(robust.scheme);
+    struct url url = unique_url(trial.scheme);
     struct rlimit limit;
-    int s = bound_to(url.text), fds[SILENT];
+    int s = bound_pair(url.text), fds[SILENT];
     REQUIRE(getrlimit(RLIMIT_NOFILE, &limit) == 0);
     if (limit.rlim_cur < 1000) {
         limit.rlim_cur = limit.rlim_max < 1000 ? limit.rlim_max : 1000;
@@ -279,7 +271,7 @@ static void silent_connections_delay_nobody(void)
     for (int i = 0; i < SILENT; i++)
         fds[i] = raw_connect(url.text);
     int64_t connected = now_us();
-    check_serves(s, url.text);
+    check_serves_once(s, url.text);
     /* The good peer came last, and the limit of the silent ones is a second. */
     CHECK_AT_MOST(now_us() - connected, 900000);
     for (int i = 0; i < SILENT; i++) {
@@ -290,8 +282,8 @@ static void silent_connections_delay_nobody(void)
     }
     CHECK_AT_MOST(now_us() - connected, 5000000);
     CHECK(wait_until(count_descriptors() == descriptors, PATIENCE_MS));
-    check_serves(s, url.text);
-    CHECK_EQ(nn_close(s), 0);
+    check_serves_once(s, url.text);
+    CHECK_CLOSE(s);
 }
 
 struct storm {
@@ -350,7 +342,7 @@ static long storm_for(const char *url, int ms)
     struct storm storms[4];
     long connections = 0;
     for (int i = 0; i < 4; i++) {
-        struct storm storm = {url, robust.seed + (uint64_t)i * 1000, now_ms() + ms, 0};
+        struct storm storm = {url, trial.seed + (uint64_t)i * 1000, now_ms() + ms, 0};
         storms[i] = storm;
         thread_start(&threads[i], rage, &storms[i]);
     }
@@ -373,21 +365,21 @@ static void check_calm(int s, int descriptors)
 
 static void storms_of_connections_pass(void)
 {
-    struct url url = unique_url(robust.scheme);
-    int s = bound_to(url.text);
-    check_serves(s, url.text);
+    struct url url = unique_url(trial.scheme);
+    int s = bound_pair(url.text);
+    check_serves_once(s, url.text);
     int descriptors = count_descriptors();
     storm_for(url.text, 500);
     check_calm(s, descriptors);
-    check_serves(s, url.text);
+    check_serves_once(s, url.text);
     long before = resident_kb();
-    long connections = storm_for(url.text, 1500 * robust.effort);
+    long connections = storm_for(url.text, 1500 * trial.effort);
     check_calm(s, descriptors);
-    check_serves(s, url.text);
+    check_serves_once(s, url.text);
     printf("%ld connections\n", connections);
     CHECK_AT_LEAST(connections, 10);
     check_memory_flat(before, 2048);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 /* ---- the other way round: our dialer meets a bad listener ---- */
@@ -419,11 +411,11 @@ static void treat_badly(int fd, const char *url, uint64_t *state)
 
 static void a_dialer_survives_bad_listeners(void)
 {
-    struct url url = unique_url(robust.scheme);
-    uint64_t state = robust.seed;
+    struct url url = unique_url(trial.scheme);
+    uint64_t state = trial.seed;
     int listener = raw_listen(url.text), s = open_quick();
     CHECK_OK(nn_connect(s, url.text));
-    for (int i = 0; i < 60 * robust.effort; i++) {
+    for (int i = 0; i < 60 * trial.effort; i++) {
         int fd = raw_accept(listener, PATIENCE_MS);
         REQUIRE(fd >= 0);
         treat_badly(fd, url.text, &state);
@@ -434,15 +426,14 @@ static void a_dialer_survives_bad_listeners(void)
         unlink(url.text + 6);
     CHECK(wait_until((take_what_arrived(s),
                       nn_get_statistic(s, NN_STAT_CURRENT_CONNECTIONS) == 0), PATIENCE_MS));
-    int good = bound_to(url.text);
+    int good = bound_pair(url.text);
     CHECK_TALK(s, good);
-    CHECK_EQ(nn_close(good), 0);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(good, s);
 }
 
 static void a_dialer_does_not_hurry_to_a_bad_listener(void)
 {
-    struct url url = unique_url(robust.scheme);
+    struct url url = unique_url(trial.scheme);
     int listener = raw_listen(url.text), s = open_pair(), attempts = 0, fd;
     set_int(s, NN_RECONNECT_IVL, 100);
     CHECK_OK(nn_connect(s, url.text));
@@ -460,16 +451,12 @@ static void a_dialer_does_not_hurry_to_a_bad_listener(void)
     close(listener);
     if (is_ipc(url.text))
         unlink(url.text + 6);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 int main(int count, char **words)
 {
-    if (count < 2 || (strcmp(words[1], "tcp") != 0 && strcmp(words[1], "ipc") != 0)) {
-        fprintf(stderr, "usage: %s tcp|ipc [EFFORT [SEED]]\n", words[0]);
-        return 2;
-    }
-    robust_begin("peers", 60, count, words);
+    trial_begin("robustness/peers", "tcp|ipc", 60, count, words);
     RUN(garbage_is_refused);
     RUN(half_greetings_are_dropped_after_a_second);
     RUN(a_reset_at_every_position_is_survived);

@@ -3,14 +3,14 @@
  *
  *   signals inproc|ipc|tcp|ws [EFFORT [SEED]] */
 
-#include "robustness.h"
-
 #include "support/address.h"
 #include "support/cases.h"
 #include "support/check.h"
 #include "support/clock.h"
+#include "support/random.h"
 #include "support/sockets.h"
 #include "support/thread.h"
+#include "support/trial.h"
 
 #include <nanomsg/nn.h>
 
@@ -146,21 +146,21 @@ static void *recv_lane(void *argument)
 
 static void check_storm(int flags)
 {
-    struct url url = unique_url(robust.scheme);
+    struct url url = unique_url(trial.scheme);
     struct thread threads[4];
     int a, b;
     install(flags);
     open_pairs(&a, &b, url.text);
-    int64_t stop = now_ms() + RUN_MS * robust.effort;
-    struct lane forth = {a, b, robust.seed, stop, 0, 0, 0, 0};
-    struct lane back = {b, a, robust.seed + 10, stop, 0, 0, 0, 0};
+    int64_t stop = now_ms() + RUN_MS * trial.effort;
+    struct lane forth = {a, b, trial.seed, stop, 0, 0, 0, 0};
+    struct lane back = {b, a, trial.seed + 10, stop, 0, 0, 0, 0};
     thread_start(&threads[0], recv_lane, &forth);
     thread_start(&threads[1], recv_lane, &back);
     thread_start(&threads[2], send_lane, &forth);
     thread_start(&threads[3], send_lane, &back);
     CHECK(wait_until(thread_done(&threads[0]) && thread_done(&threads[1])
                      && thread_done(&threads[2]) && thread_done(&threads[3]),
-                     RUN_MS * robust.effort + 2 * PATIENCE_MS));
+                     RUN_MS * trial.effort + 2 * PATIENCE_MS));
     for (int i = 0; i < 4; i++)
         thread_join(&threads[i]);
     CHECK_EQ(forth.received, forth.sent);
@@ -169,8 +169,7 @@ static void check_storm(int flags)
            forth.sent, back.sent, forth.send_interrupts + back.send_interrupts,
            forth.recv_interrupts + back.recv_interrupts, signals_seen);
     CHECK_AT_LEAST(forth.recv_interrupts + back.recv_interrupts, 1);
-    CHECK_EQ(nn_close(a), 0);
-    CHECK_EQ(nn_close(b), 0);
+    CHECK_CLOSE(a, b);
 }
 
 static void an_interrupted_call_has_done_nothing(void)
@@ -187,11 +186,11 @@ static void restarting_handlers_interrupt_as_well(void)
 /* Only sending and receiving tell of signals. */
 static void other_calls_do_not_mind_signals(void)
 {
-    struct url url = unique_url(robust.scheme);
+    struct url url = unique_url(trial.scheme);
     long interrupts = 0;
     install(0);
     timer_t timer = storm_begin();
-    for (int i = 0; i < 100 * robust.effort; i++) {
+    for (int i = 0; i < 100 * trial.effort; i++) {
         char body[8];
         int a = open_quick(), b = open_quick();
         CHECK_EQ(nn_bind(a, url.text), 1);
@@ -227,7 +226,7 @@ static void *read_slowly(void *argument)
 static void closing_under_signals_loses_nothing(void)
 {
     static char body[1000000];
-    struct url url = unique_url(robust.scheme);
+    struct url url = unique_url(trial.scheme);
     struct thread thread;
     long interrupts = 0;
     int a, b;
@@ -244,16 +243,12 @@ static void closing_under_signals_loses_nothing(void)
     storm_end(timer);
     thread_join(&thread);
     CHECK_EQ(reader.count, 5);
-    CHECK_EQ(nn_close(b), 0);
+    CHECK_CLOSE(b);
 }
 
 int main(int count, char **words)
 {
-    if (count < 2 || !is_scheme(words[1])) {
-        fprintf(stderr, "usage: %s inproc|ipc|tcp|ws [EFFORT [SEED]]\n", words[0]);
-        return 2;
-    }
-    robust_begin("signals", 30, count, words);
+    trial_begin("robustness/signals", "inproc|ipc|tcp|ws", 30, count, words);
     RUN(an_interrupted_call_has_done_nothing);
     RUN(restarting_handlers_interrupt_as_well);
     RUN(other_calls_do_not_mind_signals);

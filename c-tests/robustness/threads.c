@@ -3,14 +3,15 @@
  *
  *   threads inproc|ipc|tcp|ws [EFFORT [SEED]] */
 
-#include "robustness.h"
-
 #include "support/address.h"
 #include "support/cases.h"
 #include "support/check.h"
 #include "support/clock.h"
+#include "support/random.h"
 #include "support/sockets.h"
+#include "support/talk.h"
 #include "support/thread.h"
+#include "support/trial.h"
 
 #include <nanomsg/nn.h>
 #include <nanomsg/pair.h>
@@ -213,8 +214,8 @@ static void churn(uint64_t seed, int ms)
 static void everything_at_once_is_survived(void)
 {
     for (int i = 0; i < NAMES; i++)
-        names[i] = unique_url(robust.scheme);
-    churn(robust.seed, SECONDS * 1000 * robust.effort);
+        names[i] = unique_url(trial.scheme);
+    churn(trial.seed, SECONDS * 1000 * trial.effort);
     for (int i = 0; i < NAMES; i++)
         check_fresh_conversation(names[i].text);
 }
@@ -246,7 +247,7 @@ static void check_blocked(int sends, int with_peer)
 {
     struct thread threads[4];
     struct blocked blocked[4];
-    struct url url = unique_url(robust.scheme);
+    struct url url = unique_url(trial.scheme);
     int s = open_pair(), peer = open_quick();
     set_int(s, NN_LINGER, 0);
     set_int(s, NN_SNDTIMEO, -1);
@@ -264,7 +265,7 @@ static void check_blocked(int sends, int with_peer)
     for (int i = 0; i < 4; i++)
         CHECK(thread_asleep(&threads[i]));
     int64_t start = now_ms();
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
     for (int i = 0; i < 4; i++) {
         thread_join(&threads[i]);
         CHECK_EQ(blocked[i].result, -1);
@@ -272,7 +273,7 @@ static void check_blocked(int sends, int with_peer)
     }
     /* Promised are 100 ms; a busy machine gets some more. */
     CHECK_AT_MOST(now_ms() - start, 500);
-    CHECK_EQ(nn_close(peer), 0);
+    CHECK_CLOSE(peer);
 }
 
 static void closing_wakes_every_blocked_thread(void)
@@ -300,10 +301,10 @@ static void *close_it(void *argument)
 
 static void only_one_of_many_closes_succeeds(void)
 {
-    for (int round = 0; round < 50 * robust.effort; round++) {
+    for (int round = 0; round < 50 * trial.effort; round++) {
         struct thread threads[3];
         struct closer closers[3];
-        struct url url = unique_url(robust.scheme);
+        struct url url = unique_url(trial.scheme);
         int go = 0, succeeded = 0, s = open_pair();
         CHECK_OK(nn_bind(s, url.text));
         for (int i = 0; i < 3; i++) {
@@ -322,11 +323,7 @@ static void only_one_of_many_closes_succeeds(void)
 
 int main(int count, char **words)
 {
-    if (count < 2 || !is_scheme(words[1])) {
-        fprintf(stderr, "usage: %s inproc|ipc|tcp|ws [EFFORT [SEED]]\n", words[0]);
-        return 2;
-    }
-    robust_begin("threads", 50, count, words);
+    trial_begin("robustness/threads", "inproc|ipc|tcp|ws", 50, count, words);
     RUN(everything_at_once_is_survived);
     RUN(closing_wakes_every_blocked_thread);
     RUN(only_one_of_many_closes_succeeds);

@@ -4,14 +4,15 @@
  *
  *   websocket [EFFORT [SEED]]       effort 250 makes a million inputs to a listener */
 
-#include "robustness.h"
-
 #include "support/address.h"
 #include "support/cases.h"
 #include "support/check.h"
 #include "support/clock.h"
+#include "support/random.h"
 #include "support/raw-stream.h"
+#include "support/resources.h"
 #include "support/sockets.h"
+#include "support/trial.h"
 #include "support/websocket.h"
 
 #include <nanomsg/bus.h>
@@ -185,7 +186,7 @@ static void check_serves(int s, const char *url)
                       nn_recv(s, &got, 4, NN_DONTWAIT) == 4 && got == number), PATIENCE_MS));
     CHECK(wait_until((nn_send(s, "still here", 10, NN_DONTWAIT),
                       nn_recv(peer, body, sizeof body, NN_DONTWAIT) == 10), PATIENCE_MS));
-    CHECK_EQ(nn_close(peer), 0);
+    CHECK_CLOSE(peer);
     CHECK(wait_until((drain(s), nn_get_statistic(s, NN_STAT_CURRENT_CONNECTIONS) == 0),
                      PATIENCE_MS));
 }
@@ -194,9 +195,9 @@ static void a_listener_survives_everything(void)
 {
     struct url url = unique_url("ws");
     static struct input input;
-    uint64_t state = robust.seed;
+    uint64_t state = trial.seed;
     long before_kb = 0;
-    int s = open_bus(), inputs = INPUTS * robust.effort, descriptors = count_descriptors();
+    int s = open_bus(), inputs = INPUTS * trial.effort, descriptors = count_descriptors();
     CHECK_OK(nn_bind(s, url.text));
     for (int i = 0; i < inputs; i++) {
         make_input(&input, &state);
@@ -214,7 +215,7 @@ static void a_listener_survives_everything(void)
     }
     CHECK_AT_LEAST(nn_get_statistic(s, NN_STAT_ACCEPTED_CONNECTIONS), (uint64_t)inputs / 2);
     check_memory_flat(before_kb, 1024);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 /* ---- against a dialer ---- */
@@ -250,11 +251,11 @@ static void answer_badly(int fd, uint64_t *state)
 static void a_dialer_survives_everything(void)
 {
     struct url url = unique_url("ws");
-    uint64_t state = robust.seed + 1;
+    uint64_t state = trial.seed + 1;
     int s = open_bus(), listener = raw_listen(url.text), endpoint;
     set_int(s, NN_RECONNECT_IVL, 1);
     CHECK_OK(endpoint = nn_connect(s, url.text));
-    for (int i = 0; i < ANSWERS * robust.effort; i++) {
+    for (int i = 0; i < ANSWERS * trial.effort; i++) {
         int fd = raw_accept(listener, 200);
         if (fd < 0) {
             CHECK_EQ(nn_shutdown(s, endpoint), 0);
@@ -272,13 +273,12 @@ static void a_dialer_survives_everything(void)
     CHECK_OK(nn_connect(s, url.text));
     CHECK(wait_until(nn_send(good, "hello", 5, NN_DONTWAIT) == 5
                      && nn_recv(s, NULL, 0, NN_DONTWAIT) == 5, PATIENCE_MS));
-    CHECK_EQ(nn_close(good), 0);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(good, s);
 }
 
 int main(int count, char **words)
 {
-    robust_begin("websocket", 60, count, words);
+    trial_begin("robustness/websocket", NULL, 60, count, words);
     RUN(a_listener_survives_everything);
     RUN(a_dialer_survives_everything);
     RUN(nothing_is_left);

@@ -9,7 +9,9 @@
 #include "support/cases.h"
 #include "support/check.h"
 #include "support/sockets.h"
+#include "support/talk.h"
 #include "support/thread.h"
+#include "support/trial.h"
 
 #include <nanomsg/nn.h>
 #include <nanomsg/reqrep.h>
@@ -55,7 +57,7 @@ static void open_chain(struct chain *chain, const struct pattern *pattern, int c
     chain->pattern = pattern;
     chain->count = count;
     for (int i = 0; i <= count; i++)
-        chain->urls[i] = unique_url(robust.scheme);
+        chain->urls[i] = unique_url(trial.scheme);
     chain->service = open_patient(AF_SP, pattern->answers);
     CHECK_OK(nn_bind(chain->service, chain->urls[count].text));
     for (int i = 0; i < count; i++) {
@@ -80,13 +82,12 @@ static void close_chain(struct chain *chain)
 {
     for (int i = 0; i < chain->count; i++) {
         struct device *device = &chain->devices[i];
-        CHECK_EQ(nn_close(device->front), 0);
-        CHECK_EQ(nn_close(device->back), 0);
+        CHECK_CLOSE(device->front, device->back);
         scenario_join(&device->thread);
         CHECK_EQ(device->result, -1);
         CHECK_EQ(device->error, EBADF);
     }
-    CHECK_EQ(nn_close(chain->service), 0);
+    CHECK_CLOSE(chain->service);
 }
 
 /* Somebody who asks, as many devices away from the service as are left from that one on. */
@@ -124,13 +125,13 @@ static void check_passes(const struct pattern *pattern, int count)
         CHECK_SEND(asker, question);
         check_answer(&chain, asker, question, answer);
     }
-    CHECK_EQ(nn_close(asker), 0);
+    CHECK_CLOSE(asker);
     close_chain(&chain);
 }
 
 static void seven_devices_are_passed(void)
 {
-    for (int round = 0; round < ROUNDS * robust.effort && !case_failed(); round++)
+    for (int round = 0; round < ROUNDS * trial.effort && !case_failed(); round++)
         for (int i = 0; i < 2 && !case_failed(); i++)
             check_passes(&patterns[i], 7);
 }
@@ -153,21 +154,20 @@ static void check_does_not_pass(const struct pattern *pattern)
     set_int(chain.service, NN_MAXTTL, ttl);
     CHECK_SEND(far, "from far away");
     check_answer(&chain, far, "from far away", "you are far");
-    CHECK_EQ(nn_close(far), 0);
-    CHECK_EQ(nn_close(near), 0);
+    CHECK_CLOSE(far, near);
     close_chain(&chain);
 }
 
 static void eight_devices_are_not_passed(void)
 {
-    for (int round = 0; round < ROUNDS * robust.effort && !case_failed(); round++)
+    for (int round = 0; round < ROUNDS * trial.effort && !case_failed(); round++)
         for (int i = 0; i < 2 && !case_failed(); i++)
             check_does_not_pass(&patterns[i]);
 }
 
 int main(int count, char **words)
 {
-    scenario_begin("chain", 85, count, words);
+    trial_begin("scenarios/chain", "inproc|ipc|tcp", 85, count, words);
     RUN(seven_devices_are_passed);
     RUN(eight_devices_are_not_passed);
     RUN(nothing_is_left);

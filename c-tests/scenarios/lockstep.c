@@ -9,6 +9,9 @@
 #include "support/address.h"
 #include "support/cases.h"
 #include "support/check.h"
+#include "support/random.h"
+#include "support/sockets.h"
+#include "support/trial.h"
 
 #include <nanomsg/bus.h>
 #include <nanomsg/nn.h>
@@ -35,21 +38,21 @@ static void send_turn(int s, size_t size, uint64_t number)
 {
     unsigned char *chunk = nn_allocmsg(size, 0);
     REQUIRE(chunk != NULL);
-    fill_from(chunk, size, number);
+    fill_body(chunk, size, number);
     CHECK_EQ(nn_send(s, &chunk, NN_MSG, 0), size);
 }
 
 static void recv_turn(int s, size_t size, uint64_t number, int turn)
 {
     int got = nn_recv(s, bytes, sizeof bytes, 0);
-    if (got != (int)size || !is_filled_from(bytes, size, number))
+    if (got != (int)size || !is_body(bytes, size, number))
         FAIL("message %d of %zu bytes: result %d, errno %d (%s)", turn, size, got, errno,
              nn_strerror(errno));
 }
 
 static void open_two(int *bound, int bound_protocol, int *connected, int connected_protocol)
 {
-    struct url url = unique_url(robust.scheme);
+    struct url url = unique_url(trial.scheme);
     int deadline = SCENARIO_PATIENCE_MS;
     *bound = open_patient(AF_SP, bound_protocol);
     *connected = open_patient(AF_SP, connected_protocol);
@@ -66,24 +69,23 @@ static void open_two(int *bound, int bound_protocol, int *connected, int connect
 
 static void check_one_way(int from_protocol, int to_protocol)
 {
-    uint64_t state = robust.seed;
+    uint64_t state = trial.seed;
     int from, to;
     open_two(&from, from_protocol, &to, to_protocol);
-    for (int turn = 0; turn < TURNS * robust.effort && !case_failed(); turn++) {
+    for (int turn = 0; turn < TURNS * trial.effort && !case_failed(); turn++) {
         size_t size = next_size(&state, turn);
         send_turn(from, size, (uint64_t)turn);
         recv_turn(to, size, (uint64_t)turn, turn);
     }
-    CHECK_EQ(nn_close(to), 0);
-    CHECK_EQ(nn_close(from), 0);
+    CHECK_CLOSE(to, from);
 }
 
 static void check_there_and_back(int asks, int answers)
 {
-    uint64_t state = robust.seed;
+    uint64_t state = trial.seed;
     int asker, answerer;
     open_two(&asker, asks, &answerer, answers);
-    for (int turn = 0; turn < TURNS * robust.effort && !case_failed(); turn++) {
+    for (int turn = 0; turn < TURNS * trial.effort && !case_failed(); turn++) {
         size_t question = next_size(&state, turn + 1), answer = next_size(&state, turn / 2);
         send_turn(asker, question, (uint64_t)turn);
         recv_turn(answerer, question, (uint64_t)turn, turn);
@@ -92,8 +94,7 @@ static void check_there_and_back(int asks, int answers)
         send_turn(answerer, answer, (uint64_t)turn + 1);
         recv_turn(asker, answer, (uint64_t)turn + 1, turn);
     }
-    CHECK_EQ(nn_close(asker), 0);
-    CHECK_EQ(nn_close(answerer), 0);
+    CHECK_CLOSE(asker, answerer);
 }
 
 static void a_bus_drops_nothing_that_there_is_room_for(void)
@@ -123,7 +124,7 @@ static void no_survey_and_no_response_is_dropped(void)
 
 int main(int count, char **words)
 {
-    scenario_begin("lockstep", 85, count, words);
+    trial_begin("scenarios/lockstep", "inproc|ipc|tcp", 85, count, words);
     RUN(a_bus_drops_nothing_that_there_is_room_for);
     RUN(a_publisher_drops_nothing_that_there_is_room_for);
     RUN(a_pipeline_drops_nothing_at_all);

@@ -8,7 +8,10 @@
 #include "support/address.h"
 #include "support/cases.h"
 #include "support/check.h"
+#include "support/random.h"
+#include "support/sockets.h"
 #include "support/thread.h"
+#include "support/trial.h"
 
 #include <nanomsg/bus.h>
 #include <nanomsg/nn.h>
@@ -37,7 +40,7 @@ static pthread_barrier_t barrier;
 
 static uint64_t body_seed(const struct head *head)
 {
-    return robust.seed + ((uint64_t)head->node << 32) + head->number;
+    return trial.seed + ((uint64_t)head->node << 32) + head->number;
 }
 
 static size_t body_size(const struct head *head)
@@ -53,7 +56,7 @@ static void send_burst(const struct node *node, int round)
         struct head head = {node->number, (uint32_t)(round * BURST + i)};
         size_t size = body_size(&head);
         memcpy(bytes, &head, sizeof head);
-        fill_from(bytes + sizeof head, size, body_seed(&head));
+        fill_body(bytes + sizeof head, size, body_seed(&head));
         CHECK_EQ(nn_send(node->s, bytes, sizeof head + size, 0), sizeof head + size);
     }
 }
@@ -71,7 +74,7 @@ static void recv_bursts(const struct node *node, int round)
             memcpy(&head, bytes, sizeof head);
         if (size < (int)sizeof head || head.node >= NODES || head.node == node->number
             || head.number != next[head.node]++ || size != (int)(sizeof head + body_size(&head))
-            || !is_filled_from(bytes + sizeof head, body_size(&head), body_seed(&head)))
+            || !is_body(bytes + sizeof head, body_size(&head), body_seed(&head)))
             FAIL("node %u, round %d, message %d: size %d, number %u of node %u, errno %d (%s)",
                  node->number, round, i, size, head.number, head.node, errno, nn_strerror(errno));
     }
@@ -90,7 +93,7 @@ static void *live(void *argument)
         pthread_barrier_wait(&barrier);
     }
     if (!failed)
-        check_silence(node->s, QUIET_MS);
+        check_hears_nothing(node->s, QUIET_MS);
     return NULL;
 }
 
@@ -101,9 +104,9 @@ static void every_message_arrives_at_every_other_node(void)
     REQUIRE(pthread_barrier_init(&barrier, NULL, NODES) == 0);
     for (uint32_t i = 0; i < NODES; i++) {
         nodes[i].number = i;
-        nodes[i].rounds = ROUNDS * robust.effort;
+        nodes[i].rounds = ROUNDS * trial.effort;
         nodes[i].s = open_patient(AF_SP, NN_BUS);
-        urls[i] = unique_url(robust.scheme);
+        urls[i] = unique_url(trial.scheme);
         CHECK_OK(nn_bind(nodes[i].s, urls[i].text));
         for (uint32_t j = 0; j < i; j++)
             CHECK_OK(nn_connect(nodes[i].s, urls[j].text));
@@ -115,13 +118,13 @@ static void every_message_arrives_at_every_other_node(void)
     for (int i = 0; i < NODES; i++)
         scenario_join(&nodes[i].thread);
     for (int i = 0; i < NODES; i++)
-        CHECK_EQ(nn_close(nodes[i].s), 0);
+        CHECK_CLOSE(nodes[i].s);
     pthread_barrier_destroy(&barrier);
 }
 
 int main(int count, char **words)
 {
-    scenario_begin("mesh", 85, count, words);
+    trial_begin("scenarios/mesh", "inproc|ipc|tcp", 85, count, words);
     RUN(every_message_arrives_at_every_other_node);
     RUN(nothing_is_left);
     return test_end();

@@ -10,8 +10,10 @@
 #include "support/cases.h"
 #include "support/check.h"
 #include "support/clock.h"
+#include "support/random.h"
 #include "support/sockets.h"
 #include "support/thread.h"
+#include "support/trial.h"
 
 #include <nanomsg/nn.h>
 #include <nanomsg/pipeline.h>
@@ -48,7 +50,7 @@ static int all_arrived;
 
 static uint64_t body_seed(const struct head *head)
 {
-    return robust.seed + ((uint64_t)head->pusher << 32) + head->number;
+    return trial.seed + ((uint64_t)head->pusher << 32) + head->number;
 }
 
 /* Mostly small, now and then one that no buffer has room for. */
@@ -68,7 +70,7 @@ static void *push(void *argument)
         unsigned char *chunk = nn_allocmsg(sizeof head + size, 0);
         REQUIRE(chunk != NULL);
         memcpy(chunk, &head, sizeof head);
-        fill_from(chunk + sizeof head, size, body_seed(&head));
+        fill_body(chunk + sizeof head, size, body_seed(&head));
         int sent = nn_send(pusher->s, &chunk, NN_MSG, 0);
         if (sent != (int)(sizeof head + size)) {
             FAIL("pusher %u, message %u: result %d, errno %d (%s)", pusher->number, i, sent, errno,
@@ -87,7 +89,7 @@ static void take(const struct puller *puller, const unsigned char *bytes, int si
         memcpy(&head, bytes, sizeof head);
     if (head.pusher >= PUSHERS || head.number >= messages
         || size != (int)(sizeof head + body_size(&head))
-        || !is_filled_from(bytes + sizeof head, body_size(&head), body_seed(&head)))
+        || !is_body(bytes + sizeof head, body_size(&head), body_seed(&head)))
         FAIL("puller %d: a message of %d bytes that nobody sent", puller->number, size);
     else if (__atomic_fetch_add(&seen[head.pusher][head.number], 1, __ATOMIC_RELAXED) > 0)
         FAIL("puller %d: message %u of pusher %u comes again", puller->number, head.number,
@@ -152,7 +154,7 @@ static void open_all(struct pusher *pushers, struct puller *pullers)
 {
     struct url urls[PULLERS];
     for (int i = 0; i < PULLERS; i++) {
-        urls[i] = unique_url(robust.scheme);
+        urls[i] = unique_url(trial.scheme);
         pullers[i].number = i;
         pullers[i].s = open_patient(AF_SP, NN_PULL);
         CHECK_OK(nn_bind(pullers[i].s, urls[i].text));
@@ -172,7 +174,7 @@ static void every_message_arrives_once(void)
 {
     static struct pusher pushers[PUSHERS];
     static struct puller pullers[PULLERS];
-    messages = (uint32_t)(MESSAGES * robust.effort);
+    messages = (uint32_t)(MESSAGES * trial.effort);
     open_all(pushers, pullers);
     for (int i = 0; i < PULLERS; i++)
         thread_start(&pullers[i].thread, pull, &pullers[i]);
@@ -187,16 +189,16 @@ static void every_message_arrives_once(void)
     CHECK_EQ(arrived, (long)messages * PUSHERS);
     count_lost();
     for (int i = 0; i < PUSHERS; i++) {
-        CHECK_EQ(nn_close(pushers[i].s), 0);
+        CHECK_CLOSE(pushers[i].s);
         free(seen[i]);
     }
     for (int i = 0; i < PULLERS; i++)
-        CHECK_EQ(nn_close(pullers[i].s), 0);
+        CHECK_CLOSE(pullers[i].s);
 }
 
 int main(int count, char **words)
 {
-    scenario_begin("pipeline", 85, count, words);
+    trial_begin("scenarios/pipeline", "inproc|ipc|tcp", 85, count, words);
     RUN(every_message_arrives_once);
     RUN(nothing_is_left);
     return test_end();

@@ -9,7 +9,10 @@
 #include "support/cases.h"
 #include "support/check.h"
 #include "support/clock.h"
+#include "support/random.h"
+#include "support/sockets.h"
 #include "support/thread.h"
+#include "support/trial.h"
 
 #include <nanomsg/nn.h>
 #include <nanomsg/pubsub.h>
@@ -41,11 +44,6 @@ struct subscriber {
 
 static struct subscriber subscribers[SUBSCRIBERS];
 static int rounds;
-
-static void subscribe(int s, const char *topic)
-{
-    CHECK_OK(nn_setsockopt(s, NN_SUB, NN_SUB_SUBSCRIBE, topic, strlen(topic)));
-}
 
 /* One of its own, one of its group of eight, and one within that of its group. */
 static void subscribe_to_its_topics(const struct subscriber *subscriber)
@@ -132,10 +130,10 @@ static void check_round(int round)
 
 static void each_gets_what_it_subscribed_to(void)
 {
-    struct url url = unique_url(robust.scheme);
-    uint64_t state = robust.seed;
+    struct url url = unique_url(trial.scheme);
+    uint64_t state = trial.seed;
     int s = open_patient(AF_SP, NN_PUB);
-    rounds = ROUNDS * robust.effort;
+    rounds = ROUNDS * trial.effort;
     CHECK_OK(nn_bind(s, url.text));
     for (int i = 0; i < SUBSCRIBERS; i++) {
         subscribers[i].number = i;
@@ -154,15 +152,15 @@ static void each_gets_what_it_subscribed_to(void)
     }
     for (int i = 0; i < SUBSCRIBERS; i++)
         scenario_join(&subscribers[i].thread);
-    check_silence(subscribers[0].s, QUIET_MS);
+    check_hears_nothing(subscribers[0].s, QUIET_MS);
     for (int i = 0; i < SUBSCRIBERS; i++)
-        CHECK_EQ(nn_close(subscribers[i].s), 0);
-    CHECK_EQ(nn_close(s), 0);
+        CHECK_CLOSE(subscribers[i].s);
+    CHECK_CLOSE(s);
 }
 
 int main(int count, char **words)
 {
-    scenario_begin("publish", 85, count, words);
+    trial_begin("scenarios/publish", "inproc|ipc|tcp", 85, count, words);
     RUN(each_gets_what_it_subscribed_to);
     RUN(nothing_is_left);
     return test_end();

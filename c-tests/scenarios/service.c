@@ -11,7 +11,10 @@
 #include "support/check.h"
 #include "support/clock.h"
 #include "support/process.h"
+#include "support/random.h"
+#include "support/sockets.h"
 #include "support/thread.h"
+#include "support/trial.h"
 
 #include <nanomsg/nn.h>
 #include <nanomsg/reqrep.h>
@@ -128,8 +131,8 @@ static void check_runs(const struct child *child, const char *what)
 /* Kills one worker after the other, whenever a random number of questions have been answered. */
 static void kill_and_restart(struct workers *workers, const struct child *device)
 {
-    uint64_t state = robust.seed;
-    for (int kills = 0; kills < KILLS * robust.effort && !case_failed(); kills++) {
+    uint64_t state = trial.seed;
+    for (int kills = 0; kills < KILLS * trial.effort && !case_failed(); kills++) {
         long next = __atomic_load_n(&answered, __ATOMIC_RELAXED) + random_below(&state, 200);
         int i = random_below(&state, WORKERS);
         CHECK(wait_until(__atomic_load_n(&answered, __ATOMIC_RELAXED) >= next || case_failed(),
@@ -146,11 +149,11 @@ static void kill_and_restart(struct workers *workers, const struct child *device
 static void ask(const struct client *client, int s, uint32_t number)
 {
     unsigned char sent[sizeof(struct question) + BODY_MAX], got[sizeof sent];
-    uint64_t state = robust.seed + ((uint64_t)client->number << 32) + number;
+    uint64_t state = trial.seed + ((uint64_t)client->number << 32) + number;
     struct question question = {client->number, number, next_random(&state)};
     int size = (int)sizeof question + random_below(&state, BODY_MAX);
     memcpy(sent, &question, sizeof question);
-    fill_from(sent + sizeof question, (size_t)size - sizeof question, question.seed);
+    fill_body(sent + sizeof question, (size_t)size - sizeof question, question.seed);
     CHECK_EQ(nn_send(s, sent, (size_t)size, 0), size);
     int result = nn_recv(s, got, sizeof got, 0);
     make_answer(sent, size);
@@ -171,14 +174,14 @@ static void *ask_all(void *argument)
             break;
         ask(client, s, i);
     }
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
     return NULL;
 }
 
 static void every_question_is_answered(void)
 {
     static struct client clients[CLIENTS];
-    struct reserved front = reserve_url(robust.scheme), back = reserve_url(robust.scheme);
+    struct reserved front = reserve_url(trial.scheme), back = reserve_url(trial.scheme);
     struct workers workers = {.url = back.url.text};
     struct child device;
     start_device(&device, front.url.text, back.url.text);
@@ -201,7 +204,7 @@ static void every_question_is_answered(void)
     }
     check_runs(&device, "device");
     child_kill(&device);
-    if (strcmp(robust.scheme, "ipc") == 0) {
+    if (strcmp(trial.scheme, "ipc") == 0) {
         /* Whom a signal ends leaves his files behind. */
         unlink(front.url.text + strlen("ipc://"));
         unlink(back.url.text + strlen("ipc://"));
@@ -215,7 +218,7 @@ int main(int count, char **words)
         return work(words[2]);
     if (count == 4 && strcmp(words[1], "device") == 0)
         return forward(words[2], words[3]);
-    scenario_begin("service", 85, count, words);
+    trial_begin("scenarios/service", "inproc|ipc|tcp", 85, count, words);
     RUN(every_question_is_answered);
     RUN(nothing_is_left);
     return test_end();

@@ -8,7 +8,9 @@
 #include "support/address.h"
 #include "support/cases.h"
 #include "support/check.h"
+#include "support/sockets.h"
 #include "support/thread.h"
+#include "support/trial.h"
 
 #include <nanomsg/nn.h>
 #include <nanomsg/survey.h>
@@ -64,7 +66,7 @@ static void check_responses(int s, uint32_t survey)
 static void each_survey_has_64_responses(void)
 {
     static struct respondent respondents[RESPONDENTS];
-    struct url url = unique_url(robust.scheme);
+    struct url url = unique_url(trial.scheme);
     int s = open_patient(AF_SP, NN_SURVEYOR), deadline = SCENARIO_PATIENCE_MS;
     CHECK_OK(nn_setsockopt(s, NN_SURVEYOR, NN_SURVEYOR_DEADLINE, &deadline, sizeof deadline));
     CHECK_OK(nn_bind(s, url.text));
@@ -75,23 +77,23 @@ static void each_survey_has_64_responses(void)
         thread_start(&respondents[i].thread, respond, &respondents[i]);
     }
     wait_connections(s, RESPONDENTS);
-    for (uint32_t survey = 0; survey < (uint32_t)(SURVEYS * robust.effort) && !case_failed();
+    for (uint32_t survey = 0; survey < (uint32_t)(SURVEYS * trial.effort) && !case_failed();
          survey++) {
         CHECK_EQ(nn_send(s, &survey, sizeof survey, 0), sizeof survey);
         check_responses(s, survey);
     }
-    check_silence(s, QUIET_MS);
+    check_hears_nothing(s, QUIET_MS);
     CHECK_EQ(nn_send(s, &THE_END, sizeof THE_END, 0), sizeof THE_END);
     for (int i = 0; i < RESPONDENTS; i++) {
         scenario_join(&respondents[i].thread);
-        CHECK_EQ(nn_close(respondents[i].s), 0);
+        CHECK_CLOSE(respondents[i].s);
     }
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 int main(int count, char **words)
 {
-    scenario_begin("survey", 85, count, words);
+    trial_begin("scenarios/survey", "inproc|ipc|tcp", 85, count, words);
     RUN(each_survey_has_64_responses);
     RUN(nothing_is_left);
     return test_end();

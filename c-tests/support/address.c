@@ -13,6 +13,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+const char *const SCHEMES[3] = {"inproc", "ipc", "tcp"};
+
 int free_port(void)
 {
     static unsigned next;

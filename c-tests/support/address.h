@@ -7,6 +7,12 @@
 
 #include <sys/socket.h>
 
+/* The transports that every type of socket is tried on. */
+extern const char *const SCHEMES[3];
+
+#define EACH_SCHEME(scheme) \
+    for (const char *const *scheme = SCHEMES; scheme < SCHEMES + 3; scheme++)
+
 struct url {
     char text[NN_SOCKADDR_MAX];
 };

@@ -84,6 +84,29 @@ void test_begin(const char *name, int seconds)
         printf("%s on %s\n", name, resolved);
 }
 
+/* Whether a word stands in a list like "tcp|ipc". */
+static int stands_in(const char *list, const char *word)
+{
+    size_t length = strlen(word);
+    for (const char *at = list; at; at = strchr(at, '|') ? strchr(at, '|') + 1 : NULL)
+        if (strcspn(at, "|") == length && memcmp(at, word, length) == 0)
+            return 1;
+    return 0;
+}
+
+const char *test_begin_with(const char *name, const char *list, int seconds, int count,
+                            char **words)
+{
+    static char whole[64];
+    if (count < 2 || !stands_in(list, words[1])) {
+        fprintf(stderr, "usage: %s %s\n", words[0], list);
+        exit(2);
+    }
+    snprintf(whole, sizeof whole, "%s-%s", name, words[1]);
+    test_begin(whole, seconds);
+    return words[1];
+}
+
 /* The reason why a case is a listed difference, or NULL. Marks the line as used. */
 static const char *test_difference(const char *name)
 {
@@ -100,6 +123,11 @@ static const char *test_difference(const char *name)
             break;
     }
     return NULL;
+}
+
+int case_failed(void)
+{
+    return __atomic_load_n(&test.failures, __ATOMIC_RELAXED) != test.failures_before;
 }
 
 /* Closes what a case left open, which is a failure unless the case failed already. */

@@ -16,6 +16,11 @@
 /* The program is ended when it takes longer than that many seconds. */
 void test_begin(const char *name, int seconds);
 
+/* Begins a program that is told one word of a list like "tcp|ipc", with which its name ends.
+ * Returns the word, or ends a program that was told another one. */
+const char *test_begin_with(const char *name, const char *list, int seconds, int count,
+                            char **words);
+
 /* Whether the case of that name is to be run, which RUN does with a function. */
 int CASE(const char *name);
 
@@ -26,6 +31,9 @@ void test_skip(const char *reason);
 
 /* Removes the files and ends the children that are left, in the process that made them. */
 void test_cleanup(void);
+
+/* Whether a check of the current case has failed. */
+int case_failed(void);
 
 /* The exit status of the program. */
 int test_end(void);

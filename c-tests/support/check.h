@@ -10,6 +10,9 @@
 #include <string.h>
 #include <sys/types.h>
 
+/* The number of elements of an array. */
+#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
+
 /* The program, the case that it runs, and what was counted. */
 struct test {
     const char *name;

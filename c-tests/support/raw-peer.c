@@ -1,9 +1,13 @@
 #include "support/raw-peer.h"
 
 #include "support/address.h"
+#include "support/check.h"
 #include "support/clock.h"
 #include "support/raw-stream.h"
+#include "support/sockets.h"
 #include "support/websocket.h"
+
+#include <nanomsg/nn.h>
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -32,6 +36,15 @@ int raw_greet_as(int fd, int mine, int theirs)
     raw_send(fd, said, sizeof said);
     return raw_recv(fd, greeting, sizeof greeting, PATIENCE_MS) == sizeof greeting
            && memcmp(greeting, expected, sizeof greeting) == 0;
+}
+
+int raw_join(int s, const char *url, int mine, int theirs)
+{
+    uint64_t pipes = nn_get_statistic(s, NN_STAT_CURRENT_CONNECTIONS);
+    int fd = raw_connect(url);
+    REQUIRE(raw_greet_as(fd, mine, theirs));
+    CHECK_PIPES(s, pipes + 1);
+    return fd;
 }
 
 size_t raw_prefix(const char *url, uint64_t size, unsigned char prefix[9])

@@ -3,6 +3,10 @@
 #ifndef SPMSG_SUPPORT_RAW_PEER_H
 #define SPMSG_SUPPORT_RAW_PEER_H
 
+#include "support/check.h"
+#include "support/clock.h"
+#include "support/raw-stream.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,6 +19,9 @@ int raw_greet(int fd);
 /* Exchanges greetings as a socket of the type `mine`; true when the peer greeted as `theirs`. */
 int raw_greet_as(int fd, int mine, int theirs);
 
+/* A stream to the listener `s` that greets as a socket of the type `mine`, and is its peer. */
+int raw_join(int s, const char *url, int mine, int theirs);
+
 /* The bytes in front of a message of that size (transports 3.2); returns their number. */
 size_t raw_prefix(const char *url, uint64_t size, unsigned char prefix[9]);
 
@@ -23,5 +30,15 @@ void raw_message(int fd, const char *url, const void *body, size_t size);
 
 /* One whole message of at most `size` bytes: its size, or -1 when none comes in time. */
 long raw_take(int fd, const char *url, void *body, size_t size, int ms);
+
+/* The next bytes are exactly this message: prefix and body. */
+#define CHECK_WIRE(fd, url, body, size) do { \
+    unsigned char w_[1024], e_[1024]; \
+    size_t n_ = raw_prefix((url), (size), e_); \
+    CHECK_EQ(raw_recv((fd), w_, n_, PATIENCE_MS), n_); \
+    CHECK_MEM(w_, e_, n_); \
+    CHECK_EQ(raw_recv((fd), w_, (size), PATIENCE_MS), (size)); \
+    CHECK_MEM(w_, (body), (size)); \
+} while (0)
 
 #endif

@@ -105,3 +105,9 @@ void raw_reset(int fd)
     setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
     close(fd);
 }
+
+void check_silence(int fd)
+{
+    unsigned char byte;
+    CHECK_EQ(raw_recv(fd, &byte, 1, 20), 0);
+}

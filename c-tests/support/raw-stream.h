@@ -5,6 +5,8 @@
 
 #include <stddef.h>
 
+
+
 /* What a descriptor is used for, as its address says; of WebSocket, which side it is. */
 enum raw_role { RAW_PLAIN, RAW_WS_LISTENER, RAW_WS_CLIENT, RAW_WS_SERVER };
 
@@ -31,5 +33,8 @@ enum raw_end raw_end(int fd, int ms);
 
 /* Closes so that a tcp peer sees a reset. */
 void raw_reset(int fd);
+
+/* Nothing has come on the stream, and nothing comes in a short time. */
+void check_silence(int fd);
 
 #endif

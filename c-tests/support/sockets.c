@@ -1,12 +1,19 @@
 #include "support/sockets.h"
 
+#include "support/address.h"
 #include "support/check.h"
 #include "support/clock.h"
+#include "support/talk.h"
 
 #include <nanomsg/nn.h>
 #include <nanomsg/pair.h>
+#include <nanomsg/pubsub.h>
+#include <nanomsg/survey.h>
 
 #include <stdint.h>
+#include <string.h>
+
+const int DOMAINS[2] = {AF_SP, AF_SP_RAW};
 
 void set_int(int s, int option, int value)
 {
@@ -31,38 +38,85 @@ int open_pair(void)
     return s;
 }
 
-void open_pairs(int *bound, int *connected, const char *address)
+int open_quick(void)
 {
-    *bound = open_pair();
-    *connected = open_pair();
-    REQUIRE(nn_bind(*bound, address) > 0);
-    REQUIRE(nn_connect(*connected, address) > 0);
+    int s = open_pair();
+    set_int(s, NN_RECONNECT_IVL, 10);
+    return s;
+}
+
+int bound_pair(const char *url)
+{
+    int s = open_pair();
+    REQUIRE(nn_bind(s, url) > 0);
+    return s;
+}
+
+int connected_pair(const char *url)
+{
+    int s = open_pair();
+    REQUIRE(nn_connect(s, url) > 0);
+    return s;
+}
+
+void open_pairs(int *bound, int *connected, const char *url)
+{
+    *bound = bound_pair(url);
+    *connected = connected_pair(url);
     CHECK_TALK(*bound, *connected);
 }
 
-int talk_one_way(int from, int to, int ms)
+int open_socket(int domain, int type)
 {
-    static uint32_t number;
-    uint32_t first = number + 1, sent = 0, got = 0;
-    int64_t deadline = now_ms() + ms;
-    while (now_ms() < deadline) {
-        number++;
-        if (nn_send(from, &number, sizeof number, NN_DONTWAIT) == sizeof number)
-            sent = number;
-        int64_t turn = now_ms() + 50;
-        while (now_ms() < turn) {
-            if (nn_recv(to, &got, sizeof got, NN_DONTWAIT) == sizeof got && got >= first
-                && got <= number)
-                goto arrived;
-            nap_ms(1);
-        }
-    }
-    return 0;
-arrived:
-    /* What was sent before it has arrived before it; what was sent after it is taken here. */
-    while (got < sent && nn_recv(to, &got, sizeof got, 0) == sizeof got)
-        continue;
-    return 1;
+    int s = nn_socket(domain, type), deadline = 2 * PATIENCE_MS;
+    REQUIRE(s >= 0);
+    if (domain == AF_SP && type == NN_SURVEYOR)
+        CHECK_EQ(nn_setsockopt(s, type, NN_SURVEYOR_DEADLINE, &deadline, sizeof deadline), 0);
+    set_int(s, NN_SNDTIMEO, PATIENCE_MS);
+    set_int(s, NN_RCVTIMEO, PATIENCE_MS);
+    set_int(s, NN_RECONNECT_IVL, 10);
+    return s;
+}
+
+int open_bound(int domain, int type, const char *url)
+{
+    int s = open_socket(domain, type);
+    REQUIRE(nn_bind(s, url) > 0);
+    return s;
+}
+
+int open_connected(int domain, int type, const char *url)
+{
+    int s = open_socket(domain, type);
+    REQUIRE(nn_connect(s, url) > 0);
+    return s;
+}
+
+void open_both(int bound_type, int connected_type, const char *scheme, int both[2])
+{
+    struct url url = unique_url(scheme);
+    both[0] = open_bound(AF_SP, bound_type, url.text);
+    both[1] = open_connected(AF_SP, connected_type, url.text);
+    CHECK_PIPES(both[0], 1);
+    CHECK_PIPES(both[1], 1);
+}
+
+void subscribe(int s, const char *topic)
+{
+    CHECK_EQ(nn_setsockopt(s, NN_SUB, NN_SUB_SUBSCRIBE, topic, strlen(topic)), 0);
+}
+
+void join(int s, uint64_t before, int to, uint64_t before_there, const char *url)
+{
+    REQUIRE(nn_connect(s, url) > 0);
+    CHECK_PIPES(s, before + 1);
+    CHECK_PIPES(to, before_there + 1);
+}
+
+void close_sockets(const int *sockets, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        CHECK_EQ(nn_close(sockets[i]), 0);
 }
 
 int wait_stat(int s, int id, uint64_t value, int ms)

@@ -5,6 +5,8 @@
 
 #include <stddef.h>
 
+
+
 #define WS_KEY "dGhlIHNhbXBsZSBub25jZQ=="
 #define WS_TOKEN "pair.sp.nanomsg.org"
 #define WS_REQUEST_WITHOUT_TOKEN \

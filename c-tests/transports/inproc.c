@@ -5,6 +5,7 @@
 #include "support/cases.h"
 #include "support/check.h"
 #include "support/sockets.h"
+#include "support/talk.h"
 #include "support/thread.h"
 
 #include <nanomsg/nn.h>
@@ -13,61 +14,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int bound_to(const char *address)
-{
-    int s = open_pair();
-    CHECK_OK(nn_bind(s, address));
-    return s;
-}
-
-static int connected_to(const char *address)
-{
-    int s = open_pair();
-    CHECK_OK(nn_connect(s, address));
-    return s;
-}
-
-static int send_now(int s, const char *text)
-{
-    return nn_send(s, text, strlen(text), NN_DONTWAIT);
-}
-
-/* What a receive that does not wait yields, as text. */
-static const char *recv_now(int s)
-{
-    static char text[64];
-    int size = nn_recv(s, text, sizeof text - 1, NN_DONTWAIT);
-    if (size < 0)
-        return errno == EAGAIN ? "EAGAIN" : "another error";
-    text[size] = 0;
-    return text;
-}
-
-static void close_all(int a, int b, int c)
-{
-    CHECK_EQ(nn_close(a), 0);
-    CHECK_EQ(nn_close(b), 0);
-    if (c >= 0)
-        CHECK_EQ(nn_close(c), 0);
-}
-
 /* core 7.3, transports 4, core-quirks */
 static void a_connection_exists_when_the_second_call_returns(void)
 {
     for (int order = 0; order < 2; order++)
         for (int round = 0; round < 50; round++) {
             struct url url = unique_url("inproc");
-            int a = order ? connected_to(url.text) : bound_to(url.text);
+            int a = order ? connected_pair(url.text) : bound_pair(url.text);
             CHECK_ERRNO(send_now(a, "early"), -1, EAGAIN);
             CHECK_STR(recv_now(a), "EAGAIN");
-            int b = order ? bound_to(url.text) : connected_to(url.text);
+            int b = order ? bound_pair(url.text) : connected_pair(url.text);
             CHECK_EQ(send_now(a, "one"), 3);
             CHECK_EQ(send_now(b, "two"), 3);
             CHECK_STR(recv_now(a), "two");
             CHECK_STR(recv_now(b), "one");
             CHECK_STR(recv_now(a), "EAGAIN");
             CHECK_STR(recv_now(b), "EAGAIN");
-            close_all(a, b, -1);
+            CHECK_CLOSE(a, b);
         }
 }
 
@@ -75,7 +38,7 @@ static void a_connection_exists_when_the_second_call_returns(void)
 static void a_message_can_be_received_when_send_returns(void)
 {
     struct url url = unique_url("inproc");
-    int a = bound_to(url.text), b = connected_to(url.text);
+    int a = bound_pair(url.text), b = connected_pair(url.text);
     for (int i = 0; i < 200; i++) {
         CHECK_EQ(send_now(a, "first"), 5);
         CHECK_EQ(send_now(a, "second"), 6);
@@ -83,7 +46,7 @@ static void a_message_can_be_received_when_send_returns(void)
         CHECK_STR(recv_now(b), "second");
         CHECK_STR(recv_now(b), "EAGAIN");
     }
-    close_all(a, b, -1);
+    CHECK_CLOSE(a, b);
 }
 
 /* core 7.3, transports 4 */
@@ -91,20 +54,20 @@ static void a_peer_is_gone_when_its_close_or_shutdown_returns(void)
 {
     for (int way = 0; way < 4; way++) {
         struct url url = unique_url("inproc");
-        int a = bound_to(url.text), b = connected_to(url.text);
+        int a = bound_pair(url.text), b = connected_pair(url.text);
         int leaving = way & 1 ? a : b, staying = way & 1 ? b : a;
         CHECK_EQ(send_now(staying, "x"), 1);
         if (way & 2)
-            CHECK_EQ(nn_close(leaving), 0);
+            CHECK_CLOSE(leaving);
         else
             CHECK_EQ(nn_shutdown(leaving, 1), 0);
         CHECK_ERRNO(send_now(staying, "y"), -1, EAGAIN);
         CHECK_STR(recv_now(staying), "EAGAIN");
         if (!(way & 2)) {
             CHECK_ERRNO(send_now(leaving, "z"), -1, EAGAIN);
-            CHECK_EQ(nn_close(leaving), 0);
+            CHECK_CLOSE(leaving);
         }
-        CHECK_EQ(nn_close(staying), 0);
+        CHECK_CLOSE(staying);
     }
 }
 
@@ -113,19 +76,19 @@ static void what_was_sent_before_the_close_is_delivered(void)
 {
     for (int way = 0; way < 2; way++) {
         struct url url = unique_url("inproc");
-        int a = bound_to(url.text), b = connected_to(url.text);
+        int a = bound_pair(url.text), b = connected_pair(url.text);
         for (int i = 0; i < 10; i++)
             CHECK_EQ(send_now(b, "kept"), 4);
         if (way)
-            CHECK_EQ(nn_close(b), 0);
+            CHECK_CLOSE(b);
         else
             CHECK_EQ(nn_shutdown(b, 1), 0);
         for (int i = 0; i < 10; i++)
             CHECK_STR(recv_now(a), "kept");
         CHECK_STR(recv_now(a), "EAGAIN");
-        CHECK_EQ(nn_close(a), 0);
+        CHECK_CLOSE(a);
         if (!way)
-            CHECK_EQ(nn_close(b), 0);
+            CHECK_CLOSE(b);
     }
 }
 
@@ -133,9 +96,9 @@ static void what_was_sent_before_the_close_is_delivered(void)
 static void a_connector_is_served_by_whoever_binds_the_name(void)
 {
     struct url url = unique_url("inproc");
-    int b = connected_to(url.text);
+    int b = connected_pair(url.text);
     for (int round = 0; round < 5; round++) {
-        int a = bound_to(url.text);
+        int a = bound_pair(url.text);
         CHECK_EQ(send_now(b, "up"), 2);
         CHECK_STR(recv_now(a), "up");
         CHECK_EQ(send_now(a, "down"), 4);
@@ -143,16 +106,16 @@ static void a_connector_is_served_by_whoever_binds_the_name(void)
         if (round % 2)
             CHECK_EQ(nn_shutdown(a, 1), 0);
         else
-            CHECK_EQ(nn_close(a), 0);
+            CHECK_CLOSE(a);
         CHECK_ERRNO(send_now(b, "none"), -1, EAGAIN);
-        int next = bound_to(url.text);
+        int next = bound_pair(url.text);
         CHECK_EQ(send_now(b, "next"), 4);
         CHECK_STR(recv_now(next), "next");
-        CHECK_EQ(nn_close(next), 0);
+        CHECK_CLOSE(next);
         if (round % 2)
-            CHECK_EQ(nn_close(a), 0);
+            CHECK_CLOSE(a);
     }
-    CHECK_EQ(nn_close(b), 0);
+    CHECK_CLOSE(b);
 }
 
 /* transports 4: any bytes, compared as they are. */
@@ -162,20 +125,20 @@ static void names_are_compared_byte_for_byte(void)
                                         "inproc://:;[]", "inproc://a/", "inproc:///a",
                                         "inproc://\xff\xfe", "inproc://a%20",
                                         "inproc://inproc://a"};
-    enum { NAMES = sizeof names / sizeof names[0] };
+    enum { NAMES = COUNT_OF(names) };
     int bound[NAMES], connected[NAMES];
     for (int i = 0; i < NAMES; i++)
-        bound[i] = bound_to(names[i]);
+        bound[i] = bound_pair(names[i]);
     for (int i = 0; i < NAMES; i++)
         CHECK_ERRNO(nn_bind(bound[(i + 1) % NAMES], names[i]), -1, EADDRINUSE);
     for (int i = 0; i < NAMES; i++)
-        connected[i] = connected_to(names[i]);
+        connected[i] = connected_pair(names[i]);
     for (int i = 0; i < NAMES; i++)
         CHECK_EQ(send_now(connected[i], names[i]), strlen(names[i]));
     for (int i = 0; i < NAMES; i++)
         CHECK_STR(recv_now(bound[i]), names[i]);
     for (int i = 0; i < NAMES; i++)
-        close_all(bound[i], connected[i], -1);
+        CHECK_CLOSE(bound[i], connected[i]);
 }
 
 /* How many messages of that size are taken, at most `most`, before the sender would wait. */
@@ -201,7 +164,7 @@ static void the_queue_holds_what_the_receive_buffer_allows(void)
         {100, 1, 100}, {100, 100, 2}, {10, 1, 10}, {10, 9, 2}, {10, 10, 2}, {10, 11, 2}, {1, 1, 2},
         {1, 2, 2}, {1, 1000000, 2},
     };
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+    for (size_t i = 0; i < COUNT_OF(rows); i++)
         for (int receiver_binds = 0; receiver_binds < 2; receiver_binds++) {
             struct url url = unique_url("inproc");
             int from = open_pair(), to = open_pair(), received = 0;
@@ -216,7 +179,7 @@ static void the_queue_holds_what_the_receive_buffer_allows(void)
             while (nn_recv(to, NULL, 0, NN_DONTWAIT) == rows[i].size)
                 received++;
             CHECK_EQ(received, accepted);
-            close_all(from, to, -1);
+            CHECK_CLOSE(from, to);
         }
 }
 
@@ -224,11 +187,11 @@ static void the_queue_holds_what_the_receive_buffer_allows(void)
 static void empty_messages_hardly_fill_the_queue(void)
 {
     struct url url = unique_url("inproc");
-    int from = bound_to(url.text), to = connected_to(url.text);
+    int from = bound_pair(url.text), to = connected_pair(url.text);
     CHECK_EQ(count_accepted(from, 0, 1000), 1000);
     for (int i = 0; i < 1000; i++)
         CHECK_STR(recv_now(to), "");
-    close_all(from, to, -1);
+    CHECK_CLOSE(from, to);
 }
 
 /* protocols 2.8: with 200 and ten bytes, one receive makes room for exactly one message. */
@@ -246,7 +209,7 @@ static void a_receive_makes_room_for_as_much(void)
         CHECK_STR(recv_now(to), "0123456789");
         CHECK_EQ(nn_send(from, "0123456789", 10, NN_DONTWAIT), 10);
     }
-    close_all(from, to, -1);
+    CHECK_CLOSE(from, to);
 }
 
 /* protocols 2.8, transports 2: the buffer size is read when the connection is made. */
@@ -261,12 +224,12 @@ static void the_queue_limit_is_fixed_with_the_connection(void)
     CHECK_OK(nn_connect(from, url.text));
     set_int(to, NN_RCVBUF, 100);
     CHECK_EQ(count_accepted(from, 10, 1000), 20);
-    CHECK_EQ(nn_close(from), 0);
+    CHECK_CLOSE(from);
     while (nn_recv(to, NULL, 0, NN_DONTWAIT) >= 0)
         continue;
-    from = connected_to(url.text);
+    from = connected_pair(url.text);
     CHECK_EQ(count_accepted(from, 10, 1000), 10);
-    close_all(from, to, -1);
+    CHECK_CLOSE(from, to);
 }
 
 /* core 6.5, core-quirks A-45, transports 4 */
@@ -283,7 +246,7 @@ static void the_message_size_limit_does_not_apply(void)
     CHECK_EQ(nn_send(from, body, 2000000, NN_DONTWAIT), 2000000);
     CHECK_EQ(nn_recv(to, body, 2000000, NN_DONTWAIT), 2000000);
     free(body);
-    close_all(from, to, -1);
+    CHECK_CLOSE(from, to);
 }
 
 struct sender {
@@ -320,14 +283,14 @@ static void a_receive_wakes_a_waiting_sender(void)
     CHECK_EQ(sender.result, 7);
     CHECK_RECV(to, "two");
     CHECK_RECV(to, "waiting");
-    close_all(from, to, -1);
+    CHECK_CLOSE(from, to);
 }
 
 /* protocols 3: a blocked sender keeps waiting when its peer goes and serves the next one. */
 static void a_waiting_sender_survives_its_peer(void)
 {
     struct url url = unique_url("inproc");
-    int from = bound_to(url.text), to = open_pair();
+    int from = bound_pair(url.text), to = open_pair();
     struct thread thread;
     struct sender sender = {from, 0, 0};
     set_int(to, NN_RCVBUF, 1);
@@ -336,20 +299,21 @@ static void a_waiting_sender_survives_its_peer(void)
     CHECK_EQ(send_now(from, "two"), 3);
     thread_start(&thread, send_one, &sender);
     CHECK(thread_asleep(&thread));
-    CHECK_EQ(nn_close(to), 0);
+    CHECK_CLOSE(to);
     CHECK(!thread_done(&thread));
-    to = connected_to(url.text);
+    to = connected_pair(url.text);
     thread_join(&thread);
     CHECK_EQ(sender.result, 7);
     CHECK_RECV(to, "waiting");
-    close_all(from, to, -1);
+    CHECK_CLOSE(from, to);
 }
 
 /* core-quirks B-29, core 13, protocols 3 */
 static void a_second_peer_waits_for_its_turn(void)
 {
     struct url url = unique_url("inproc");
-    int bound = bound_to(url.text), first = connected_to(url.text), second = connected_to(url.text);
+    int bound = bound_pair(url.text);
+    int first = connected_pair(url.text), second = connected_pair(url.text);
     CHECK_EQ(nn_get_statistic(second, NN_STAT_CURRENT_CONNECTIONS), 0);
     CHECK_ERRNO(send_now(second, "no"), -1, EAGAIN);
     CHECK_STR(recv_now(second), "EAGAIN");
@@ -358,13 +322,13 @@ static void a_second_peer_waits_for_its_turn(void)
     CHECK_EQ(send_now(bound, "two"), 3);
     CHECK_STR(recv_now(first), "two");
     CHECK_STR(recv_now(second), "EAGAIN");
-    CHECK_EQ(nn_close(first), 0);
+    CHECK_CLOSE(first);
     CHECK_EQ(nn_get_statistic(second, NN_STAT_CURRENT_CONNECTIONS), 1);
     CHECK_EQ(send_now(second, "mine"), 4);
     CHECK_STR(recv_now(bound), "mine");
     CHECK_EQ(send_now(bound, "yours"), 5);
     CHECK_STR(recv_now(second), "yours");
-    close_all(bound, second, -1);
+    CHECK_CLOSE(bound, second);
 }
 
 /* core-quirks B-29: closed in any order, with the second peer in the way. */
@@ -374,9 +338,9 @@ static void three_pairs_on_one_name_close_in_any_order(void)
                                      {2, 0, 1}, {2, 1, 0}};
     for (int i = 0; i < 6; i++) {
         struct url url = unique_url("inproc");
-        int s[3] = {bound_to(url.text), connected_to(url.text), connected_to(url.text)};
+        int s[3] = {bound_pair(url.text), connected_pair(url.text), connected_pair(url.text)};
         CHECK_EQ(send_now(s[1], "x"), 1);
-        close_all(s[orders[i][0]], s[orders[i][1]], s[orders[i][2]]);
+        CHECK_CLOSE(s[orders[i][0]], s[orders[i][1]], s[orders[i][2]]);
     }
 }
 
@@ -384,23 +348,23 @@ static void three_pairs_on_one_name_close_in_any_order(void)
 static void one_pair_connected_to_two_uses_one_at_a_time(void)
 {
     struct url one = unique_url("inproc"), two = unique_url("inproc");
-    int a = bound_to(one.text), b = bound_to(two.text), c = connected_to(one.text);
+    int a = bound_pair(one.text), b = bound_pair(two.text), c = connected_pair(one.text);
     CHECK_EQ(nn_connect(c, two.text), 2);
     CHECK_EQ(nn_get_statistic(c, NN_STAT_CURRENT_CONNECTIONS), 1);
     CHECK_ERRNO(send_now(b, "no"), -1, EAGAIN);
     CHECK_EQ(send_now(c, "to a"), 4);
     CHECK_STR(recv_now(a), "to a");
-    CHECK_EQ(nn_close(a), 0);
+    CHECK_CLOSE(a);
     CHECK_EQ(send_now(c, "to b"), 4);
     CHECK_STR(recv_now(b), "to b");
-    close_all(b, c, -1);
+    CHECK_CLOSE(b, c);
 }
 
 /* core-quirks B-31: it may refuse itself or stay alone, but must live, and serve others later. */
 static void a_pair_that_connects_to_itself_lives(void)
 {
     struct url url = unique_url("inproc");
-    int a = bound_to(url.text);
+    int a = bound_pair(url.text);
     int id = nn_connect(a, url.text);
     CHECK(id == 2 || id == -1);
     nn_send(a, "x", 1, NN_DONTWAIT);
@@ -408,9 +372,9 @@ static void a_pair_that_connects_to_itself_lives(void)
     if (id == 2)
         CHECK_EQ(nn_shutdown(a, id), 0);
     nn_recv(a, NULL, 0, NN_DONTWAIT);
-    int b = connected_to(url.text);
+    int b = connected_pair(url.text);
     CHECK_TALK(a, b);
-    close_all(a, b, -1);
+    CHECK_CLOSE(a, b);
 }
 
 struct many {
@@ -434,7 +398,7 @@ static void several_threads_send_on_one_socket(void)
 {
     enum { THREADS = 4, MESSAGES = 2000 };
     struct url url = unique_url("inproc");
-    int a = bound_to(url.text), b = connected_to(url.text), next[THREADS] = {0};
+    int a = bound_pair(url.text), b = connected_pair(url.text), next[THREADS] = {0};
     struct thread threads[THREADS];
     struct many many[THREADS];
     for (int i = 0; i < THREADS; i++) {
@@ -449,7 +413,7 @@ static void several_threads_send_on_one_socket(void)
     }
     for (int i = 0; i < THREADS; i++)
         thread_join(&threads[i]);
-    close_all(a, b, -1);
+    CHECK_CLOSE(a, b);
 }
 
 static void *count_messages(void *argument)
@@ -466,7 +430,7 @@ static void several_threads_receive_on_one_socket(void)
 {
     enum { THREADS = 4, MESSAGES = 8000 };
     struct url url = unique_url("inproc");
-    int a = bound_to(url.text), b = connected_to(url.text), total = 0;
+    int a = bound_pair(url.text), b = connected_pair(url.text), total = 0;
     struct thread threads[THREADS];
     struct many many[THREADS], sender = {a, 0, MESSAGES};
     for (int i = 0; i < THREADS; i++) {
@@ -483,7 +447,7 @@ static void several_threads_receive_on_one_socket(void)
         total += many[i].count;
     }
     CHECK_EQ(total, MESSAGES);
-    close_all(a, b, -1);
+    CHECK_CLOSE(a, b);
 }
 
 int main(void)

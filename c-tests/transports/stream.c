@@ -1,5 +1,5 @@
-/* What tcp, ipc and ws have in common, for two PAIR sockets or one and a raw socket: starting in either
- * order, coming back after a loss, back-off, limits, and what is delivered at the end.
+/* What tcp, ipc and ws have in common, for two PAIR sockets or one and a raw socket: starting in
+ * either order, coming back after a loss, back-off, limits, and what is delivered at the end.
  *
  * The transport is the argument: stream tcp, stream ipc, stream ws. */
 
@@ -11,6 +11,7 @@
 #include "support/raw-peer.h"
 #include "support/raw-stream.h"
 #include "support/sockets.h"
+#include "support/talk.h"
 #include "support/thread.h"
 
 #include <nanomsg/nn.h>
@@ -37,12 +38,6 @@ static int over_ws(void)
 
 /* An upper bound for what should take no time, generous enough for a busy machine. */
 enum { LATE_MS = 2000 };
-
-static void close_both(int a, int b)
-{
-    CHECK_EQ(nn_close(a), 0);
-    CHECK_EQ(nn_close(b), 0);
-}
 
 /* Sends a message of that size, and receives it into memory of its own. */
 static void check_size(int from, int to, size_t size)
@@ -76,7 +71,7 @@ static void either_side_may_start_first(void)
         CHECK_SEND(b, "from the dialer");
         CHECK_RECV(a, "from the dialer");
         CHECK_RECV(b, "from the listener");
-        close_both(a, b);
+        CHECK_CLOSE(a, b);
     }
 }
 
@@ -87,12 +82,12 @@ static void a_dialer_finds_a_listener_that_comes_back(void)
     int a, b;
     open_pairs(&a, &b, url.text);
     for (int round = 0; round < 5; round++) {
-        CHECK_EQ(nn_close(a), 0);
+        CHECK_CLOSE(a);
         a = open_pair();
         CHECK_EQ(nn_bind(a, url.text), 1);
         CHECK_TALK(a, b);
     }
-    close_both(a, b);
+    CHECK_CLOSE(a, b);
 }
 
 /* protocols 3 */
@@ -102,12 +97,12 @@ static void a_listener_takes_the_next_dialer(void)
     int a, b;
     open_pairs(&a, &b, url.text);
     for (int round = 0; round < 5; round++) {
-        CHECK_EQ(nn_close(b), 0);
+        CHECK_CLOSE(b);
         b = open_pair();
         CHECK_EQ(nn_connect(b, url.text), 1);
         CHECK_TALK(a, b);
     }
-    close_both(a, b);
+    CHECK_CLOSE(a, b);
 }
 
 /* transports 3.5: shutting a listener down ends the connections it accepted. */
@@ -121,7 +116,7 @@ static void a_listener_that_is_shut_down_ends_its_connections(void)
     CHECK(wait_until(nn_send(b, "x", 1, NN_DONTWAIT) == -1 && errno == EAGAIN, PATIENCE_MS));
     CHECK(wait_until(nn_bind(a, url.text) == 2, PATIENCE_MS));
     CHECK_TALK(a, b);
-    close_both(a, b);
+    CHECK_CLOSE(a, b);
 }
 
 /* transports 3.4 */
@@ -144,7 +139,7 @@ static void a_dialer_that_is_shut_down_stays_away(void)
     close(fd);
     CHECK_EQ(raw_accept(listener, 300), -1);
     close(listener);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 /* Lets a dialer connect and be dropped time and again; gaps[i] is the time in milliseconds between
@@ -167,7 +162,7 @@ static void measure_gaps(int interval, int maximum, int *gaps, int count)
         close(fd);
     }
     close(listener);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 /* Not early but for the granularity of timers; late by no more than a busy machine explains. */
@@ -238,7 +233,7 @@ static void the_interval_is_fixed_at_connect(void)
         close(fd);
     }
     close(listener);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 /* core 13, protocols 3 */
@@ -260,9 +255,9 @@ static void a_second_peer_is_refused_and_takes_over_later(void)
         CHECK_RECV(a, "from the first");
     }
     CHECK_ERRNO(nn_recv(second, NULL, 0, NN_DONTWAIT), -1, EAGAIN);
-    CHECK_EQ(nn_close(first), 0);
+    CHECK_CLOSE(first);
     CHECK_TALK(second, a);
-    close_both(a, second);
+    CHECK_CLOSE(a, second);
 }
 
 /*
@@ -282,9 +277,9 @@ static void a_dialing_pair_uses_one_of_two_listeners(void)
     CHECK_RECV(a, "for a");
     CHECK_SEND(a, "from a");
     CHECK_RECV(c, "from a");
-    CHECK_EQ(nn_close(a), 0);
+    CHECK_CLOSE(a);
     CHECK_TALK(b, c);
-    close_both(b, c);
+    CHECK_CLOSE(b, c);
 }
 
 /* core 6.5, transports 3.2, core-quirks A-45 */
@@ -295,11 +290,11 @@ static void messages_up_to_the_limit_pass(void)
     struct url url = unique_url(scheme);
     int a, b;
     open_pairs(&a, &b, url.text);
-    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+    for (size_t i = 0; i < COUNT_OF(sizes); i++) {
         check_size(a, b, sizes[i]);
         check_size(b, a, sizes[i]);
     }
-    close_both(a, b);
+    CHECK_CLOSE(a, b);
 }
 
 /* Connections that have come to an end: over ws one that ends by a close frame is not counted as
@@ -335,7 +330,7 @@ static void check_over_the_limit(int listener_receives)
     CHECK_EQ(nn_get_statistic(to, NN_STAT_BYTES_RECEIVED),
              4 * nn_get_statistic(to, NN_STAT_MESSAGES_RECEIVED));
     free(body);
-    close_both(a, b);
+    CHECK_CLOSE(a, b);
 }
 
 /* core 6.5, transports 3.2, core-quirks A-45 */
@@ -372,7 +367,7 @@ static void changing_the_limit_affects_a_live_connection(void)
     CHECK(wait_ended(a, ended + 1));
     set_int(a, NN_RCVMAXSIZE, 1048576);
     CHECK_TALK(a, b);
-    close_both(a, b);
+    CHECK_CLOSE(a, b);
 }
 
 /* core-quirks D: the reference's own tests rely on this much room. */
@@ -386,7 +381,7 @@ static void a_hundred_small_messages_need_no_reader(void)
         CHECK_EQ(nn_send(a, body, sizeof body, 0), sizeof body);
     for (int i = 0; i < 100; i++)
         CHECK_EQ(nn_recv(b, body, sizeof body, 0), sizeof body);
-    close_both(a, b);
+    CHECK_CLOSE(a, b);
 }
 
 /* protocols 2.8 and 2.9: a sender is stopped before it fills the memory, and nothing is lost. */
@@ -412,7 +407,7 @@ static void a_peer_that_does_not_read_stops_the_sender(void)
     }
     CHECK_ERRNO(nn_recv(b, got, sizeof got, NN_DONTWAIT), -1, EAGAIN);
     CHECK_TALK(a, b);
-    close_both(a, b);
+    CHECK_CLOSE(a, b);
 }
 
 /* protocols 2.8: a message larger than all buffers is accepted when the pipe is idle. */
@@ -433,7 +428,7 @@ static void both_sides_may_send_large_before_they_receive(void)
         CHECK(body[0] == 'a' + round && body[SIZE - 1] == 'a' + round);
     }
     free(body);
-    close_both(a, b);
+    CHECK_CLOSE(a, b);
 }
 
 struct worker {
@@ -482,7 +477,7 @@ static void several_threads_send_on_one_socket(void)
     }
     for (int i = 0; i < THREADS; i++)
         thread_join(&threads[i]);
-    close_both(a, b);
+    CHECK_CLOSE(a, b);
 }
 
 /* core 1.5: each message goes to exactly one of the threads that wait for it. */
@@ -509,7 +504,7 @@ static void several_threads_receive_on_one_socket(void)
         total += workers[i].count;
     }
     CHECK_EQ(total, MESSAGES);
-    close_both(a, b);
+    CHECK_CLOSE(a, b);
 }
 
 /* core 3.5, protocols 2.1 and 2.10, reliability P2 */
@@ -540,7 +535,7 @@ static void what_came_before_the_end_is_delivered(void)
             CHECK_EQ(raw_end(fd, PATIENCE_MS), RAW_EOF);
             close(fd);
         }
-        CHECK_EQ(nn_close(s), 0);
+        CHECK_CLOSE(s);
     }
 }
 
@@ -586,7 +581,7 @@ static void check_send_then_leave(size_t size, int count, int by_shutdown, int d
     if (by_shutdown)
         CHECK_EQ(nn_shutdown(from, 1), 0);
     else
-        CHECK_EQ(nn_close(from), 0);
+        CHECK_CLOSE(from);
     set_int(to, NN_RCVTIMEO, 3000);
     if (meanwhile)
         thread_join(&thread);
@@ -594,8 +589,8 @@ static void check_send_then_leave(size_t size, int count, int by_shutdown, int d
         receive_all(&receiver);
     CHECK_EQ(receiver.received, count);
     if (by_shutdown)
-        CHECK_EQ(nn_close(from), 0);
-    CHECK_EQ(nn_close(to), 0);
+        CHECK_CLOSE(from);
+    CHECK_CLOSE(to);
     free(body);
 }
 
@@ -635,7 +630,7 @@ static int send_and_exit(void *argument)
     CHECK_EQ(nn_connect(s, words->url.text), 1);
     CHECK_EQ(nn_send(s, body, words->size, 0), words->size);
     if (words->closes)
-        CHECK_EQ(nn_close(s), 0);
+        CHECK_CLOSE(s);
     free(body);
     return 0;
 }
@@ -652,7 +647,7 @@ static void check_exit_delivers(size_t size)
         CHECK_EQ(nn_bind(s, words.url.text), 1);
         CHECK_EQ(nn_recv(s, body, size, 0), size);
         CHECK_EQ(child_wait(&child, PATIENCE_MS), 0);
-        CHECK_EQ(nn_close(s), 0);
+        CHECK_CLOSE(s);
         free(body);
     }
 }
@@ -685,7 +680,7 @@ static int close_against_a_silent_peer(int linger)
     while (nn_send(s, body, 65536, 0) == 65536)
         continue;
     int64_t start = now_us();
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
     int took = (int)((now_us() - start) / 1000);
     close(fd);
     close(listener);
@@ -720,7 +715,7 @@ static void close_returns_at_once_when_all_is_written(void)
         CHECK_SEND(a, "hello");
         CHECK_RECV(b, "hello");
         int64_t start = now_ms();
-        close_both(leaving ? a : b, leaving ? b : a);
+        CHECK_CLOSE(leaving ? a : b, leaving ? b : a);
         CHECK_AT_MOST(now_ms() - start, LATE_MS);
     }
 }
@@ -736,7 +731,7 @@ static int close_while_connecting(void)
     int fd = raw_accept(listener, PATIENCE_MS);
     CHECK(fd >= 0);
     int64_t start = now_ms();
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
     int took = (int)(now_ms() - start);
     CHECK_NE(raw_end(fd, PATIENCE_MS), RAW_OPEN);
     close(fd);
@@ -813,7 +808,7 @@ static void options_reach_the_operating_system(void)
             CHECK_EQ(socket_option(list[i], IPPROTO_TCP, TCP_NODELAY), 1);
     }
     CHECK_EQ(connections, 2);
-    close_both(a, b);
+    CHECK_CLOSE(a, b);
 }
 
 /* transports 6.3 */
@@ -826,7 +821,7 @@ static void a_host_name_is_resolved(void)
     snprintf(address, sizeof address, "%s://localhost:%d", scheme, port);
     CHECK_EQ(nn_connect(b, address), 1);
     CHECK_TALK(a, b);
-    close_both(a, b);
+    CHECK_CLOSE(a, b);
 }
 
 /* transports 6.3, reliability P3: neither the caller nor the other endpoints wait for a name. */
@@ -844,7 +839,7 @@ static void a_name_that_does_not_resolve_disturbs_nobody(void)
     CHECK_TALK(a, b);
     CHECK_EQ(nn_get_statistic(b, NN_STAT_CONNECT_ERRORS), 0);
     start = now_ms();
-    close_both(a, b);
+    CHECK_CLOSE(a, b);
     CHECK_AT_MOST(now_ms() - start, LATE_MS);
 }
 
@@ -863,7 +858,7 @@ static void a_local_address_is_used(void)
     CHECK_EQ(ntohl(from.sin_addr.s_addr), 0x7f000002);
     close(fd);
     close(listener);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 static void run_all(void)

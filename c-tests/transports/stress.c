@@ -10,6 +10,7 @@
 #include "support/cases.h"
 #include "support/check.h"
 #include "support/clock.h"
+#include "support/random.h"
 #include "support/sockets.h"
 #include "support/thread.h"
 
@@ -23,15 +24,6 @@
 enum { SIZE_MAX_BODY = 300000, END_SIZE = 24 };
 
 static const char end_mark[16] = "no more messages";
-
-/* xorshift64*; the state is never 0. */
-static uint64_t next_random(uint64_t *state)
-{
-    *state ^= *state >> 12;
-    *state ^= *state << 25;
-    *state ^= *state >> 27;
-    return *state * UINT64_C(2685821657736338717);
-}
 
 /* Mostly small, sometimes larger than the buffers of the kernel. */
 static size_t next_size(uint64_t *state)
@@ -158,8 +150,7 @@ static void every_byte_arrives_in_order(const char *address, int seconds, uint64
     printf("%llu and %llu messages, %llu MB, seed %llu\n", (unsigned long long)forth.messages,
            (unsigned long long)back.messages,
            (unsigned long long)((forth.bytes + back.bytes) / 1000000), (unsigned long long)seed);
-    CHECK_EQ(nn_close(a), 0);
-    CHECK_EQ(nn_close(b), 0);
+    CHECK_CLOSE(a, b);
 }
 
 int main(int count, char **words)

@@ -11,12 +11,12 @@
 #include "support/raw-peer.h"
 #include "support/raw-stream.h"
 #include "support/sockets.h"
+#include "support/talk.h"
 
 #include <nanomsg/nn.h>
 
 #include <errno.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -25,23 +25,6 @@
 static const char *scheme;
 
 enum { HANDSHAKE_MS = 1000, LATE_MS = 4000 };
-
-static int bound_to(struct url url)
-{
-    int s = open_pair();
-    CHECK_EQ(nn_bind(s, url.text), 1);
-    return s;
-}
-
-/* A PAIR of the library connects and both can talk. */
-static void check_serves(int s, struct url url)
-{
-    int b = open_pair();
-    set_int(b, NN_RECONNECT_IVL, 10);
-    CHECK_EQ(nn_connect(b, url.text), 1);
-    CHECK_TALK(b, s);
-    CHECK_EQ(nn_close(b), 0);
-}
 
 /* A raw connection that has exchanged greetings and is the peer: a listener that has not yet
  * noticed the end of the one before refuses it, and it tries again as a dialer would. */
@@ -84,13 +67,13 @@ static void both_sides_greet_at_once(void)
 {
     struct url url = unique_url(scheme);
     unsigned char bytes[8];
-    int s = bound_to(url);
+    int s = bound_pair(url.text);
     int fd = raw_connect(url.text);
     CHECK_EQ(raw_recv(fd, bytes, 8, PATIENCE_MS), 8);
     CHECK_MEM(bytes, "\0SP\0\0\x10\0\0", 8);
     CHECK_EQ(raw_recv(fd, bytes, 1, 20), 0);
     close(fd);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 
     s = open_pair();
     int listener = raw_listen(url.text);
@@ -101,7 +84,7 @@ static void both_sides_greet_at_once(void)
     CHECK_EQ(raw_recv(fd, bytes, 1, 20), 0);
     close(fd);
     close(listener);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 /* The exact bytes for the message "hello". */
@@ -127,7 +110,7 @@ static void check_frames(int s, int fd, const char *url)
     CHECK_MEM(bytes, frame, size);
     raw_send(fd, frame, size);
     CHECK_RECV(s, "hello");
-    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+    for (size_t i = 0; i < COUNT_OF(sizes); i++) {
         size_t used = raw_prefix(url, sizes[i], prefix);
         memset(body, (int)i + 'a', sizes[i]);
         CHECK_EQ(nn_send(s, body, sizes[i], 0), sizes[i]);
@@ -149,12 +132,12 @@ static void check_frames(int s, int fd, const char *url)
 static void messages_are_framed_exactly(void)
 {
     struct url url = unique_url(scheme);
-    int s = bound_to(url);
+    int s = bound_pair(url.text);
     int fd = raw_connect(url.text);
     CHECK(raw_greet(fd));
     check_frames(s, fd, url.text);
     close(fd);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 
     s = open_pair();
     int listener = raw_listen(url.text);
@@ -164,7 +147,7 @@ static void messages_are_framed_exactly(void)
     check_frames(s, fd, url.text);
     close(fd);
     close(listener);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 /* transports 3.1 and 3.2: one segment or many makes no difference. */
@@ -173,7 +156,7 @@ static void the_stream_may_be_cut_anywhere(void)
     struct url url = unique_url(scheme);
     unsigned char bytes[8 + 3 * 16];
     size_t size = 8;
-    int s = bound_to(url);
+    int s = bound_pair(url.text);
     memcpy(bytes, PAIR_GREETING, 8);
     for (int i = 0; i < 3; i++)
         size += hello(bytes + size);
@@ -198,7 +181,7 @@ static void the_stream_may_be_cut_anywhere(void)
     for (int i = 0; i < 3; i++)
         CHECK_RECV(s, "hello");
     close(fd);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 /* transports 3.2, protocols 2.1 */
@@ -208,7 +191,7 @@ static void many_messages_may_come_in_one_piece(void)
     struct url url = unique_url(scheme);
     unsigned char *bytes = malloc(MESSAGES * 16), prefix[9];
     size_t size = 0;
-    int s = bound_to(url);
+    int s = bound_pair(url.text);
     int fd = raw_peer(s, url);
     for (uint32_t i = 0; i < MESSAGES; i++) {
         size_t used = raw_prefix(url.text, i % 5, prefix);
@@ -225,7 +208,7 @@ static void many_messages_may_come_in_one_piece(void)
     CHECK_ERRNO(nn_recv(s, NULL, 0, NN_DONTWAIT), -1, EAGAIN);
     free(bytes);
     close(fd);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 /* transports 3.1: the reserved bytes are not looked at. */
@@ -233,14 +216,14 @@ static void reserved_bytes_are_ignored(void)
 {
     struct url url = unique_url(scheme);
     unsigned char greeting[8];
-    int s = bound_to(url);
+    int s = bound_pair(url.text);
     int fd = raw_connect(url.text);
     raw_send(fd, "\0SP\0\0\x10\xff\x01", 8);
     CHECK_EQ(raw_recv(fd, greeting, 8, PATIENCE_MS), 8);
     raw_message(fd, url.text, "hello", 5);
     CHECK_RECV(s, "hello");
     close(fd);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 static const char bad_greetings[][9] = {
@@ -252,13 +235,13 @@ static const char bad_greetings[][9] = {
     "\0\0\0\0\0\0\0\0", "\xff\xff\xff\xff\xff\xff\xff\xff", "GET / HT", "\x16\3\1\2\0\1\0\1",
 };
 
-enum { BAD_GREETINGS = sizeof bad_greetings / sizeof bad_greetings[0] };
+enum { BAD_GREETINGS = COUNT_OF(bad_greetings) };
 
 /* transports 3.1, core-quirks B-41: greeted all the same, then closed at once and with no reset. */
 static void a_listener_closes_after_a_bad_greeting(void)
 {
     struct url url = unique_url(scheme);
-    int s = bound_to(url), slow = 0;
+    int s = bound_pair(url.text), slow = 0;
     for (int i = 0; i < BAD_GREETINGS; i++) {
         unsigned char greeting[8];
         int64_t start = now_ms();
@@ -271,12 +254,12 @@ static void a_listener_closes_after_a_bad_greeting(void)
             slow++;
         close(fd);
         if (i % 8 == 0)
-            check_serves(s, url);
+            check_serves(s, url.text);
     }
     /* A busy machine may delay one or the other, the time limit would delay them all. */
     CHECK_AT_MOST(slow, BAD_GREETINGS / 2);
-    check_serves(s, url);
-    CHECK_EQ(nn_close(s), 0);
+    check_serves(s, url.text);
+    CHECK_CLOSE(s);
 }
 
 /* transports 3.1 and 3.4, core-quirks B-41 */
@@ -302,14 +285,14 @@ static void a_dialer_tries_again_after_a_bad_greeting(void)
     CHECK_RECV(s, "hello");
     close(fd);
     close(listener);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 /* transports 3.1, reliability P1: cut short at every byte, by an end or by a reset. */
 static void a_greeting_may_end_anywhere(void)
 {
     struct url url = unique_url(scheme);
-    int s = bound_to(url);
+    int s = bound_pair(url.text);
     for (size_t size = 0; size < 8; size++)
         for (int reset = 0; reset < 2; reset++) {
             int fd = raw_connect(url.text);
@@ -319,14 +302,14 @@ static void a_greeting_may_end_anywhere(void)
             else
                 close(fd);
         }
-    check_serves(s, url);
+    check_serves(s, url.text);
     int fd = raw_connect(url.text);
     raw_send(fd, PAIR_GREETING, 5);
     shutdown(fd, SHUT_WR);
     CHECK_EQ(raw_end(fd, PATIENCE_MS), RAW_EOF);
     close(fd);
-    check_serves(s, url);
-    CHECK_EQ(nn_close(s), 0);
+    check_serves(s, url.text);
+    CHECK_CLOSE(s);
 }
 
 /* transports 3.1, reliability P1: the limit is for the whole greeting, however slowly it comes, and
@@ -334,13 +317,13 @@ static void a_greeting_may_end_anywhere(void)
 static void a_listener_gives_a_greeting_one_second(void)
 {
     struct url url = unique_url(scheme);
-    int s = bound_to(url), fds[5], ended = 0;
+    int s = bound_pair(url.text), fds[5], ended = 0;
     int64_t start = now_us(), next = start;
     for (int i = 0; i < 5; i++) {
         fds[i] = raw_connect(url.text);
         raw_send(fds[i], PAIR_GREETING, (size_t)(i % 4 * 2));
     }
-    check_serves(s, url);
+    check_serves(s, url.text);
     if (now_us() - start < (HANDSHAKE_MS - 100) * 1000)
         CHECK_EQ(raw_end(fds[0], 0), RAW_OPEN);
     /* The last one has begun with nothing and sends a byte now and then, which does not help. */
@@ -360,8 +343,8 @@ static void a_listener_gives_a_greeting_one_second(void)
         }
     }
     CHECK_EQ(ended, 5);
-    check_serves(s, url);
-    CHECK_EQ(nn_close(s), 0);
+    check_serves(s, url.text);
+    CHECK_CLOSE(s);
 }
 
 /* transports 3.1: the dialer's side of the same */
@@ -383,7 +366,7 @@ static void a_dialer_gives_a_greeting_one_second(void)
     CHECK_RECV(s, "hello");
     close(fd);
     close(listener);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 /* core-quirks B-41, reliability P1 */
@@ -391,7 +374,7 @@ static void garbage_is_dropped(void)
 {
     struct url url = unique_url(scheme);
     unsigned char *garbage = malloc(65536);
-    int s = bound_to(url);
+    int s = bound_pair(url.text);
     for (int round = 0; round < 8; round++) {
         uint32_t seed = (uint32_t)round;
         for (int i = 0; i < 65536; i++) {
@@ -405,11 +388,11 @@ static void garbage_is_dropped(void)
         raw_send(fd, garbage, 65536);
         CHECK_NE(end_while_receiving(s, fd), RAW_OPEN);
         close(fd);
-        check_serves(s, url);
+        check_serves(s, url.text);
     }
     CHECK_ERRNO(nn_recv(s, NULL, 0, NN_DONTWAIT), -1, EAGAIN);
     free(garbage);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 static void check_length_dropped(int s, struct url url, uint64_t length)
@@ -422,7 +405,7 @@ static void check_length_dropped(int s, struct url url, uint64_t length)
     if (end_while_receiving(s, fd) != RAW_EOF)
         FAIL("a message of %llu bytes is not refused", (unsigned long long)length);
     close(fd);
-    check_serves(s, url);
+    check_serves(s, url.text);
     CHECK_ERRNO(nn_recv(s, NULL, 0, NN_DONTWAIT), -1, EAGAIN);
 }
 
@@ -430,7 +413,7 @@ static void check_length_dropped(int s, struct url url, uint64_t length)
 static void a_length_over_the_limit_is_dropped(void)
 {
     struct url url = unique_url(scheme);
-    int s = bound_to(url);
+    int s = bound_pair(url.text);
     check_length_dropped(s, url, 1048577);
     check_length_dropped(s, url, 1 << 30);
     for (int shift = 31; shift < 64; shift += 4)
@@ -438,7 +421,7 @@ static void a_length_over_the_limit_is_dropped(void)
     check_length_dropped(s, url, INT64_MAX);
     check_length_dropped(s, url, UINT64_MAX - 1);
     check_length_dropped(s, url, UINT64_MAX);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 /* core-quirks B-39, reliability P1: what is announced is not believed. */
@@ -446,7 +429,7 @@ static void an_absurd_length_without_a_limit_is_survived(void)
 {
     struct url url = unique_url(scheme);
     unsigned char prefix[9];
-    int s = bound_to(url);
+    int s = bound_pair(url.text);
     set_int(s, NN_RCVMAXSIZE, -1);
     check_length_dropped(s, url, UINT64_C(1) << 60);
     check_length_dropped(s, url, UINT64_C(1) << 62);
@@ -459,9 +442,9 @@ static void an_absurd_length_without_a_limit_is_survived(void)
         raw_send(fd, prefix, raw_prefix(url.text, UINT64_C(1) << shift, prefix));
         raw_send(fd, "beginning", 9);
         close(fd);
-        check_serves(s, url);
+        check_serves(s, url.text);
     }
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 /* transports 3.2, core-quirks B-38 */
@@ -469,7 +452,7 @@ static void another_type_byte_is_dropped(void)
 {
     static const unsigned char types[] = {0, 2, 3, 0x7f, 0x80, 0xff};
     struct url url = unique_url(scheme);
-    int s = bound_to(url);
+    int s = bound_pair(url.text);
     for (size_t i = 0; i < sizeof types; i++) {
         unsigned char frame[16];
         int fd = raw_peer(s, url);
@@ -478,10 +461,10 @@ static void another_type_byte_is_dropped(void)
         raw_send(fd, frame, size);
         CHECK_NE(end_while_receiving(s, fd), RAW_OPEN);
         close(fd);
-        check_serves(s, url);
+        check_serves(s, url.text);
         CHECK_ERRNO(nn_recv(s, NULL, 0, NN_DONTWAIT), -1, EAGAIN);
     }
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 /* transports 3.2, reliability P1: cut short at every byte, by an end or by a reset. */
@@ -490,7 +473,7 @@ static void a_message_may_end_anywhere(void)
     struct url url = unique_url(scheme);
     unsigned char frame[16];
     size_t size = hello(frame);
-    int s = bound_to(url);
+    int s = bound_pair(url.text);
     for (size_t cut = 1; cut < size; cut++)
         for (int reset = 0; reset < 2; reset++) {
             int fd = raw_peer(s, url);
@@ -504,8 +487,8 @@ static void a_message_may_end_anywhere(void)
             CHECK(wait_until(nn_send(s, "", 0, NN_DONTWAIT) == -1, PATIENCE_MS));
             CHECK_ERRNO(nn_recv(s, NULL, 0, NN_DONTWAIT), -1, EAGAIN);
         }
-    check_serves(s, url);
-    CHECK_EQ(nn_close(s), 0);
+    check_serves(s, url.text);
+    CHECK_CLOSE(s);
 }
 
 /*
@@ -515,7 +498,7 @@ static void a_message_may_end_anywhere(void)
 static void a_second_peer_is_let_go(void)
 {
     struct url url = unique_url(scheme);
-    int s = bound_to(url);
+    int s = bound_pair(url.text);
     int first = raw_peer(s, url);
     for (int i = 0; i < 3; i++) {
         int second = raw_connect(url.text);
@@ -526,15 +509,15 @@ static void a_second_peer_is_let_go(void)
         CHECK_RECV(s, "hello");
     }
     close(first);
-    check_serves(s, url);
-    CHECK_EQ(nn_close(s), 0);
+    check_serves(s, url.text);
+    CHECK_CLOSE(s);
 }
 
 /* Connections that end at once, by an end or a reset; every third one says something before. */
 static void check_storm(size_t bytes)
 {
     struct url url = unique_url(scheme);
-    int s = bound_to(url);
+    int s = bound_pair(url.text);
     for (int i = 0; i < 300; i++) {
         int fd = raw_connect(url.text);
         if (i % 3 == 1)
@@ -544,8 +527,8 @@ static void check_storm(size_t bytes)
         else
             close(fd);
     }
-    check_serves(s, url);
-    CHECK_EQ(nn_close(s), 0);
+    check_serves(s, url.text);
+    CHECK_CLOSE(s);
 }
 
 /* reliability P1 */
@@ -562,12 +545,7 @@ static void a_storm_of_peers_is_survived(void)
 
 int main(int count, char **words)
 {
-    if (count != 2 || (strcmp(words[1], "tcp") != 0 && strcmp(words[1], "ipc") != 0)) {
-        fprintf(stderr, "usage: %s tcp|ipc\n", words[0]);
-        return 2;
-    }
-    scheme = words[1];
-    test_begin(strcmp(scheme, "tcp") == 0 ? "transports/wire-tcp" : "transports/wire-ipc", 58);
+    scheme = test_begin_with("transports/wire", "tcp|ipc", 58, count, words);
     RUN(both_sides_greet_at_once);
     RUN(messages_are_framed_exactly);
     RUN(the_stream_may_be_cut_anywhere);

@@ -7,6 +7,7 @@
 #include "support/clock.h"
 #include "support/raw-stream.h"
 #include "support/sockets.h"
+#include "support/talk.h"
 #include "support/websocket.h"
 
 #include <nanomsg/bus.h>
@@ -28,13 +29,6 @@
 
 enum { HANDSHAKE_MS = 5000, LATE_MS = 4000 };
 enum { TEXT = 0x81, BINARY = 0x82, CLOSE = 0x88, PING = 0x89, PONG = 0x8a };
-
-static int bound_to(struct url url)
-{
-    int s = open_pair();
-    CHECK_EQ(nn_bind(s, url.text), 1);
-    return s;
-}
 
 /* A raw client that the listener has taken in: where one that has gone is not noticed yet, it
  * waits or tries again. */
@@ -58,16 +52,6 @@ static int raw_server(int listener)
     REQUIRE(fd >= 0);
     CHECK(ws_answer(fd));
     return fd;
-}
-
-/* A PAIR of the library connects and both can talk. */
-static void check_serves(int s, struct url url)
-{
-    int b = open_pair();
-    set_int(b, NN_RECONNECT_IVL, 10);
-    CHECK_EQ(nn_connect(b, url.text), 1);
-    CHECK_TALK(b, s);
-    CHECK_EQ(nn_close(b), 0);
 }
 
 /* The close frame comes, and then the end. */
@@ -99,8 +83,8 @@ struct address {
     int error;        /* 0 if it is good */
 };
 
-static void check_addresses(const struct address *list, size_t count, int (*call)(int, const char *),
-                            const char *name)
+static void check_addresses(const struct address *list, size_t count,
+                            int (*call)(int, const char *), const char *name)
 {
     for (size_t i = 0; i < count; i++) {
         char text[128];
@@ -111,7 +95,7 @@ static void check_addresses(const struct address *list, size_t count, int (*call
         int result = call(s, text);
         if (list[i].error ? result != -1 || errno != list[i].error : result != 1)
             FAIL("%s %s: %d, %s", name, text, result, nn_strerror(errno));
-        CHECK_EQ(nn_close(s), 0);
+        CHECK_CLOSE(s);
     }
 }
 
@@ -134,8 +118,8 @@ static void addresses_are_checked(void)
         {"ws://127.0.0.1:%d#f", EINVAL}, {"ws://user@127.0.0.1:%d/", EINVAL},
         {"ws://[::1]:%d", EINVAL}, {"ws://eth0;127.0.0.1:%d/x", ENODEV},
     };
-    check_addresses(to_bind, sizeof to_bind / sizeof to_bind[0], nn_bind, "bind");
-    check_addresses(to_connect, sizeof to_connect / sizeof to_connect[0], nn_connect, "connect");
+    check_addresses(to_bind, COUNT_OF(to_bind), nn_bind, "bind");
+    check_addresses(to_connect, COUNT_OF(to_connect), nn_connect, "connect");
 }
 
 /* transports 7.1: the authority ends at the first slash. */
@@ -145,7 +129,7 @@ static void a_path_may_contain_colons(void)
         {"ws://127.0.0.1:%d/a:b", 0}, {"ws://127.0.0.1/a:b", 0}, {"ws://127.0.0.1:%d/?x=1:2", 0},
         {"ws://127.0.0.1:%d/a b", EINVAL}, {"ws://127.0.0.1:%d/a\r\nX: y", EINVAL},
     };
-    check_addresses(list, sizeof list / sizeof list[0], nn_connect, "connect");
+    check_addresses(list, COUNT_OF(list), nn_connect, "connect");
 }
 
 /* transports 7.1, interop 4: an extension. */
@@ -165,8 +149,7 @@ static void a_listener_may_have_a_path(void)
     close(fd);
     CHECK_EQ(nn_connect(b, other.text), 1);
     CHECK_TALK(b, s);
-    CHECK_EQ(nn_close(b), 0);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(b, s);
 }
 
 /* ---- the handshake ---- */
@@ -196,7 +179,7 @@ static void a_dialer_asks_exactly_like_this(void)
         CHECK_STR(keys[i] + 22, "==");
         close(fd);
         close(listener);
-        CHECK_EQ(nn_close(s), 0);
+        CHECK_CLOSE(s);
     }
     /* The reference draws them from so little that two in a row are the same now and then. */
     if (!reference())
@@ -214,7 +197,7 @@ static void every_socket_type_has_its_token(void)
         {NN_SURVEYOR, "respondent"}, {NN_RESPONDENT, "surveyor"}, {NN_PUSH, "pull"},
         {NN_PULL, "push"}, {NN_BUS, "bus"},
     };
-    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
+    for (size_t i = 0; i < COUNT_OF(types); i++) {
         struct url url = unique_url("ws");
         char head[1024], line[80];
         int listener = raw_listen(url.text), s = nn_socket(AF_SP, types[i].type);
@@ -226,7 +209,7 @@ static void every_socket_type_has_its_token(void)
         CHECK(strstr(head, line) != NULL);
         close(fd);
         close(listener);
-        CHECK_EQ(nn_close(s), 0);
+        CHECK_CLOSE(s);
     }
 }
 
@@ -235,7 +218,7 @@ static void a_listener_answers_exactly_like_this(void)
 {
     struct url url = unique_url("ws");
     unsigned char frames[64];
-    int s = bound_to(url);
+    int s = bound_pair(url.text);
     size_t size = sizeof WS_REQUEST - 1, used = ws_frame(frames, BINARY, 1, "early", 5);
     used += ws_frame(frames + used, BINARY, 1, "bird", 4);
     for (size_t cut = 1; cut < size; cut += 13) {
@@ -262,7 +245,7 @@ static void a_listener_answers_exactly_like_this(void)
     raw_send(fd, frames, used);
     CHECK_RECV(s, "early");
     close(fd);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 /* A request with a line in place of the one of the same name, or one more. */
@@ -287,7 +270,7 @@ static void check_accepted(const char *const *lines)
     struct url url = unique_url("ws");
     static char request[32768];
     char head[1024];
-    int s = bound_to(url);
+    int s = bound_pair(url.text);
     for (; *lines; lines++) {
         int fd = raw_connect(url.text);
         request_with(request, sizeof request, *lines);
@@ -302,7 +285,7 @@ static void check_accepted(const char *const *lines)
         check_closed(fd, 1000, *lines);
         close(fd);
     }
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 static void requests_may_be_spelled_differently(void)
@@ -332,7 +315,7 @@ static void a_pair_needs_no_token(void)
     struct url url = unique_url("ws"), other = unique_url("ws");
     static const char request[] = WS_REQUEST_WITHOUT_TOKEN "\r\n";
     char head[1024];
-    int s = bound_to(url), rep = nn_socket(AF_SP, NN_REP);
+    int s = bound_pair(url.text), rep = nn_socket(AF_SP, NN_REP);
     CHECK_EQ(nn_bind(rep, other.text), 1);
     int fd = raw_connect(url.text);
     raw_send(fd, request, sizeof request - 1);
@@ -348,8 +331,7 @@ static void a_pair_needs_no_token(void)
     CHECK(strncmp(head, "HTTP/1.1 400 ", 13) == 0);
     CHECK_EQ(raw_end(fd, PATIENCE_MS), RAW_EOF);
     close(fd);
-    CHECK_EQ(nn_close(rep), 0);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(rep, s);
 }
 
 /* What a request is answered with before the connection is closed; no answer for status 0. */
@@ -407,18 +389,18 @@ static void hostile_requests_are_refused(void)
     };
     struct url url = unique_url("ws");
     static char request[65536];
-    int s = bound_to(url);
-    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+    int s = bound_pair(url.text);
+    for (size_t i = 0; i < COUNT_OF(lines); i++) {
         request_with(request, sizeof request, lines[i].line);
         check_refused(url, request, strlen(request), lines[i].status, lines[i].line);
     }
-    for (size_t i = 0; i < sizeof edits / sizeof edits[0]; i++) {
+    for (size_t i = 0; i < COUNT_OF(edits); i++) {
         const char *at = strstr(WS_REQUEST, edits[i].from);
         snprintf(request, sizeof request, "%.*s%s%s", (int)(at - WS_REQUEST), WS_REQUEST,
                  edits[i].to, at + strlen(edits[i].from));
         check_refused(url, request, strlen(request), 400, edits[i].to);
     }
-    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+    for (size_t i = 0; i < COUNT_OF(others); i++)
         check_refused(url, others[i].bytes, others[i].size, others[i].status, others[i].bytes);
     /* Endless headers, many or long. */
     size_t used = (size_t)snprintf(request, sizeof request, "GET / HTTP/1.1\r\n");
@@ -432,8 +414,8 @@ static void hostile_requests_are_refused(void)
     CHECK_ERRNO(nn_recv(s, NULL, 0, NN_DONTWAIT), -1, EAGAIN);
     CHECK_EQ(nn_get_statistic(s, NN_STAT_CURRENT_CONNECTIONS), 0);
     CHECK_EQ(nn_get_statistic(s, NN_STAT_BROKEN_CONNECTIONS), 0);
-    check_serves(s, url);
-    CHECK_EQ(nn_close(s), 0);
+    check_serves(s, url.text);
+    CHECK_CLOSE(s);
 }
 
 /* transports 7.4 and 7.5: in one case, because each of them takes five seconds. */
@@ -441,7 +423,8 @@ static void a_handshake_has_five_seconds(void)
 {
     struct url url = unique_url("ws"), busy = unique_url("ws"), silent = unique_url("ws");
     char head[512];
-    int a, b, fds[3], s = bound_to(url), dialer = open_pair(), listener = raw_listen(silent.text);
+    int a, b, fds[3], s = bound_pair(url.text);
+    int dialer = open_pair(), listener = raw_listen(silent.text);
     open_pairs(&a, &b, busy.text);
     int64_t start = now_us();
     CHECK_EQ(nn_connect(dialer, silent.text), 1);
@@ -452,7 +435,7 @@ static void a_handshake_has_five_seconds(void)
     /* One that a PAIR has no use for is kept waiting, and then told so. */
     int unwanted = raw_connect(busy.text);
     raw_send(unwanted, WS_REQUEST, sizeof WS_REQUEST - 1);
-    check_serves(s, url);
+    check_serves(s, url.text);
     CHECK_TALK(a, b);
     for (int i = 0; i < 3; i++) {
         CHECK_EQ(raw_end(fds[i], PATIENCE_MS), RAW_EOF);
@@ -471,10 +454,7 @@ static void a_handshake_has_five_seconds(void)
     CHECK_RECV(dialer, "hello");
     close(fd);
     close(listener);
-    CHECK_EQ(nn_close(dialer), 0);
-    CHECK_EQ(nn_close(s), 0);
-    CHECK_EQ(nn_close(a), 0);
-    CHECK_EQ(nn_close(b), 0);
+    CHECK_CLOSE(dialer, s, a, b);
 }
 
 /* protocols 3, reliability P2: a second peer is not answered before the first has gone. */
@@ -482,7 +462,7 @@ static void a_second_peer_waits_for_its_answer(void)
 {
     struct url url = unique_url("ws");
     char head[512];
-    int s = bound_to(url), first = raw_client(url), second = raw_connect(url.text);
+    int s = bound_pair(url.text), first = raw_client(url), second = raw_connect(url.text);
     raw_send(second, WS_REQUEST, sizeof WS_REQUEST - 1);
     ws_send(second, BINARY, "second", 6);
     CHECK_EQ(ws_head(second, head, sizeof head, 100), 0);
@@ -495,7 +475,7 @@ static void a_second_peer_waits_for_its_answer(void)
     CHECK_SEND(s, "welcome");
     CHECK_FRAME(second, BINARY, "welcome", 7);
     close(second);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 /* transports 7.5 and 7.8: whatever a server says, the dialer tries again, and not in a hurry. */
@@ -514,7 +494,7 @@ static void a_dialer_tries_again_after_a_bad_answer(void)
     int listener = raw_listen(url.text), s = open_pair();
     set_int(s, NN_RECONNECT_IVL, 10);
     CHECK_EQ(nn_connect(s, url.text), 1);
-    for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++) {
+    for (size_t i = 0; i < COUNT_OF(answers); i++) {
         char head[1024];
         int fd = raw_accept(listener, PATIENCE_MS);
         REQUIRE(fd >= 0);
@@ -529,7 +509,7 @@ static void a_dialer_tries_again_after_a_bad_answer(void)
     CHECK_EQ(nn_get_statistic(s, NN_STAT_BROKEN_CONNECTIONS), 0);
     close(fd);
     close(listener);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 /* ---- frames ---- */
@@ -540,12 +520,12 @@ static void frames_are_sent_exactly_like_this(void)
     static const size_t sizes[] = {0, 1, 2, 125, 126, 127, 65535, 65536, 70000, 1048576};
     struct url url = unique_url("ws"), other = unique_url("ws");
     unsigned char *body = malloc(1048576), *got = malloc(1048576), keys[2][4];
-    int s = bound_to(url), dialer = open_pair(), listener = raw_listen(other.text);
+    int s = bound_pair(url.text), dialer = open_pair(), listener = raw_listen(other.text);
     CHECK_EQ(nn_connect(dialer, other.text), 1);
     int client = raw_client(url), server = raw_server(listener);
     for (size_t i = 0; i < 1048576; i++)
         body[i] = (unsigned char)(i * 7 + (i >> 8));
-    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+    for (size_t i = 0; i < COUNT_OF(sizes); i++) {
         unsigned char expected[14], head[14];
         size_t size = sizes[i], used;
         CHECK_EQ(nn_send(s, body, size, 0), size);
@@ -579,8 +559,7 @@ static void frames_are_sent_exactly_like_this(void)
     close(client);
     close(server);
     close(listener);
-    CHECK_EQ(nn_close(s), 0);
-    CHECK_EQ(nn_close(dialer), 0);
+    CHECK_CLOSE(s, dialer);
 }
 
 /* transports 7.6, interop 4: no frame of more than 1 MiB. */
@@ -589,7 +568,7 @@ static void large_messages_are_sent_in_fragments(void)
     enum { SIZE = 2 * 1048576 + 77 };
     struct url url = unique_url("ws"), other = unique_url("ws");
     unsigned char *body = malloc(SIZE), *got = malloc(SIZE);
-    int s = bound_to(url), dialer = open_pair(), listener = raw_listen(other.text);
+    int s = bound_pair(url.text), dialer = open_pair(), listener = raw_listen(other.text);
     CHECK_EQ(nn_connect(dialer, other.text), 1);
     int fds[2] = {raw_client(url), raw_server(listener)};
     for (size_t i = 0; i < SIZE; i++)
@@ -611,8 +590,7 @@ static void large_messages_are_sent_in_fragments(void)
     free(body);
     free(got);
     close(listener);
-    CHECK_EQ(nn_close(s), 0);
-    CHECK_EQ(nn_close(dialer), 0);
+    CHECK_CLOSE(s, dialer);
 }
 
 /* transports 7.7, interop 4: in fragments of any size, with empty ones among them. */
@@ -622,10 +600,10 @@ static void fragments_are_put_together(void)
     enum { SIZE = 300000 };
     struct url url = unique_url("ws");
     unsigned char *body = malloc(SIZE), *got = malloc(SIZE);
-    int s = bound_to(url), fd = raw_client(url);
+    int s = bound_pair(url.text), fd = raw_client(url);
     for (size_t i = 0; i < SIZE; i++)
         body[i] = (unsigned char)(i * 13 + (i >> 10));
-    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+    for (size_t i = 0; i < COUNT_OF(steps); i++) {
         size_t size = steps[i] == 1 ? 2000 : SIZE;
         for (size_t at = 0; at < size; at += steps[i]) {
             size_t part = size - at < steps[i] ? size - at : steps[i];
@@ -639,7 +617,7 @@ static void fragments_are_put_together(void)
     free(body);
     free(got);
     close(fd);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 /* The cases of transports 7.7, as what a client sends: first byte, payload. */
@@ -676,9 +654,9 @@ static const struct fault faults[] = {
 /* transports 7.7, reliability P1: both as listener and as dialer. */
 static void faulty_frames_are_answered_with_a_close(void)
 {
-    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
+    for (size_t i = 0; i < COUNT_OF(faults); i++) {
         struct url url = unique_url("ws"), other = unique_url("ws");
-        int s = bound_to(url), dialer = open_pair(), listener = raw_listen(other.text);
+        int s = bound_pair(url.text), dialer = open_pair(), listener = raw_listen(other.text);
         CHECK_EQ(nn_connect(dialer, other.text), 1);
         int fds[2] = {raw_client(url), raw_server(listener)};
         for (int side = 0; side < 2; side++) {
@@ -694,10 +672,9 @@ static void faulty_frames_are_answered_with_a_close(void)
             CHECK_ERRNO(nn_recv(side ? dialer : s, NULL, 0, NN_DONTWAIT), -1, EAGAIN);
             close(fds[side]);
         }
-        check_serves(s, url);
+        check_serves(s, url.text);
         close(listener);
-        CHECK_EQ(nn_close(s), 0);
-        CHECK_EQ(nn_close(dialer), 0);
+        CHECK_CLOSE(s, dialer);
     }
 }
 
@@ -717,8 +694,8 @@ static void faulty_heads_are_answered_with_a_close(void)
         {"\x82\xff\xff\xff\xff\xff\xff\xff\xff\xff\0\0\0\0", 14, 1009},
     };
     struct url url = unique_url("ws");
-    int s = bound_to(url);
-    for (size_t i = 0; i < sizeof heads / sizeof heads[0]; i++) {
+    int s = bound_pair(url.text);
+    for (size_t i = 0; i < COUNT_OF(heads); i++) {
         int fd = raw_client(url);
         raw_send(fd, heads[i].bytes, heads[i].size);
         CHECK_ERRNO(nn_recv(s, NULL, 0, NN_DONTWAIT), -1, EAGAIN);
@@ -742,8 +719,8 @@ static void faulty_heads_are_answered_with_a_close(void)
     check_closed(fd, 1009, "a sum of fragments");
     close(fd);
     free(largest);
-    check_serves(s, url);
-    CHECK_EQ(nn_close(s), 0);
+    check_serves(s, url.text);
+    CHECK_CLOSE(s);
 }
 
 /* core-quirks B-39: without a limit nothing is allocated for what is only announced. */
@@ -755,9 +732,9 @@ static void an_absurd_length_without_a_limit_is_survived(void)
         "\x82\xff\xff\xff\xff\xff\xff\xff\xff\xff\0\0\0\0",
     };
     struct url url = unique_url("ws");
-    int s = bound_to(url);
+    int s = bound_pair(url.text);
     set_int(s, NN_RCVMAXSIZE, -1);
-    for (size_t i = 0; i < sizeof heads / sizeof heads[0]; i++) {
+    for (size_t i = 0; i < COUNT_OF(heads); i++) {
         int fd = raw_client(url);
         raw_send(fd, heads[i], 14);
         check_closed(fd, 1009, "an absurd length");
@@ -766,8 +743,8 @@ static void an_absurd_length_without_a_limit_is_survived(void)
     int fd = raw_client(url);
     raw_send(fd, "\x82\xff\0\0\0\0\x7f\xff\xff\xff\0\0\0\0" "beginning", 23);
     close(fd);
-    check_serves(s, url);
-    CHECK_EQ(nn_close(s), 0);
+    check_serves(s, url.text);
+    CHECK_CLOSE(s);
 }
 
 /* ---- control frames ---- */
@@ -778,7 +755,7 @@ static void pings_are_answered(void)
 {
     struct url url = unique_url("ws"), other = unique_url("ws");
     char longest[125];
-    int s = bound_to(url), dialer = open_pair(), listener = raw_listen(other.text);
+    int s = bound_pair(url.text), dialer = open_pair(), listener = raw_listen(other.text);
     CHECK_EQ(nn_connect(dialer, other.text), 1);
     int fds[2] = {raw_client(url), raw_server(listener)};
     memset(longest, 'p', sizeof longest);
@@ -805,8 +782,7 @@ static void pings_are_answered(void)
         close(fds[i]);
     }
     close(listener);
-    CHECK_EQ(nn_close(s), 0);
-    CHECK_EQ(nn_close(dialer), 0);
+    CHECK_CLOSE(s, dialer);
 }
 
 /* reliability P1: the last of many is answered, messages among them arrive, nothing piles up. */
@@ -814,7 +790,7 @@ static void thousands_of_pings_are_survived(void)
 {
     struct url url = unique_url("ws");
     unsigned char head[2], payload[125], frame[32];
-    int s = bound_to(url), fd = raw_client(url), pongs = 0;
+    int s = bound_pair(url.text), fd = raw_client(url), pongs = 0;
     uint32_t number = 0, last = 0;
     for (number = 1; number <= 20000; number++) {
         raw_send(fd, frame, ws_frame(frame, PING, 1, &number, sizeof number));
@@ -835,7 +811,7 @@ static void thousands_of_pings_are_survived(void)
     CHECK_AT_LEAST(pongs, 1);
     CHECK_ERRNO(nn_recv(s, NULL, 0, NN_DONTWAIT), -1, EAGAIN);
     close(fd);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 /* transports 7.7 */
@@ -854,8 +830,8 @@ static void a_close_is_answered_once(void)
         {"\0\0", 2, 1002}, {"\3", 1, 1002}, {"\3\xe8\xff\xfe", 4, 1002},
     };
     struct url url = unique_url("ws");
-    int s = bound_to(url);
-    for (size_t i = 0; i < sizeof closes / sizeof closes[0]; i++) {
+    int s = bound_pair(url.text);
+    for (size_t i = 0; i < COUNT_OF(closes); i++) {
         int fd = raw_client(url);
         ws_send(fd, CLOSE, closes[i].payload, closes[i].size);
         ws_send(fd, CLOSE, closes[i].payload, closes[i].size);
@@ -863,15 +839,15 @@ static void a_close_is_answered_once(void)
         close(fd);
     }
     CHECK_EQ(nn_get_statistic(s, NN_STAT_BROKEN_CONNECTIONS), 0);
-    check_serves(s, url);
-    CHECK_EQ(nn_close(s), 0);
+    check_serves(s, url.text);
+    CHECK_CLOSE(s);
 }
 
 /* transports 7.7: 50 messages, then a close: 50 are delivered. */
 static void what_came_before_a_close_is_delivered(void)
 {
     struct url url = unique_url("ws");
-    int s = bound_to(url), fd = raw_client(url);
+    int s = bound_pair(url.text), fd = raw_client(url);
     for (uint32_t i = 0; i < 50; i++)
         ws_send(fd, BINARY, &i, sizeof i);
     ws_send(fd, 0x02, "begun and not ended", 19);
@@ -884,8 +860,8 @@ static void what_came_before_a_close_is_delivered(void)
     CHECK_ERRNO(nn_recv(s, NULL, 0, NN_DONTWAIT), -1, EAGAIN);
     check_closed(fd, 1000, "a close behind messages");
     close(fd);
-    check_serves(s, url);
-    CHECK_EQ(nn_close(s), 0);
+    check_serves(s, url.text);
+    CHECK_CLOSE(s);
 }
 
 /* transports 7.8: no goodbye is said, or dialers of the reference would never come back. */
@@ -894,7 +870,7 @@ static void closing_sends_no_close_frame(void)
     for (int by_shutdown = 0; by_shutdown < 2; by_shutdown++) {
         struct url url = unique_url("ws"), other = unique_url("ws");
         char bytes[16];
-        int s = bound_to(url), dialer = open_pair(), listener = raw_listen(other.text);
+        int s = bound_pair(url.text), dialer = open_pair(), listener = raw_listen(other.text);
         CHECK_EQ(nn_connect(dialer, other.text), 1);
         int fds[2] = {raw_client(url), raw_server(listener)};
         ws_send(fds[1], BINARY, "x", 1);
@@ -905,7 +881,7 @@ static void closing_sends_no_close_frame(void)
             CHECK_EQ(raw_end(fds[i], PATIENCE_MS), RAW_EOF);
             close(fds[i]);
             if (by_shutdown)
-                CHECK_EQ(nn_close(i ? dialer : s), 0);
+                CHECK_CLOSE(i ? dialer : s);
         }
         close(listener);
     }
@@ -934,7 +910,7 @@ static void a_dialer_comes_back_after_a_farewell(void)
     CHECK_RECV(s, "hello");
     close(fd);
     close(listener);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 /* transports 7.8: after those it does not, until it is told to connect again. */
@@ -959,7 +935,7 @@ static void a_dialer_stays_away_from_whom_it_cannot_talk_to(void)
         CHECK_RECV(s, "hello");
         close(fd);
         close(listener);
-        CHECK_EQ(nn_close(s), 0);
+        CHECK_CLOSE(s);
     }
 }
 
@@ -1012,7 +988,7 @@ static void the_option_chooses_text_or_binary(void)
     check_received_kind(b, "text", 1);
     CHECK_SEND(b, "text");
     check_received_kind(a, "text", 1);
-    CHECK_EQ(nn_close(b), 0);
+    CHECK_CLOSE(b);
     b = open_pair();
     CHECK_EQ(nn_connect(b, url.text), 1);
     CHECK_TALK(a, b);
@@ -1020,8 +996,7 @@ static void the_option_chooses_text_or_binary(void)
     check_received_kind(b, "binary", 2);
     CHECK_SEND(b, "binary");
     check_received_kind(a, "binary", 2);
-    CHECK_EQ(nn_close(a), 0);
-    CHECK_EQ(nn_close(b), 0);
+    CHECK_CLOSE(a, b);
 }
 
 static void send_as(int s, const char *body, int kind, int as_message)
@@ -1060,8 +1035,7 @@ static void control_data_chooses_text_or_binary(void)
         send_as(b, "binary", 2, as_message);
         check_received_kind(a, "binary", 2);
     }
-    CHECK_EQ(nn_close(a), 0);
-    CHECK_EQ(nn_close(b), 0);
+    CHECK_CLOSE(a, b);
 }
 
 /* transports 7.6: anything else is as good as nothing. */
@@ -1071,45 +1045,35 @@ static void strange_control_data_changes_nothing(void)
     struct url url = unique_url("ws");
     int a, b;
     open_pairs(&a, &b, url.text);
-    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+    for (size_t i = 0; i < COUNT_OF(kinds); i++) {
         send_as(a, "as before", kinds[i], 0);
         check_received_kind(b, "as before", 2);
     }
-    CHECK_EQ(nn_close(a), 0);
-    CHECK_EQ(nn_close(b), 0);
+    CHECK_CLOSE(a, b);
 }
 
 /* transports 7.6: text is not looked at when it is sent. */
 static void what_is_sent_as_text_need_not_be_any(void)
 {
     struct url url = unique_url("ws");
-    int s = bound_to(url), fd = raw_client(url);
+    int s = bound_pair(url.text), fd = raw_client(url);
     send_as(s, "\xff\xfe", 1, 0);
     CHECK_FRAME(fd, TEXT, "\xff\xfe", 2);
     close(fd);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 /* ---- other socket types ---- */
-
-static int open_type(int type)
-{
-    int s = nn_socket(AF_SP, type);
-    REQUIRE(s >= 0);
-    set_int(s, NN_SNDTIMEO, PATIENCE_MS);
-    set_int(s, NN_RCVTIMEO, PATIENCE_MS);
-    return s;
-}
 
 /* transports 7.6: a body that several peers share is masked for each of them alone. */
 static void a_connecting_publisher_masks_copies(void)
 {
     enum { PEERS = 3, SIZE = 200000 };
     unsigned char *body = malloc(SIZE), *got = malloc(SIZE);
-    int pub = open_type(NN_PUB), subs[PEERS];
+    int pub = open_socket(AF_SP, NN_PUB), subs[PEERS];
     for (int i = 0; i < PEERS; i++) {
         struct url url = unique_url("ws");
-        subs[i] = open_type(NN_SUB);
+        subs[i] = open_socket(AF_SP, NN_SUB);
         CHECK_EQ(nn_setsockopt(subs[i], NN_SUB, NN_SUB_SUBSCRIBE, "", 0), 0);
         CHECK_EQ(nn_bind(subs[i], url.text), 1);
         CHECK_EQ(nn_connect(pub, url.text), i + 1);
@@ -1127,8 +1091,8 @@ static void a_connecting_publisher_masks_copies(void)
         }
     }
     for (int i = 0; i < PEERS; i++)
-        CHECK_EQ(nn_close(subs[i]), 0);
-    CHECK_EQ(nn_close(pub), 0);
+        CHECK_CLOSE(subs[i]);
+    CHECK_CLOSE(pub);
     free(body);
     free(got);
 }
@@ -1137,7 +1101,7 @@ static void a_connecting_publisher_masks_copies(void)
 static void a_question_is_asked_again_in_the_same_words(void)
 {
     struct url url = unique_url("ws");
-    int req = open_type(NN_REQ), listener = raw_listen(url.text), interval = 100;
+    int req = open_socket(AF_SP, NN_REQ), listener = raw_listen(url.text), interval = 100;
     unsigned char first[300], again[300], head[2];
     char body[200];
     memset(body, 'q', sizeof body);
@@ -1163,7 +1127,7 @@ static void a_question_is_asked_again_in_the_same_words(void)
     CHECK_EQ(nn_recv(req, body, sizeof body, 0), 0);
     close(fd);
     close(listener);
-    CHECK_EQ(nn_close(req), 0);
+    CHECK_CLOSE(req);
 }
 
 /* transports 7.6, interop 4 */
@@ -1172,7 +1136,7 @@ static void large_questions_and_answers_pass(void)
     enum { SIZE = 5000000 };
     struct url url = unique_url("ws");
     char *body = malloc(SIZE);
-    int rep = open_type(NN_REP), req = open_type(NN_REQ);
+    int rep = open_socket(AF_SP, NN_REP), req = open_socket(AF_SP, NN_REQ);
     set_int(rep, NN_RCVMAXSIZE, -1);
     set_int(req, NN_RCVMAXSIZE, -1);
     CHECK_EQ(nn_bind(rep, url.text), 1);
@@ -1189,15 +1153,14 @@ static void large_questions_and_answers_pass(void)
         CHECK_EQ(nn_freemsg(got), 0);
     }
     free(body);
-    CHECK_EQ(nn_close(req), 0);
-    CHECK_EQ(nn_close(rep), 0);
+    CHECK_CLOSE(req, rep);
 }
 
 /* transports 7.9 and 8 */
 static void statistics_count_what_happened(void)
 {
     struct url url = unique_url("ws");
-    int s = bound_to(url), fd = raw_client(url);
+    int s = bound_pair(url.text), fd = raw_client(url);
     CHECK_EQ(nn_get_statistic(s, NN_STAT_ACCEPTED_CONNECTIONS), 1);
     CHECK(wait_stat(s, NN_STAT_CURRENT_CONNECTIONS, 1, PATIENCE_MS));
     ws_send(fd, BINARY, "abc", 3);
@@ -1218,7 +1181,7 @@ static void statistics_count_what_happened(void)
     CHECK_EQ(nn_shutdown(s, 1), 0);
     CHECK(wait_stat(s, NN_STAT_DROPPED_CONNECTIONS, 1, PATIENCE_MS));
     close(fd);
-    CHECK_EQ(nn_close(s), 0);
+    CHECK_CLOSE(s);
 }
 
 int main(void)

@@ -1,0 +1,92 @@
+#include "support/resources.h"
+
+#include "support/check.h"
+#include "support/clock.h"
+#include "support/directory.h"
+
+#include <dirent.h>
+#include <dlfcn.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+int count_entries(const char *path)
+{
+    int count = 0;
+    struct dirent *entry;
+    DIR *directory = opendir(path);
+    REQUIRE(directory != NULL);
+    while ((entry = readdir(directory)) != NULL)
+        count += entry->d_name[0] != '.';
+    closedir(directory);
+    return count;
+}
+
+int count_descriptors(void)
+{
+    return count_entries("/proc/self/fd");
+}
+
+int count_threads(void)
+{
+    return count_entries("/proc/self/task");
+}
+
+int limit_descriptors(unsigned count)
+{
+    struct rlimit limit;
+    REQUIRE(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+    if (limit.rlim_max != RLIM_INFINITY && limit.rlim_max < count)
+        return 0;
+    limit.rlim_cur = count;
+    return setrlimit(RLIMIT_NOFILE, &limit) == 0;
+}
+
+long resident_kb(void)
+{
+    long pages = 0, resident = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    REQUIRE(file != NULL);
+    REQUIRE(fscanf(file, "%ld %ld", &pages, &resident) == 2);
+    fclose(file);
+    return resident * (sysconf(_SC_PAGESIZE) / 1024);
+}
+
+int memory_can_be_measured(void)
+{
+    return dlsym(RTLD_DEFAULT, "__asan_init") == NULL && getenv("SPMSG_SLOW") == NULL;
+}
+
+void check_memory_flat(long before_kb, long allowed_kb)
+{
+    if (memory_can_be_measured())
+        CHECK_AT_MOST(resident_kb() - before_kb, allowed_kb);
+}
+
+int64_t cpu_us(void)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    return (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * INT64_C(1000000)
+           + usage.ru_utime.tv_usec + usage.ru_stime.tv_usec;
+}
+
+struct belongings belongings(void)
+{
+    struct belongings now = {0, 0, 0};
+    now.files = count_entries(test_directory());
+    now.threads = count_threads();
+    now.descriptors = count_descriptors();
+    return now;
+}
+
+void check_nothing_left(struct belongings before)
+{
+    wait_until(count_threads() <= before.threads && count_descriptors() <= before.descriptors,
+               PATIENCE_MS / 2);
+    CHECK_EQ(count_threads(), before.threads);
+    CHECK_EQ(count_descriptors(), before.descriptors);
+    CHECK_EQ(count_entries(test_directory()), before.files);
+}
