@@ -60,7 +60,7 @@ size_t raw_prefix(const char *url, uint64_t size, unsigned char prefix[9])
 void raw_message(int fd, const char *url, const void *body, size_t size)
 {
     if (is_ws(url)) {
-        ws_send(fd, 0x82, body, size);
+        ws_send(fd, WS_BINARY, body, size);
         return;
     }
     unsigned char *frame = malloc(9 + size);

@@ -60,7 +60,7 @@ static void ws_base64(const unsigned char *bytes, size_t size, char *text)
     *text = 0;
 }
 
-void ws_accept_value(const char *key, char value[29])
+static void ws_accept_value(const char *key, char value[29])
 {
     char text[80];
     unsigned char digest[20];
@@ -92,18 +92,31 @@ int ws_ask(int fd)
     return ws_head(fd, head, sizeof head, PATIENCE_MS) > 0 && strcmp(head, WS_RESPONSE) == 0;
 }
 
-int ws_answer(int fd)
+int ws_response(const char *request, const char *token, char *response, size_t size)
 {
-    char head[1024], value[29], response[512];
-    if (ws_head(fd, head, sizeof head, PATIENCE_MS) == 0)
-        return 0;
-    const char *key = strstr(head, "Sec-WebSocket-Key: ");
-    if (!key || !strstr(head, "Sec-WebSocket-Protocol: " WS_TOKEN "\r\n"))
+    char value[29];
+    const char *key = strstr(request, "Sec-WebSocket-Key: ");
+    if (!key)
         return 0;
     ws_accept_value(key + 19, value);
-    snprintf(response, sizeof response,
+    snprintf(response, size,
              "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-             "Sec-WebSocket-Accept: %s\r\nSec-WebSocket-Protocol: " WS_TOKEN "\r\n\r\n", value);
+             "Sec-WebSocket-Accept: %s\r\nSec-WebSocket-Protocol: %s\r\n\r\n", value, token);
+    return 1;
+}
+
+int ws_answer(int fd)
+{
+    return ws_answer_as(fd, WS_TOKEN);
+}
+
+int ws_answer_as(int fd, const char *token)
+{
+    char head[1024], line[128], response[512];
+    snprintf(line, sizeof line, "Sec-WebSocket-Protocol: %s\r\n", token);
+    if (ws_head(fd, head, sizeof head, PATIENCE_MS) == 0 || !strstr(head, line)
+        || !ws_response(head, token, response, sizeof response))
+        return 0;
     raw_send(fd, response, strlen(response));
     return 1;
 }

@@ -19,8 +19,12 @@
     "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n" \
     "Sec-WebSocket-Protocol: " WS_TOKEN "\r\n\r\n"
 
-/* What a server says to prove that it has read that key (RFC 6455, 4.2.2). */
-void ws_accept_value(const char *key, char value[29]);
+/* The first byte of a whole frame. */
+enum { WS_TEXT = 0x81, WS_BINARY = 0x82, WS_CLOSE = 0x88, WS_PING = 0x89, WS_PONG = 0x8a };
+
+/* The answer to a request, as the server of that token gives it; false if the request has no key
+ * (RFC 6455, 4.2.2). */
+int ws_response(const char *request, const char *token, char *response, size_t size);
 
 /* Reads a head up to its empty line; returns its size, 0 at the end of file or the deadline. */
 size_t ws_head(int fd, char *head, size_t size, int ms);
@@ -28,8 +32,10 @@ size_t ws_head(int fd, char *head, size_t size, int ms);
 /* Asks as a PAIR would; true when the answer is exactly what it should be. */
 int ws_ask(int fd);
 
-/* Answers whoever asks for a PAIR; true when somebody did. */
+/* Answers whoever asks for a PAIR, or for another token; true when somebody did. */
 int ws_answer(int fd);
+
+int ws_answer_as(int fd, const char *token);
 
 /* A frame, masked as a client's if `masked`; returns its size. There must be 14 bytes of room more
  * than the payload has. */
