@@ -377,79 +377,6 @@ static void a_pair_that_connects_to_itself_lives(void)
     CHECK_CLOSE(a, b);
 }
 
-struct many {
-    int s;
-    int thread;
-    int count;
-};
-
-static void *send_numbers(void *argument)
-{
-    struct many *many = argument;
-    for (int i = 0; i < many->count; i++) {
-        int message[2] = {many->thread, i};
-        CHECK_EQ(nn_send(many->s, message, sizeof message, 0), sizeof message);
-    }
-    return NULL;
-}
-
-/* core 1.5: sends of several threads are whole messages, in order for each thread. */
-static void several_threads_send_on_one_socket(void)
-{
-    enum { THREADS = 4, MESSAGES = 2000 };
-    struct url url = unique_url("inproc");
-    int a = bound_pair(url.text), b = connected_pair(url.text), next[THREADS] = {0};
-    struct thread threads[THREADS];
-    struct many many[THREADS];
-    for (int i = 0; i < THREADS; i++) {
-        many[i] = (struct many){a, i, MESSAGES};
-        thread_start(&threads[i], send_numbers, &many[i]);
-    }
-    for (int i = 0; i < THREADS * MESSAGES; i++) {
-        int message[2] = {-1, -1};
-        REQUIRE(nn_recv(b, message, sizeof message, 0) == sizeof message);
-        REQUIRE(message[0] >= 0 && message[0] < THREADS);
-        CHECK_EQ(message[1], next[message[0]]++);
-    }
-    for (int i = 0; i < THREADS; i++)
-        thread_join(&threads[i]);
-    CHECK_CLOSE(a, b);
-}
-
-static void *count_messages(void *argument)
-{
-    struct many *many = argument;
-    int message[2];
-    while (nn_recv(many->s, message, sizeof message, 0) == sizeof message && message[1] >= 0)
-        many->count++;
-    return NULL;
-}
-
-/* core 1.5: each message goes to exactly one of the threads that wait for it. */
-static void several_threads_receive_on_one_socket(void)
-{
-    enum { THREADS = 4, MESSAGES = 8000 };
-    struct url url = unique_url("inproc");
-    int a = bound_pair(url.text), b = connected_pair(url.text), total = 0;
-    struct thread threads[THREADS];
-    struct many many[THREADS], sender = {a, 0, MESSAGES};
-    for (int i = 0; i < THREADS; i++) {
-        many[i] = (struct many){b, i, 0};
-        thread_start(&threads[i], count_messages, &many[i]);
-    }
-    send_numbers(&sender);
-    for (int i = 0; i < THREADS; i++) {
-        int last[2] = {0, -1};
-        CHECK_EQ(nn_send(a, last, sizeof last, 0), sizeof last);
-    }
-    for (int i = 0; i < THREADS; i++) {
-        thread_join(&threads[i]);
-        total += many[i].count;
-    }
-    CHECK_EQ(total, MESSAGES);
-    CHECK_CLOSE(a, b);
-}
-
 int main(void)
 {
     test_begin("transports/inproc", 28);
@@ -470,7 +397,5 @@ int main(void)
     RUN(three_pairs_on_one_name_close_in_any_order);
     RUN(one_pair_connected_to_two_uses_one_at_a_time);
     RUN(a_pair_that_connects_to_itself_lives);
-    RUN(several_threads_send_on_one_socket);
-    RUN(several_threads_receive_on_one_socket);
     return test_end();
 }
