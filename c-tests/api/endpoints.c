@@ -28,8 +28,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define COUNT(array) (sizeof(array) / sizeof(array)[0])
-
 struct address {
     const char *text; /* a %d stands for a free port */
     int error;        /* 0 when the address is accepted */
@@ -82,8 +80,8 @@ static void addresses_without_a_known_scheme(void)
     int s = open_pair();
     CHECK_ERRNO(nn_bind(s, NULL), -1, EINVAL);
     CHECK_ERRNO(nn_connect(s, NULL), -1, EINVAL);
-    check_addresses(nn_bind, s, list, COUNT(list));
-    check_addresses(nn_connect, s, list, COUNT(list));
+    check_addresses(nn_bind, s, list, COUNT_OF(list));
+    check_addresses(nn_connect, s, list, COUNT_OF(list));
     check_next_id(s, 1);
     CHECK_CLOSE(s);
 }
@@ -93,7 +91,7 @@ static void addresses_of_128_characters_are_too_long(void)
 {
     static const char *const starts[] = {"inproc://", "ipc://", "tcp://", "foo://", "://", "x"};
     int s = open_pair();
-    for (size_t i = 0; i < COUNT(starts); i++)
+    for (size_t i = 0; i < COUNT_OF(starts); i++)
         for (size_t length = 128; length < 4000; length = length * 2 + 1) {
             char *text = malloc(length + 1);
             memset(text, 'a', length);
@@ -136,7 +134,7 @@ static void tcp_addresses_to_bind(void)
         {"tcp://0.0.0.0:%d", 0}, {"tcp://127.0.0.1:0%d", 0}, {"tcp://127.0.0.1:00000%d", 0},
     };
     int s = open_pair();
-    check_addresses(nn_bind, s, list, COUNT(list));
+    check_addresses(nn_bind, s, list, COUNT_OF(list));
     check_next_id(s, 7);
     CHECK_CLOSE(s);
 }
@@ -170,7 +168,7 @@ static void tcp_addresses_to_connect(void)
     };
     int s = open_pair();
     CHECK_EQ(strlen(LABEL_63), 63);
-    check_addresses(nn_connect, s, list, COUNT(list));
+    check_addresses(nn_connect, s, list, COUNT_OF(list));
     check_next_id(s, 14);
     CHECK_CLOSE(s);
 }
@@ -207,8 +205,8 @@ static void tcp_addresses_with_ipv6(void)
         return;
     }
     set_int(s, NN_IPV4ONLY, 0);
-    check_addresses(nn_bind, s, to_bind, COUNT(to_bind));
-    check_addresses(nn_connect, s, to_connect, COUNT(to_connect));
+    check_addresses(nn_bind, s, to_bind, COUNT_OF(to_bind));
+    check_addresses(nn_connect, s, to_connect, COUNT_OF(to_connect));
     check_next_id(s, 11);
     CHECK_CLOSE(s);
 }
@@ -308,7 +306,7 @@ static void shutdown_refuses_what_is_no_endpoint(void)
     CHECK_EQ(nn_bind(a, "inproc://shut"), 1);
     CHECK_EQ(nn_connect(a, "inproc://shut-2"), 2);
     static const int wrong[] = {0, -1, 3, 4242, INT_MAX, INT_MIN};
-    for (size_t i = 0; i < COUNT(wrong); i++)
+    for (size_t i = 0; i < COUNT_OF(wrong); i++)
         CHECK_ERRNO(nn_shutdown(a, wrong[i]), -1, EINVAL);
     CHECK_ERRNO(nn_shutdown(b, 1), -1, EINVAL);
     CHECK_EQ(nn_shutdown(a, 1), 0);
@@ -337,9 +335,8 @@ static void a_shut_down_id_is_gone_at_once_on_streams(void)
 /* core 3.4, core-quirks A-5, with a live connection each time */
 static void an_address_is_free_when_close_returns(void)
 {
-    static const char *const schemes[] = {"inproc", "ipc", "tcp"};
     for (int i = 0; i < 3; i++) {
-        struct url url = unique_url(schemes[i]);
+        struct url url = unique_url(SCHEMES[i]);
         for (int round = 0; round < 20; round++) {
             int a, b;
             open_pairs(&a, &b, url.text);
@@ -381,9 +378,8 @@ static void an_ipc_path_is_free_when_shutdown_returns(void)
 /* abi 6.5, transports 4 to 6, core-quirks A-47 */
 static void an_address_in_use_is_refused(void)
 {
-    static const char *const schemes[] = {"inproc", "ipc", "tcp"};
     for (int i = 0; i < 3; i++) {
-        struct url url = unique_url(schemes[i]);
+        struct url url = unique_url(SCHEMES[i]);
         int a = open_pair(), b = open_pair(), c = open_pair();
         CHECK_EQ(nn_bind(a, url.text), 1);
         CHECK_ERRNO(nn_bind(a, url.text), -1, EADDRINUSE);
@@ -530,7 +526,7 @@ static void ipc_paths_are_file_names(void)
                                         "ipc://./x:y"};
     int start = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     REQUIRE(start >= 0 && chdir(test_directory()) == 0);
-    for (size_t i = 0; i < COUNT(names); i++) {
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
         int a, b;
         open_pairs(&a, &b, names[i]);
         CHECK_EQ(file_type(names[i] + 6), S_IFSOCK);
@@ -546,7 +542,7 @@ static void the_mode_of_an_ipc_file_follows_the_umask(void)
 {
     static const mode_t masks[] = {0, 022, 077, 0133};
     mode_t before = umask(0);
-    for (size_t i = 0; i < COUNT(masks); i++) {
+    for (size_t i = 0; i < COUNT_OF(masks); i++) {
         struct url url = unique_url("ipc");
         struct stat status;
         int s = open_pair();

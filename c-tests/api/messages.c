@@ -193,10 +193,9 @@ static void check_chunk_transfer(int a, int b, size_t size)
 /* core 5.3, core-quirks */
 static void a_chunk_changes_hands(void)
 {
-    static const char *const schemes[] = {"inproc", "ipc", "tcp"};
     static const size_t sizes[] = {0, 1, 31, 32, 33, 1000, 2048, 65536, 1000000};
     for (int i = 0; i < 3; i++) {
-        struct url url = unique_url(schemes[i]);
+        struct url url = unique_url(SCHEMES[i]);
         int a, b;
         open_pairs(&a, &b, url.text);
         for (size_t k = 0; k < COUNT_OF(sizes); k++)
@@ -305,9 +304,8 @@ static void a_short_buffer_gets_the_start_and_the_full_size(void)
 /* core 5.2, core-quirks A-34: empty messages are messages. */
 static void empty_messages_are_delivered(void)
 {
-    static const char *const schemes[] = {"inproc", "ipc", "tcp"};
     for (int i = 0; i < 3; i++) {
-        struct url url = unique_url(schemes[i]);
+        struct url url = unique_url(SCHEMES[i]);
         struct nn_msghdr none;
         char byte = 'b', *chunk = NULL;
         int a, b;
@@ -382,11 +380,10 @@ static void a_scatter_list_is_sent_as_one_message(void)
 /* core 5.2, on the transports that gather in the kernel. */
 static void a_scatter_list_of_large_parts_is_sent_as_one_message(void)
 {
-    static const char *const schemes[] = {"inproc", "ipc", "tcp"};
     char *bytes = malloc(600000), *got = malloc(600000);
     fill(bytes, 600000, 12);
     for (int i = 0; i < 3; i++) {
-        struct url url = unique_url(schemes[i]);
+        struct url url = unique_url(SCHEMES[i]);
         int a, b;
         struct nn_iovec parts[] = {{bytes, 1}, {bytes + 1, 299999}, {bytes + 300000, 300000}};
         open_pairs(&a, &b, url.text);
@@ -619,9 +616,8 @@ static void a_receive_yields_one_empty_header_entry(void)
 /* core 5.6, core-quirks A-44 */
 static void a_header_given_to_a_pair_is_put_before_the_body(void)
 {
-    static const char *const schemes[] = {"inproc", "ipc", "tcp"};
     for (int i = 0; i < 3; i++) {
-        struct url url = unique_url(schemes[i]);
+        struct url url = unique_url(SCHEMES[i]);
         unsigned char control[NN_CMSG_SPACE(12)];
         struct nn_cmsghdr *entry = (struct nn_cmsghdr *)(void *)control;
         struct nn_iovec part = {"body", 4};

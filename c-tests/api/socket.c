@@ -307,11 +307,10 @@ static void of_concurrent_closes_exactly_one_succeeds(void)
 /* core 1.2, core-quirks A-11, reliability P5 */
 static void no_thread_and_no_descriptor_is_left_after_the_last_close(void)
 {
-    static const char *const schemes[] = {"inproc", "ipc", "tcp"};
     int descriptors = count_descriptors();
     int threads = count_threads();
     for (int round = 0; round < 6; round++) {
-        struct url url = unique_url(schemes[round % 3]);
+        struct url url = unique_url(SCHEMES[round % 3]);
         int bound, connected, fd;
         size_t size = sizeof fd;
         open_pairs(&bound, &connected, url.text);
@@ -361,10 +360,9 @@ static void library_threads_block_all_signals(void)
 
 static int use_the_library(void *argument)
 {
-    static const char *const schemes[] = {"inproc", "ipc", "tcp"};
     (void)argument;
     for (int i = 0; i < 3; i++) {
-        struct url url = unique_url(schemes[i]);
+        struct url url = unique_url(SCHEMES[i]);
         int bound, connected;
         open_pairs(&bound, &connected, url.text);
         CHECK_CLOSE(bound, connected);
@@ -384,12 +382,11 @@ static void a_child_forked_after_the_last_close_can_use_the_library(void)
 
 static int exit_with_open_sockets(void *argument)
 {
-    static const char *const schemes[] = {"inproc", "ipc", "tcp"};
     int *quiet = argument;
     dup2(*quiet, 1);
     dup2(*quiet, 2);
     for (int i = 0; i < 3; i++) {
-        struct url url = unique_url(schemes[i]);
+        struct url url = unique_url(SCHEMES[i]);
         int bound, connected;
         open_pairs(&bound, &connected, url.text);
     }

@@ -54,9 +54,8 @@ static void a_timeout_is_etimedout_and_not_early(void)
 /* The same with endpoints and with a peer that has nothing to say (core 5.1). */
 static void a_timeout_is_the_same_on_every_transport(void)
 {
-    static const char *const schemes[] = {"inproc", "ipc", "tcp"};
     for (int i = 0; i < 3; i++) {
-        struct url url = unique_url(schemes[i]);
+        struct url url = unique_url(SCHEMES[i]);
         int a, b;
         open_pairs(&a, &b, url.text);
         set_int(a, NN_RCVTIMEO, 100);
@@ -222,9 +221,8 @@ static void peers_that_come_and_go_do_not_extend_a_wait(void)
 /* core 1.5: several waiters, one message: one gets it and the others keep waiting. */
 static void a_message_wakes_one_waiter_and_the_others_keep_waiting(void)
 {
-    static const char *const schemes[] = {"inproc", "ipc", "tcp"};
     for (int i = 0; i < 3; i++) {
-        struct url url = unique_url(schemes[i]);
+        struct url url = unique_url(SCHEMES[i]);
         struct thread threads[3];
         struct waiter waiters[3];
         int a, b, received = 0;
@@ -289,22 +287,20 @@ static void check_interrupted(const char *scheme, int sends, int timeout)
 /* core 4, core-quirks A-31, reliability P3 */
 static void a_signal_interrupts_even_with_sa_restart(void)
 {
-    static const char *const schemes[] = {"inproc", "ipc", "tcp"};
     install_handler();
     for (int i = 0; i < 3; i++)
         for (int sends = 0; sends < 2; sends++) {
-            check_interrupted(schemes[i], sends, -1);
-            check_interrupted(schemes[i], sends, PATIENCE_MS);
+            check_interrupted(SCHEMES[i], sends, -1);
+            check_interrupted(SCHEMES[i], sends, PATIENCE_MS);
         }
 }
 
 /* core 4: the same while the socket has a peer. */
 static void a_signal_interrupts_a_receiver_that_has_a_peer(void)
 {
-    static const char *const schemes[] = {"inproc", "ipc", "tcp"};
     install_handler();
     for (int i = 0; i < 3; i++) {
-        struct url url = unique_url(schemes[i]);
+        struct url url = unique_url(SCHEMES[i]);
         struct thread thread;
         int a, b;
         open_pairs(&a, &b, url.text);

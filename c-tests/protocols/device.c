@@ -170,8 +170,6 @@ static void bridge_open(struct bridge *bridge, const char *scheme, int front, in
     device_start(&bridge->device, swap ? s2 : s1, swap ? s1 : s2);
 }
 
-static const char *const schemes[] = {"inproc", "ipc", "tcp"};
-
 /* Over inproc the reference now and then dies when a socket is closed beside the thread of a device
  * (reliability P1), so that it is spared inproc where a test can do without. */
 static int first_scheme(void)
@@ -185,7 +183,7 @@ static void questions_and_answers_pass(void)
     for (int i = 4 * first_scheme(); i < 12; i++) {
         int survey = i % 2, swap = i / 2 % 2;
         struct bridge bridge;
-        bridge_open(&bridge, schemes[i / 4], survey ? NN_RESPONDENT : NN_REP,
+        bridge_open(&bridge, SCHEMES[i / 4], survey ? NN_RESPONDENT : NN_REP,
                     survey ? NN_SURVEYOR : NN_REQ, swap);
         int s = open_connected(AF_SP, survey ? NN_RESPONDENT : NN_REP, bridge.back.text);
         int asker = open_connected(AF_SP, survey ? NN_SURVEYOR : NN_REQ, bridge.front.text);
@@ -218,7 +216,7 @@ static void pairs_talk_through_a_device(void)
 {
     for (int i = 2 * first_scheme(); i < 6; i++) {
         struct bridge bridge;
-        bridge_open(&bridge, schemes[i / 2], NN_PAIR, NN_PAIR, i % 2);
+        bridge_open(&bridge, SCHEMES[i / 2], NN_PAIR, NN_PAIR, i % 2);
         int a = open_connected(AF_SP, NN_PAIR, bridge.front.text);
         int b = open_connected(AF_SP, NN_PAIR, bridge.back.text);
         for (int j = 0; j < 100; j++) {
@@ -245,7 +243,7 @@ static void one_way_devices_run_in_their_direction(void)
     for (int i = 4 * first_scheme(); i < 12; i++) {
         int push = i % 2;
         struct bridge bridge;
-        bridge_open(&bridge, schemes[i / 4], push ? NN_PULL : NN_SUB, push ? NN_PUSH : NN_PUB,
+        bridge_open(&bridge, SCHEMES[i / 4], push ? NN_PULL : NN_SUB, push ? NN_PUSH : NN_PUB,
                     i / 2 % 2);
         int from = open_connected(AF_SP, push ? NN_PUSH : NN_PUB, bridge.front.text);
         int to = open_connected(AF_SP, push ? NN_PULL : NN_SUB, bridge.back.text);
@@ -340,7 +338,7 @@ static void a_loopback_echoes(void)
     static const int loops[] = {NN_PAIR, NN_REP, NN_RESPONDENT};
     static const int askers[] = {NN_PAIR, NN_REQ, NN_SURVEYOR};
     for (int i = 3 * first_scheme(); i < 9; i++) {
-        struct url url = unique_url(schemes[i / 3]);
+        struct url url = unique_url(SCHEMES[i / 3]);
         struct device device;
         int s = open_bound(AF_SP_RAW, loops[i % 3], url.text);
         int asker = open_connected(AF_SP, askers[i % 3], url.text);
@@ -367,7 +365,7 @@ static void the_bytes_on_both_sides_of_a_device(void)
         int survey = i % 2;
         struct bridge bridge;
         unsigned char asked[4 * 9 + 1], answer[4 * 9 + 1];
-        bridge_open(&bridge, schemes[1 + i / 2], survey ? NN_RESPONDENT : NN_REP,
+        bridge_open(&bridge, SCHEMES[1 + i / 2], survey ? NN_RESPONDENT : NN_REP,
                     survey ? NN_SURVEYOR : NN_REQ, 0);
         const char *front = bridge.front.text, *back = bridge.back.text;
         int service = raw_join(bridge.device.s2, back, survey ? NN_RESPONDENT : NN_REP,
@@ -409,7 +407,7 @@ static void large_bodies_pass(void)
     enum { SIZE = 5 << 20 };
     for (int i = 2 * first_scheme(); i < 6; i++) {
         struct bridge bridge;
-        bridge_open(&bridge, schemes[i / 2], i % 2 ? NN_PAIR : NN_REP, i % 2 ? NN_PAIR : NN_REQ, 0);
+        bridge_open(&bridge, SCHEMES[i / 2], i % 2 ? NN_PAIR : NN_REP, i % 2 ? NN_PAIR : NN_REQ, 0);
         int asker = open_connected(AF_SP, i % 2 ? NN_PAIR : NN_REQ, bridge.front.text);
         int s = open_connected(AF_SP, i % 2 ? NN_PAIR : NN_REP, bridge.back.text);
         set_int(asker, NN_RCVMAXSIZE, -1);
@@ -528,7 +526,7 @@ static void everybody_gets_the_right_reply(void)
         struct thread clients[CLIENTS], workers[WORKERS];
         struct party asks[CLIENTS], works[WORKERS];
         int total = 0;
-        bridge_open(&bridge, schemes[i], NN_REP, NN_REQ, 0);
+        bridge_open(&bridge, SCHEMES[i], NN_REP, NN_REQ, 0);
         for (int j = 0; j < WORKERS; j++) {
             works[j] = (struct party){bridge.back.text, j, 0};
             thread_start(&workers[j], work, &works[j]);

@@ -31,14 +31,28 @@ static int open_answerer(const char *url)
     return open_bound(AF_SP_RAW, answering, url);
 }
 
+static void with_asker(void (*function)(int s, int asker))
+{
+    struct url url = unique_url("inproc");
+    int s = open_answerer(url.text), asker = open_asker(url.text);
+    function(s, asker);
+    CHECK_CLOSE(asker, s);
+}
+
+static void with_askers(void (*function)(int s, int a, int b))
+{
+    struct url url = unique_url("inproc");
+    int s = open_answerer(url.text), a = open_asker(url.text), b = open_asker(url.text);
+    function(s, a, b);
+    CHECK_CLOSE(a, b, s);
+}
+
 /* protocols 4.5, 8.3: what is shorter than a word is dropped, of the rest the first four bytes are
  * the header whatever they say. */
-static void an_asker_shows_the_first_word_only(void)
+static void an_asker_shows_the_first_word_only(int s, int asker)
 {
     static const unsigned char reply[] = {WORD(5), WORD(0x80000001), 'r', 'e', 'p'};
-    struct url url = unique_url("inproc");
     struct message message;
-    int s = open_answerer(url.text), asker = open_asker(url.text);
     send_numbered(asker, 1 | TOP_BIT, "q");
     CHECK_TAKES(s, &message, "q");
     uint32_t key = word_at(message.header);
@@ -54,16 +68,13 @@ static void an_asker_shows_the_first_word_only(void)
     CHECK_EQ(send_message(s, to, 4, reply, 4, 0), 4);
     CHECK_TAKES(asker, &message, "");
     CHECK_EQ(message.header_size, 4);
-    CHECK_CLOSE(asker, s);
 }
 
 /* protocols 4.5, 8.3: "an absent header is allowed and sends just the body", and no id is made. */
-static void an_asker_sends_header_and_body_as_they_are(void)
+static void an_asker_sends_header_and_body_as_they_are(int s, int asker)
 {
     static const unsigned char words[] = {WORD(3), WORD(4), WORD(0x80000005), 'q', 0};
-    struct url url = unique_url("inproc");
     struct message message;
-    int s = open_answerer(url.text), asker = open_asker(url.text);
     for (size_t split = 0; split <= 13; split++) {
         /* The border between header and body is nowhere on the way. */
         CHECK_EQ(send_message(asker, words, split, words + split, 13 - split, 0), 13 - split);
@@ -75,7 +86,6 @@ static void an_asker_sends_header_and_body_as_they_are(void)
     CHECK_TAKES(s, &message, "q");
     CHECK_EQ(nn_get_statistic(asker, NN_STAT_MESSAGES_SENT), 15);
     CHECK_EQ(nn_get_statistic(asker, NN_STAT_BYTES_SENT), 13 + 13 * 14 / 2);
-    CHECK_CLOSE(asker, s);
 }
 
 /* protocols 5.1: "Every attached pipe gets a 31-bit key (bit 31 clear): random start per socket, +1
@@ -106,11 +116,9 @@ static void keys_count_the_pipes(void)
 
 /* protocols 5.4, core 9: no state. Answers go out in any order, several times, to whom the key
  * names; nothing is refused without a request. */
-static void an_answerer_answers_whom_it_likes(void)
+static void an_answerer_answers_whom_it_likes(int s, int a, int b)
 {
-    struct url url = unique_url("inproc");
     struct message one, two, reply;
-    int s = open_answerer(url.text), a = open_asker(url.text), b = open_asker(url.text);
     CHECK_SEND(s, "without a request");
     send_numbered(a, 1 | TOP_BIT, "one");
     send_numbered(b, 2 | TOP_BIT, "two");
@@ -129,7 +137,6 @@ static void an_answerer_answers_whom_it_likes(void)
     CHECK_EQ(word_at(reply.header), 2 | TOP_BIT);
     CHECK_TAKES(b, &reply, "to b again");
     CHECK_AGAIN(b);
-    CHECK_CLOSE(a, b, s);
 }
 
 /* protocols 5.4: "header shorter than 4 bytes, unknown key, or non-writable pipe: accepted and
@@ -182,12 +189,10 @@ static void an_answer_to_a_busy_pipe_is_dropped(void)
 }
 
 /* protocols 5.2, 10: raw sockets count the words, too. */
-static void an_answerer_drops_malformed_requests(void)
+static void an_answerer_drops_malformed_requests(int s, int asker)
 {
-    struct url url = unique_url("inproc");
     struct message message;
     unsigned char words[16 * 4];
-    int s = open_answerer(url.text), asker = open_asker(url.text);
     static const int limits[] = {8, 1, 2, 3, 15};
     for (size_t i = 0; i < COUNT_OF(limits); i++) {
         set_int(s, NN_MAXTTL, limits[i]);
@@ -208,14 +213,11 @@ static void an_answerer_drops_malformed_requests(void)
         }
     }
     CHECK_EQ(nn_get_statistic(s, NN_STAT_CURRENT_CONNECTIONS), 1);
-    CHECK_CLOSE(asker, s);
 }
 
 /* protocols 2.2, core 5.5: the exact bytes, and the smallest block that takes them. */
-static void the_header_has_its_layout(void)
+static void the_header_has_its_layout(int s, int asker)
 {
-    struct url url = unique_url("inproc");
-    int s = open_answerer(url.text), asker = open_asker(url.text);
     for (size_t count = 1; count <= 3; count++) {
         /* One, two or three words and the key: 8, 12 or 16 bytes. */
         const size_t size = 4 * (count + 1), length = 16 + (8 + size + 7) / 8 * 8;
@@ -248,14 +250,11 @@ static void the_header_has_its_layout(void)
             CHECK_EQ(control[length], 0xee);
         }
     }
-    CHECK_CLOSE(asker, s);
 }
 
 /* core 5.5: with NN_MSG a block of exactly the needed size. */
-static void the_header_comes_in_a_chunk(void)
+static void the_header_comes_in_a_chunk(int s, int asker)
 {
-    struct url url = unique_url("inproc");
-    int s = open_answerer(url.text), asker = open_asker(url.text);
     for (int i = 0; i < 3; i++) {
         void *body = NULL, *control = NULL;
         struct nn_iovec part = {&body, NN_MSG};
@@ -282,16 +281,13 @@ static void the_header_comes_in_a_chunk(void)
             CHECK_EQ(nn_freemsg(control), 0);
         CHECK_RECV(asker, "a");
     }
-    CHECK_CLOSE(asker, s);
 }
 
 /* core-quirks A-42: the received block is echoed from a buffer that is larger than needed, with
  * whatever lies behind the entry. */
-static void a_received_block_routes_the_answer(void)
+static void a_received_block_routes_the_answer(int s, int asker)
 {
     static const int fillings[] = {0, 0xff, 0x11, 0xee};
-    struct url url = unique_url("inproc");
-    int s = open_answerer(url.text), asker = open_asker(url.text);
     for (size_t i = 0; i < COUNT_OF(fillings); i++)
         for (size_t room = 32; room <= 256; room += 56) {
             unsigned char control[256], body[16];
@@ -304,16 +300,13 @@ static void a_received_block_routes_the_answer(void)
             CHECK_EQ(nn_sendmsg(s, &header, 0), 1);
             CHECK_RECV(asker, "q");
         }
-    CHECK_CLOSE(asker, s);
 }
 
 /* core 5.6: "cmsg_len may be the padded or the unpadded length"; the first SP_HDR entry counts,
  * wherever it stands; what claims more than there is, is ignored. */
-static void an_entry_is_found_and_checked(void)
+static void an_entry_is_found_and_checked(int s, int asker)
 {
-    struct url url = unique_url("inproc");
     struct message message;
-    int s = open_answerer(url.text), asker = open_asker(url.text);
     const unsigned char words[] = {WORD(1), WORD(0x80000002)};
     unsigned char control[256];
     struct nn_iovec part = {(void *)"q", 1};
@@ -346,17 +339,14 @@ static void an_entry_is_found_and_checked(void)
         CHECK_EQ(nn_sendmsg(asker, &header, 0), 1);
         CHECK_AGAIN(s);
     }
-    CHECK_CLOSE(asker, s);
 }
 
 /* core-quirks B-13 to B-15: lengths that lead nowhere end the walk. */
-static void an_entry_with_a_bogus_length_is_ignored(void)
+static void an_entry_with_a_bogus_length_is_ignored(int s, int asker)
 {
     static const size_t lengths[] = {0, 1, 8, 15, SIZE_MAX, SIZE_MAX - 7, SIZE_MAX - 15,
                                      SIZE_MAX / 2};
-    struct url url = unique_url("inproc");
     struct message message;
-    int s = open_answerer(url.text), asker = open_asker(url.text);
     for (size_t i = 0; i < COUNT_OF(lengths); i++) {
         const unsigned char id[] = {WORD(0x80000009)};
         unsigned char control[128];
@@ -370,7 +360,6 @@ static void an_entry_with_a_bogus_length_is_ignored(void)
         CHECK_EQ(message.header_size, 8);
         CHECK_EQ(word_at(message.header + 4), 0x80000001);
     }
-    CHECK_CLOSE(asker, s);
 }
 
 /* protocols 2.6, core-quirks A-32: a raw REQ waits for a peer that can take its message, a raw
@@ -423,11 +412,9 @@ static void an_asker_asks_one_or_all(void)
 }
 
 /* protocols 4.5, 8.3: "No timers, no matching." */
-static void an_asker_takes_what_it_did_not_ask_for(void)
+static void an_asker_takes_what_it_did_not_ask_for(int s, int asker)
 {
-    struct url url = unique_url("inproc");
     struct message message;
-    int s = open_answerer(url.text), asker = open_asker(url.text);
     send_numbered(asker, 1 | TOP_BIT, "q");
     CHECK_TAKES(s, &message, "q");
     put_word(message.header + 4, 12345);
@@ -439,7 +426,6 @@ static void an_asker_takes_what_it_did_not_ask_for(void)
     CHECK_TAKES(asker, &message, "two");
     CHECK_EQ(word_at(message.header), 0xffffffff);
     CHECK_AGAIN(asker);
-    CHECK_CLOSE(asker, s);
 }
 
 int main(int count, char **words)
@@ -448,20 +434,20 @@ int main(int count, char **words)
     int reqrep = strcmp(family, "reqrep") == 0;
     asking = reqrep ? NN_REQ : NN_SURVEYOR;
     answering = reqrep ? NN_REP : NN_RESPONDENT;
-    RUN(an_asker_shows_the_first_word_only);
-    RUN(an_asker_sends_header_and_body_as_they_are);
+    RUN_WITH(with_asker, an_asker_shows_the_first_word_only);
+    RUN_WITH(with_asker, an_asker_sends_header_and_body_as_they_are);
     RUN(keys_count_the_pipes);
-    RUN(an_answerer_answers_whom_it_likes);
+    RUN_WITH(with_askers, an_answerer_answers_whom_it_likes);
     RUN(an_answer_to_nobody_is_dropped);
     RUN(an_answer_to_a_busy_pipe_is_dropped);
-    RUN(an_answerer_drops_malformed_requests);
-    RUN(the_header_has_its_layout);
-    RUN(the_header_comes_in_a_chunk);
-    RUN(a_received_block_routes_the_answer);
-    RUN(an_entry_is_found_and_checked);
-    RUN(an_entry_with_a_bogus_length_is_ignored);
+    RUN_WITH(with_asker, an_answerer_drops_malformed_requests);
+    RUN_WITH(with_asker, the_header_has_its_layout);
+    RUN_WITH(with_asker, the_header_comes_in_a_chunk);
+    RUN_WITH(with_asker, a_received_block_routes_the_answer);
+    RUN_WITH(with_asker, an_entry_is_found_and_checked);
+    RUN_WITH(with_asker, an_entry_with_a_bogus_length_is_ignored);
     RUN(an_asker_meets_a_busy_answerer);
     RUN(an_asker_asks_one_or_all);
-    RUN(an_asker_takes_what_it_did_not_ask_for);
+    RUN_WITH(with_asker, an_asker_takes_what_it_did_not_ask_for);
     return test_end();
 }

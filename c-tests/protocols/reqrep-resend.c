@@ -1,6 +1,8 @@
 /* REQ and several services: which of them gets a request, and when it is sent again. The services
  * are raw REP sockets, which see the id of each copy. */
 
+#include "service.h"
+
 #include "support/address.h"
 #include "support/cases.h"
 #include "support/check.h"
@@ -16,16 +18,6 @@
 
 #include <errno.h>
 #include <stdint.h>
-
-static int open_req(const char *url)
-{
-    return open_connected(AF_SP, NN_REQ, url);
-}
-
-static int open_service(const char *url)
-{
-    return open_bound(AF_SP_RAW, NN_REP, url);
-}
 
 static void set_resend(int s, int ms)
 {
@@ -59,11 +51,9 @@ static void a_request_is_resent_to_one_service_after_the_other(void)
 }
 
 /* protocols 4.2: the reply stops the timer. */
-static void an_answered_request_is_not_resent(void)
+static void an_answered_request_is_not_resent(int service, int req)
 {
-    struct url url = unique_url("inproc");
     struct message request;
-    int service = open_service(url.text), req = open_req(url.text);
     set_resend(req, 30);
     CHECK_SEND(req, "q");
     CHECK_TAKES(service, &request, "q");
@@ -77,7 +67,6 @@ static void an_answered_request_is_not_resent(void)
     CHECK_RECV(req, "a");
     nap_ms(100);
     CHECK_AGAIN(service);
-    CHECK_CLOSE(req, service);
 }
 
 /* protocols 4.2: the first request goes to the first service, the next to the second. */
@@ -202,11 +191,9 @@ static void a_reply_to_an_earlier_copy_counts(void)
 }
 
 /* protocols 12: the value is used from the next hand-over on. */
-static void a_new_interval_serves_the_next_hand_over(void)
+static void a_new_interval_serves_the_next_hand_over(int service, int req)
 {
-    struct url url = unique_url("inproc");
     struct message request;
-    int service = open_service(url.text), req = open_req(url.text);
     CHECK_SEND(req, "slow");
     CHECK_TAKES(service, &request, "slow");
     set_resend(req, 30);
@@ -219,7 +206,6 @@ static void a_new_interval_serves_the_next_hand_over(void)
         id = copy ? id : id_of(&request);
         CHECK_EQ(id_of(&request), id);
     }
-    CHECK_CLOSE(req, service);
 }
 
 /* protocols 12: "0 and negative = never resend on a timer (resend on disconnect stays)" */
@@ -278,9 +264,8 @@ static void *come_and_go(void *argument)
 static void every_request_is_answered_at_last(void)
 {
     enum { CREWS = 3, REQUESTS = 200 };
-    static const char *const schemes[] = {"inproc", "ipc", "tcp"};
     for (int i = reference() ? 1 : 0; i < 3; i++) {
-        struct url url = unique_url(schemes[i]);
+        struct url url = unique_url(SCHEMES[i]);
         struct thread threads[CREWS];
         struct crew crews[CREWS];
         int req = open_bound(AF_SP, NN_REQ, url.text), number;
@@ -306,14 +291,14 @@ int main(void)
 {
     test_begin("protocols/reqrep-resend", 58);
     RUN(a_request_is_resent_to_one_service_after_the_other);
-    RUN(an_answered_request_is_not_resent);
+    RUN_WITH(with_service, an_answered_request_is_not_resent);
     RUN(requests_go_round_the_services);
     RUN(the_better_service_is_asked_while_it_is_there);
     RUN(the_loss_of_the_service_resends_at_once);
     RUN(the_loss_of_another_service_changes_nothing);
     RUN(the_loss_of_the_last_service_makes_the_request_wait);
     RUN(a_reply_to_an_earlier_copy_counts);
-    RUN(a_new_interval_serves_the_next_hand_over);
+    RUN_WITH(with_service, a_new_interval_serves_the_next_hand_over);
     RUN(an_interval_below_one_means_never);
     RUN(every_request_is_answered_at_last);
     return test_end();

@@ -1,6 +1,8 @@
 /* REQ: what becomes of a request in every state, whatever its services do. The services are raw
  * REP sockets, which see the id of each copy and may answer as they like. */
 
+#include "service.h"
+
 #include "support/address.h"
 #include "support/cases.h"
 #include "support/check.h"
@@ -17,16 +19,6 @@
 #include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
-
-static int open_req(const char *url)
-{
-    return open_connected(AF_SP, NN_REQ, url);
-}
-
-static int open_service(const char *url)
-{
-    return open_bound(AF_SP_RAW, NN_REP, url);
-}
 
 /* protocols 4.1, core-quirks C-10 */
 static void ids_count_up_with_the_top_bit_set(void)
@@ -52,11 +44,9 @@ static void ids_count_up_with_the_top_bit_set(void)
 }
 
 /* protocols 4.2, IDLE; core-quirks A-33 */
-static void nothing_can_be_received_before_a_request(void)
+static void nothing_can_be_received_before_a_request(int service, int req)
 {
-    struct url url = unique_url("inproc");
     struct message request;
-    int service = open_service(url.text), req = open_req(url.text);
     CHECK_ERRNO(nn_recv(req, NULL, 0, NN_DONTWAIT), -1, EFSM);
     CHECK_ERRNO(nn_recv(req, NULL, 0, 0), -1, EFSM);
     CHECK_SEND(req, "q");
@@ -66,15 +56,12 @@ static void nothing_can_be_received_before_a_request(void)
     CHECK_RECV(req, "a");
     CHECK_ERRNO(nn_recv(req, NULL, 0, NN_DONTWAIT), -1, EFSM);
     CHECK_ERRNO(nn_recv(req, NULL, 0, 0), -1, EFSM);
-    CHECK_CLOSE(req, service);
 }
 
 /* protocols 4.2, IDLE: a matching reply is dropped, and does not spoil the next exchange. */
-static void a_reply_to_nothing_is_dropped(void)
+static void a_reply_to_nothing_is_dropped(int service, int req)
 {
-    struct url url = unique_url("inproc");
     struct message first, second;
-    int service = open_service(url.text), req = open_req(url.text);
     CHECK_SEND(req, "one");
     CHECK_TAKES(service, &first, "one");
     answer(service, &first, "right");
@@ -87,7 +74,6 @@ static void a_reply_to_nothing_is_dropped(void)
     answer(service, &first, "later");
     answer(service, &second, "right again");
     CHECK_RECV(req, "right again");
-    CHECK_CLOSE(req, service);
 }
 
 /* protocols 4.2, WAITPEER; the time to send is irrelevant */
@@ -129,11 +115,9 @@ static void only_the_last_of_several_unsent_requests_goes_out(void)
 }
 
 /* protocols 4.2, SENT: a new request cancels the old one, whose reply is dropped by its id. */
-static void a_new_request_cancels_the_one_under_way(void)
+static void a_new_request_cancels_the_one_under_way(int service, int req)
 {
-    struct url url = unique_url("inproc");
     struct message first, second;
-    int service = open_service(url.text), req = open_req(url.text);
     CHECK_SEND(req, "one");
     CHECK_SEND(req, "two");
     CHECK_TAKES(service, &first, "one");
@@ -145,34 +129,18 @@ static void a_new_request_cancels_the_one_under_way(void)
     answer(service, &second, "second");
     CHECK_RECV(req, "second");
     CHECK_ERRNO(nn_recv(req, NULL, 0, NN_DONTWAIT), -1, EFSM);
-    CHECK_CLOSE(req, service);
 }
 
 /* protocols 4.2, SENT: each is handed over, although nobody waits for its reply any more. */
-static void requests_in_quick_succession_all_go_out(void)
+static void requests_in_quick_succession_all_go_out(int service, int req)
 {
-    struct url url = unique_url("inproc");
-    struct message request;
-    int service = open_service(url.text), req = open_req(url.text);
-    uint32_t first = 0;
-    for (int i = 0; i < 100; i++)
-        CHECK_SEND(req, "q");
-    for (uint32_t i = 0; i < 100; i++) {
-        CHECK_TAKES(service, &request, "q");
-        first = i ? first : id_of(&request);
-        CHECK_EQ(id_of(&request), (first + i) | TOP_BIT);
-    }
-    answer(service, &request, "a");
-    CHECK_RECV(req, "a");
-    CHECK_CLOSE(req, service);
+    check_quick_succession(req, service);
 }
 
 /* protocols 4.2, REPLY: a new request discards the reply. */
-static void a_new_request_discards_the_reply(void)
+static void a_new_request_discards_the_reply(int service, int req)
 {
-    struct url url = unique_url("inproc");
     struct message request;
-    int service = open_service(url.text), req = open_req(url.text);
     CHECK_SEND(req, "one");
     CHECK_TAKES(service, &request, "one");
     answer(service, &request, "first");
@@ -183,7 +151,6 @@ static void a_new_request_discards_the_reply(void)
     CHECK_TAKES(service, &request, "two");
     answer(service, &request, "second");
     CHECK_RECV(req, "second");
-    CHECK_CLOSE(req, service);
 }
 
 /* protocols 4.2, REPLY: "the stored reply survives" the loss of its pipe, and nothing is asked
@@ -207,11 +174,9 @@ static void a_stored_reply_survives_its_service(void)
 }
 
 /* protocols 4.3: dropped silently, and the pipe stays up. */
-static void what_is_no_reply_is_dropped(void)
+static void what_is_no_reply_is_dropped(int service, int req)
 {
-    struct url url = unique_url("inproc");
     struct message request;
-    int service = open_service(url.text), req = open_req(url.text);
     CHECK_SEND(req, "q");
     CHECK_TAKES(service, &request, "q");
     uint32_t id = id_of(&request);
@@ -228,45 +193,36 @@ static void what_is_no_reply_is_dropped(void)
     CHECK_RECV(req, "a");
     CHECK_EQ(nn_get_statistic(req, NN_STAT_CURRENT_CONNECTIONS), 1);
     CHECK_EQ(nn_get_statistic(req, NN_STAT_MESSAGES_RECEIVED), 1);
-    CHECK_CLOSE(req, service);
 }
 
 /* protocols 4.1, 4.3: bodies may be empty. */
-static void an_empty_request_may_have_an_empty_reply(void)
+static void an_empty_request_may_have_an_empty_reply(int service, int req)
 {
-    struct url url = unique_url("inproc");
     struct message request;
-    int service = open_service(url.text), req = open_req(url.text);
     char body[4];
     CHECK_EQ(nn_send(req, NULL, 0, 0), 0);
     CHECK_TAKES(service, &request, "");
     answer(service, &request, "");
     CHECK_EQ(nn_recv(req, body, sizeof body, 0), 0);
     CHECK_ERRNO(nn_recv(req, NULL, 0, NN_DONTWAIT), -1, EFSM);
-    CHECK_CLOSE(req, service);
 }
 
 /* protocols 4.4: "keep the first, drop the second" */
-static void a_second_reply_does_not_replace_the_first(void)
+static void a_second_reply_does_not_replace_the_first(int service, int req)
 {
-    struct url url = unique_url("inproc");
     struct message request;
-    int service = open_service(url.text), req = open_req(url.text);
     CHECK_SEND(req, "q");
     CHECK_TAKES(service, &request, "q");
     answer(service, &request, "first");
     answer(service, &request, "second");
     CHECK_RECV(req, "first");
     CHECK_ERRNO(nn_recv(req, NULL, 0, NN_DONTWAIT), -1, EFSM);
-    CHECK_CLOSE(req, service);
 }
 
 /* protocols 4.4: "drop the bad one, keep the stored one" */
-static void a_bad_reply_does_not_spoil_the_stored_one(void)
+static void a_bad_reply_does_not_spoil_the_stored_one(int service, int req)
 {
-    struct url url = unique_url("inproc");
     struct message request;
-    int service = open_service(url.text), req = open_req(url.text);
     CHECK_SEND(req, "q");
     CHECK_TAKES(service, &request, "q");
     uint32_t id = id_of(&request);
@@ -281,15 +237,12 @@ static void a_bad_reply_does_not_spoil_the_stored_one(void)
     CHECK_TAKES(service, &request, "next");
     answer(service, &request, "good again");
     CHECK_RECV(req, "good again");
-    CHECK_CLOSE(req, service);
 }
 
 /* protocols 4.2: a receive that times out leaves the request under way. */
-static void a_reply_may_come_after_a_timeout(void)
+static void a_reply_may_come_after_a_timeout(int service, int req)
 {
-    struct url url = unique_url("inproc");
     struct message request;
-    int service = open_service(url.text), req = open_req(url.text);
     CHECK_SEND(req, "q");
     CHECK_TAKES(service, &request, "q");
     set_int(req, NN_RCVTIMEO, 20);
@@ -299,7 +252,6 @@ static void a_reply_may_come_after_a_timeout(void)
     set_int(req, NN_RCVTIMEO, PATIENCE_MS);
     answer(service, &request, "a");
     CHECK_RECV(req, "a");
-    CHECK_CLOSE(req, service);
 }
 
 struct call {
@@ -319,12 +271,10 @@ static void *receive_one(void *argument)
 }
 
 /* protocols 4.2, SENT: who waits gets the reply to the request that is under way by then. */
-static void a_waiting_receive_gets_the_reply_to_the_last_request(void)
+static void a_waiting_receive_gets_the_reply_to_the_last_request(int service, int req)
 {
-    struct url url = unique_url("inproc");
     struct message first, second;
     struct thread thread;
-    int service = open_service(url.text), req = open_req(url.text);
     struct call call = {req, 0, 0, ""};
     CHECK_SEND(req, "one");
     CHECK_TAKES(service, &first, "one");
@@ -337,7 +287,6 @@ static void a_waiting_receive_gets_the_reply_to_the_last_request(void)
     thread_join(&thread);
     CHECK_EQ(call.result, 6);
     CHECK_STR(call.body, "second");
-    CHECK_CLOSE(req, service);
 }
 
 /* core-quirks A-7: EBADF, as for every type. */
@@ -360,9 +309,8 @@ static void closing_wakes_a_waiting_receive(void)
 /* protocols 1: cooked and raw, connecting and binding, on each transport. */
 static void requests_are_answered_on_every_transport(void)
 {
-    static const char *const schemes[] = {"inproc", "ipc", "tcp"};
     for (int i = 0; i < 6; i++) {
-        struct url url = unique_url(schemes[i / 2]);
+        struct url url = unique_url(SCHEMES[i / 2]);
         int req = i % 2 ? open_bound(AF_SP, NN_REQ, url.text) : -1;
         int rep = i % 2 ? open_connected(AF_SP, NN_REP, url.text)
                         : open_bound(AF_SP, NN_REP, url.text);
@@ -407,20 +355,20 @@ int main(void)
 {
     test_begin("protocols/reqrep", 58);
     RUN(ids_count_up_with_the_top_bit_set);
-    RUN(nothing_can_be_received_before_a_request);
-    RUN(a_reply_to_nothing_is_dropped);
+    RUN_WITH(with_service, nothing_can_be_received_before_a_request);
+    RUN_WITH(with_service, a_reply_to_nothing_is_dropped);
     RUN(a_request_waits_for_a_service);
     RUN(only_the_last_of_several_unsent_requests_goes_out);
-    RUN(a_new_request_cancels_the_one_under_way);
-    RUN(requests_in_quick_succession_all_go_out);
-    RUN(a_new_request_discards_the_reply);
+    RUN_WITH(with_service, a_new_request_cancels_the_one_under_way);
+    RUN_WITH(with_service, requests_in_quick_succession_all_go_out);
+    RUN_WITH(with_service, a_new_request_discards_the_reply);
     RUN(a_stored_reply_survives_its_service);
-    RUN(what_is_no_reply_is_dropped);
-    RUN(an_empty_request_may_have_an_empty_reply);
-    RUN(a_second_reply_does_not_replace_the_first);
-    RUN(a_bad_reply_does_not_spoil_the_stored_one);
-    RUN(a_reply_may_come_after_a_timeout);
-    RUN(a_waiting_receive_gets_the_reply_to_the_last_request);
+    RUN_WITH(with_service, what_is_no_reply_is_dropped);
+    RUN_WITH(with_service, an_empty_request_may_have_an_empty_reply);
+    RUN_WITH(with_service, a_second_reply_does_not_replace_the_first);
+    RUN_WITH(with_service, a_bad_reply_does_not_spoil_the_stored_one);
+    RUN_WITH(with_service, a_reply_may_come_after_a_timeout);
+    RUN_WITH(with_service, a_waiting_receive_gets_the_reply_to_the_last_request);
     RUN(closing_wakes_a_waiting_receive);
     RUN(requests_are_answered_on_every_transport);
     RUN(statistics_count_the_bodies);

@@ -34,11 +34,17 @@ static int open_asker(const char *url)
     return open_connected(AF_SP_RAW, peer, url);
 }
 
-/* protocols 5.3, IDLE; core-quirks A-33 */
-static void nothing_can_be_sent_before_a_request(void)
+static void with_asker(void (*function)(int s, int asker))
 {
     struct url url = unique_url("inproc");
     int s = open_responder(url.text), asker = open_asker(url.text);
+    function(s, asker);
+    CHECK_CLOSE(asker, s);
+}
+
+/* protocols 5.3, IDLE; core-quirks A-33 */
+static void nothing_can_be_sent_before_a_request(int s, int asker)
+{
     CHECK_ERRNO(nn_send(s, "a", 1, NN_DONTWAIT), -1, EFSM);
     CHECK_ERRNO(nn_send(s, "a", 1, 0), -1, EFSM);
     send_numbered(asker, 1 | TOP_BIT, "q");
@@ -49,7 +55,6 @@ static void nothing_can_be_sent_before_a_request(void)
     CHECK_ERRNO(nn_send(s, "a", 1, 0), -1, EFSM);
     CHECK_RECV(asker, "a");
     CHECK_AGAIN(asker);
-    CHECK_CLOSE(asker, s);
 }
 
 /* abi 8: with nothing to deliver a receive waits, and a chunk stays with who could not send it. */
@@ -71,10 +76,8 @@ static void a_responder_waits_for_requests(void)
 }
 
 /* protocols 5.3: "a failed nn_recv loses the right to reply" */
-static void receiving_forgets_the_pending_request(void)
+static void receiving_forgets_the_pending_request(int s, int asker)
 {
-    struct url url = unique_url("inproc");
-    int s = open_responder(url.text), asker = open_asker(url.text);
     for (int way = 0; way < 2; way++) {
         send_numbered(asker, 1 | TOP_BIT, "q");
         CHECK_RECV(s, "q");
@@ -85,15 +88,12 @@ static void receiving_forgets_the_pending_request(void)
         CHECK_ERRNO(nn_send(s, "a", 1, 0), -1, EFSM);
         CHECK_AGAIN(asker);
     }
-    CHECK_CLOSE(asker, s);
 }
 
 /* protocols 5.3: "Only the most recently received request can be answered" */
-static void only_the_latest_request_is_answered(void)
+static void only_the_latest_request_is_answered(int s, int asker)
 {
-    struct url url = unique_url("inproc");
     struct message reply;
-    int s = open_responder(url.text), asker = open_asker(url.text);
     send_numbered(asker, 1 | TOP_BIT, "one");
     send_numbered(asker, 2 | TOP_BIT, "two");
     CHECK_RECV(s, "one");
@@ -104,15 +104,13 @@ static void only_the_latest_request_is_answered(void)
     CHECK_EQ(reply.header_size, 4);
     CHECK_EQ(word_at(reply.header), 2 | TOP_BIT);
     CHECK_AGAIN(asker);
-    CHECK_CLOSE(asker, s);
 }
 
 /* protocols 5.3: "Pipe loss does not change the state"; the answer is dropped silently. */
 static void an_answer_to_one_who_has_gone_is_dropped(void)
 {
-    static const char *const schemes[] = {"inproc", "ipc", "tcp"};
     for (int i = 0; i < 3; i++) {
-        struct url url = unique_url(schemes[i]);
+        struct url url = unique_url(SCHEMES[i]);
         int s = open_responder(url.text), asker = open_asker(url.text);
         CHECK_PIPES(asker, 1);
         send_numbered(asker, 1 | TOP_BIT, "q");
@@ -161,7 +159,7 @@ static void an_answer_to_one_who_does_not_read_is_dropped(void)
 }
 
 /* protocols 5.2 and 14: what is dropped, and the pipe stays up. */
-static void a_malformed_request_is_dropped(void)
+static void a_malformed_request_is_dropped(int s, int asker)
 {
     static const struct {
         size_t size;
@@ -169,8 +167,6 @@ static void a_malformed_request_is_dropped(void)
     } requests[] = {{0, {0}}, {1, {0}}, {2, {0x80, 0}}, {3, {0x80, 0, 0}}, {4, {WORD(1)}},
                     {11, {WORD(1), WORD(2), 'x', 'y', 'z'}}, {8, {WORD(1), WORD(0x7fffffff)}}};
     enum { COUNT = COUNT_OF(requests) };
-    struct url url = unique_url("inproc");
-    int s = open_responder(url.text), asker = open_asker(url.text);
     for (int i = 0; i < COUNT; i++) {
         CHECK_EQ(nn_send(asker, requests[i].bytes, requests[i].size, 0), requests[i].size);
         CHECK_AGAIN(s);
@@ -185,7 +181,6 @@ static void a_malformed_request_is_dropped(void)
     CHECK_EQ(nn_get_statistic(s, NN_STAT_CURRENT_CONNECTIONS), 1);
     CHECK_EQ(nn_get_statistic(s, NN_STAT_MESSAGES_RECEIVED), 1);
     CHECK_EQ(nn_get_statistic(s, NN_STAT_BYTES_RECEIVED), 4);
-    CHECK_CLOSE(asker, s);
 }
 
 /* A backtrace of that many words, the id among them. */
@@ -199,12 +194,10 @@ static size_t put_backtrace(unsigned char *bytes, int words, uint32_t id)
 
 /* protocols 5.1, 5.3: the words of the request precede the answer; a raw asker shows the first as
  * its header and the others in the body. */
-static void the_whole_backtrace_is_echoed(void)
+static void the_whole_backtrace_is_echoed(int s, int asker)
 {
-    struct url url = unique_url("inproc");
     struct message reply;
     unsigned char words[8 * 4];
-    int s = open_responder(url.text), asker = open_asker(url.text);
     for (int count = 1; count <= 8; count++) {
         size_t size = put_backtrace(words, count, 77);
         CHECK_EQ(send_message(asker, words, size, "q", 1, 0), 1);
@@ -216,16 +209,13 @@ static void the_whole_backtrace_is_echoed(void)
         CHECK_MEM(reply.body, words + 4, size - 4);
         CHECK_EQ(reply.body[size - 4], 'a');
     }
-    CHECK_CLOSE(asker, s);
 }
 
 /* protocols 10, core-quirks: at most NN_MAXTTL words, at once on live connections. */
-static void a_request_with_too_many_hops_is_dropped(void)
+static void a_request_with_too_many_hops_is_dropped(int s, int asker)
 {
     static const int limits[] = {8, 1, 2, 3, 15, 255, 8};
-    struct url url = unique_url("inproc");
     unsigned char words[257 * 4];
-    int s = open_responder(url.text), asker = open_asker(url.text);
     CHECK_EQ(get_int(s, NN_SOL_SOCKET, NN_MAXTTL), 8);
     for (size_t i = 0; i < COUNT_OF(limits); i++) {
         set_int(s, NN_MAXTTL, limits[i]);
@@ -244,21 +234,17 @@ static void a_request_with_too_many_hops_is_dropped(void)
         }
     }
     CHECK_EQ(nn_get_statistic(s, NN_STAT_CURRENT_CONNECTIONS), 1);
-    CHECK_CLOSE(asker, s);
 }
 
 /* protocols 5.2: "a request consisting of just the id is valid and has an empty body" */
-static void a_request_may_be_empty(void)
+static void a_request_may_be_empty(int s, int asker)
 {
-    struct url url = unique_url("inproc");
     struct message reply;
-    int s = open_responder(url.text), asker = open_asker(url.text);
     send_numbered(asker, TOP_BIT, "");
     CHECK_EQ(nn_recv(s, NULL, 0, 0), 0);
     CHECK_EQ(nn_send(s, NULL, 0, 0), 0);
     CHECK_TAKES(asker, &reply, "");
     CHECK_EQ(word_at(reply.header), TOP_BIT);
-    CHECK_CLOSE(asker, s);
 }
 
 /* protocols 2.4: "REP with two clients that queued c0..c3 and d0..d3: received c0 d0 c1 d1 ..." */
@@ -331,10 +317,8 @@ static void the_answer_goes_to_the_one_heard_last(void)
 }
 
 /* core-quirks: what is cut off does not harm the right to answer. */
-static void a_cut_request_can_be_answered(void)
+static void a_cut_request_can_be_answered(int s, int asker)
 {
-    struct url url = unique_url("inproc");
-    int s = open_responder(url.text), asker = open_asker(url.text);
     char two[2];
     send_numbered(asker, 1 | TOP_BIT, "a long request");
     CHECK_EQ(nn_recv(s, two, sizeof two, 0), 14);
@@ -342,16 +326,14 @@ static void a_cut_request_can_be_answered(void)
     CHECK_SEND(s, "a");
     CHECK_RECV(asker, "a");
     CHECK_EQ(nn_get_statistic(s, NN_STAT_BYTES_RECEIVED), 14);
-    CHECK_CLOSE(asker, s);
 }
 
 /* core-quirks B-4, B-5: a received chunk has lost the header in front, and grows all the same. */
 static void a_received_chunk_can_grow_and_be_sent_back(void)
 {
-    static const char *const schemes[] = {"inproc", "ipc", "tcp"};
     static const size_t growths[] = {1, 3, 4, 5, 100000};
     for (int i = 0; i < 15; i++) {
-        struct url url = unique_url(schemes[i / 5]);
+        struct url url = unique_url(SCHEMES[i / 5]);
         size_t growth = growths[i % 5];
         int s = open_responder(url.text), asker = open_asker(url.text);
         char *chunk = NULL, *reply = NULL, text[101];
@@ -389,11 +371,9 @@ static void *receive_one(void *argument)
 
 /* protocols 5.3: a receive that is still waiting has forgotten the request, too. Malformed
  * requests do not end it; the next good one does. */
-static void a_waiting_receive_has_forgotten_already(void)
+static void a_waiting_receive_has_forgotten_already(int s, int asker)
 {
-    struct url url = unique_url("inproc");
     struct thread thread;
-    int s = open_responder(url.text), asker = open_asker(url.text);
     struct call call = {s, 0, 0};
     send_numbered(asker, 1 | TOP_BIT, "q");
     CHECK_RECV(s, "q");
@@ -407,7 +387,6 @@ static void a_waiting_receive_has_forgotten_already(void)
     CHECK_EQ(call.result, 4);
     CHECK_SEND(s, "a");
     CHECK_RECV(asker, "a");
-    CHECK_CLOSE(asker, s);
 }
 
 int main(int count, char **words)
@@ -416,21 +395,21 @@ int main(int count, char **words)
     int rep = strcmp(name, "rep") == 0;
     type = rep ? NN_REP : NN_RESPONDENT;
     peer = rep ? NN_REQ : NN_SURVEYOR;
-    RUN(nothing_can_be_sent_before_a_request);
+    RUN_WITH(with_asker, nothing_can_be_sent_before_a_request);
     RUN(a_responder_waits_for_requests);
-    RUN(receiving_forgets_the_pending_request);
-    RUN(only_the_latest_request_is_answered);
+    RUN_WITH(with_asker, receiving_forgets_the_pending_request);
+    RUN_WITH(with_asker, only_the_latest_request_is_answered);
     RUN(an_answer_to_one_who_has_gone_is_dropped);
     RUN(an_answer_to_one_who_does_not_read_is_dropped);
-    RUN(a_malformed_request_is_dropped);
-    RUN(the_whole_backtrace_is_echoed);
-    RUN(a_request_with_too_many_hops_is_dropped);
-    RUN(a_request_may_be_empty);
+    RUN_WITH(with_asker, a_malformed_request_is_dropped);
+    RUN_WITH(with_asker, the_whole_backtrace_is_echoed);
+    RUN_WITH(with_asker, a_request_with_too_many_hops_is_dropped);
+    RUN_WITH(with_asker, a_request_may_be_empty);
     RUN(askers_take_turns);
     RUN(the_better_endpoint_is_read_first);
     RUN(the_answer_goes_to_the_one_heard_last);
-    RUN(a_cut_request_can_be_answered);
+    RUN_WITH(with_asker, a_cut_request_can_be_answered);
     RUN(a_received_chunk_can_grow_and_be_sent_back);
-    RUN(a_waiting_receive_has_forgotten_already);
+    RUN_WITH(with_asker, a_waiting_receive_has_forgotten_already);
     return test_end();
 }

@@ -2,6 +2,8 @@
  * and after it is open. The respondents are raw sockets, which see the id of a survey and may
  * answer as they like. */
 
+#include "service.h"
+
 #include "support/address.h"
 #include "support/cases.h"
 #include "support/check.h"
@@ -39,6 +41,23 @@ static int open_respondent(const char *url)
     return open_connected(AF_SP_RAW, NN_RESPONDENT, url);
 }
 
+static void with_respondent(void (*function)(int s, int respondent))
+{
+    struct url url = unique_url("inproc");
+    int s = open_surveyor(url.text, LONG_MS), respondent = open_respondent(url.text);
+    function(s, respondent);
+    CHECK_CLOSE(respondent, s);
+}
+
+/* The same with a deadline that the case sees. */
+static void in_a_hurry(void (*function)(int s, int respondent))
+{
+    struct url url = unique_url("inproc");
+    int s = open_surveyor(url.text, SHORT_MS), respondent = open_respondent(url.text);
+    function(s, respondent);
+    CHECK_CLOSE(respondent, s);
+}
+
 /* Waits until the survey is over without touching the result: the socket becomes readable when no
  * survey is open (protocols 2.7). */
 static void wait_for_the_end(int s)
@@ -47,11 +66,9 @@ static void wait_for_the_end(int s)
 }
 
 /* protocols 8.1 */
-static void ids_count_up_with_the_top_bit_set(void)
+static void ids_count_up_with_the_top_bit_set(int s, int respondent)
 {
-    struct url url = unique_url("inproc");
     struct message survey;
-    int s = open_surveyor(url.text, LONG_MS), respondent = open_respondent(url.text);
     uint32_t first = 0;
     for (uint32_t i = 0; i < 5; i++) {
         CHECK_SEND(s, "q");
@@ -59,18 +76,15 @@ static void ids_count_up_with_the_top_bit_set(void)
         first = i ? first : id_of(&survey);
         CHECK_EQ(id_of(&survey), (first + i) | TOP_BIT);
     }
-    CHECK_CLOSE(respondent, s);
 }
 
 /* protocols 8.2, IDLE; core-quirks A-33 */
-static void nothing_can_be_received_before_a_survey(void)
+static void nothing_can_be_received_before_a_survey(int s, int respondent)
 {
-    struct url url = unique_url("inproc");
-    int s = open_surveyor(url.text, LONG_MS), respondent = open_respondent(url.text);
+    (void)respondent;
     CHECK_ERRNO(nn_recv(s, NULL, 0, NN_DONTWAIT), -1, EFSM);
     CHECK_ERRNO(nn_recv(s, NULL, 0, 0), -1, EFSM);
     CHECK(CAN_RECV(s));
-    CHECK_CLOSE(respondent, s);
 }
 
 /* protocols 8.2: "nn_send never fails and never blocks, with or without peers" */
@@ -122,10 +136,9 @@ static void everybody_may_answer_and_more_than_once(void)
 }
 
 /* protocols 8.2: "Exactly one ETIMEDOUT per expiry, then EFSM", waiting or not. */
-static void the_end_is_told_once(void)
+static void the_end_is_told_once(int s, int respondent)
 {
-    struct url url = unique_url("inproc");
-    int s = open_surveyor(url.text, SHORT_MS), respondent = open_respondent(url.text);
+    (void)respondent;
     for (int way = 0; way < 4; way++) {
         int64_t since = now_us();
         CHECK_SEND(s, "q");
@@ -140,15 +153,12 @@ static void the_end_is_told_once(void)
         CHECK_ERRNO(nn_recv(s, NULL, 0, 0), -1, EFSM);
         CHECK(CAN_RECV(s));
     }
-    CHECK_CLOSE(respondent, s);
 }
 
 /* protocols 8.2: a new survey forgets that the one before has expired. */
-static void a_new_survey_clears_the_end_of_the_last(void)
+static void a_new_survey_clears_the_end_of_the_last(int s, int respondent)
 {
-    struct url url = unique_url("inproc");
     struct message survey;
-    int s = open_surveyor(url.text, SHORT_MS), respondent = open_respondent(url.text);
     CHECK_SEND(s, "one");
     CHECK_TAKES(respondent, &survey, "one");
     wait_for_the_end(s);
@@ -159,7 +169,6 @@ static void a_new_survey_clears_the_end_of_the_last(void)
     CHECK_TAKES(respondent, &survey, "two");
     answer(respondent, &survey, "a");
     CHECK_RECV(s, "a");
-    CHECK_CLOSE(respondent, s);
 }
 
 /* protocols 8.2: "a response that arrived in time but was not read before expiry is lost"; a later
@@ -198,11 +207,9 @@ static void the_deadline_cuts_off_reading(void)
 }
 
 /* protocols 8.2, OPEN: "old survey is abandoned: new id, broadcast, timer restarted" */
-static void a_new_survey_abandons_the_old_one(void)
+static void a_new_survey_abandons_the_old_one(int s, int respondent)
 {
-    struct url url = unique_url("inproc");
     struct message one, two;
-    int s = open_surveyor(url.text, SHORT_MS), respondent = open_respondent(url.text);
     CHECK_SEND(s, "one");
     CHECK_TAKES(respondent, &one, "one");
     answer(respondent, &one, "unread");
@@ -217,34 +224,18 @@ static void a_new_survey_abandons_the_old_one(void)
     CHECK_ERRNO(nn_recv(s, NULL, 0, 0), -1, ETIMEDOUT);
     CHECK_NOT_EARLY(since, 30 * SHORT_MS);
     CHECK_ERRNO(nn_recv(s, NULL, 0, 0), -1, EFSM);
-    CHECK_CLOSE(respondent, s);
 }
 
 /* protocols 8.2, OPEN: each is broadcast, although nobody waits for its answers any more. */
-static void surveys_in_quick_succession_are_all_asked(void)
+static void surveys_in_quick_succession_are_all_asked(int s, int respondent)
 {
-    struct url url = unique_url("inproc");
-    struct message survey;
-    int s = open_surveyor(url.text, LONG_MS), respondent = open_respondent(url.text);
-    uint32_t first = 0;
-    for (int i = 0; i < 100; i++)
-        CHECK_SEND(s, "q");
-    for (uint32_t i = 0; i < 100; i++) {
-        CHECK_TAKES(respondent, &survey, "q");
-        first = i ? first : id_of(&survey);
-        CHECK_EQ(id_of(&survey), (first + i) | TOP_BIT);
-    }
-    answer(respondent, &survey, "a");
-    CHECK_RECV(s, "a");
-    CHECK_CLOSE(respondent, s);
+    check_quick_succession(s, respondent);
 }
 
 /* protocols 8.2: stale ids, a clear top bit, extra hop words and short ones are discarded. */
-static void what_is_no_response_is_discarded(void)
+static void what_is_no_response_is_discarded(int s, int respondent)
 {
-    struct url url = unique_url("inproc");
     struct message survey;
-    int s = open_surveyor(url.text, LONG_MS), respondent = open_respondent(url.text);
     CHECK_SEND(s, "q");
     CHECK_TAKES(respondent, &survey, "q");
     uint32_t id = id_of(&survey);
@@ -265,7 +256,6 @@ static void what_is_no_response_is_discarded(void)
     CHECK_RECV(s, "");
     CHECK_EQ(nn_get_statistic(s, NN_STAT_CURRENT_CONNECTIONS), 1);
     CHECK_EQ(nn_get_statistic(s, NN_STAT_MESSAGES_RECEIVED), 3);
-    CHECK_CLOSE(respondent, s);
 }
 
 /* protocols 8.2: who attaches "does not get the running survey", but the next. */
@@ -306,11 +296,9 @@ static void the_loss_of_a_respondent_does_not_end_the_survey(void)
 
 /* protocols 8.2: "NN_RCVTIMEO shorter than the deadline also gives ETIMEDOUT, but the survey stays
  * open and later calls deliver" */
-static void a_timeout_does_not_end_the_survey(void)
+static void a_timeout_does_not_end_the_survey(int s, int respondent)
 {
-    struct url url = unique_url("inproc");
     struct message survey;
-    int s = open_surveyor(url.text, LONG_MS), respondent = open_respondent(url.text);
     CHECK_SEND(s, "q");
     CHECK_TAKES(respondent, &survey, "q");
     set_int(s, NN_RCVTIMEO, 20);
@@ -324,7 +312,6 @@ static void a_timeout_does_not_end_the_survey(void)
     set_int(s, NN_RCVTIMEO, PATIENCE_MS);
     answer(respondent, &survey, "a");
     CHECK_RECV(s, "a");
-    CHECK_CLOSE(respondent, s);
 }
 
 /* protocols 8.2: "Changing the option affects the next survey only." */
@@ -443,12 +430,10 @@ static void the_deadline_ends_a_waiting_receive(void)
 }
 
 /* protocols 8.2: who waits goes on waiting, for the answers to the new survey. */
-static void a_waiting_receive_serves_the_new_survey(void)
+static void a_waiting_receive_serves_the_new_survey(int s, int respondent)
 {
-    struct url url = unique_url("inproc");
     struct message one, two;
     struct thread thread;
-    int s = open_surveyor(url.text, LONG_MS), respondent = open_respondent(url.text);
     struct call call = {s, 0, 0, 0};
     CHECK_SEND(s, "one");
     CHECK_TAKES(respondent, &one, "one");
@@ -460,15 +445,13 @@ static void a_waiting_receive_serves_the_new_survey(void)
     answer(respondent, &two, "right answer");
     thread_join(&thread);
     CHECK_EQ(call.result, 12);
-    CHECK_CLOSE(respondent, s);
 }
 
 /* protocols 1: cooked respondents on each transport, in either direction of connecting. */
 static void surveys_are_answered_on_every_transport(void)
 {
-    static const char *const schemes[] = {"inproc", "ipc", "tcp"};
     for (int i = 0; i < 6; i++) {
-        struct url url = unique_url(schemes[i / 2]);
+        struct url url = unique_url(SCHEMES[i / 2]);
         int s = i % 2 ? -1 : open_bound(AF_SP, NN_SURVEYOR, url.text);
         int respondent = i % 2 ? open_bound(AF_SP, NN_RESPONDENT, url.text)
                                : open_connected(AF_SP, NN_RESPONDENT, url.text);
@@ -491,25 +474,25 @@ static void surveys_are_answered_on_every_transport(void)
 int main(void)
 {
     test_begin("protocols/survey", 58);
-    RUN(ids_count_up_with_the_top_bit_set);
-    RUN(nothing_can_be_received_before_a_survey);
+    RUN_WITH(with_respondent, ids_count_up_with_the_top_bit_set);
+    RUN_WITH(with_respondent, nothing_can_be_received_before_a_survey);
     RUN(a_survey_of_nobody_is_a_survey);
     RUN(everybody_may_answer_and_more_than_once);
-    RUN(the_end_is_told_once);
-    RUN(a_new_survey_clears_the_end_of_the_last);
+    RUN_WITH(in_a_hurry, the_end_is_told_once);
+    RUN_WITH(in_a_hurry, a_new_survey_clears_the_end_of_the_last);
     RUN(the_deadline_cuts_off_reading);
-    RUN(a_new_survey_abandons_the_old_one);
-    RUN(surveys_in_quick_succession_are_all_asked);
-    RUN(what_is_no_response_is_discarded);
+    RUN_WITH(in_a_hurry, a_new_survey_abandons_the_old_one);
+    RUN_WITH(with_respondent, surveys_in_quick_succession_are_all_asked);
+    RUN_WITH(with_respondent, what_is_no_response_is_discarded);
     RUN(who_comes_late_is_not_asked);
     RUN(the_loss_of_a_respondent_does_not_end_the_survey);
-    RUN(a_timeout_does_not_end_the_survey);
+    RUN_WITH(with_respondent, a_timeout_does_not_end_the_survey);
     RUN(a_new_deadline_serves_the_next_survey);
     RUN(a_deadline_of_zero_still_asks);
     RUN(a_negative_deadline_is_none);
     RUN(a_busy_respondent_misses_surveys);
     RUN(the_deadline_ends_a_waiting_receive);
-    RUN(a_waiting_receive_serves_the_new_survey);
+    RUN_WITH(with_respondent, a_waiting_receive_serves_the_new_survey);
     RUN(surveys_are_answered_on_every_transport);
     return test_end();
 }

@@ -26,6 +26,9 @@ int CASE(const char *name);
 
 #define RUN(function) do { if (CASE(#function)) function(); } while (0)
 
+/* For a case that is given its sockets by another function, which calls it and closes them. */
+#define RUN_WITH(fixture, function) do { if (CASE(#function)) fixture(function); } while (0)
+
 /* The rest of the current case cannot run here, for a reason that is no failure. */
 void test_skip(const char *reason);
 
