@@ -28,31 +28,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-struct address {
-    const char *text; /* a %d stands for a free port */
-    int error;        /* 0 when the address is accepted */
-};
-
-typedef int (*attach)(int s, const char *address);
-
-static void check_addresses(attach function, int s, const struct address *list, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        char text[256];
-        snprintf(text, sizeof text, list[i].text, free_port());
-        test_at(__FILE__, __LINE__);
-        errno = 0;
-        int id = function(s, text);
-        if (list[i].error ? id != -1 || errno != list[i].error : id < 1)
-            FAIL("%s \"%s\": %d, errno %s, should be %s",
-                 function == nn_bind ? "nn_bind" : "nn_connect", text, id, nn_strerror(errno),
-                 list[i].error ? nn_strerror(list[i].error) : "accepted");
-        /* A bound address must not stay in the way of the next one. */
-        if (id > 0)
-            CHECK_EQ(nn_shutdown(s, id), 0);
-    }
-}
-
 /* An endpoint id of the given value shows that the failures before consumed none. */
 static void check_next_id(int s, int id)
 {

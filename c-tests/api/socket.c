@@ -2,6 +2,7 @@
  * other threads of the process and to the process itself. */
 
 #include "support/address.h"
+#include "support/blocked.h"
 #include "support/cases.h"
 #include "support/check.h"
 #include "support/clock.h"
@@ -19,7 +20,6 @@
 #include <limits.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -179,69 +179,37 @@ static void a_closed_handle_is_refused_until_it_is_given_out_again(void)
     CHECK_CLOSE(first, second);
 }
 
-struct blocked {
-    int s;
-    int sends;
-    int result;
-    int error;
-};
-
-static void *block(void *argument)
+/* On a socket of that transport that is bound and has no peer. */
+static void check_close_wakes_over(const char *scheme, int receivers, int senders)
 {
-    struct blocked *blocked = argument;
-    char byte = 0;
-    errno = 0;
-    blocked->result = blocked->sends ? nn_send(blocked->s, "x", 1, 0)
-                                     : nn_recv(blocked->s, &byte, 1, 0);
-    blocked->error = errno;
-    return NULL;
-}
-
-static void check_close_wakes(const char *scheme, int receivers, int senders)
-{
-    struct thread threads[8];
-    struct blocked blocked[8];
     struct url url = unique_url(scheme);
-    int s = nn_socket(AF_SP, NN_PAIR), count = receivers + senders;
+    int s = open_plain();
     CHECK_OK(nn_bind(s, url.text));
-    for (int i = 0; i < count; i++) {
-        blocked[i] = (struct blocked){s, i >= receivers, 0, 0};
-        thread_start(&threads[i], block, &blocked[i]);
-    }
-    for (int i = 0; i < count; i++)
-        CHECK(thread_asleep(&threads[i]));
-    int64_t start = now_ms();
-    CHECK_CLOSE(s);
-    for (int i = 0; i < count; i++) {
-        thread_join(&threads[i]);
-        CHECK_EQ(blocked[i].result, -1);
-        CHECK_EQ(blocked[i].error, EBADF);
-    }
-    CHECK_AT_MOST(now_ms() - start, 2000);
+    check_close_wakes(s, receivers, senders, 2000);
 }
 
 /* core 3.4, core-quirks A-7, reliability P3 */
 static void close_wakes_a_blocked_receiver(void)
 {
-    check_close_wakes("inproc", 1, 0);
-    check_close_wakes("ipc", 1, 0);
-    check_close_wakes("tcp", 1, 0);
+    check_close_wakes_over("inproc", 1, 0);
+    check_close_wakes_over("ipc", 1, 0);
+    check_close_wakes_over("tcp", 1, 0);
 }
 
 /* core 3.4, core-quirks A-7, reliability P3 */
 static void close_wakes_a_blocked_sender(void)
 {
-    check_close_wakes("inproc", 0, 1);
-    check_close_wakes("ipc", 0, 1);
-    check_close_wakes("tcp", 0, 1);
+    check_close_wakes_over("inproc", 0, 1);
+    check_close_wakes_over("ipc", 0, 1);
+    check_close_wakes_over("tcp", 0, 1);
 }
 
 /* core 1.5 and 3.4 */
 static void close_wakes_every_blocked_thread(void)
 {
-    check_close_wakes("inproc", 4, 4);
-    check_close_wakes("ipc", 4, 4);
-    check_close_wakes("tcp", 4, 4);
+    check_close_wakes_over("inproc", 4, 4);
+    check_close_wakes_over("ipc", 4, 4);
+    check_close_wakes_over("tcp", 4, 4);
 }
 
 /* core-quirks D, asynchronous shutdown: ten times on one port, with a live connection. */
@@ -250,16 +218,8 @@ static void close_wakes_a_receiver_that_has_a_peer(void)
     struct url url = unique_url("tcp");
     for (int round = 0; round < 10; round++) {
         int bound, connected;
-        struct thread thread;
-        struct blocked blocked;
         open_pairs(&bound, &connected, url.text);
-        blocked = (struct blocked){bound, 0, 0, 0};
-        thread_start(&thread, block, &blocked);
-        CHECK(thread_asleep(&thread));
-        CHECK_CLOSE(bound);
-        thread_join(&thread);
-        CHECK_EQ(blocked.result, -1);
-        CHECK_EQ(blocked.error, EBADF);
+        check_close_wakes(bound, 1, 0, 2000);
         CHECK_CLOSE(connected);
     }
 }

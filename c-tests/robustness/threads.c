@@ -4,6 +4,7 @@
  *   threads inproc|ipc|tcp|ws [EFFORT [SEED]] */
 
 #include "support/address.h"
+#include "support/blocked.h"
 #include "support/cases.h"
 #include "support/check.h"
 #include "support/clock.h"
@@ -16,7 +17,6 @@
 #include <nanomsg/nn.h>
 #include <nanomsg/pair.h>
 
-#include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -222,31 +222,8 @@ static void everything_at_once_is_survived(void)
 
 /* ---- closing under a thread that is blocked ---- */
 
-struct blocked {
-    int s;
-    int sends;
-    int result;
-    int error;
-};
-
-static void *block(void *argument)
-{
-    struct blocked *blocked = argument;
-    static const char body[100000];
-    char byte;
-    do {
-        errno = 0;
-        blocked->result = blocked->sends ? nn_send(blocked->s, body, sizeof body, 0)
-                                         : nn_recv(blocked->s, &byte, 1, 0);
-        blocked->error = errno;
-    } while (blocked->result >= 0);
-    return NULL;
-}
-
 static void check_blocked(int sends, int with_peer)
 {
-    struct thread threads[4];
-    struct blocked blocked[4];
     struct url url = unique_url(trial.scheme);
     int s = open_pair(), peer = open_quick();
     set_int(s, NN_LINGER, 0);
@@ -257,22 +234,8 @@ static void check_blocked(int sends, int with_peer)
         CHECK_OK(nn_connect(peer, url.text));
         CHECK_TALK(s, peer);
     }
-    for (int i = 0; i < 4; i++) {
-        struct blocked one = {s, sends, 0, 0};
-        blocked[i] = one;
-        thread_start(&threads[i], block, &blocked[i]);
-    }
-    for (int i = 0; i < 4; i++)
-        CHECK(thread_asleep(&threads[i]));
-    int64_t start = now_ms();
-    CHECK_CLOSE(s);
-    for (int i = 0; i < 4; i++) {
-        thread_join(&threads[i]);
-        CHECK_EQ(blocked[i].result, -1);
-        CHECK_EQ(blocked[i].error, EBADF);
-    }
     /* Promised are 100 ms; a busy machine gets some more. */
-    CHECK_AT_MOST(now_ms() - start, 500);
+    check_close_wakes(s, sends ? 0 : 4, sends ? 4 : 0, 500);
     CHECK_CLOSE(peer);
 }
 

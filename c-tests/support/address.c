@@ -4,6 +4,9 @@
 #include "support/clock.h"
 #include "support/directory.h"
 
+#include <nanomsg/nn.h>
+
+#include <errno.h>
 #include <netinet/in.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -97,4 +100,26 @@ void release_url(struct reserved *reserved)
     if (reserved->fd >= 0)
         close(reserved->fd);
     reserved->fd = -1;
+}
+
+void check_addresses(int (*call)(int s, const char *address), int s, const struct address *list,
+                     size_t count)
+{
+    int next = 0;
+    for (size_t i = 0; i < count; i++) {
+        char text[256];
+        snprintf(text, sizeof text, list[i].text, free_port());
+        test_at(__FILE__, __LINE__);
+        errno = 0;
+        int id = call(s, text);
+        if (list[i].error ? id != -1 || errno != list[i].error : id < 1 || (next && id != next))
+            FAIL("%s \"%s\": %d, errno %s, should be %s",
+                 call == nn_bind ? "nn_bind" : "nn_connect", text, id, nn_strerror(errno),
+                 list[i].error ? nn_strerror(list[i].error) : "accepted");
+        /* A bound address must not stay in the way of the next one. */
+        if (id > 0) {
+            CHECK_EQ(nn_shutdown(s, id), 0);
+            next = id + 1;
+        }
+    }
 }

@@ -5,6 +5,7 @@
 
 #include <nanomsg/nn.h>
 
+#include <stddef.h>
 #include <sys/socket.h>
 
 /* The transports that every type of socket is tried on. */
@@ -30,6 +31,16 @@ int is_ws(const char *url);
 
 /* The address that a stream of that transport has; returns its size. */
 socklen_t raw_address(const char *url, struct sockaddr_storage *address);
+
+struct address {
+    const char *text; /* a %d stands for a free port */
+    int error;        /* 0 when the address is accepted */
+};
+
+/* What nn_bind or nn_connect says to each of a list, at which every endpoint gets the id that comes
+ * after that of the one before. */
+void check_addresses(int (*call)(int s, const char *address), int s, const struct address *list,
+                     size_t count);
 
 /* An address that stays free until another process has bound it.
  *

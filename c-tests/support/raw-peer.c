@@ -5,6 +5,7 @@
 #include "support/clock.h"
 #include "support/raw-stream.h"
 #include "support/sockets.h"
+#include "support/talk.h"
 #include "support/websocket.h"
 
 #include <nanomsg/nn.h>
@@ -12,6 +13,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 const unsigned char PAIR_GREETING[8] = {0, 'S', 'P', 0, 0, 0x10, 0, 0};
 
@@ -45,6 +47,32 @@ int raw_join(int s, const char *url, int mine, int theirs)
     REQUIRE(raw_greet_as(fd, mine, theirs));
     CHECK_PIPES(s, pipes + 1);
     return fd;
+}
+
+void raw_open_sides(struct raw_sides *sides, const char *scheme)
+{
+    struct url url = unique_url(scheme);
+    sides->url = unique_url(scheme);
+    sides->sockets[0] = bound_pair(sides->url.text);
+    sides->fds[0] = raw_connect(sides->url.text);
+    sides->listener = raw_listen(url.text);
+    sides->sockets[1] = connected_pair(url.text);
+    sides->fds[1] = raw_accept(sides->listener, PATIENCE_MS);
+    REQUIRE(sides->fds[1] >= 0);
+}
+
+void raw_greet_sides(const struct raw_sides *sides)
+{
+    CHECK(raw_greet(sides->fds[0]));
+    CHECK(raw_greet(sides->fds[1]));
+}
+
+void raw_close_sides(const struct raw_sides *sides)
+{
+    close(sides->fds[0]);
+    close(sides->fds[1]);
+    close(sides->listener);
+    CHECK_CLOSE(sides->sockets[0], sides->sockets[1]);
 }
 
 size_t raw_prefix(const char *url, uint64_t size, unsigned char prefix[9])
@@ -82,4 +110,17 @@ long raw_take(int fd, const char *url, void *body, size_t size, int ms)
     if (length > size || raw_recv(fd, body, (size_t)length, PATIENCE_MS) != length)
         return -1;
     return (long)length;
+}
+
+void check_says_bodies(int domain, int mine, int theirs, const char *scheme)
+{
+    struct url url = unique_url(scheme);
+    int s = open_bound(domain, mine, url.text), fd = raw_join(s, url.text, theirs, mine);
+    CHECK_SEND(s, "hi");
+    CHECK_WIRE(fd, url.text, "hi", 2);
+    CHECK_EQ(nn_send(s, NULL, 0, 0), 0);
+    CHECK_WIRE(fd, url.text, "", 0);
+    check_silence(fd);
+    close(fd);
+    CHECK_CLOSE(s);
 }

@@ -3,6 +3,7 @@
 #ifndef SPMSG_SUPPORT_RAW_PEER_H
 #define SPMSG_SUPPORT_RAW_PEER_H
 
+#include "support/address.h"
 #include "support/check.h"
 #include "support/clock.h"
 #include "support/raw-stream.h"
@@ -22,6 +23,22 @@ int raw_greet_as(int fd, int mine, int theirs);
 /* A stream to the listener `s` that greets as a socket of the type `mine`, and is its peer. */
 int raw_join(int s, const char *url, int mine, int theirs);
 
+/* A PAIR that listens and one that dials, in this order, and the raw streams at their other ends,
+ * which have said nothing yet. */
+struct raw_sides {
+    struct url url; /* of the one that listens */
+    int sockets[2];
+    int fds[2];
+    int listener;
+};
+
+void raw_open_sides(struct raw_sides *sides, const char *scheme);
+
+/* Both exchange greetings. */
+void raw_greet_sides(const struct raw_sides *sides);
+
+void raw_close_sides(const struct raw_sides *sides);
+
 /* The bytes in front of a message of that size (transports 3.2); returns their number. */
 size_t raw_prefix(const char *url, uint64_t size, unsigned char prefix[9]);
 
@@ -40,5 +57,9 @@ long raw_take(int fd, const char *url, void *body, size_t size, int ms);
     CHECK_EQ(raw_recv((fd), w_, (size), PATIENCE_MS), (size)); \
     CHECK_MEM(w_, (body), (size)); \
 } while (0)
+
+/* A socket of the type `mine` that is bound says its bodies, an empty one, too, and nothing else to
+ * a raw peer that greets as `theirs`. */
+void check_says_bodies(int domain, int mine, int theirs, const char *scheme);
 
 #endif

@@ -4,6 +4,7 @@
 #include "support/cases.h"
 #include "support/check.h"
 #include "support/clock.h"
+#include "support/raw-peer.h"
 #include "support/raw-stream.h"
 #include "support/sockets.h"
 #include "support/talk.h"
@@ -21,36 +22,33 @@
  * nobody receives; and not delivered. */
 static void pings_are_answered(void)
 {
-    struct url url = unique_url("ws"), other = unique_url("ws");
+    struct raw_sides sides;
     char longest[125];
-    int s = bound_pair(url.text), dialer = open_pair(), listener = raw_listen(other.text);
-    CHECK_EQ(nn_connect(dialer, other.text), 1);
-    int fds[2] = {ws_client(url.text), ws_server(listener)};
+    raw_open_sides(&sides, "ws");
+    raw_greet_sides(&sides);
     memset(longest, 'p', sizeof longest);
     for (int i = 0; i < 2; i++) {
-        int own = i ? dialer : s;
-        ws_send(fds[i], WS_PING, "", 0);
-        CHECK_WS_FRAME(fds[i], WS_PONG, "", 0);
-        ws_send(fds[i], WS_PING, longest, sizeof longest);
-        CHECK_WS_FRAME(fds[i], WS_PONG, longest, 125);
-        ws_send(fds[i], WS_PONG, "unasked", 7);
+        int own = sides.sockets[i];
+        ws_send(sides.fds[i], WS_PING, "", 0);
+        CHECK_WS_FRAME(sides.fds[i], WS_PONG, "", 0);
+        ws_send(sides.fds[i], WS_PING, longest, sizeof longest);
+        CHECK_WS_FRAME(sides.fds[i], WS_PONG, longest, 125);
+        ws_send(sides.fds[i], WS_PONG, "unasked", 7);
         /* Between fragments, and behind messages that nobody has received. */
-        ws_send(fds[i], WS_BINARY, "unread", 6);
-        ws_send(fds[i], 0x01, "\xe2", 1);
-        ws_send(fds[i], WS_PING, "amid", 4);
-        CHECK_WS_FRAME(fds[i], WS_PONG, "amid", 4);
-        ws_send(fds[i], 0x00, "\x82", 1);
-        ws_send(fds[i], WS_PONG, "", 0);
-        ws_send(fds[i], 0x80, "\xac", 1);
-        ws_send(fds[i], WS_PING, "behind", 6);
-        CHECK_WS_FRAME(fds[i], WS_PONG, "behind", 6);
+        ws_send(sides.fds[i], WS_BINARY, "unread", 6);
+        ws_send(sides.fds[i], 0x01, "\xe2", 1);
+        ws_send(sides.fds[i], WS_PING, "amid", 4);
+        CHECK_WS_FRAME(sides.fds[i], WS_PONG, "amid", 4);
+        ws_send(sides.fds[i], 0x00, "\x82", 1);
+        ws_send(sides.fds[i], WS_PONG, "", 0);
+        ws_send(sides.fds[i], 0x80, "\xac", 1);
+        ws_send(sides.fds[i], WS_PING, "behind", 6);
+        CHECK_WS_FRAME(sides.fds[i], WS_PONG, "behind", 6);
         CHECK_RECV(own, "unread");
         CHECK_RECV(own, "\xe2\x82\xac");
         CHECK_ERRNO(nn_recv(own, NULL, 0, NN_DONTWAIT), -1, EAGAIN);
-        close(fds[i]);
     }
-    close(listener);
-    CHECK_CLOSE(s, dialer);
+    raw_close_sides(&sides);
 }
 
 /* reliability P1: the last of many is answered, messages among them arrive, nothing piles up. */
@@ -136,22 +134,22 @@ static void what_came_before_a_close_is_delivered(void)
 static void closing_sends_no_close_frame(void)
 {
     for (int by_shutdown = 0; by_shutdown < 2; by_shutdown++) {
-        struct url url = unique_url("ws"), other = unique_url("ws");
+        struct raw_sides sides;
         char bytes[16];
-        int s = bound_pair(url.text), dialer = open_pair(), listener = raw_listen(other.text);
-        CHECK_EQ(nn_connect(dialer, other.text), 1);
-        int fds[2] = {ws_client(url.text), ws_server(listener)};
-        ws_send(fds[1], WS_BINARY, "x", 1);
-        CHECK_RECV(dialer, "x");
+        raw_open_sides(&sides, "ws");
+        raw_greet_sides(&sides);
+        ws_send(sides.fds[1], WS_BINARY, "x", 1);
+        CHECK_RECV(sides.sockets[1], "x");
         for (int i = 0; i < 2; i++) {
-            CHECK_EQ(by_shutdown ? nn_shutdown(i ? dialer : s, 1) : nn_close(i ? dialer : s), 0);
-            CHECK_EQ(raw_recv(fds[i], bytes, sizeof bytes, PATIENCE_MS), 0);
-            CHECK_EQ(raw_end(fds[i], PATIENCE_MS), RAW_EOF);
-            close(fds[i]);
+            int s = sides.sockets[i];
+            CHECK_EQ(by_shutdown ? nn_shutdown(s, 1) : nn_close(s), 0);
+            CHECK_EQ(raw_recv(sides.fds[i], bytes, sizeof bytes, PATIENCE_MS), 0);
+            CHECK_EQ(raw_end(sides.fds[i], PATIENCE_MS), RAW_EOF);
+            close(sides.fds[i]);
             if (by_shutdown)
-                CHECK_CLOSE(i ? dialer : s);
+                CHECK_CLOSE(s);
         }
-        close(listener);
+        close(sides.listener);
     }
 }
 

@@ -4,6 +4,7 @@
 #include "support/cases.h"
 #include "support/check.h"
 #include "support/clock.h"
+#include "support/raw-peer.h"
 #include "support/raw-stream.h"
 #include "support/sockets.h"
 #include "support/websocket.h"
@@ -20,17 +21,16 @@
 static void frames_are_sent_exactly_like_this(void)
 {
     static const size_t sizes[] = {0, 1, 2, 125, 126, 127, 65535, 65536, 70000, 1048576};
-    struct url url = unique_url("ws"), other = unique_url("ws");
+    struct raw_sides sides;
     unsigned char *body = malloc(1048576), *got = malloc(1048576), keys[2][4];
-    int s = bound_pair(url.text), dialer = open_pair(), listener = raw_listen(other.text);
-    CHECK_EQ(nn_connect(dialer, other.text), 1);
-    int client = ws_client(url.text), server = ws_server(listener);
+    raw_open_sides(&sides, "ws");
+    raw_greet_sides(&sides);
     for (size_t i = 0; i < 1048576; i++)
         body[i] = (unsigned char)(i * 7 + (i >> 8));
     for (size_t i = 0; i < COUNT_OF(sizes); i++) {
         unsigned char expected[14], head[14];
         size_t size = sizes[i], used;
-        CHECK_EQ(nn_send(s, body, size, 0), size);
+        CHECK_EQ(nn_send(sides.sockets[0], body, size, 0), size);
         used = ws_frame(expected, WS_BINARY, 0, NULL, 0);
         if (size >= 126) {
             int bytes = size < 65536 ? 2 : 8;
@@ -40,16 +40,16 @@ static void frames_are_sent_exactly_like_this(void)
         } else {
             expected[1] = (unsigned char)size;
         }
-        CHECK_EQ(raw_recv(client, head, used, PATIENCE_MS), used);
+        CHECK_EQ(raw_recv(sides.fds[0], head, used, PATIENCE_MS), used);
         CHECK_MEM(head, expected, used);
-        CHECK_EQ(raw_recv(client, got, size, PATIENCE_MS), size);
+        CHECK_EQ(raw_recv(sides.fds[0], got, size, PATIENCE_MS), size);
         CHECK_MEM(got, body, size);
-        CHECK_EQ(nn_send(dialer, body, size, 0), size);
+        CHECK_EQ(nn_send(sides.sockets[1], body, size, 0), size);
         expected[1] |= 0x80;
-        CHECK_EQ(raw_recv(server, head, used, PATIENCE_MS), used);
+        CHECK_EQ(raw_recv(sides.fds[1], head, used, PATIENCE_MS), used);
         CHECK_MEM(head, expected, used);
-        CHECK_EQ(raw_recv(server, keys[i % 2], 4, PATIENCE_MS), 4);
-        CHECK_EQ(raw_recv(server, got, size, PATIENCE_MS), size);
+        CHECK_EQ(raw_recv(sides.fds[1], keys[i % 2], 4, PATIENCE_MS), 4);
+        CHECK_EQ(raw_recv(sides.fds[1], got, size, PATIENCE_MS), size);
         for (size_t k = 0; k < size; k++)
             got[k] ^= keys[i % 2][k % 4];
         CHECK_MEM(got, body, size);
@@ -58,41 +58,35 @@ static void frames_are_sent_exactly_like_this(void)
     }
     free(body);
     free(got);
-    close(client);
-    close(server);
-    close(listener);
-    CHECK_CLOSE(s, dialer);
+    raw_close_sides(&sides);
 }
 
 /* transports 7.6, interop 4: no frame of more than 1 MiB. */
 static void large_messages_are_sent_in_fragments(void)
 {
     enum { SIZE = 2 * 1048576 + 77 };
-    struct url url = unique_url("ws"), other = unique_url("ws");
+    struct raw_sides sides;
     unsigned char *body = malloc(SIZE), *got = malloc(SIZE);
-    int s = bound_pair(url.text), dialer = open_pair(), listener = raw_listen(other.text);
-    CHECK_EQ(nn_connect(dialer, other.text), 1);
-    int fds[2] = {ws_client(url.text), ws_server(listener)};
+    raw_open_sides(&sides, "ws");
+    raw_greet_sides(&sides);
     for (size_t i = 0; i < SIZE; i++)
         body[i] = (unsigned char)(i * 11 + (i >> 9));
     for (int i = 0; i < 2; i++) {
         static const int firsts[3] = {0x02, 0x00, 0x80};
         unsigned char head[2];
-        CHECK_EQ(nn_send(i ? dialer : s, body, SIZE, 0), SIZE);
+        CHECK_EQ(nn_send(sides.sockets[i], body, SIZE, 0), SIZE);
         for (size_t part = 0, at = 0; part < 3; part++) {
-            long size = ws_recv(fds[i], head, got + at, SIZE - at, PATIENCE_MS);
+            long size = ws_recv(sides.fds[i], head, got + at, SIZE - at, PATIENCE_MS);
             CHECK_EQ(size, part < 2 ? 1048576 : 77);
             CHECK_EQ(head[0], firsts[part]);
             CHECK_EQ(head[1], i ? 0x80 : 0);
             at += size > 0 ? (size_t)size : 0;
         }
         CHECK_MEM(got, body, SIZE);
-        close(fds[i]);
     }
     free(body);
     free(got);
-    close(listener);
-    CHECK_CLOSE(s, dialer);
+    raw_close_sides(&sides);
 }
 
 /* transports 7.7, interop 4: in fragments of any size, with empty ones among them. */

@@ -5,6 +5,7 @@
 #include "support/cases.h"
 #include "support/check.h"
 #include "support/clock.h"
+#include "support/raw-peer.h"
 #include "support/raw-stream.h"
 #include "support/sockets.h"
 #include "support/talk.h"
@@ -139,26 +140,23 @@ static const struct fault faults[] = {
 static void faulty_frames_are_answered_with_a_close(void)
 {
     for (size_t i = 0; i < COUNT_OF(faults); i++) {
-        struct url url = unique_url("ws"), other = unique_url("ws");
-        int s = bound_pair(url.text), dialer = open_pair(), listener = raw_listen(other.text);
-        CHECK_EQ(nn_connect(dialer, other.text), 1);
-        int fds[2] = {ws_client(url.text), ws_server(listener)};
+        struct raw_sides sides;
+        raw_open_sides(&sides, "ws");
+        raw_greet_sides(&sides);
         for (int side = 0; side < 2; side++) {
-            ws_send(fds[side], WS_BINARY, "before", 6);
+            ws_send(sides.fds[side], WS_BINARY, "before", 6);
             for (int part = 0; part < 3 && faults[i].payloads[part]; part++)
-                ws_send(fds[side], faults[i].firsts[part], faults[i].payloads[part],
+                ws_send(sides.fds[side], faults[i].firsts[part], faults[i].payloads[part],
                         strlen(faults[i].payloads[part]));
-            ws_send(fds[side], WS_BINARY, "behind", 6);
-            CHECK_RECV(side ? dialer : s, "before");
+            ws_send(sides.fds[side], WS_BINARY, "behind", 6);
+            CHECK_RECV(sides.sockets[side], "before");
             /* The reference looks at what comes next when somebody wants it. */
-            CHECK_ERRNO(nn_recv(side ? dialer : s, NULL, 0, NN_DONTWAIT), -1, EAGAIN);
-            ws_check_close(fds[side], faults[i].code, faults[i].name);
-            CHECK_ERRNO(nn_recv(side ? dialer : s, NULL, 0, NN_DONTWAIT), -1, EAGAIN);
-            close(fds[side]);
+            CHECK_ERRNO(nn_recv(sides.sockets[side], NULL, 0, NN_DONTWAIT), -1, EAGAIN);
+            ws_check_close(sides.fds[side], faults[i].code, faults[i].name);
+            CHECK_ERRNO(nn_recv(sides.sockets[side], NULL, 0, NN_DONTWAIT), -1, EAGAIN);
         }
-        check_serves(s, url.text);
-        close(listener);
-        CHECK_CLOSE(s, dialer);
+        check_serves(sides.sockets[0], sides.url.text);
+        raw_close_sides(&sides);
     }
 }
 
