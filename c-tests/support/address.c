@@ -123,3 +123,8 @@ void check_addresses(int (*call)(int s, const char *address), int s, const struc
         }
     }
 }
+
+void check_next_id(int s, int id)
+{
+    CHECK_EQ(nn_connect(s, "inproc://nobody-binds-this"), id);
+}

@@ -42,6 +42,9 @@ struct address {
 void check_addresses(int (*call)(int s, const char *address), int s, const struct address *list,
                      size_t count);
 
+/* The next endpoint gets that id, which shows that the failures before consumed none. */
+void check_next_id(int s, int id);
+
 /* An address that stays free until another process has bound it.
  *
  * Between the choice of a port and a child that binds it lies the start of a program: time enough
