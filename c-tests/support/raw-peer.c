@@ -112,6 +112,16 @@ long raw_take(int fd, const char *url, void *body, size_t size, int ms)
     return (long)length;
 }
 
+void check_next_is_served(int listener, int s, const char *url)
+{
+    int fd = raw_accept(listener, PATIENCE_MS);
+    REQUIRE(fd >= 0);
+    CHECK(raw_greet(fd));
+    raw_message(fd, url, "hello", 5);
+    CHECK_RECV(s, "hello");
+    close(fd);
+}
+
 void check_says_bodies(int domain, int mine, int theirs, const char *scheme)
 {
     struct url url = unique_url(scheme);

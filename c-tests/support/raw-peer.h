@@ -39,6 +39,9 @@ void raw_greet_sides(const struct raw_sides *sides);
 
 void raw_close_sides(const struct raw_sides *sides);
 
+/* The dialer of the PAIR `s` comes to the raw listener, and what it hears there arrives. */
+void check_next_is_served(int listener, int s, const char *url);
+
 /* The bytes in front of a message of that size (transports 3.2); returns their number. */
 size_t raw_prefix(const char *url, uint64_t size, unsigned char prefix[9]);
 

@@ -5,8 +5,6 @@
 
 #include <stddef.h>
 
-
-
 /* What a descriptor is used for, as its address says; of WebSocket, which side it is. */
 enum raw_role { RAW_PLAIN, RAW_WS_LISTENER, RAW_WS_CLIENT, RAW_WS_SERVER };
 

@@ -5,8 +5,6 @@
 
 #include <stddef.h>
 
-
-
 #define WS_KEY "dGhlIHNhbXBsZSBub25jZQ=="
 #define WS_TOKEN "pair.sp.nanomsg.org"
 #define WS_REQUEST_WITHOUT_TOKEN \

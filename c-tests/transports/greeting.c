@@ -87,17 +87,6 @@ static void a_listener_closes_after_a_bad_greeting(void)
     CHECK_CLOSE(s);
 }
 
-/* The dialer comes to a raw listener and is a peer there. */
-static void check_next_is_served(int listener, int s, const char *url)
-{
-    int fd = raw_accept(listener, PATIENCE_MS);
-    REQUIRE(fd >= 0);
-    CHECK(raw_greet(fd));
-    raw_message(fd, url, "hello", 5);
-    CHECK_RECV(s, "hello");
-    close(fd);
-}
-
 /* transports 3.1 and 3.4, core-quirks B-41 */
 static void a_dialer_tries_again_after_a_bad_greeting(void)
 {

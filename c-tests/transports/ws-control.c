@@ -171,10 +171,7 @@ static void a_dialer_comes_back_after_a_farewell(void)
     raw_send(fd, "\x82\x7f\0\0\0\0\0\x10\0\1", 10);
     ws_check_close(fd, 1009, "an oversize message");
     close(fd);
-    fd = ws_server(listener);
-    ws_send(fd, WS_BINARY, "hello", 5);
-    CHECK_RECV(s, "hello");
-    close(fd);
+    check_next_is_served(listener, s, url.text);
     close(listener);
     CHECK_CLOSE(s);
 }
@@ -196,10 +193,7 @@ static void a_dialer_stays_away_from_whom_it_cannot_talk_to(void)
         close(fd);
         CHECK_EQ(raw_accept(listener, 300), -1);
         CHECK_EQ(nn_connect(s, url.text), 2);
-        fd = ws_server(listener);
-        ws_send(fd, WS_BINARY, "hello", 5);
-        CHECK_RECV(s, "hello");
-        close(fd);
+        check_next_is_served(listener, s, url.text);
         close(listener);
         CHECK_CLOSE(s);
     }

@@ -5,6 +5,7 @@
 #include "support/cases.h"
 #include "support/check.h"
 #include "support/clock.h"
+#include "support/raw-peer.h"
 #include "support/raw-stream.h"
 #include "support/sockets.h"
 #include "support/talk.h"
@@ -222,10 +223,7 @@ static void a_handshake_has_five_seconds(void)
     CHECK_EQ(raw_end(unwanted, PATIENCE_MS), RAW_EOF);
     close(unwanted);
     /* The dialer tries again. */
-    int fd = ws_server(listener);
-    ws_send(fd, WS_BINARY, "hello", 5);
-    CHECK_RECV(dialer, "hello");
-    close(fd);
+    check_next_is_served(listener, dialer, silent.text);
     close(listener);
     CHECK_CLOSE(dialer, s, a, b);
 }
