@@ -87,9 +87,9 @@ impl Socket {
         loop {
             let seen = self.waiting.recv.epoch();
             let until = match self.try_recv(message, &check) {
+                Err(Missed::Nothing { until }) => until,
+                Err(Missed::Failed(error)) => return Err(error),
                 Ok(()) => return Ok(()),
-                Err(Missed { error: Some(Error::WouldBlock) | None, until }) => until,
-                Err(Missed { error: Some(error), .. }) => return Err(error),
             };
             if let Some(error) = blocking.hindrance() {
                 deferred::write_out();
@@ -99,7 +99,7 @@ impl Socket {
                 // A caller who does not wait still gets what the kernel has for him.
                 let has_news = self.pump_ready_streams(seen);
                 let again = if has_news { self.try_recv(message, &check) } else { NOTHING };
-                return again.map_err(|missed| missed.error.unwrap_or(Error::WouldBlock));
+                return again.map_err(Error::from);
             }
             if deadline.flatten().is_some_and(|at| Instant::now() >= at) {
                 return Err(Error::TimedOut);
@@ -153,29 +153,32 @@ impl Socket {
         check: &impl Fn(usize) -> Result<(), Error>,
     ) -> Result<(), Missed> {
         loop {
-            match self.try_recv_once(message, check) {
-                Err(Missed { error: None, .. }) => {}
-                result => return result,
+            if let Some(result) = self.try_recv_once(message, check) {
+                return result;
             }
         }
     }
 
+    /// `None` when trying again at once may help.
     fn try_recv_once(
         &self,
         message: &mut Message,
         check: &impl Fn(usize) -> Result<(), Error>,
-    ) -> Result<(), Missed> {
+    ) -> Option<Result<(), Missed>> {
         let mut aftermath = Aftermath::default();
         let (result, removed) = {
             let mut guard = self.lock();
             let state = &mut *guard;
             if !self.is_usable() {
-                return Err(Missed { error: Some(Error::NotOpen), until: None });
+                return Some(Err(Missed::Failed(Error::NotOpen)));
             }
             let (protocol, mut view) = state.parts(self.options(), &mut aftermath);
-            let received = protocol.recv(message, &mut view).map_err(error_of);
-            let result = received.and_then(|()| check(message.body.len()).map_err(Some));
-            if result.is_ok() {
+            let received = protocol.recv(message, &mut view);
+            let result = match received {
+                Ok(()) => Some(check(message.body.len()).map_err(Missed::Failed)),
+                Err(nothing) => Missed::from(nothing, protocol.next_timeout()).map(Err),
+            };
+            if matches!(result, Some(Ok(()))) {
                 state.traffic.messages_received += 1;
                 state.traffic.bytes_received += message.body.len() as u64;
             }
@@ -184,8 +187,7 @@ impl Socket {
             }
             let removed = state.remove_drained(&mut aftermath);
             self.show(state);
-            let until = || state.protocol.next_timeout();
-            (result.map_err(|error| Missed { error, until: until() }), removed)
+            (result, removed)
         };
         aftermath.settle();
         if !removed.is_empty() {
@@ -201,22 +203,35 @@ fn now() -> Moment {
     Moment(sys::nanoseconds())
 }
 
-const NOTHING: Result<(), Missed> = Err(Missed { error: Some(Error::WouldBlock), until: None });
+const NOTHING: Result<(), Missed> = Err(Missed::Nothing { until: None });
 
 /// Why nothing was received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Missed {
-    /// `None` when trying again at once may help.
-    error: Option<Error>,
-    /// When the protocol has something to say even if nothing comes.
-    until: Option<Instant>,
+enum Missed {
+    /// Nothing is there. Even if nothing comes, the protocol has something to say then.
+    Nothing {
+        until: Option<Instant>,
+    },
+    Failed(Error),
 }
 
-fn error_of(nothing: Nothing) -> Option<Error> {
-    match nothing {
-        Nothing::Yet => Some(Error::WouldBlock),
-        Nothing::Again => None,
-        Nothing::WrongState => Some(Error::WrongState),
-        Nothing::Expired => Some(Error::TimedOut),
+impl Missed {
+    /// `None` when trying again at once may help.
+    fn from(nothing: Nothing, until: Option<Instant>) -> Option<Missed> {
+        match nothing {
+            Nothing::Yet => Some(Missed::Nothing { until }),
+            Nothing::Again => None,
+            Nothing::WrongState => Some(Missed::Failed(Error::WrongState)),
+            Nothing::Expired => Some(Missed::Failed(Error::TimedOut)),
+        }
+    }
+}
+
+impl From<Missed> for Error {
+    fn from(missed: Missed) -> Error {
+        match missed {
+            Missed::Nothing { .. } => Error::WouldBlock,
+            Missed::Failed(error) => error,
+        }
     }
 }
