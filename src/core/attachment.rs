@@ -1,37 +1,35 @@
 //! Connections become pipes of a socket, have news for its protocol, and go.
 
+use std::io::{self, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::endpoint::Owner;
 use super::events::EventKind;
-use super::pipe::{Aftermath, News, Pipe, View};
-use super::socket::{Socket, State};
+use super::pipe::{Aftermath, Audience, News, Pipe, View};
+use super::socket::Socket;
+use super::state::State;
 use crate::protocols::{PipeId, Protocol};
 use crate::transports::{Connection, Parting, Rejected, Stream};
 
-impl Socket {
-    /// Takes a connection in as a pipe of the protocol.
-    pub(super) fn attach(
-        &self,
-        endpoint: i32,
-        connection: Arc<dyn Connection>,
-    ) -> Result<(), Rejected> {
-        let id = {
-            let mut guard = self.lock();
-            let state = &mut *guard;
-            let host = Arc::clone(&state.endpoints.get(&endpoint).ok_or(Rejected)?.host);
+impl Owner for Socket {
+    fn attach(&self, endpoint: i32, connection: Arc<dyn Connection>) -> Result<(), Rejected> {
+        let attached = self.change(|state, _| {
+            let entry = state.endpoints.get(endpoint).ok_or(Rejected)?;
+            let endpoint = Arc::clone(&entry.endpoint);
             let id = state.pipes.next_id();
-            state.protocol.add_pipe(id, host.priorities).map_err(|_| Rejected)?;
-            connection.adopt(Box::new(News { socket: self.me(), pipe: id }));
-            state.pipes.insert(host, Arc::clone(&connection));
+            state.protocol.add_pipe(id, endpoint.priorities).map_err(|_| Rejected)?;
+            connection.adopt(Box::new(News { socket: self.me.clone(), pipe: id }));
+            state.pipes.insert(endpoint, Arc::clone(&connection));
             if let Some(pipe) = state.pipes.get(id) {
                 self.events().record(|| pipe.event(EventKind::Connected, None));
             }
             state.traffic.connections += 1;
             self.waiting.add_stream(id, &*connection);
-            self.show(state);
-            id
-        };
+            Ok(id)
+        });
+        let id = attached.unwrap_or(Err(Rejected))?;
         if connection.can_send() {
             self.pipe_writable(id);
         }
@@ -44,153 +42,150 @@ impl Socket {
         Ok(())
     }
 
-    /// Whether a connection would be taken in now.
-    pub(super) fn wants_pipe(&self) -> bool {
+    fn wants_pipe(&self) -> bool {
         self.lock().protocol.wants_pipe()
     }
 
-    /// A pipe that never came to life goes again.
-    pub(super) fn pipe_withdrawn(&self, id: PipeId) {
-        let mut aftermath = Aftermath::default();
-        let removed = {
-            let mut guard = self.lock();
-            let state = &mut *guard;
-            if self.end_pipes(state, |pipe| pipe.id == id).is_empty() {
-                return;
-            }
-            let (protocol, mut view) = state.parts(self.options(), &mut aftermath);
-            protocol.pipe_ended(id, &mut view);
-            let removed = state.remove_pipe(id);
-            self.show(state);
-            removed
-        };
-        aftermath.settle();
-        // The last owner closes, and that not under the lock.
-        drop(removed);
+    fn broken(&self) {
+        self.take_out_of_service();
     }
+}
 
-    pub(super) fn pipe_readable(&self, id: PipeId) {
+impl Audience for Socket {
+    fn pipe_readable(&self, id: PipeId) {
         if self.follows_pipes {
             self.tell(|protocol, view| protocol.pipe_readable(id, view));
-        } else if self.shown().is_watched() {
+        } else if self.shown.is_watched() {
             self.show(&mut self.lock());
         }
         self.waiting.recv.ring();
     }
 
-    pub(super) fn pipe_writable(&self, id: PipeId) {
+    fn pipe_writable(&self, id: PipeId) {
         if self.follows_pipes {
             self.tell(|protocol, view| protocol.pipe_writable(id, view));
-        } else if self.shown().is_watched() {
+        } else if self.shown.is_watched() {
             self.show(&mut self.lock());
         }
         self.waiting.send.ring();
     }
 
-    /// Tells the protocol something, and does what it leaves to be done.
-    pub(super) fn tell(&self, news: impl FnOnce(&mut dyn Protocol, &mut View<'_>)) {
-        let mut aftermath = Aftermath::default();
-        let (removed, must_arm) = {
-            let mut guard = self.lock();
-            let state = &mut *guard;
-            if state.is_closing {
-                return;
+    fn pipe_withdrawn(&self, id: PipeId) {
+        let removed = self.change(|state, aftermath| {
+            if self.end_pipes(state, |pipe| pipe.id == id).is_empty() {
+                return None;
             }
-            let (protocol, mut view) = state.parts(self.options(), &mut aftermath);
-            news(protocol, &mut view);
-            let removed = state.remove_drained(&mut aftermath);
-            self.show(state);
-            (removed, state.note_timeout())
-        };
-        aftermath.settle();
+            let (protocol, mut view) = state.parts(self.options(), aftermath);
+            protocol.pipe_ended(id, &mut view);
+            state.remove_pipe(id)
+        });
         // The last owner closes, and that not under the lock.
         drop(removed);
-        if must_arm {
-            self.arm_timer();
-        }
     }
 
-    /// The peer of a pipe is gone. The pipe stays until its last message is received.
-    pub(super) fn pipe_ended(&self, id: PipeId) {
-        let mut aftermath = Aftermath::default();
-        let (endpoint, parting, removed, must_arm) = {
-            let mut guard = self.lock();
-            let state = &mut *guard;
-            let Some(pipe) = state.pipes.get_mut(id).filter(|pipe| !pipe.is_ended) else {
-                return;
-            };
+    fn pipe_ended(&self, id: PipeId) {
+        let ended = self.change(|state, aftermath| {
+            let pipe = state.pipes.get_mut(id).filter(|pipe| !pipe.is_ended)?;
             pipe.is_ended = true;
             let disconnected =
                 || pipe.event(EventKind::Disconnected, pipe.stream().and_then(Stream::fault));
             self.events().record(disconnected);
-            let number = pipe.host.id;
+            let endpoint = pipe.endpoint.id;
             let parting = pipe.stream().map_or(Parting::Passing, Stream::parting);
             self.waiting.remove_stream(&*pipe.connection);
             state.traffic.connections -= 1;
-            let (protocol, mut view) = state.parts(self.options(), &mut aftermath);
+            let (protocol, mut view) = state.parts(self.options(), aftermath);
             protocol.pipe_ended(id, &mut view);
             let is_drained = !self.socket_type().can_recv
                 || state.pipes.get(id).is_some_and(|pipe| !pipe.connection.is_readable());
             aftermath.drained.extend(is_drained.then_some(id));
+            let entry = state.endpoints.get(endpoint);
+            Some((entry.and_then(|entry| entry.worker.clone()), parting))
+        });
+        let Some((worker, parting)) = ended.flatten() else { return };
+        self.waiting.ring_all();
+        if let Some(worker) = worker {
+            worker.connection_lost(parting);
+        }
+        self.retry_endpoints();
+    }
+
+    fn is_waiting(&self) -> bool {
+        self.waiting.recv.is_led()
+    }
+}
+
+impl Socket {
+    /// Tells the protocol something.
+    pub(super) fn tell(&self, news: impl FnOnce(&mut dyn Protocol, &mut View<'_>)) {
+        self.change(|state, aftermath| {
+            if self.is_usable() {
+                let (protocol, mut view) = state.parts(self.options(), aftermath);
+                news(protocol, &mut view);
+            }
+        });
+    }
+
+    /// Changes the state under the lock, and does outside it what that leaves to be done.
+    ///
+    /// It may be called by whoever has news, such as another socket's sender. Should it panic, this
+    /// socket is the one that is out of service from then on, and `None` is returned.
+    fn change<T>(&self, change: impl FnOnce(&mut State, &mut Aftermath) -> T) -> Option<T> {
+        let mut aftermath = Aftermath::default();
+        let changed = catch_unwind(AssertUnwindSafe(|| {
+            let mut guard = self.lock();
+            let state = &mut *guard;
+            let result = change(state, &mut aftermath);
             let removed = state.remove_drained(&mut aftermath);
             self.show(state);
-            let worker = state.endpoints.get(&number).and_then(|entry| entry.worker.clone());
-            (worker, parting, removed, state.note_timeout())
-        };
+            (result, removed, state.note_timeout())
+        }));
         aftermath.settle();
+        let Ok((result, removed, must_arm)) = changed else {
+            self.report_bug();
+            self.take_out_of_service();
+            return None;
+        };
         // The last owner closes, and that not under the lock.
         drop(removed);
         if must_arm {
             self.arm_timer();
         }
-        self.waiting.ring_all();
-        if let Some(endpoint) = endpoint {
-            endpoint.connection_lost(parting);
-        }
-        self.retry_endpoints();
+        Some(result)
     }
 
-    /// A connection that was rejected for the sake of another may be welcome now.
-    pub(super) fn retry_endpoints(&self) {
-        let workers: Vec<_> = {
-            let state = self.lock();
-            state.endpoints.values().filter_map(|entry| entry.worker.clone()).collect()
-        };
-        workers.iter().for_each(|worker| worker.retry());
+    #[cold]
+    fn report_bug(&self) {
+        let name = self.context.name();
+        let line = format!("spmsg: internal error in socket {}\n", name.escape_ascii());
+        // The panic itself was reported by the panic hook. Nobody may be listening.
+        let _ = io::stderr().write_all(line.as_bytes());
     }
 
     pub(super) fn read_in_background(&self) {
         if self.reads_in_background.swap(true, Ordering::Relaxed) {
             return;
         }
-        let connections: Vec<_> =
-            self.lock().pipes.iter().map(|pipe| Arc::clone(&pipe.connection)).collect();
+        let connections = self.lock().pipes.connections();
         let streams = connections.iter().filter_map(|connection| connection.stream());
         streams.for_each(|stream| stream.read_in_background());
     }
 
     pub(super) fn detach_all(&self, is_meant: impl Fn(&Pipe) -> bool) -> Vec<Arc<dyn Connection>> {
-        let mut aftermath = Aftermath::default();
-        let (connections, must_arm) = {
-            let mut guard = self.lock();
-            let state = &mut *guard;
-            let ids = self.end_pipes(state, is_meant);
-            if !state.is_closing {
+        let detach = |state: &mut State, aftermath: &mut Aftermath| {
+            let ids = self.end_pipes(state, &is_meant);
+            if !self.life.is_closing() {
                 // All of them have ended before the first one's messages may go elsewhere.
-                let (protocol, mut view) = state.parts(self.options(), &mut aftermath);
+                let (protocol, mut view) = state.parts(self.options(), aftermath);
                 ids.iter().for_each(|id| protocol.pipe_ended(*id, &mut view));
             }
             let removed = ids.iter().filter_map(|id| state.remove_pipe(*id));
-            let connections = removed.map(|pipe| pipe.connection).collect();
-            self.show(state);
-            (connections, state.note_timeout())
+            removed.map(|pipe| pipe.connection).collect()
         };
-        aftermath.settle();
-        if must_arm {
-            self.arm_timer();
-        }
+        // The second time, no machine is asked that could panic.
+        let connections = self.change(detach).or_else(|| self.change(detach));
         self.waiting.ring_all();
-        connections
+        connections.unwrap_or_default()
     }
 
     /// Marks pipes as ended whose endpoint is closed.
@@ -266,7 +261,7 @@ mod tests {
             pipe.withdrawn();
             let mut message = Message::from_body(Body::copy_from(b"to nobody").unwrap());
             socket.send(&mut message, Blocking::DontWait).unwrap();
-            assert_eq!(socket.traffic().messages_dropped, 0);
+            assert_eq!(socket.lock().traffic.messages_dropped, 0);
         }
         registry::close(handle).unwrap();
     }

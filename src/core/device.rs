@@ -120,7 +120,7 @@ impl Drop for Device<'_> {
 }
 
 fn is_raw(socket: &Socket) -> bool {
-    socket.domain() == RAW
+    socket.context.domain == RAW
 }
 
 fn require(condition: bool) -> Result<(), Error> {

@@ -1,19 +1,17 @@
 //! What one bind or connect made: the transport's host in its socket.
 
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 
-use super::events::{Event, EventKind, Events};
-use super::options::Options;
-use super::peer;
-use super::socket::Socket;
-use super::statistics::Statistics;
+use super::context::{Context, Printer};
+use super::events::{Event, EventKind};
 use crate::error::Error;
-use crate::io::{LazyReactor, Reactor};
-use crate::protocols::{Priorities, SocketType};
+use crate::io::Reactor;
+use crate::protocols::Priorities;
 use crate::transports::{
     Connection, Fault, Host, Rejected, Report, Settings, TRANSPORTS, Transport,
 };
@@ -21,28 +19,31 @@ use crate::transports::{
 /// The socket's side of one endpoint.
 pub struct Endpoint {
     pub id: i32,
-    pub socket: Weak<Socket>,
-    pub socket_type: &'static SocketType,
-    pub reactor: Arc<LazyReactor>,
-    pub options: Arc<Options>,
-    pub statistics: Arc<Statistics>,
-    pub events: Arc<Events>,
+    pub context: Arc<Context>,
+    owner: Weak<dyn Owner>,
     /// Of all pipes that it will make, as the options were when it was made.
     pub priorities: Priorities,
-    pub scheme: &'static str,
+    scheme: &'static str,
     /// Behind the scheme, as it was asked for.
-    pub address: Vec<u8>,
+    address: Vec<u8>,
     /// Why the last attempt failed.
-    pub error: Mutex<Option<Error>>,
-    pub printer: Option<Printer>,
-    pub is_closed: AtomicBool,
+    error: Mutex<Option<Error>>,
+    is_closed: AtomicBool,
 }
 
-/// Tells the user on stderr what becomes of his endpoints.
-#[derive(Clone, Copy, Debug)]
-pub struct Printer {
-    /// Finds the words for an error.
-    pub describe: fn(Error) -> String,
+/// What an endpoint needs of its socket.
+pub trait Owner: Send + Sync {
+    /// Takes in a connection that the endpoint with that number has made.
+    ///
+    /// # Errors
+    /// When the socket does not want it.
+    fn attach(&self, endpoint: i32, connection: Arc<dyn Connection>) -> Result<(), Rejected>;
+
+    /// Whether [`Owner::attach`] would succeed now.
+    fn wants_pipe(&self) -> bool;
+
+    /// A bug was found in what the endpoint did.
+    fn broken(&self);
 }
 
 /// Splits `address` into its transport and what the transport makes of the rest.
@@ -63,9 +64,43 @@ pub fn transport_of(address: &[u8]) -> Result<(&'static dyn Transport, &[u8]), E
 }
 
 impl Endpoint {
+    pub fn new(
+        id: i32,
+        context: Arc<Context>,
+        owner: Weak<dyn Owner>,
+        scheme: &'static str,
+        address: &[u8],
+    ) -> Endpoint {
+        let priorities = context.options.priorities();
+        Endpoint {
+            id,
+            context,
+            owner,
+            priorities,
+            scheme,
+            address: address.to_vec(),
+            error: Mutex::default(),
+            is_closed: AtomicBool::new(false),
+        }
+    }
+
+    /// Where it is, with the scheme; `known` is what the kernel decided about it.
+    pub fn address(&self, known: Option<&[u8]>) -> Vec<u8> {
+        self.locate(known.unwrap_or(&self.address))
+    }
+
     /// An address of this endpoint's transport as users write it.
-    pub fn locate(&self, address: &[u8]) -> Vec<u8> {
+    fn locate(&self, address: &[u8]) -> Vec<u8> {
         [self.scheme.as_bytes(), b"://", address].concat()
+    }
+
+    /// The address of a peer, with the scheme. Where the kernel gives it none, it is that of the
+    /// place at which both have met.
+    pub fn peer_address(&self, peer: Option<SocketAddr>) -> Vec<u8> {
+        match peer {
+            Some(peer) => self.locate(peer.to_string().as_bytes()),
+            None => self.locate(&self.address),
+        }
     }
 
     /// Nothing that is still reported counts as an error of this endpoint.
@@ -79,10 +114,13 @@ impl Endpoint {
         let error = error.filter(|_| !self.is_closed.load(Ordering::Relaxed));
         let old = {
             let mut known = self.error.lock();
-            self.statistics.endpoint_error(i64::from(error.is_some()) - i64::from(known.is_some()));
+            self.context
+                .statistics
+                .endpoint_error(i64::from(error.is_some()) - i64::from(known.is_some()));
             std::mem::replace(&mut *known, error)
         };
-        if let (Some(error), Some(printer)) = (error.filter(|_| error != old), self.printer) {
+        if let (Some(error), Some(printer)) = (error.filter(|_| error != old), self.context.printer)
+        {
             self.print(error, printer);
         }
     }
@@ -101,16 +139,15 @@ impl Endpoint {
             | Report::Broken
             | Report::Dropped => return,
         };
-        self.events.record(|| {
+        self.context.events.record(|| {
             let is_known = kind != EventKind::AcceptFailed;
-            let peer = if is_known { peer::address(self, peer) } else { Vec::new() };
+            let peer = if is_known { self.peer_address(peer) } else { Vec::new() };
             Event { kind, endpoint: self.id, fault, peer, missed: 0 }
         });
     }
 
     fn print(&self, error: Error, Printer { describe }: Printer) {
-        let Some(socket) = self.socket.upgrade() else { return };
-        let name = socket.name();
+        let name = self.context.name();
         let (name, address) = (name.escape_ascii(), self.address.escape_ascii());
         let line = format!("nanomsg: socket.{name}[{address}]: Error: {}\n", describe(error));
         // Nobody may be listening.
@@ -120,12 +157,12 @@ impl Endpoint {
 
 impl Host for Endpoint {
     fn reactor(&self) -> io::Result<Arc<Reactor>> {
-        self.reactor.get().map(Arc::clone)
+        self.context.reactor.get().map(Arc::clone)
     }
 
     fn settings(&self) -> Settings {
-        let mut settings = self.options.settings();
-        if self.socket_type.drops_when_busy {
+        let mut settings = self.context.options.settings();
+        if self.context.socket_type.drops_when_busy {
             // The kernel charges small writes with many times their size, so that its share of the
             // buffer may hold next to nothing. Who waits for room just waits a little earlier; who
             // drops would lose a burst that fits.
@@ -135,33 +172,33 @@ impl Host for Endpoint {
     }
 
     fn size_max(&self) -> Option<u64> {
-        self.options.recv_size_max()
+        self.context.options.recv_size_max()
     }
 
     fn own_type(&self) -> u16 {
-        self.socket_type.number
+        self.context.socket_type.number
     }
 
     fn peer_type(&self) -> u16 {
-        self.socket_type.peer
+        self.context.socket_type.peer
     }
 
     fn attach(&self, connection: Arc<dyn Connection>) -> Result<(), Rejected> {
-        self.socket.upgrade().ok_or(Rejected)?.attach(self.id, connection)
+        self.owner.upgrade().ok_or(Rejected)?.attach(self.id, connection)
     }
 
     fn is_wanting(&self) -> bool {
-        self.socket.upgrade().is_some_and(|socket| socket.wants_pipe())
+        self.owner.upgrade().is_some_and(|owner| owner.wants_pipe())
     }
 
     fn broken(&self) {
-        if let Some(socket) = self.socket.upgrade() {
-            socket.poison();
+        if let Some(owner) = self.owner.upgrade() {
+            owner.broken();
         }
     }
 
     fn report(&self, report: Report) {
-        self.statistics.count(report);
+        self.context.statistics.count(report);
         match report {
             Report::ConnectFailed(Some(error)) | Report::AcceptFailed(error) => {
                 self.set_error(Some(error));

@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 
-use super::socket::Socket;
 use crate::error::Error;
 use crate::sys::EventFd;
 use crate::transports::Fault;
@@ -64,13 +63,24 @@ impl Events {
     }
 
     /// A descriptor that is readable while events wait. They are kept from the first call on.
-    fn descriptor(&self) -> Result<RawFd, Error> {
+    ///
+    /// # Errors
+    /// `TooManySockets` when no descriptor can be had.
+    pub fn descriptor(&self) -> Result<RawFd, Error> {
         let mut log = self.log.lock();
         if log.descriptor.is_none() {
             log.descriptor = Some(EventFd::new().map_err(|_| Error::TooManySockets)?);
             self.is_recording.store(true, Ordering::Relaxed);
         }
         log.descriptor.as_ref().map(AsRawFd::as_raw_fd).ok_or(Error::TooManySockets)
+    }
+
+    /// The oldest event that was kept.
+    ///
+    /// # Errors
+    /// `WouldBlock` when there is none.
+    pub fn next(&self) -> Result<Event, Error> {
+        self.log.lock().pop().ok_or(Error::WouldBlock)
     }
 
     /// Makes the descriptor readable for good, so that whoever polls it finds out that the socket
@@ -110,22 +120,6 @@ impl Log {
         if let Some(descriptor) = &self.descriptor {
             descriptor.signal();
         }
-    }
-}
-
-impl Socket {
-    /// # Errors
-    /// `TooManySockets` when no descriptor can be had.
-    pub fn events_descriptor(&self) -> Result<RawFd, Error> {
-        self.events().descriptor()
-    }
-
-    /// The oldest event that was kept.
-    ///
-    /// # Errors
-    /// `WouldBlock` when there is none.
-    pub fn next_event(&self) -> Result<Event, Error> {
-        self.events().log.lock().pop().ok_or(Error::WouldBlock)
     }
 }
 

@@ -12,13 +12,21 @@
 //! while none of 2 and 3 is held. Nobody sleeps under 2 to 5.
 
 mod attachment;
+mod closing;
+mod configuration;
+mod context;
+mod deadline;
 mod deferred;
 mod device;
+mod display;
 mod endpoint;
 mod events;
 mod handover;
+mod life;
 mod linger;
+mod naming;
 mod options;
+
 mod order;
 mod peer;
 mod pipe;
@@ -26,14 +34,15 @@ mod poll;
 mod readiness;
 mod registry;
 mod socket;
+mod state;
 mod statistics;
 mod timer;
 mod transfer;
 mod wait;
 
+pub use context::Printer;
 pub use device::Device;
-pub use endpoint::Printer;
-pub use events::{Event, EventKind};
+pub use events::{Event, EventKind, Events};
 pub use options::{OptionValue, number as option_number};
 pub use peer::number as peer_number;
 pub use poll::{Question, poll};

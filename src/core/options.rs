@@ -6,8 +6,6 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use self::number::*;
-use super::readiness::Side;
-use super::socket::Socket;
 use crate::error::Error;
 use crate::protocols::{Priorities, Priority};
 use crate::transports::{MessageKind, Settings};
@@ -150,56 +148,32 @@ impl Options {
     pub fn linger_deadline(&self) -> Instant {
         deadline(self.value(Index::Linger)).unwrap_or_else(|| Instant::now() + FOR_EVER)
     }
-}
 
-impl Socket {
+    /// Sets an option that is a plain number, at whichever level.
+    ///
     /// # Errors
     /// `UnknownOption`, `Invalid` for a value of the wrong length or out of range.
-    pub fn set_option(&self, level: i32, option: i32, value: Option<&[u8]>) -> Result<(), Error> {
+    pub fn set(&self, level: i32, option: i32, value: Option<&[u8]>) -> Result<(), Error> {
         match level {
-            SOCKET_LEVEL if option == SOCKET_NAME => self.set_name(value.unwrap_or_default()),
             SOCKET_LEVEL | TCP_LEVEL | WS_LEVEL => {
                 // The length is looked at before the option is, as the reference does.
                 let value = value.and_then(|value| value.try_into().ok()).ok_or(Error::Invalid)?;
                 self.set_plain(level, option, i32::from_ne_bytes(value))
             }
-            IPC_LEVEL => self.set_ipc_option(option, value),
-            _ if self.is_own_level(level) => self.lock().protocol.set_option(option, value),
-            // Other socket types, and transports that have no options.
+            IPC_LEVEL => self.set_ipc(option, value.unwrap_or_default()),
+            // Transports that have no options.
             _ => Err(Error::UnknownOption),
         }
     }
 
-    /// Socket types number their options for themselves.
-    fn is_own_level(&self, level: i32) -> bool {
-        level == i32::from(self.socket_type().number)
-    }
-
     /// # Errors
-    /// `UnknownOption`; `TooManySockets` when no descriptor can be had for the readiness.
-    pub fn option(&self, level: i32, option: i32) -> Result<OptionValue, Error> {
-        let value = match (level, option) {
-            (SOCKET_LEVEL, SOCKET_NAME) => OptionValue::Text(self.name()),
-            (SOCKET_LEVEL, SEND_DESCRIPTOR) => {
-                OptionValue::Int(self.readiness_descriptor(Side::Send)?)
-            }
-            (SOCKET_LEVEL, RECV_DESCRIPTOR) => {
-                OptionValue::Int(self.readiness_descriptor(Side::Recv)?)
-            }
-            (SOCKET_LEVEL, DOMAIN) => OptionValue::Int(self.domain()),
-            (SOCKET_LEVEL, PROTOCOL) => OptionValue::Int(self.socket_type().number.into()),
-            (IPC_LEVEL, IPC_SECURITY) => {
-                OptionValue::Pointer(self.options().ipc_security.load(Ordering::Relaxed))
-            }
-            _ if self.is_own_level(level) => {
-                OptionValue::ExactInt(self.lock().protocol.option(option)?)
-            }
-            _ => {
-                let index = find(level, option)?;
-                OptionValue::Int(self.options().values[index].load(Ordering::Relaxed))
-            }
-        };
-        Ok(value)
+    /// `UnknownOption`.
+    pub fn get(&self, level: i32, option: i32) -> Result<OptionValue, Error> {
+        if (level, option) == (IPC_LEVEL, IPC_SECURITY) {
+            return Ok(OptionValue::Pointer(self.ipc_security.load(Ordering::Relaxed)));
+        }
+        let index = find(level, option)?;
+        Ok(OptionValue::Int(self.values[index].load(Ordering::Relaxed)))
     }
 
     fn set_plain(&self, level: i32, option: i32, value: i32) -> Result<(), Error> {
@@ -208,34 +182,35 @@ impl Socket {
         if !range.contains(&value) {
             return Err(Error::Invalid);
         }
-        self.options().values[index].store(value, Ordering::Relaxed);
+        self.values[index].store(value, Ordering::Relaxed);
         Ok(())
     }
 
-    fn set_ipc_option(&self, option: i32, value: Option<&[u8]>) -> Result<(), Error> {
-        let value = value.unwrap_or_default();
+    fn set_ipc(&self, option: i32, value: &[u8]) -> Result<(), Error> {
         let Some(number) = value.first_chunk::<4>() else { return Err(Error::Invalid) };
         if option == IPC_SECURITY {
             // The address itself is the value, on the one system where it means something.
-            self.options().ipc_security.store(value.as_ptr().addr(), Ordering::Relaxed);
+            self.ipc_security.store(value.as_ptr().addr(), Ordering::Relaxed);
             return Ok(());
         }
         self.set_plain(IPC_LEVEL, option, i32::from_ne_bytes(*number))
     }
 
-    fn set_name(&self, name: &[u8]) -> Result<(), Error> {
+    /// # Errors
+    /// `Invalid` when it is too long.
+    pub fn set_name(&self, name: &[u8]) -> Result<(), Error> {
         if name.len() > NAME_MAX {
             return Err(Error::Invalid);
         }
         let text = name.split(|byte| *byte == 0).next().unwrap_or_default();
-        *self.options().name.lock() = Some(text.to_vec());
+        *self.name.lock() = Some(text.to_vec());
         Ok(())
     }
 
-    /// What it is called in messages to humans.
-    pub(super) fn name(&self) -> Vec<u8> {
-        let name = self.options().name.lock().clone();
-        name.unwrap_or_else(|| self.handle().to_string().into_bytes())
+    /// What the user calls the socket, if he has said so.
+    #[must_use]
+    pub fn name(&self) -> Option<Vec<u8>> {
+        self.name.lock().clone()
     }
 }
 

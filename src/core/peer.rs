@@ -1,7 +1,6 @@
-//! Whom messages come from: in words, and as control data that travels with a message.
+//! Whom messages come from, as control data that travels with them.
 
 use std::ffi::CString;
-use std::net::SocketAddr;
 
 use super::endpoint::Endpoint;
 use crate::message::control::Entry;
@@ -9,23 +8,15 @@ use crate::message::{Chunk, Message, OutOfMemory};
 use crate::sys::Credentials;
 use crate::transports::{Connection, Stream};
 
-/// The address of a peer, with the scheme. Where the kernel gives it none, it is that of the place
-/// at which both have met.
-pub fn address(endpoint: &Endpoint, peer: Option<SocketAddr>) -> Vec<u8> {
-    match peer {
-        Some(peer) => endpoint.locate(peer.to_string().as_bytes()),
-        None => endpoint.locate(&endpoint.address),
-    }
-}
-
 /// What control data says about the peer of a connection.
 ///
 /// # Errors
 /// When memory for it cannot be had.
 pub fn describe(endpoint: &Endpoint, connection: &dyn Connection) -> Result<Chunk, OutOfMemory> {
     // Addresses of endpoints came as strings of C, and so have no zero inside.
-    let text = CString::new(address(endpoint, connection.stream().and_then(Stream::peer_address)))
-        .unwrap_or_default();
+    let text =
+        CString::new(endpoint.peer_address(connection.stream().and_then(Stream::peer_address)))
+            .unwrap_or_default();
     let text =
         Entry { level: number::LEVEL, kind: number::ADDRESS, data: text.as_bytes_with_nul() };
     let Some(credentials) = connection.stream().and_then(Stream::peer_credentials) else {

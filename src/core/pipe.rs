@@ -4,11 +4,11 @@ use std::cell::OnceCell;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
+use super::deferred;
 use super::endpoint::Endpoint;
 use super::events::{Event, EventKind};
 use super::options::Options;
 use super::peer;
-use super::socket::Socket;
 use crate::message::{Chunk, Message};
 use crate::protocols::{Flow, PipeId, Pipes, Refusal};
 use crate::transports::{self, AfterRecv, AfterSend, Connection, Fault, Pace, Stream};
@@ -23,7 +23,7 @@ pub struct PipeTable {
 pub struct Pipe {
     pub id: PipeId,
     /// The endpoint that made it.
-    pub host: Arc<Endpoint>,
+    pub endpoint: Arc<Endpoint>,
     pub connection: Arc<dyn Connection>,
     /// The peer is gone; what it sent before can still be received.
     pub is_ended: bool,
@@ -60,12 +60,12 @@ pub struct View<'a> {
 }
 
 impl PipeTable {
-    pub fn insert(&mut self, host: Arc<Endpoint>, connection: Arc<dyn Connection>) -> PipeId {
+    pub fn insert(&mut self, endpoint: Arc<Endpoint>, connection: Arc<dyn Connection>) -> PipeId {
         let id = self.next_id();
         self.next += 1;
         self.pipes.push(Pipe {
             id,
-            host,
+            endpoint,
             connection,
             is_ended: false,
             description: OnceCell::new(),
@@ -106,6 +106,10 @@ impl PipeTable {
         self.pipes.iter()
     }
 
+    pub fn connections(&self) -> Vec<Arc<dyn Connection>> {
+        self.pipes.iter().map(|pipe| Arc::clone(&pipe.connection)).collect()
+    }
+
     fn position(&self, id: PipeId) -> Option<usize> {
         match &self.pipes[..] {
             [only] => (only.id == id).then_some(0),
@@ -121,8 +125,8 @@ impl Pipe {
 
     /// What has happened to its connection, for whoever wants to know.
     pub fn event(&self, kind: EventKind, fault: Option<Fault>) -> Event {
-        let peer = peer::address(&self.host, self.stream().and_then(Stream::peer_address));
-        Event { kind, endpoint: self.host.id, fault, peer, missed: 0 }
+        let peer = self.endpoint.peer_address(self.stream().and_then(Stream::peer_address));
+        Event { kind, endpoint: self.endpoint.id, fault, peer, missed: 0 }
     }
 
     /// Has `message` say whom it comes from. Without memory for that it is received all the same.
@@ -130,7 +134,7 @@ impl Pipe {
     fn describe_peer(&self, message: &mut Message) {
         let known = match self.description.get() {
             Some(known) => Some(known),
-            None => peer::describe(&self.host, &*self.connection)
+            None => peer::describe(&self.endpoint, &*self.connection)
                 .ok()
                 .map(|fresh| self.description.get_or_init(|| fresh)),
         };
@@ -172,7 +176,7 @@ impl Aftermath {
                 (Duty::WriteLater, None) => {}
                 (Duty::WriteLater, Some(stream)) => {
                     stream.write_later();
-                    super::deferred::note(&connection);
+                    deferred::note(&connection);
                 }
             }
         }
@@ -228,13 +232,26 @@ impl Pipes for View<'_> {
     }
 }
 
-/// What a connection calls when it has news for its pipe.
-pub struct News {
-    pub socket: Weak<Socket>,
+/// What a pipe needs of its socket: to hear what the connection has to say.
+pub trait Audience: Send + Sync {
+    fn pipe_readable(&self, id: PipeId);
+    fn pipe_writable(&self, id: PipeId);
+    /// It never came to life, and goes again.
+    fn pipe_withdrawn(&self, id: PipeId);
+    /// Its peer is gone. It stays until its last message is received.
+    fn pipe_ended(&self, id: PipeId);
+    /// Whether a thread waits in the kernel for messages to arrive.
+    fn is_waiting(&self) -> bool;
+}
+
+/// What a connection calls when it has news for its pipe. Messages inside the process pass here, so
+/// that the socket is called by its own type.
+pub struct News<S> {
+    pub socket: Weak<S>,
     pub pipe: PipeId,
 }
 
-impl transports::Pipe for News {
+impl<S: Audience> transports::Pipe for News<S> {
     fn readable(&self) {
         if let Some(socket) = self.socket.upgrade() {
             socket.pipe_readable(self.pipe);
@@ -254,7 +271,7 @@ impl transports::Pipe for News {
     }
 
     fn is_awaited(&self) -> bool {
-        self.socket.upgrade().is_some_and(|socket| socket.waiting.recv.is_led())
+        self.socket.upgrade().is_some_and(|socket| socket.is_waiting())
     }
 
     fn ended(&self) {

@@ -5,12 +5,12 @@ use std::sync::{Arc, OnceLock};
 
 use parking_lot::{MappedRwLockReadGuard, Mutex, RwLock, RwLockReadGuard};
 
-use super::endpoint::Printer;
+use super::context::{Printer, Shared};
 use super::linger::{self, Lingering};
-use super::socket::{Shared, Socket};
+use super::socket::Socket;
 use crate::error::Error;
 use crate::io::LazyReactor;
-use crate::protocols::{Seed, socket_type};
+use crate::protocols::{Seed, SocketType, socket_type};
 use crate::sys::{self, PerProcess};
 
 /// A socket during one call. Closing waits until nobody has one any more.
@@ -26,6 +26,15 @@ pub fn open(
     protocol: i32,
     printer: impl FnOnce() -> Option<Printer>,
 ) -> Result<i32, Error> {
+    open_type(domain, || socket_type(protocol), printer)
+}
+
+/// The same with a socket type that `find` may know.
+pub(super) fn open_type(
+    domain: i32,
+    find: impl FnOnce() -> Option<&'static SocketType>,
+    printer: impl FnOnce() -> Option<Printer>,
+) -> Result<i32, Error> {
     let world = WORLD.get();
     let mut library = world.library.lock();
     if IS_TERMINATED.load(Ordering::Relaxed) {
@@ -37,7 +46,7 @@ pub fn open(
     if library.open >= sockets_max() {
         return Err(Error::TooManySockets);
     }
-    let socket_type = socket_type(protocol).ok_or(Error::Invalid)?;
+    let socket_type = find().ok_or(Error::Invalid)?;
     let machine = if domain == RAW { socket_type.raw } else { socket_type.cooked };
     if !WAS_USED.swap(true, Ordering::Relaxed) {
         sys::watch_forks();

@@ -2,7 +2,6 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use super::socket::Socket;
 use crate::error::Error;
 use crate::protocols::SendPriority;
 use crate::transports::Report;
@@ -62,34 +61,32 @@ impl Statistics {
     pub fn endpoint_error(&self, change: i64) {
         self.endpoint_errors.fetch_add(change, Ordering::Relaxed);
     }
-}
 
-impl Socket {
+    /// One statistic by its number, with what the socket's lock guards.
+    ///
     /// # Errors
     /// `Invalid` when there is no such statistic.
-    pub fn statistic(&self, id: i32) -> Result<u64, Error> {
+    pub fn value(&self, id: i32, traffic: &Traffic, best: SendPriority) -> Result<u64, Error> {
         // A level may be read between two reports that arrive in the wrong order.
         let level = |counter: &AtomicI64| counter.load(Ordering::Relaxed).max(0) as u64;
-        let seen = self.statistics();
-        let traffic = self.traffic();
         Ok(match id {
-            number::ESTABLISHED => level(&seen.established),
-            number::ACCEPTED => level(&seen.accepted),
-            number::DROPPED => level(&seen.dropped),
-            number::BROKEN => level(&seen.broken),
-            number::CONNECT_ERRORS => level(&seen.connect_errors),
+            number::ESTABLISHED => level(&self.established),
+            number::ACCEPTED => level(&self.accepted),
+            number::DROPPED => level(&self.dropped),
+            number::BROKEN => level(&self.broken),
+            number::CONNECT_ERRORS => level(&self.connect_errors),
             // A bind that fails is the caller's to count: it is told.
             number::BIND_ERRORS => 0,
-            number::ACCEPT_ERRORS => level(&seen.accept_errors),
+            number::ACCEPT_ERRORS => level(&self.accept_errors),
             number::CONNECTIONS => traffic.connections,
-            number::IN_PROGRESS => level(&seen.in_progress),
-            number::ENDPOINT_ERRORS => level(&seen.endpoint_errors),
+            number::IN_PROGRESS => level(&self.in_progress),
+            number::ENDPOINT_ERRORS => level(&self.endpoint_errors),
             number::MESSAGES_SENT => traffic.messages_sent,
             number::MESSAGES_RECEIVED => traffic.messages_received,
             number::BYTES_SENT => traffic.bytes_sent,
             number::BYTES_RECEIVED => traffic.bytes_received,
             number::MESSAGES_DROPPED => traffic.messages_dropped,
-            number::SEND_PRIORITY => match self.send_priority() {
+            number::SEND_PRIORITY => match best {
                 SendPriority::Unknown => 0,
                 SendPriority::Some(priority) => priority.0.into(),
                 // As C reads the -1 of the reference.

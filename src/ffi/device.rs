@@ -1,6 +1,6 @@
 //! Devices: two raw sockets whose messages are passed on to each other.
 
-use super::{PoisonOnPanic, enter};
+use super::{BreakOnPanic, enter};
 use crate::core::{self, Device};
 use crate::error::Error;
 use std::ffi::c_int;
@@ -30,7 +30,7 @@ pub extern "C" fn nn_device(s1: c_int, s2: c_int) -> c_int {
 }
 
 fn run(sockets: &[&core::Socket], device: Device<'_>) -> Error {
-    let guards: Vec<_> = sockets.iter().map(|socket| PoisonOnPanic(socket)).collect();
+    let guards: Vec<_> = sockets.iter().map(|socket| BreakOnPanic(socket)).collect();
     let error = device.run();
     guards.into_iter().for_each(mem::forget);
     error

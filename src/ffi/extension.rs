@@ -74,7 +74,7 @@ pub unsafe extern "C" fn spmsg_address(
 /// Returns -1 with errno EBADF, or EMFILE when no descriptor can be had.
 #[unsafe(no_mangle)]
 pub extern "C" fn spmsg_events(s: c_int) -> c_int {
-    enter_socket(s, |socket| socket.events_descriptor())
+    enter_socket(s, |socket| socket.events().descriptor())
 }
 
 /// Stores the oldest event that waits, and removes it. Never waits.
@@ -84,7 +84,7 @@ pub extern "C" fn spmsg_events(s: c_int) -> c_int {
 pub unsafe extern "C" fn spmsg_next_event(s: c_int, event: *mut spmsg_event) -> c_int {
     enter_socket(s, |socket| {
         let place = Place::new(event)?;
-        let found = socket.next_event()?;
+        let found = socket.events().next()?;
         // SAFETY: forwarded from our own contract.
         unsafe { place.write(converted(&found)) };
         Ok(0)

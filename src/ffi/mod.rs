@@ -74,7 +74,7 @@ fn enter<T: Failure, F: FnOnce() -> Result<T, Error>>(call: F) -> T {
 fn enter_socket<T: Failure>(handle: c_int, call: impl FnOnce(&Socket) -> Result<T, Error>) -> T {
     enter(|| {
         let socket = core::find(handle)?;
-        let guard = PoisonOnPanic(&socket);
+        let guard = BreakOnPanic(&socket);
         let result = call(&socket);
         mem::forget(guard);
         result
@@ -82,12 +82,12 @@ fn enter_socket<T: Failure>(handle: c_int, call: impl FnOnce(&Socket) -> Result<
 }
 
 /// Is forgotten unless a panic drops it.
-struct PoisonOnPanic<'a>(&'a Socket);
+struct BreakOnPanic<'a>(&'a Socket);
 
-impl Drop for PoisonOnPanic<'_> {
+impl Drop for BreakOnPanic<'_> {
     fn drop(&mut self) {
         // A second panic while the first unwinds would abort the process.
-        let _ = catch_unwind(AssertUnwindSafe(|| self.0.poison()));
+        let _ = catch_unwind(AssertUnwindSafe(|| self.0.take_out_of_service()));
     }
 }
 

@@ -1,0 +1,60 @@
+//! The facts of one socket that all its parts may know: what it is, and what is kept about it.
+
+use std::sync::Arc;
+
+use super::events::Events;
+use super::options::Options;
+use super::statistics::Statistics;
+use crate::error::Error;
+use crate::io::LazyReactor;
+use crate::protocols::SocketType;
+
+pub struct Context {
+    pub handle: i32,
+    pub domain: i32,
+    pub socket_type: &'static SocketType,
+    pub reactor: Arc<LazyReactor>,
+    pub printer: Option<Printer>,
+    pub options: Options,
+    pub statistics: Statistics,
+    pub events: Events,
+}
+
+/// What all sockets of one library state have in common.
+#[derive(Clone)]
+pub struct Shared {
+    pub reactor: Arc<LazyReactor>,
+    pub printer: Option<Printer>,
+}
+
+/// Tells the user on stderr what becomes of his endpoints.
+#[derive(Clone, Copy, Debug)]
+pub struct Printer {
+    /// Finds the words for an error.
+    pub describe: fn(Error) -> String,
+}
+
+impl Context {
+    pub fn new(
+        handle: i32,
+        domain: i32,
+        socket_type: &'static SocketType,
+        shared: &Shared,
+    ) -> Context {
+        Context {
+            handle,
+            domain,
+            socket_type,
+            reactor: Arc::clone(&shared.reactor),
+            printer: shared.printer,
+            options: Options::default(),
+            statistics: Statistics::default(),
+            events: Events::default(),
+        }
+    }
+
+    /// What it is called in messages to humans.
+    pub fn name(&self) -> Vec<u8> {
+        self.options.name().unwrap_or_else(|| self.handle.to_string().into_bytes())
+    }
+}

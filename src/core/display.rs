@@ -1,0 +1,62 @@
+//! What a socket can do now, shown on descriptors once somebody asked for them.
+
+use std::os::fd::RawFd;
+
+use super::pipe::Aftermath;
+use super::readiness::Side;
+use super::socket::Socket;
+use super::state::State;
+use crate::error::Error;
+use crate::protocols::Readiness;
+use crate::sys::EventFd;
+
+impl Socket {
+    /// A descriptor that is readable while the socket can send, or receive.
+    ///
+    /// # Errors
+    /// `UnknownOption` when the type lacks that direction, `TooManySockets` without descriptors.
+    pub(super) fn readiness_descriptor(&self, side: Side) -> Result<RawFd, Error> {
+        let is_possible = match side {
+            Side::Send => self.socket_type().can_send,
+            Side::Recv => self.socket_type().can_recv,
+        };
+        if !is_possible {
+            return Err(Error::UnknownOption);
+        }
+        if self.shown.descriptor(side).is_none() {
+            let fresh = EventFd::new().map_err(|_| Error::TooManySockets)?;
+            let mut state = self.lock();
+            if self.shown.install(side, fresh) {
+                state.shown = Readiness::default();
+                self.show(&mut state);
+            }
+        }
+        if side == Side::Recv {
+            self.read_in_background();
+            // What the kernel has by now is shown by now.
+            self.pump_ready_streams(self.waiting.recv.epoch());
+        }
+        self.shown.descriptor(side).ok_or(Error::TooManySockets)
+    }
+
+    /// Brings the descriptors up to date. It happens under the lock, to show states in their order.
+    #[inline]
+    pub(super) fn show(&self, state: &mut State) {
+        if self.shown.is_watched() {
+            self.show_changes(state);
+        }
+    }
+
+    fn show_changes(&self, state: &mut State) {
+        if !self.is_usable() {
+            return;
+        }
+        let readiness = {
+            let mut aftermath = Aftermath::default();
+            let (protocol, view) = state.parts(self.options(), &mut aftermath);
+            protocol.readiness(&view)
+        };
+        self.shown.change(state.shown, readiness);
+        state.shown = readiness;
+    }
+}

@@ -1,0 +1,166 @@
+//! What the lock of one socket guards.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::endpoint::Endpoint;
+use super::options::Options;
+use super::pipe::{Aftermath, Pipe, PipeTable, View};
+use super::statistics::Traffic;
+use crate::protocols::{PipeId, Pipes, Priorities, Protocol, Readiness, Rejected};
+use crate::transports::{self, Pace};
+
+pub struct State {
+    pub protocol: Box<dyn Protocol>,
+    pub pipes: PipeTable,
+    pub endpoints: EndpointTable,
+    pub traffic: Traffic,
+    /// What the descriptors show.
+    pub shown: Readiness,
+    /// When the reactor will say that time has passed.
+    pub armed: Option<Instant>,
+}
+
+/// All endpoints of one socket, by the numbers that the user knows.
+pub struct EndpointTable {
+    entries: BTreeMap<i32, Entry>,
+    next: i32,
+}
+
+pub struct Entry {
+    pub endpoint: Arc<Endpoint>,
+    /// What listens or connects. Absent for the moment in which the transport makes it.
+    pub worker: Option<Arc<dyn transports::Endpoint>>,
+}
+
+impl State {
+    pub fn new(protocol: Box<dyn Protocol>) -> State {
+        State {
+            protocol,
+            pipes: PipeTable::default(),
+            endpoints: EndpointTable { entries: BTreeMap::new(), next: 1 },
+            traffic: Traffic::default(),
+            shown: Readiness::default(),
+            armed: None,
+        }
+    }
+
+    /// The protocol, and what it may do with the rest.
+    #[inline]
+    pub fn parts<'a>(
+        &'a mut self,
+        options: &'a Options,
+        aftermath: &'a mut Aftermath,
+    ) -> (&'a mut dyn Protocol, View<'a>) {
+        let dropped = &mut self.traffic.messages_dropped;
+        let pace = Pace::Unhurried;
+        let view = View { table: &mut self.pipes, aftermath, options, pace, dropped };
+        (&mut *self.protocol, view)
+    }
+
+    /// Ended pipes go when their last message has been taken. They are to be dropped outside the
+    /// lock, because the last owner of a connection closes it.
+    pub fn remove_drained(&mut self, aftermath: &mut Aftermath) -> Vec<Pipe> {
+        if aftermath.drained.is_empty() {
+            return Vec::new();
+        }
+        let drained = std::mem::take(&mut aftermath.drained);
+        drained.into_iter().filter_map(|id| self.remove_pipe(id)).collect()
+    }
+
+    pub fn remove_pipe(&mut self, id: PipeId) -> Option<Pipe> {
+        // The machine goes first: should it panic, the pipe is still there to be closed.
+        self.pipes.get(id)?;
+        self.protocol.remove_pipe(id);
+        self.pipes.remove(id)
+    }
+
+    /// Puts a machine that does nothing in the place of one that has shown a bug, and must not be
+    /// called again.
+    pub fn retire_protocol(&mut self) -> Box<dyn Protocol> {
+        std::mem::replace(&mut self.protocol, Box::new(Retired))
+    }
+
+    /// Notes what the reactor should know. True when it has to be told.
+    #[inline]
+    pub fn note_timeout(&mut self) -> bool {
+        let Some(next) = self.protocol.next_timeout() else { return false };
+        let is_known = self.armed.is_some_and(|armed| armed <= next);
+        if !is_known {
+            self.armed = Some(next);
+        }
+        !is_known
+    }
+}
+
+impl EndpointTable {
+    /// Makes an endpoint with the next number, which nothing works for yet.
+    pub fn reserve(&mut self, make: impl FnOnce(i32) -> Endpoint) -> Arc<Endpoint> {
+        let endpoint = Arc::new(make(self.next));
+        let entry = Entry { endpoint: Arc::clone(&endpoint), worker: None };
+        self.entries.insert(self.next, entry);
+        self.next += 1;
+        endpoint
+    }
+
+    /// Undoes [`EndpointTable::reserve`]: a call that fails uses no number up.
+    pub fn release(&mut self, id: i32) {
+        self.entries.remove(&id);
+        if self.next == id + 1 {
+            self.next = id;
+        }
+    }
+
+    pub fn get(&self, id: i32) -> Option<&Entry> {
+        self.entries.get(&id)
+    }
+
+    pub fn get_mut(&mut self, id: i32) -> Option<&mut Entry> {
+        self.entries.get_mut(&id)
+    }
+
+    pub fn remove(&mut self, id: i32) -> Option<Entry> {
+        self.entries.remove(&id)
+    }
+
+    pub fn take_all(&mut self) -> Vec<Entry> {
+        std::mem::take(&mut self.entries).into_values().collect()
+    }
+
+    /// Everything that listens or connects.
+    pub fn workers(&self) -> Vec<Arc<dyn transports::Endpoint>> {
+        self.entries.values().filter_map(|entry| entry.worker.clone()).collect()
+    }
+}
+
+impl Entry {
+    pub fn close(&self) {
+        if let Some(worker) = &self.worker {
+            worker.close();
+        }
+        self.endpoint.close();
+    }
+}
+
+/// The protocol of a socket that is out of service.
+struct Retired;
+
+impl Protocol for Retired {
+    fn wants_pipe(&self) -> bool {
+        false
+    }
+
+    fn add_pipe(&mut self, _pipe: PipeId, _priorities: Priorities) -> Result<(), Rejected> {
+        Err(Rejected)
+    }
+
+    fn pipe_ended(&mut self, _pipe: PipeId, _pipes: &mut dyn Pipes) {}
+
+    fn remove_pipe(&mut self, _pipe: PipeId) {}
+
+    /// Calls would tell at once that the socket is of no use.
+    fn readiness(&self, _pipes: &dyn Pipes) -> Readiness {
+        Readiness { can_send: true, can_recv: true }
+    }
+}
