@@ -43,7 +43,7 @@ mod wait;
 pub use context::Printer;
 pub use device::Device;
 pub use events::{Event, EventKind, Events};
-pub use options::{OptionValue, number as option_number};
+pub use options::{OptionValue, option};
 pub use peer::number as peer_number;
 pub use poll::{Question, poll};
 pub use registry::{COOKED, InUse, RAW, close, find, find_beside, open, restart, terminate};

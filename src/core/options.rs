@@ -1,14 +1,15 @@
-//! Options of a socket.
+//! Options of a socket: the table of its own level, and the values of all that are numbers.
 
-use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
+use std::iter;
+use std::sync::atomic::{AtomicIsize, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use self::number::*;
+use self::option::*;
 use crate::error::Error;
 use crate::protocols::{Priorities, Priority};
-use crate::transports::{MessageKind, Settings};
+use crate::transports::{self, Row, Settings, Unit, Values, rows};
 
 /// A value as it is given to the caller, who may have room for less.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,179 +22,55 @@ pub enum OptionValue {
     Text(Vec<u8>),
 }
 
-/// Options that are plain numbers, with their defaults and ranges.
+/// What the options of one socket are set to.
 #[derive(Debug)]
 pub struct Options {
-    values: [AtomicI32; OPTIONS.len()],
-    ipc_security: AtomicUsize,
+    /// In the order of [`all`]. As wide as the widest, which is an address.
+    values: [AtomicIsize; COUNT],
     /// `None` while it is the default, the handle.
     name: Mutex<Option<Vec<u8>>>,
 }
 
-/// One option that is a plain number.
-struct Plain {
-    level: i32,
-    number: i32,
-    default: i32,
-    min: i32,
-    max: i32,
-}
-
-/// Where a plain option lives.
-#[derive(Clone, Copy, Debug)]
-#[cfg_attr(not(test), allow(dead_code, reason = "some are only ever read back by their number"))]
-enum Index {
-    Linger,
-    SendBuffer,
-    RecvBuffer,
-    SendTimeout,
-    RecvTimeout,
-    ReconnectInterval,
-    ReconnectIntervalMax,
-    SendPriority,
-    RecvPriority,
-    Ipv4Only,
-    RecvMaxSize,
-    MaxTtl,
-    TcpNoDelay,
-    WsMessageType,
-    IpcOutputBuffer,
-    IpcInputBuffer,
-    IpcMode,
-    TcpKeepalive,
-    PeerInfo,
-}
-
 impl Default for Options {
     fn default() -> Options {
-        Options {
-            values: std::array::from_fn(|index| AtomicI32::new(OPTIONS[index].default)),
-            ipc_security: AtomicUsize::new(0),
-            name: Mutex::new(None),
+        let values = [const { AtomicIsize::new(0) }; COUNT];
+        for (value, row) in values.iter().zip(all()) {
+            value.store(row.default as isize, Ordering::Relaxed);
         }
+        Options { values, name: Mutex::new(None) }
     }
 }
 
 impl Options {
-    fn value(&self, index: Index) -> i32 {
-        self.values[index as usize].load(Ordering::Relaxed)
-    }
-
-    fn flag(&self, index: Index) -> bool {
-        self.value(index) != 0
-    }
-
-    #[must_use]
-    pub fn settings(&self) -> Settings {
-        let ms = |index| Duration::from_millis(self.value(index).unsigned_abs().into());
-        let send_buffer = self.value(Index::SendBuffer).unsigned_abs() as usize;
-        Settings {
-            send_buffer,
-            send_budget: send_buffer,
-            recv_buffer: self.value(Index::RecvBuffer).unsigned_abs() as usize,
-            reconnect_interval: ms(Index::ReconnectInterval),
-            reconnect_interval_max: ms(Index::ReconnectIntervalMax),
-            ipv4_only: self.flag(Index::Ipv4Only),
-            no_delay: self.flag(Index::TcpNoDelay),
-            keepalive: match self.value(Index::TcpKeepalive) {
-                0 => None,
-                seconds => Some(Duration::from_secs(seconds.unsigned_abs().into())),
-            },
-            file_mode: u32::try_from(self.value(Index::IpcMode)).ok(),
-            message_kind: u8::try_from(self.value(Index::WsMessageType))
-                .ok()
-                .and_then(MessageKind::from_number)
-                .unwrap_or(MessageKind::Binary),
-        }
-    }
-
-    /// The largest payload that is received, where there is a limit.
-    #[must_use]
-    pub fn recv_size_max(&self) -> Option<u64> {
-        u64::try_from(self.value(Index::RecvMaxSize)).ok()
-    }
-
-    /// Whether messages come with what is known about their peers.
-    #[must_use]
-    #[inline]
-    pub fn tells_peers(&self) -> bool {
-        self.flag(Index::PeerInfo)
-    }
-
-    /// How many hops a request that is received may have made.
-    #[must_use]
-    pub fn hop_limit(&self) -> usize {
-        self.value(Index::MaxTtl).unsigned_abs() as usize
-    }
-
-    /// The priorities of an endpoint that is made now.
-    #[must_use]
-    pub fn priorities(&self) -> Priorities {
-        let priority = |index| Priority(self.value(index).unsigned_abs() as u8);
-        Priorities { send: priority(Index::SendPriority), recv: priority(Index::RecvPriority) }
-    }
-
-    #[must_use]
-    pub fn send_deadline(&self) -> Option<Instant> {
-        deadline(self.value(Index::SendTimeout))
-    }
-
-    #[must_use]
-    pub fn recv_deadline(&self) -> Option<Instant> {
-        deadline(self.value(Index::RecvTimeout))
-    }
-
-    /// Until when closing may wait for a peer to read.
-    #[must_use]
-    pub fn linger_deadline(&self) -> Instant {
-        deadline(self.value(Index::Linger)).unwrap_or_else(|| Instant::now() + FOR_EVER)
-    }
-
-    /// Sets an option that is a plain number, at whichever level.
+    /// Sets an option that is a number, at whichever level.
     ///
     /// # Errors
     /// `UnknownOption`, `Invalid` for a value of the wrong length or out of range.
     pub fn set(&self, level: i32, option: i32, value: Option<&[u8]>) -> Result<(), Error> {
-        match level {
-            SOCKET_LEVEL | TCP_LEVEL | WS_LEVEL => {
-                // The length is looked at before the option is, as the reference does.
-                let value = value.and_then(|value| value.try_into().ok()).ok_or(Error::Invalid)?;
-                self.set_plain(level, option, i32::from_ne_bytes(value))
-            }
-            IPC_LEVEL => self.set_ipc(option, value.unwrap_or_default()),
-            // Transports that have no options.
-            _ => Err(Error::UnknownOption),
-        }
+        let mut tables = iter::once(&TABLE).chain(transports::TABLES);
+        let table = tables.find(|table| table.level == level).ok_or(Error::UnknownOption)?;
+        // The length is looked at before the option is, as the reference does.
+        let bytes = value.unwrap_or_default();
+        let number = table.len.integer(bytes).ok_or(Error::Invalid)?;
+        let (at, row) = find(level, option)?;
+        let value = match row.unit {
+            Unit::Address => bytes.as_ptr().addr() as isize,
+            _ if row.range.contains(&number) => number as isize,
+            _ => return Err(Error::Invalid),
+        };
+        self.values[at].store(value, Ordering::Relaxed);
+        Ok(())
     }
 
     /// # Errors
     /// `UnknownOption`.
     pub fn get(&self, level: i32, option: i32) -> Result<OptionValue, Error> {
-        if (level, option) == (IPC_LEVEL, IPC_SECURITY) {
-            return Ok(OptionValue::Pointer(self.ipc_security.load(Ordering::Relaxed)));
-        }
-        let index = find(level, option)?;
-        Ok(OptionValue::Int(self.values[index].load(Ordering::Relaxed)))
-    }
-
-    fn set_plain(&self, level: i32, option: i32, value: i32) -> Result<(), Error> {
-        let index = find(level, option)?;
-        let range = OPTIONS[index].min..=OPTIONS[index].max;
-        if !range.contains(&value) {
-            return Err(Error::Invalid);
-        }
-        self.values[index].store(value, Ordering::Relaxed);
-        Ok(())
-    }
-
-    fn set_ipc(&self, option: i32, value: &[u8]) -> Result<(), Error> {
-        let Some(number) = value.first_chunk::<4>() else { return Err(Error::Invalid) };
-        if option == IPC_SECURITY {
-            // The address itself is the value, on the one system where it means something.
-            self.ipc_security.store(value.as_ptr().addr(), Ordering::Relaxed);
-            return Ok(());
-        }
-        self.set_plain(IPC_LEVEL, option, i32::from_ne_bytes(*number))
+        let (at, row) = find(level, option)?;
+        let value = self.values[at].load(Ordering::Relaxed);
+        Ok(match row.unit {
+            Unit::Address => OptionValue::Pointer(value as usize),
+            _ => OptionValue::Int(value as i32),
+        })
     }
 
     /// # Errors
@@ -212,11 +89,93 @@ impl Options {
     pub fn name(&self) -> Option<Vec<u8>> {
         self.name.lock().clone()
     }
+
+    /// What transports may know at this moment.
+    #[must_use]
+    pub fn settings(&self) -> Settings {
+        let ms = |at| Duration::from_millis(self.number(at).into());
+        let send_buffer = self.number(const { place(&SEND_BUFFER) }) as usize;
+        let values = self.values[TABLE.rows.len()..].iter();
+        let values = values.map(|value| value.load(Ordering::Relaxed) as i32);
+        Settings {
+            send_buffer,
+            send_budget: send_buffer,
+            recv_buffer: self.number(const { place(&RECV_BUFFER) }) as usize,
+            reconnect_interval: ms(const { place(&RECONNECT_INTERVAL) }),
+            reconnect_interval_max: ms(const { place(&RECONNECT_INTERVAL_MAX) }),
+            ipv4_only: self.value(const { place(&IPV4_ONLY) }) != 0,
+            values: Values::gather(values),
+        }
+    }
+
+    /// The largest payload that is received, where there is a limit.
+    #[must_use]
+    pub fn recv_size_max(&self) -> Option<u64> {
+        u64::try_from(self.value(const { place(&RECV_MAX_SIZE) })).ok()
+    }
+
+    /// Whether messages come with what is known about their peers.
+    #[must_use]
+    #[inline]
+    pub fn tells_peers(&self) -> bool {
+        self.value(const { place(&PEER_INFO) }) != 0
+    }
+
+    /// How many hops a request that is received may have made.
+    #[must_use]
+    pub fn hop_limit(&self) -> usize {
+        self.number(const { place(&MAX_TTL) }) as usize
+    }
+
+    /// The priorities of an endpoint that is made now.
+    #[must_use]
+    pub fn priorities(&self) -> Priorities {
+        let priority = |at| Priority(self.number(at) as u8);
+        Priorities {
+            send: priority(const { place(&SEND_PRIORITY) }),
+            recv: priority(const { place(&RECV_PRIORITY) }),
+        }
+    }
+
+    #[must_use]
+    pub fn send_deadline(&self) -> Option<Instant> {
+        deadline(self.value(const { place(&SEND_TIMEOUT) }))
+    }
+
+    #[must_use]
+    pub fn recv_deadline(&self) -> Option<Instant> {
+        deadline(self.value(const { place(&RECV_TIMEOUT) }))
+    }
+
+    /// Until when closing may wait for a peer to read.
+    #[must_use]
+    pub fn linger_deadline(&self) -> Instant {
+        let linger = deadline(self.value(const { place(&LINGER) }));
+        linger.unwrap_or_else(|| Instant::now() + FOR_EVER)
+    }
+
+    fn value(&self, at: usize) -> i32 {
+        self.values[at].load(Ordering::Relaxed) as i32
+    }
+
+    /// One that its range keeps from being negative.
+    fn number(&self, at: usize) -> u32 {
+        self.value(at).unsigned_abs()
+    }
 }
 
-fn find(level: i32, option: i32) -> Result<usize, Error> {
-    let is_it = |plain: &Plain| plain.level == level && plain.number == option;
-    OPTIONS.iter().position(is_it).ok_or(Error::UnknownOption)
+fn find(level: i32, option: i32) -> Result<(usize, &'static Row), Error> {
+    let mut numbered = all().enumerate();
+    numbered.find(|(_, row)| row.is(level, option)).ok_or(Error::UnknownOption)
+}
+
+/// Where the value of an option of the socket's own level is, known when this is compiled.
+const fn place(option: &Row) -> usize {
+    let mut at = 0;
+    while !TABLE.rows[at].is(option.level, option.number) {
+        at += 1;
+    }
+    at
 }
 
 /// A negative number of milliseconds means for ever.
@@ -225,67 +184,77 @@ fn deadline(ms: i32) -> Option<Instant> {
     Some(Instant::now() + Duration::from_millis(ms))
 }
 
-const fn plain(level: i32, number: i32, default: i32, min: i32, max: i32) -> Plain {
-    Plain { level, number, default, min, max }
+/// Options of all levels. The socket's own comes first.
+fn all() -> impl Iterator<Item = &'static Row> {
+    TABLE.rows.iter().chain(rows())
 }
 
-/// In the order of [`Index`].
-static OPTIONS: [Plain; 19] = [
-    plain(SOCKET_LEVEL, LINGER, 1000, i32::MIN, i32::MAX),
-    plain(SOCKET_LEVEL, SEND_BUFFER, 131_072, 1, i32::MAX),
-    plain(SOCKET_LEVEL, RECV_BUFFER, 131_072, 1, i32::MAX),
-    plain(SOCKET_LEVEL, SEND_TIMEOUT, -1, i32::MIN, i32::MAX),
-    plain(SOCKET_LEVEL, RECV_TIMEOUT, -1, i32::MIN, i32::MAX),
-    plain(SOCKET_LEVEL, RECONNECT_INTERVAL, 100, 0, i32::MAX),
-    plain(SOCKET_LEVEL, RECONNECT_INTERVAL_MAX, 0, 0, i32::MAX),
-    plain(SOCKET_LEVEL, SEND_PRIORITY, 8, 1, 16),
-    plain(SOCKET_LEVEL, RECV_PRIORITY, 8, 1, 16),
-    plain(SOCKET_LEVEL, IPV4_ONLY, 1, 0, 1),
-    plain(SOCKET_LEVEL, RECV_MAX_SIZE, 1_048_576, -1, i32::MAX),
-    plain(SOCKET_LEVEL, MAX_TTL, 8, 1, 255),
-    plain(TCP_LEVEL, TCP_NO_DELAY, 0, 0, 1),
-    plain(WS_LEVEL, WS_MESSAGE_TYPE, 2, 1, 2),
-    plain(IPC_LEVEL, IPC_OUTPUT_BUFFER, 4096, i32::MIN, i32::MAX),
-    plain(IPC_LEVEL, IPC_INPUT_BUFFER, 4096, i32::MIN, i32::MAX),
-    plain(IPC_LEVEL, IPC_MODE, -1, -1, 0o777),
-    // More is more than the kernel can count.
-    plain(TCP_LEVEL, TCP_KEEPALIVE, 0, 0, 32_767),
-    plain(SOCKET_LEVEL, PEER_INFO, 0, 0, 1),
-];
+const COUNT: usize = TABLE.rows.len() + transports::COUNT;
 
-/// Levels and options as C numbers them; `ffi/options.rs` holds them to the headers.
-pub mod number {
-    pub const SOCKET_LEVEL: i32 = 0;
-    pub const IPC_LEVEL: i32 = -2;
-    pub const TCP_LEVEL: i32 = -3;
-    pub const WS_LEVEL: i32 = -4;
+/// Options of every socket, as C numbers them; `ffi/options.rs` holds them to the headers.
+pub mod option {
+    use std::ops::RangeInclusive;
 
-    pub const LINGER: i32 = 1;
-    pub const SEND_BUFFER: i32 = 2;
-    pub const RECV_BUFFER: i32 = 3;
-    pub const SEND_TIMEOUT: i32 = 4;
-    pub const RECV_TIMEOUT: i32 = 5;
-    pub const RECONNECT_INTERVAL: i32 = 6;
-    pub const RECONNECT_INTERVAL_MAX: i32 = 7;
-    pub const SEND_PRIORITY: i32 = 8;
-    pub const RECV_PRIORITY: i32 = 9;
+    use crate::transports::{Len, Row, Table, Unit};
+
+    pub const LEVEL: i32 = 0;
+
+    pub static TABLE: Table = Table {
+        level: LEVEL,
+        len: Len::Exact,
+        rows: &[
+            LINGER,
+            SEND_BUFFER,
+            RECV_BUFFER,
+            SEND_TIMEOUT,
+            RECV_TIMEOUT,
+            RECONNECT_INTERVAL,
+            RECONNECT_INTERVAL_MAX,
+            SEND_PRIORITY,
+            RECV_PRIORITY,
+            IPV4_ONLY,
+            RECV_MAX_SIZE,
+            MAX_TTL,
+            PEER_INFO,
+        ],
+    };
+
+    pub const LINGER: Row = row(1, "linger", 1000, ANY, Unit::Milliseconds);
+    pub const SEND_BUFFER: Row = row(2, "send buffer", 131_072, 1..=MAX, Unit::Bytes);
+    pub const RECV_BUFFER: Row = row(3, "receive buffer", 131_072, 1..=MAX, Unit::Bytes);
+    pub const SEND_TIMEOUT: Row = row(4, "send timeout", -1, ANY, Unit::Milliseconds);
+    pub const RECV_TIMEOUT: Row = row(5, "receive timeout", -1, ANY, Unit::Milliseconds);
+    pub const RECONNECT_INTERVAL: Row =
+        row(6, "reconnect interval", 100, 0..=MAX, Unit::Milliseconds);
+    pub const RECONNECT_INTERVAL_MAX: Row =
+        row(7, "longest reconnect interval", 0, 0..=MAX, Unit::Milliseconds);
+    pub const SEND_PRIORITY: Row = row(8, "send priority", 8, 1..=16, Unit::Priority);
+    pub const RECV_PRIORITY: Row = row(9, "receive priority", 8, 1..=16, Unit::Priority);
+    pub const IPV4_ONLY: Row = row(14, "IPv4 only", 1, 0..=1, Unit::Flag);
+    pub const RECV_MAX_SIZE: Row = row(16, "largest message", 1_048_576, -1..=MAX, Unit::Bytes);
+    pub const MAX_TTL: Row = row(17, "hop limit", 8, 1..=255, Unit::Hops);
+    /// What the reference does not have is far away from what it has.
+    pub const PEER_INFO: Row = row(0x5350_0001, "peer information", 0, 0..=1, Unit::Flag);
+
+    /// These are no numbers that can be set.
     pub const SEND_DESCRIPTOR: i32 = 10;
     pub const RECV_DESCRIPTOR: i32 = 11;
     pub const DOMAIN: i32 = 12;
     pub const PROTOCOL: i32 = 13;
-    pub const IPV4_ONLY: i32 = 14;
-    pub const SOCKET_NAME: i32 = 15;
-    pub const RECV_MAX_SIZE: i32 = 16;
-    pub const MAX_TTL: i32 = 17;
-    pub const TCP_NO_DELAY: i32 = 1;
-    pub const WS_MESSAGE_TYPE: i32 = 1;
-    pub const IPC_SECURITY: i32 = 1;
-    pub const IPC_OUTPUT_BUFFER: i32 = 2;
-    pub const IPC_INPUT_BUFFER: i32 = 3;
-    /// What the reference does not have is far away from what it has.
-    pub const IPC_MODE: i32 = 0x5350_0002;
-    pub const TCP_KEEPALIVE: i32 = 0x5350_0003;
-    pub const PEER_INFO: i32 = 0x5350_0001;
+    pub const NAME: i32 = 15;
+
+    const ANY: RangeInclusive<i32> = i32::MIN..=MAX;
+    const MAX: i32 = i32::MAX;
+
+    const fn row(
+        number: i32,
+        name: &'static str,
+        default: i32,
+        range: RangeInclusive<i32>,
+        unit: Unit,
+    ) -> Row {
+        Row { level: LEVEL, number, name, default, range, unit }
+    }
 }
 
 /// Longest name of a socket.
@@ -297,24 +266,120 @@ const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 mod tests {
     use super::*;
 
+    const TCP: i32 = -3;
+    const IPC: i32 = -2;
+
+    fn set(options: &Options, level: i32, option: i32, value: i32) -> Result<(), Error> {
+        options.set(level, option, Some(&value.to_ne_bytes()))
+    }
+
     #[test]
-    fn the_index_and_the_table_agree() {
+    fn every_option_has_its_default_and_keeps_to_its_range() {
         let options = Options::default();
-        assert_eq!(options.value(Index::Linger), 1000);
-        assert_eq!(options.value(Index::RecvBuffer), 131_072);
-        assert_eq!(options.value(Index::ReconnectIntervalMax), 0);
-        assert_eq!(options.value(Index::SendPriority), 8);
-        assert_eq!(options.value(Index::RecvPriority), 8);
-        assert!(options.flag(Index::Ipv4Only));
-        assert_eq!(options.value(Index::RecvMaxSize), 1_048_576);
-        assert_eq!(options.value(Index::MaxTtl), 8);
-        assert!(!options.flag(Index::TcpNoDelay));
-        assert_eq!(options.value(Index::WsMessageType), 2);
-        assert_eq!(options.value(Index::IpcOutputBuffer), 4096);
-        assert_eq!(options.value(Index::IpcInputBuffer), 4096);
-        assert_eq!(options.value(Index::IpcMode), -1);
-        assert_eq!(options.value(Index::TcpKeepalive), 0);
-        assert!(!options.flag(Index::PeerInfo));
-        assert_eq!(Index::PeerInfo as usize, OPTIONS.len() - 1);
+        for row in all().filter(|row| row.unit != Unit::Address) {
+            let get = || options.get(row.level, row.number);
+            let set = |value| set(&options, row.level, row.number, value);
+            let (low, high) = (*row.range.start(), *row.range.end());
+            assert_eq!(get(), Ok(OptionValue::Int(row.default)), "{row:?}");
+            for value in [low, high] {
+                assert_eq!(set(value), Ok(()), "{row:?}");
+                assert_eq!(get(), Ok(OptionValue::Int(value)), "{row:?}");
+            }
+            for beyond in [low.checked_sub(1), high.checked_add(1)].into_iter().flatten() {
+                assert_eq!(set(beyond), Err(Error::Invalid), "{row:?}");
+            }
+            assert_eq!(get(), Ok(OptionValue::Int(high)), "{row:?}");
+        }
+    }
+
+    #[test]
+    fn no_two_options_have_a_number_in_common() {
+        assert_eq!(all().count(), COUNT);
+        for (at, row) in all().enumerate() {
+            assert_eq!(find(row.level, row.number), Ok((at, row)));
+        }
+    }
+
+    #[test]
+    fn the_length_is_looked_at_before_the_option() {
+        let options = Options::default();
+        for level in [LEVEL, TCP, -4] {
+            for value in [None, Some(&[0; 3][..]), Some(&[0; 5])] {
+                for option in [99, 1] {
+                    assert_eq!(options.set(level, option, value), Err(Error::Invalid));
+                }
+            }
+            assert_eq!(set(&options, level, 99, 0), Err(Error::UnknownOption));
+        }
+        assert_eq!(options.set(IPC, 99, Some(&[0; 3])), Err(Error::Invalid));
+        assert_eq!(options.set(IPC, 99, Some(&[0; 5])), Err(Error::UnknownOption));
+        assert_eq!(options.set(IPC, 2, Some(&[7, 0, 0, 0, 9])), Ok(()));
+        assert_eq!(options.get(IPC, 2), Ok(OptionValue::Int(7_i32.to_le())));
+        // Levels without options look at nothing.
+        for level in [-1, -5, 5] {
+            assert_eq!(options.set(level, 1, None), Err(Error::UnknownOption));
+            assert_eq!(options.get(level, 1), Err(Error::UnknownOption));
+        }
+    }
+
+    #[test]
+    fn an_address_is_kept_as_it_is() {
+        let (options, value) = (Options::default(), [0; 8]);
+        assert_eq!(options.get(IPC, 1), Ok(OptionValue::Pointer(0)));
+        options.set(IPC, 1, Some(&value)).unwrap();
+        assert_eq!(options.get(IPC, 1), Ok(OptionValue::Pointer(value.as_ptr().addr())));
+    }
+
+    #[test]
+    fn transports_read_what_was_set_for_them() {
+        use crate::transports::{ipc_option, tcp_option, ws_option};
+        let options = Options::default();
+        let before = options.settings();
+        assert!(!tcp_option::no_delay(&before));
+        assert_eq!(tcp_option::keepalive(&before), None);
+        assert_eq!(ipc_option::mode(&before), None);
+        for (row, value) in [
+            (tcp_option::NO_DELAY, 1),
+            (tcp_option::KEEPALIVE, 30),
+            (ipc_option::MODE, 0o600),
+            (ws_option::MESSAGE_TYPE, 1),
+            (SEND_BUFFER, 5000),
+            (RECONNECT_INTERVAL, 20),
+        ] {
+            set(&options, row.level, row.number, value).unwrap();
+        }
+        let after = options.settings();
+        assert!(tcp_option::no_delay(&after));
+        assert_eq!(tcp_option::keepalive(&after), Some(Duration::from_secs(30)));
+        assert_eq!(ipc_option::mode(&after), Some(0o600));
+        assert_eq!(ws_option::message_kind(&after), transports::MessageKind::Text);
+        assert_eq!((after.send_buffer, after.recv_buffer), (5000, 131_072));
+        assert_eq!(after.reconnect_interval, Duration::from_millis(20));
+    }
+
+    #[test]
+    fn a_name_ends_at_its_first_zero() {
+        let options = Options::default();
+        assert_eq!(options.name(), None);
+        options.set_name(b"ab\0c").unwrap();
+        assert_eq!(options.name(), Some(b"ab".to_vec()));
+        assert_eq!(options.set_name(&[b'a'; 64]), Err(Error::Invalid));
+        assert_eq!(options.set_name(&[b'a'; 63]), Ok(()));
+        assert_eq!(options.set_name(b""), Ok(()));
+        assert_eq!(options.name(), Some(Vec::new()));
+    }
+
+    #[test]
+    fn negative_times_are_for_ever() {
+        let options = Options::default();
+        assert_eq!(options.send_deadline(), None);
+        set(&options, LEVEL, SEND_TIMEOUT.number, i32::MIN).unwrap();
+        assert_eq!(options.send_deadline(), None);
+        set(&options, LEVEL, SEND_TIMEOUT.number, 0).unwrap();
+        assert!(options.send_deadline().unwrap() <= Instant::now());
+        set(&options, LEVEL, LINGER.number, -1).unwrap();
+        assert!(options.linger_deadline() > Instant::now() + FOR_EVER / 2);
+        set(&options, LEVEL, RECV_MAX_SIZE.number, -1).unwrap();
+        assert_eq!(options.recv_size_max(), None);
     }
 }

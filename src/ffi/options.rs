@@ -91,32 +91,38 @@ unsafe fn store(found: &OptionValue, target: *mut c_void, room: usize) -> Result
     }
 }
 
-/// Core numbers options for itself; the headers are the law.
+/// Each layer numbers its options for itself; the headers are the law.
 const _: () = {
     use super::abi::{ipc::*, nn::*, pubsub::*, reqrep::*, spmsg::*, survey::*, tcp::*, ws::*};
-    use crate::core::option_number as core;
+    use crate::core::option as socket;
     use crate::protocols::option;
-    use crate::transports::{MessageKind, message_label};
-    assert!(core::SOCKET_LEVEL == NN_SOL_SOCKET && core::IPC_LEVEL == NN_IPC);
-    assert!(core::TCP_LEVEL == NN_TCP && core::WS_LEVEL == NN_WS);
-    assert!(core::LINGER == NN_LINGER && core::SOCKET_NAME == NN_SOCKET_NAME);
-    assert!(core::SEND_BUFFER == NN_SNDBUF && core::RECV_BUFFER == NN_RCVBUF);
-    assert!(core::SEND_TIMEOUT == NN_SNDTIMEO && core::RECV_TIMEOUT == NN_RCVTIMEO);
-    assert!(core::RECONNECT_INTERVAL == NN_RECONNECT_IVL);
-    assert!(core::RECONNECT_INTERVAL_MAX == NN_RECONNECT_IVL_MAX);
-    assert!(core::SEND_PRIORITY == NN_SNDPRIO && core::RECV_PRIORITY == NN_RCVPRIO);
-    assert!(core::SEND_DESCRIPTOR == NN_SNDFD && core::RECV_DESCRIPTOR == NN_RCVFD);
-    assert!(core::DOMAIN == NN_DOMAIN && core::PROTOCOL == NN_PROTOCOL);
-    assert!(core::IPV4_ONLY == NN_IPV4ONLY && core::MAX_TTL == NN_MAXTTL);
-    assert!(core::RECV_MAX_SIZE == NN_RCVMAXSIZE && core::TCP_NO_DELAY == NN_TCP_NODELAY);
-    assert!(core::WS_MESSAGE_TYPE == NN_WS_MSG_TYPE && core::IPC_SECURITY == NN_IPC_SEC_ATTR);
+    use crate::transports::{MessageKind, ipc_option as ipc, message_label};
+    use crate::transports::{tcp_option as tcp, ws_option as ws};
+    assert!(socket::LEVEL == NN_SOL_SOCKET && ipc::LEVEL == NN_IPC);
+    assert!(tcp::LEVEL == NN_TCP && ws::LEVEL == NN_WS);
+    assert!(socket::LINGER.number == NN_LINGER && socket::NAME == NN_SOCKET_NAME);
+    assert!(socket::SEND_BUFFER.number == NN_SNDBUF);
+    assert!(socket::RECV_BUFFER.number == NN_RCVBUF);
+    assert!(socket::SEND_TIMEOUT.number == NN_SNDTIMEO);
+    assert!(socket::RECV_TIMEOUT.number == NN_RCVTIMEO);
+    assert!(socket::RECONNECT_INTERVAL.number == NN_RECONNECT_IVL);
+    assert!(socket::RECONNECT_INTERVAL_MAX.number == NN_RECONNECT_IVL_MAX);
+    assert!(socket::SEND_PRIORITY.number == NN_SNDPRIO);
+    assert!(socket::RECV_PRIORITY.number == NN_RCVPRIO);
+    assert!(socket::SEND_DESCRIPTOR == NN_SNDFD && socket::RECV_DESCRIPTOR == NN_RCVFD);
+    assert!(socket::DOMAIN == NN_DOMAIN && socket::PROTOCOL == NN_PROTOCOL);
+    assert!(socket::IPV4_ONLY.number == NN_IPV4ONLY && socket::MAX_TTL.number == NN_MAXTTL);
+    assert!(socket::RECV_MAX_SIZE.number == NN_RCVMAXSIZE);
+    assert!(socket::PEER_INFO.number == SPMSG_PEER_INFO);
+    assert!(tcp::NO_DELAY.number == NN_TCP_NODELAY);
+    assert!(tcp::KEEPALIVE.number == SPMSG_TCP_KEEPALIVE);
+    assert!(ws::MESSAGE_TYPE.number == NN_WS_MSG_TYPE);
     assert!(message_label::LEVEL == NN_WS && message_label::MESSAGE_TYPE == NN_WS_MSG_TYPE);
     assert!(MessageKind::Text as i32 == NN_WS_MSG_TYPE_TEXT);
     assert!(MessageKind::Binary as i32 == NN_WS_MSG_TYPE_BINARY);
-    assert!(core::IPC_OUTPUT_BUFFER == NN_IPC_OUTBUFSZ);
-    assert!(core::IPC_INPUT_BUFFER == NN_IPC_INBUFSZ);
-    assert!(core::IPC_MODE == SPMSG_IPC_MODE && core::TCP_KEEPALIVE == SPMSG_TCP_KEEPALIVE);
-    assert!(core::PEER_INFO == SPMSG_PEER_INFO);
+    assert!(ipc::SECURITY.number == NN_IPC_SEC_ATTR && ipc::MODE.number == SPMSG_IPC_MODE);
+    assert!(ipc::OUTPUT_BUFFER.number == NN_IPC_OUTBUFSZ);
+    assert!(ipc::INPUT_BUFFER.number == NN_IPC_INBUFSZ);
     assert!(option::SUB_SUBSCRIBE == NN_SUB_SUBSCRIBE);
     assert!(option::SUB_UNSUBSCRIBE == NN_SUB_UNSUBSCRIBE);
     assert!(option::REQ_RESEND_INTERVAL == NN_REQ_RESEND_IVL);

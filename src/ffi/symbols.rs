@@ -170,6 +170,31 @@ mod tests {
         assert!(symbol(-1).is_none());
     }
 
+    /// The table of the layer below and the names for programs say the same.
+    #[test]
+    fn units_are_those_of_the_options() {
+        use crate::transports::Unit;
+        let mut compared = 0;
+        for row in crate::core::option::TABLE.rows {
+            let is_it =
+                |symbol: &&Symbol| symbol.ns == NN_NS_SOCKET_OPTION && symbol.value == row.number;
+            // Options that the reference does not have are not in its list either.
+            let Some(symbol) = SYMBOLS.iter().find(is_it) else { continue };
+            let expected = match row.unit {
+                Unit::Bytes => NN_UNIT_BYTES,
+                Unit::Milliseconds => NN_UNIT_MILLISECONDS,
+                Unit::Priority => NN_UNIT_PRIORITY,
+                Unit::Flag => NN_UNIT_BOOLEAN,
+                Unit::Seconds | Unit::Hops | Unit::Choice | Unit::Permissions | Unit::Address => {
+                    NN_UNIT_NONE
+                }
+            };
+            assert_eq!(symbol.unit, expected, "{row:?}");
+            compared += 1;
+        }
+        assert_eq!(compared, 12);
+    }
+
     #[test]
     fn properties_are_cut_off_at_the_room() {
         let mut buffer = [0xee_u8; 40];

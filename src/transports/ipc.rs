@@ -33,7 +33,7 @@ impl Transport for Ipc {
         let local = parse(address, dialect)?;
         host.reactor()?;
         let bound = match local {
-            Address::File(path) => bind_file(path, host.settings().file_mode)?,
+            Address::File(path) => bind_file(path, option::mode(&host.settings()))?,
             other => Bound::plain(OsListener::listening(&other, BACKLOG)?, address),
         };
         Ok(Listener::new(bound, Box::new(Framing::Ipc), host)?)
@@ -121,3 +121,62 @@ const BACKLOG: i32 = 100;
 /// sun_path with its terminator.
 const PATH_MAX: usize = 107;
 static BINDING: PerProcess<Mutex<()>> = PerProcess::new();
+
+/// Options of Unix domain sockets, by their rows and by what they mean; `ffi/options.rs` holds the
+/// numbers to the headers.
+pub mod option {
+    use crate::transports::Settings;
+    use crate::transports::options::{Len, Row, Table, Unit};
+
+    pub const LEVEL: i32 = -2;
+
+    pub static TABLE: Table = Table {
+        level: LEVEL,
+        len: Len::Least,
+        rows: &[SECURITY, OUTPUT_BUFFER, INPUT_BUFFER, MODE],
+    };
+
+    /// This one and the two below are kept, and mean nothing here.
+    pub const SECURITY: Row = Row {
+        level: LEVEL,
+        number: 1,
+        name: "security attributes",
+        default: 0,
+        range: i32::MIN..=i32::MAX,
+        unit: Unit::Address,
+    };
+
+    pub const OUTPUT_BUFFER: Row = Row {
+        level: LEVEL,
+        number: 2,
+        name: "output buffer",
+        default: 4096,
+        range: i32::MIN..=i32::MAX,
+        unit: Unit::Bytes,
+    };
+
+    pub const INPUT_BUFFER: Row = Row {
+        level: LEVEL,
+        number: 3,
+        name: "input buffer",
+        default: 4096,
+        range: i32::MIN..=i32::MAX,
+        unit: Unit::Bytes,
+    };
+
+    /// What the reference does not have is far away from what it has.
+    pub const MODE: Row = Row {
+        level: LEVEL,
+        number: 0x5350_0002,
+        name: "mode of the file",
+        default: -1,
+        range: -1..=0o777,
+        unit: Unit::Permissions,
+    };
+
+    /// The permissions of a socket's file, if they are not left to the process.
+    #[must_use]
+    pub fn mode(settings: &Settings) -> Option<u32> {
+        u32::try_from(settings.values.get(&MODE)).ok()
+    }
+}

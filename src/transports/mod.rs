@@ -10,6 +10,7 @@ mod address;
 pub mod fuzzing;
 mod inproc;
 mod ipc;
+mod options;
 mod outcome;
 mod pace;
 mod sp;
@@ -23,11 +24,15 @@ use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::Instant;
 
+pub use ipc::option as ipc_option;
+pub use options::{COUNT, Len, Row, TABLES, Table, Unit, Values, rows};
 pub use outcome::{AfterRecv, AfterSend, Received, Sent};
 pub use pace::{Moment, Pace, Pacer};
 pub use stream::Parting;
+pub use tcp::option as tcp_option;
 pub use ws::Kind as MessageKind;
 pub use ws::label as message_label;
+pub use ws::option as ws_option;
 
 use crate::error::{Error, Refusal};
 use crate::io::Reactor;
@@ -162,14 +167,8 @@ pub struct Settings {
     pub reconnect_interval: std::time::Duration,
     pub reconnect_interval_max: std::time::Duration,
     pub ipv4_only: bool,
-    /// The application wants no gathering of its messages.
-    pub no_delay: bool,
-    /// How long a peer over a network may be silent before it is asked whether it is there.
-    pub keepalive: Option<std::time::Duration>,
-    /// The permissions of a socket's file, if they are not left to the process.
-    pub file_mode: Option<u32>,
-    /// What messages are said to be where the wire asks for it.
-    pub message_kind: MessageKind,
+    /// What each transport asks for besides; only that transport knows what it means.
+    pub values: Values,
 }
 
 impl From<&Settings> for Tuning {
@@ -177,7 +176,7 @@ impl From<&Settings> for Tuning {
         Tuning {
             send_buffer: settings.send_buffer,
             recv_buffer: settings.recv_buffer,
-            keepalive: settings.keepalive,
+            keepalive: tcp::option::keepalive(settings),
         }
     }
 }

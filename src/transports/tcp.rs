@@ -40,3 +40,51 @@ impl Transport for Tcp {
 }
 
 const BACKLOG: i32 = 100;
+
+/// Options of connections over a network, by their rows and by what they mean. Other streams heed
+/// them, too, as far as they can; `ffi/options.rs` holds the numbers to the headers.
+pub mod option {
+    use std::time::Duration;
+
+    use crate::transports::Settings;
+    use crate::transports::options::{Len, Row, Table, Unit};
+
+    pub const LEVEL: i32 = -3;
+
+    pub static TABLE: Table = Table { level: LEVEL, len: Len::Exact, rows: &[NO_DELAY, KEEPALIVE] };
+
+    pub const NO_DELAY: Row = Row {
+        level: LEVEL,
+        number: 1,
+        name: "no delay",
+        default: 0,
+        range: 0..=1,
+        unit: Unit::Flag,
+    };
+
+    /// More seconds are more than the kernel can count. What the reference does not have is far
+    /// away from what it has.
+    pub const KEEPALIVE: Row = Row {
+        level: LEVEL,
+        number: 0x5350_0003,
+        name: "keepalive",
+        default: 0,
+        range: 0..=32_767,
+        unit: Unit::Seconds,
+    };
+
+    /// Whether the application wants no gathering of its messages.
+    #[must_use]
+    pub fn no_delay(settings: &Settings) -> bool {
+        settings.values.get(&NO_DELAY) != 0
+    }
+
+    /// How long a peer over a network may be silent before it is asked whether it is there.
+    #[must_use]
+    pub fn keepalive(settings: &Settings) -> Option<Duration> {
+        match settings.values.get(&KEEPALIVE) {
+            0 => None,
+            seconds => Some(Duration::from_secs(seconds.unsigned_abs().into())),
+        }
+    }
+}

@@ -25,7 +25,7 @@ use crate::message::Message;
 use crate::sys::{Credentials, Event, nanoseconds};
 use crate::transports::{
     AfterRecv, Connection, Fault, Host, Moment, Pace, Pipe, Received, Report, Sent, Settings,
-    Stream,
+    Stream, tcp_option,
 };
 
 pub struct StreamConnection {
@@ -55,7 +55,8 @@ impl StreamConnection {
         reactor: Arc<Reactor>,
         settings: &Settings,
     ) -> Arc<StreamConnection> {
-        let gathering = if settings.no_delay { Gathering::Never } else { Gathering::Allowed };
+        let is_allowed = !tcp_option::no_delay(settings);
+        let gathering = if is_allowed { Gathering::Allowed } else { Gathering::Never };
         Arc::new_cyclic(|me| StreamConnection {
             me: me.clone(),
             reader: Reader::new(codec.decoder, settings.recv_buffer),

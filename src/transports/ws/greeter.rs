@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::address::Resource;
 use super::frame::{Kind, Role};
 use super::handshake::{self, Agreement, Demand, HEAD_MAX, IfMissing, Refusal};
+use super::option;
 use crate::sys::random_bytes;
 use crate::transports::stream::{Codec, Decline, Greeter, Heard, Welcome, Wire};
 use crate::transports::{Host, Report};
@@ -54,7 +55,7 @@ impl Wire for Server {
         let token = handshake::token(own).unwrap_or_default();
         Box::new(ServerGreeter {
             demand: Demand { token, if_missing, path: self.path.clone() },
-            kind: host.settings().message_kind,
+            kind: option::message_kind(&host.settings()),
             head: Head::default(),
             agreement: None,
         })

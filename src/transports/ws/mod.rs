@@ -52,7 +52,7 @@ impl Transport for Ws {
         host: Arc<dyn Host>,
     ) -> Result<Arc<dyn Endpoint>, Error> {
         let (target, resource) = address::to_connect(&text(address), literals(&*host))?;
-        let kind = host.settings().message_kind;
+        let kind = option::message_kind(&host.settings());
         Ok(Dialer::new(target, Box::new(Client { resource, kind }), host)?)
     }
 }
@@ -65,3 +65,31 @@ pub fn codec(role: Role, kind: Kind) -> Codec {
 }
 
 const BACKLOG: i32 = 100;
+
+/// Options of WebSockets, by their rows and by what they mean; `ffi/options.rs` holds the numbers
+/// to the headers.
+pub mod option {
+    use super::frame::Kind;
+    use crate::transports::Settings;
+    use crate::transports::options::{Len, Row, Table, Unit};
+
+    pub const LEVEL: i32 = super::label::LEVEL;
+
+    pub static TABLE: Table = Table { level: LEVEL, len: Len::Exact, rows: &[MESSAGE_TYPE] };
+
+    pub const MESSAGE_TYPE: Row = Row {
+        level: LEVEL,
+        number: super::label::MESSAGE_TYPE,
+        name: "message type",
+        default: Kind::Binary as i32,
+        range: Kind::Text as i32..=Kind::Binary as i32,
+        unit: Unit::Choice,
+    };
+
+    /// What messages are said to be unless they say so themselves.
+    #[must_use]
+    pub fn message_kind(settings: &Settings) -> Kind {
+        let number = u8::try_from(settings.values.get(&MESSAGE_TYPE)).ok();
+        number.and_then(Kind::from_number).unwrap_or(Kind::Binary)
+    }
+}
