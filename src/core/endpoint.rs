@@ -11,9 +11,9 @@ use super::context::{Context, Printer};
 use super::events::{Event, EventKind};
 use crate::error::Error;
 use crate::io::Reactor;
-use crate::protocols::Priorities;
+use crate::protocols::{Priorities, SocketType};
 use crate::transports::{
-    Connection, Fault, Host, Rejected, Report, Settings, TRANSPORTS, Transport,
+    Connection, Fault, Host, IfNameless, Rejected, Report, Settings, TRANSPORTS, Transport, TypeTag,
 };
 
 /// The socket's side of one endpoint.
@@ -175,12 +175,17 @@ impl Host for Endpoint {
         self.context.options.recv_size_max()
     }
 
-    fn own_type(&self) -> u16 {
-        self.context.socket_type.number
+    fn own_type(&self) -> TypeTag {
+        tag(self.context.socket_type)
     }
 
-    fn peer_type(&self) -> u16 {
-        self.context.socket_type.peer
+    fn peer_type(&self) -> TypeTag {
+        tag(self.context.socket_type.peer)
+    }
+
+    fn if_nameless(&self) -> IfNameless {
+        let is_accepted = self.context.socket_type.accepts_nameless_peers;
+        if is_accepted { IfNameless::Accept } else { IfNameless::Refuse }
     }
 
     fn attach(&self, connection: Arc<dyn Connection>) -> Result<(), Rejected> {
@@ -214,6 +219,10 @@ impl Host for Endpoint {
         }
         self.record(report);
     }
+}
+
+fn tag(socket_type: &SocketType) -> TypeTag {
+    TypeTag { number: socket_type.number, name: socket_type.name }
 }
 
 /// Addresses are shorter than this, scheme included.

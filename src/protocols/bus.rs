@@ -11,10 +11,12 @@ use crate::message::{Header, Message};
 
 pub static BUS: SocketType = SocketType {
     number: 0x70,
-    peer: 0x70,
+    name: "bus",
+    peer: &BUS,
     can_send: true,
     can_recv: true,
     drops_when_busy: true,
+    accepts_nameless_peers: false,
     cooked: |_| Box::new(Bus { names: None, ..Bus::default() }),
     raw: |seed| Box::new(Bus { names: Some(Names::new(seed)), ..Bus::default() }),
 };

@@ -193,12 +193,16 @@ pub enum SendPriority {
 pub struct SocketType {
     /// The number on the wire and in the C interface.
     pub number: u16,
+    /// What wires call it that want a name.
+    pub name: &'static str,
     /// The only type of peer.
-    pub peer: u16,
+    pub peer: &'static SocketType,
     pub can_send: bool,
     pub can_recv: bool,
     /// It does not wait for a pipe that is busy: what the pipe cannot take is lost.
     pub drops_when_busy: bool,
+    /// A peer need not say what it is, where the wire leaves that to it.
+    pub accepts_nameless_peers: bool,
     pub cooked: fn(Seed) -> Box<dyn Protocol>,
     pub raw: fn(Seed) -> Box<dyn Protocol>,
 }
@@ -257,8 +261,8 @@ mod tests {
     #[test]
     fn each_type_is_its_peers_peer() {
         for own in SOCKET_TYPES {
-            let peer = socket_type(own.peer.into()).unwrap();
-            assert_eq!(peer.peer, own.number);
+            let peer = own.peer;
+            assert_eq!(peer.peer.number, own.number);
             assert_eq!((peer.can_send, peer.can_recv), (own.can_recv, own.can_send));
         }
     }

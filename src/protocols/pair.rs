@@ -9,10 +9,12 @@ use crate::message::{Message, OutOfMemory};
 
 pub static PAIR: SocketType = SocketType {
     number: 0x10,
-    peer: 0x10,
+    name: "pair",
+    peer: &PAIR,
     can_send: true,
     can_recv: true,
     drops_when_busy: false,
+    accepts_nameless_peers: true,
     cooked: |_| Box::new(Pair::default()),
     raw: |_| Box::new(Pair::default()),
 };

@@ -4,6 +4,7 @@ use std::cell::Cell;
 
 pub use super::stream::Codec;
 
+use super::IfNameless;
 use super::sp::frame::Framing;
 use super::stream::{News, Reader, Source};
 use super::ws;
@@ -32,8 +33,8 @@ pub fn ws_client() -> Codec {
 
 pub fn judge_request(bytes: &[u8]) {
     let demand = ws::handshake::Demand {
-        token: "pair.sp.nanomsg.org",
-        if_missing: ws::handshake::IfMissing::Accept,
+        token: ws::handshake::token("pair"),
+        if_nameless: IfNameless::Accept,
         path: None,
     };
     if let Some(len) = ws::handshake::head_len(bytes, 0) {

@@ -110,8 +110,10 @@ pub trait Host: Send + Sync {
     fn size_max(&self) -> Option<u64>;
 
     /// The type that the own socket announces, and the only one it accepts.
-    fn own_type(&self) -> u16;
-    fn peer_type(&self) -> u16;
+    fn own_type(&self) -> TypeTag;
+    fn peer_type(&self) -> TypeTag;
+
+    fn if_nameless(&self) -> IfNameless;
 
     /// Here is a connection; the host becomes an owner of it, and calls [`Connection::adopt`].
     ///
@@ -127,6 +129,20 @@ pub trait Host: Send + Sync {
     /// A bug was found in what the endpoint or one of its connections did: the
     /// socket is of no use any more.
     fn broken(&self);
+}
+
+/// What a type of sockets is called on wires.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TypeTag {
+    pub number: u16,
+    pub name: &'static str,
+}
+
+/// What becomes of a peer that does not say what it is, where the wire leaves that to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IfNameless {
+    Accept,
+    Refuse,
 }
 
 /// Something that statistics count or that the user may want to read.

@@ -10,20 +10,24 @@ use super::SocketType;
 
 pub static PUSH: SocketType = SocketType {
     number: 0x50,
-    peer: 0x51,
+    name: "push",
+    peer: &PULL,
     can_send: true,
     can_recv: false,
     drops_when_busy: false,
+    accepts_nameless_peers: false,
     cooked: |_| Box::new(Push::default()),
     raw: |_| Box::new(Push::default()),
 };
 
 pub static PULL: SocketType = SocketType {
     number: 0x51,
-    peer: 0x50,
+    name: "pull",
+    peer: &PUSH,
     can_send: false,
     can_recv: true,
     drops_when_busy: false,
+    accepts_nameless_peers: false,
     cooked: |_| Box::new(Pull::default()),
     raw: |_| Box::new(Pull::default()),
 };

@@ -12,20 +12,24 @@ use super::SocketType;
 
 pub static PUB: SocketType = SocketType {
     number: 0x20,
-    peer: 0x21,
+    name: "pub",
+    peer: &SUB,
     can_send: true,
     can_recv: false,
     drops_when_busy: true,
+    accepts_nameless_peers: false,
     cooked: |_| Box::new(Publisher::default()),
     raw: |_| Box::new(Publisher::default()),
 };
 
 pub static SUB: SocketType = SocketType {
     number: 0x21,
-    peer: 0x20,
+    name: "sub",
+    peer: &PUB,
     can_send: false,
     can_recv: true,
     drops_when_busy: false,
+    accepts_nameless_peers: false,
     cooked: |_| Box::new(Subscriber::default()),
     raw: |_| Box::new(Subscriber::default()),
 };

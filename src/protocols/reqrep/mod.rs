@@ -10,20 +10,24 @@ use super::return_path::{RawReplier, Replier};
 
 pub static REQ: SocketType = SocketType {
     number: 0x30,
-    peer: 0x31,
+    name: "req",
+    peer: &REP,
     can_send: true,
     can_recv: true,
     drops_when_busy: false,
+    accepts_nameless_peers: false,
     cooked: |seed| Box::new(Req::new(seed)),
     raw: |_| Box::new(RawReq::default()),
 };
 
 pub static REP: SocketType = SocketType {
     number: 0x31,
-    peer: 0x30,
+    name: "rep",
+    peer: &REQ,
     can_send: true,
     can_recv: true,
     drops_when_busy: true,
+    accepts_nameless_peers: false,
     cooked: |seed| Box::new(Replier::new(seed)),
     raw: |seed| Box::new(RawReplier::new(seed)),
 };

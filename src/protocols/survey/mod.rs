@@ -11,20 +11,24 @@ use super::return_path::{RawReplier, Replier};
 // 0x60 and 0x61 were an older survey that cannot talk to this one.
 pub static SURVEYOR: SocketType = SocketType {
     number: 0x62,
-    peer: 0x63,
+    name: "surveyor",
+    peer: &RESPONDENT,
     can_send: true,
     can_recv: true,
     drops_when_busy: true,
+    accepts_nameless_peers: false,
     cooked: |seed| Box::new(Surveyor::new(seed)),
     raw: |_| Box::new(RawSurveyor::default()),
 };
 
 pub static RESPONDENT: SocketType = SocketType {
     number: 0x63,
-    peer: 0x62,
+    name: "respondent",
+    peer: &SURVEYOR,
     can_send: true,
     can_recv: true,
     drops_when_busy: true,
+    accepts_nameless_peers: false,
     cooked: |seed| Box::new(Replier::new(seed)),
     raw: |seed| Box::new(RawReplier::new(seed)),
 };

@@ -207,7 +207,7 @@ impl Mesh {
 
     fn join_with(&mut self, a: NodeId, b: NodeId, priorities: [Priorities; 2]) -> RouteId {
         let (own, peer) = (self.nodes[a].number, self.nodes[b].number);
-        assert_eq!(i32::from(socket_type(own).unwrap().peer), peer);
+        assert_eq!(i32::from(socket_type(own).unwrap().peer.number), peer);
         self.routes.push(Route { nodes: [a, b], priorities, link: None });
         self.mend(self.routes.len() - 1);
         self.routes.len() - 1

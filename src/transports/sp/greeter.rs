@@ -24,8 +24,8 @@ impl Wire for Framing {
     fn greeter(&self, host: &dyn Host) -> Box<dyn Greeter> {
         Box::new(SpGreeter {
             framing: *self,
-            own_type: host.own_type(),
-            peer_type: host.peer_type(),
+            own_type: host.own_type().number,
+            peer_type: host.peer_type().number,
             received: [0; handshake::LEN],
             count: 0,
             has_greeted: false,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::address::Resource;
 use super::frame::{Kind, Role};
-use super::handshake::{self, Agreement, Demand, HEAD_MAX, IfMissing, Refusal};
+use super::handshake::{self, Agreement, Demand, HEAD_MAX, Refusal};
 use super::option;
 use crate::sys::random_bytes;
 use crate::transports::stream::{Codec, Decline, Greeter, Heard, Welcome, Wire};
@@ -35,7 +35,7 @@ struct ServerGreeter {
 struct ClientGreeter {
     request: Vec<u8>,
     key: String,
-    token: &'static str,
+    token: String,
     kind: Kind,
     head: Head,
 }
@@ -50,11 +50,12 @@ struct Head {
 
 impl Wire for Server {
     fn greeter(&self, host: &dyn Host) -> Box<dyn Greeter> {
-        let own = host.own_type();
-        let if_missing = if own == PAIR { IfMissing::Accept } else { IfMissing::Refuse };
-        let token = handshake::token(own).unwrap_or_default();
         Box::new(ServerGreeter {
-            demand: Demand { token, if_missing, path: self.path.clone() },
+            demand: Demand {
+                token: handshake::token(host.own_type().name),
+                if_nameless: host.if_nameless(),
+                path: self.path.clone(),
+            },
             kind: option::message_kind(&host.settings()),
             head: Head::default(),
             agreement: None,
@@ -64,11 +65,11 @@ impl Wire for Server {
 
 impl Wire for Client {
     fn greeter(&self, host: &dyn Host) -> Box<dyn Greeter> {
-        let token = handshake::token(host.peer_type()).unwrap_or_default();
+        let token = handshake::token(host.peer_type().name);
         let key = handshake::key(random_bytes());
         let Resource { host, path } = &self.resource;
         Box::new(ClientGreeter {
-            request: handshake::request(host, path, &key, token),
+            request: handshake::request(host, path, &key, &token),
             key,
             token,
             kind: self.kind,
@@ -176,7 +177,7 @@ impl Greeter for ClientGreeter {
         if !self.head.absorb(bytes) {
             return if self.head.wanted() == 0 { refused } else { Heard::More };
         }
-        match handshake::judge_response(self.head.as_slice(), &self.key, self.token) {
+        match handshake::judge_response(self.head.as_slice(), &self.key, &self.token) {
             Ok(()) => Heard::Complete,
             Err(_) => refused,
         }
@@ -210,17 +211,16 @@ impl Greeter for ClientGreeter {
 
 /// transports 7.4 and 7.5, from the moment the stream is there.
 const LIMIT: Duration = Duration::from_millis(5000);
-/// The socket type whose peers need no token.
-const PAIR: u16 = 0x10;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transports::IfNameless;
 
     fn server() -> ServerGreeter {
-        let token = "pair.sp.nanomsg.org";
+        let token = handshake::token("pair");
         ServerGreeter {
-            demand: Demand { token, if_missing: IfMissing::Refuse, path: None },
+            demand: Demand { token, if_nameless: IfNameless::Refuse, path: None },
             kind: Kind::Binary,
             head: Head::default(),
             agreement: None,
@@ -228,8 +228,8 @@ mod tests {
     }
 
     fn client() -> ClientGreeter {
-        let (token, key) = ("pair.sp.nanomsg.org", handshake::key([7; 16]));
-        let request = handshake::request("h", "/", &key, token);
+        let (token, key) = (handshake::token("pair"), handshake::key([7; 16]));
+        let request = handshake::request("h", "/", &key, &token);
         ClientGreeter { request, key, token, kind: Kind::Binary, head: Head::default() }
     }
 

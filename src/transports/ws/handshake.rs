@@ -8,21 +8,16 @@ use base64::engine::{GeneralPurpose, general_purpose};
 use httparse::{Header, ParserConfig, Status};
 use sha1::{Digest, Sha1};
 
+use crate::transports::IfNameless;
+
 /// What a server asks of a request.
 #[derive(Clone, Debug)]
 pub struct Demand {
     /// The sub-protocol: the name of the server's socket type.
-    pub token: &'static str,
-    pub if_missing: IfMissing,
+    pub token: String,
+    pub if_nameless: IfNameless,
     /// The only path that is served, where not all are.
     pub path: Option<String>,
-}
-
-/// What becomes of a request that names no sub-protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum IfMissing {
-    Accept,
-    Refuse,
 }
 
 /// Why a request is refused.
@@ -48,10 +43,10 @@ pub struct Agreement {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unfit;
 
-/// The name of the socket type with that number, as it stands in sub-protocols.
+/// The sub-protocol of a socket type with that name.
 #[must_use]
-pub fn token(socket_type: u16) -> Option<&'static str> {
-    TOKENS.iter().find(|(number, _)| *number == socket_type).map(|(_, token)| *token)
+pub fn token(socket_type: &str) -> String {
+    format!("{socket_type}.sp.nanomsg.org")
 }
 
 /// The length of the head at the front of `bytes`, of which the first `seen` hold no end of it.
@@ -222,7 +217,7 @@ impl<'a> Headers<'a> {
         match ours {
             Some(token) => Ok(Some(String::from_utf8_lossy(token).into_owned())),
             None if self.last("sec-websocket-protocol").is_some() => Err(Refusal::BadRequest),
-            None if demand.if_missing == IfMissing::Accept => Ok(None),
+            None if demand.if_nameless == IfNameless::Accept => Ok(None),
             None => Err(Refusal::BadRequest),
         }
     }
@@ -257,20 +252,6 @@ const KEY_LEN: usize = 24;
 pub const HEAD_MAX: usize = 16 * 1024;
 const HEADERS_MAX: usize = 100;
 
-/// Numbers of the socket types, and what RFC 6455 calls a sub-protocol.
-const TOKENS: [(u16, &str); 10] = [
-    (0x10, "pair.sp.nanomsg.org"),
-    (0x20, "pub.sp.nanomsg.org"),
-    (0x21, "sub.sp.nanomsg.org"),
-    (0x30, "req.sp.nanomsg.org"),
-    (0x31, "rep.sp.nanomsg.org"),
-    (0x50, "push.sp.nanomsg.org"),
-    (0x51, "pull.sp.nanomsg.org"),
-    (0x62, "surveyor.sp.nanomsg.org"),
-    (0x63, "respondent.sp.nanomsg.org"),
-    (0x70, "bus.sp.nanomsg.org"),
-];
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -279,8 +260,8 @@ mod tests {
     const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 
     fn demand() -> Demand {
-        let token = "pair.sp.nanomsg.org";
-        Demand { token, if_missing: IfMissing::Accept, path: None }
+        let token = token("pair");
+        Demand { token, if_nameless: IfNameless::Accept, path: None }
     }
 
     fn judge(head: &str) -> Result<Agreement, Refusal> {
@@ -393,7 +374,7 @@ mod tests {
         ] {
             assert_eq!(judge(&good.replacen(from, to, 1)), Err(BadRequest), "{to}");
         }
-        let other = Demand { if_missing: IfMissing::Refuse, ..demand() };
+        let other = Demand { if_nameless: IfNameless::Refuse, ..demand() };
         let without = with("Sec-WebSocket-Protocol").replace("Sec-WebSocket-Protocol\r\n", "");
         assert_eq!(judge_request(without.as_bytes(), &other), Err(BadRequest));
     }
