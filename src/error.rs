@@ -57,6 +57,10 @@ pub enum Refusal {
     Header,
 }
 
+/// A connection does not become a pipe: the socket does not want it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rejected;
+
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Error {
         match refusal {

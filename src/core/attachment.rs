@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use super::endpoint::Owner;
 use super::events::EventKind;
-use super::pipe::{Aftermath, Audience, News, Pipe, View};
+use super::pipe::{Aftermath, Audience, Pipe, PipeNews, View};
 use super::socket::Socket;
 use super::state::State;
 use crate::protocols::{PipeId, Protocol};
@@ -19,8 +19,8 @@ impl Owner for Socket {
             let entry = state.endpoints.get(endpoint).ok_or(Rejected)?;
             let endpoint = Arc::clone(&entry.endpoint);
             let id = state.pipes.next_id();
-            state.protocol.add_pipe(id, endpoint.priorities).map_err(|_| Rejected)?;
-            connection.adopt(Box::new(News { socket: self.me.clone(), pipe: id }));
+            state.protocol.add_pipe(id, endpoint.priorities)?;
+            connection.adopt(Box::new(PipeNews { socket: self.me.clone(), pipe: id }));
             state.pipes.insert(endpoint, Arc::clone(&connection));
             if let Some(pipe) = state.pipes.get(id) {
                 self.events().record(|| pipe.event(EventKind::Connected, None));
@@ -100,12 +100,12 @@ impl Audience for Socket {
                 || state.pipes.get(id).is_some_and(|pipe| !pipe.connection.is_readable());
             aftermath.drained.extend(is_drained.then_some(id));
             let entry = state.endpoints.get(endpoint);
-            Some((entry.and_then(|entry| entry.worker.clone()), parting))
+            Some((entry.and_then(|entry| entry.maker.clone()), parting))
         });
-        let Some((worker, parting)) = ended.flatten() else { return };
+        let Some((maker, parting)) = ended.flatten() else { return };
         self.waiting.ring_all();
-        if let Some(worker) = worker {
-            worker.connection_lost(parting);
+        if let Some(maker) = maker {
+            maker.connection_lost(parting);
         }
         self.retry_endpoints();
     }
@@ -214,14 +214,14 @@ mod tests {
     use crate::core::transfer::Blocking;
     use crate::error::Refusal;
     use crate::message::{Body, Message};
-    use crate::transports::{AfterRecv, Dialect, Pace, Pipe, Received, Sent};
+    use crate::transports::{Adopter, AfterRecv, Dialect, Pace, Received, Sent};
 
     /// A connection that never came to life: one side of a link that the other did not want.
     #[derive(Default)]
-    struct Stillborn(Mutex<Option<Box<dyn Pipe>>>);
+    struct Stillborn(Mutex<Option<Box<dyn Adopter>>>);
 
     impl Connection for Stillborn {
-        fn adopt(&self, pipe: Box<dyn Pipe>) {
+        fn adopt(&self, pipe: Box<dyn Adopter>) {
             *self.0.lock() = Some(pipe);
         }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::life::Change;
 use super::linger::Lingering;
 use super::socket::Socket;
-use super::state::Entry;
+use super::state::EndpointEntry;
 use crate::transports::Connection;
 
 impl Socket {
@@ -23,7 +23,7 @@ impl Socket {
         self.context.events.show_closed();
         self.wake_everybody();
         self.timer.forget(&self.context.reactor);
-        endpoints.iter().for_each(Entry::close);
+        endpoints.iter().for_each(EndpointEntry::close);
         let connections = self.detach_all(|_| true);
         Some(self.lingering(connections))
     }

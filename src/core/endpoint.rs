@@ -8,7 +8,7 @@ use std::sync::{Arc, Weak};
 use parking_lot::Mutex;
 
 use super::context::{Context, Printer};
-use super::events::{Event, EventKind};
+use super::events::{EventKind, SocketEvent};
 use crate::error::Error;
 use crate::io::Reactor;
 use crate::protocols::{Priorities, SocketType};
@@ -142,7 +142,7 @@ impl Endpoint {
         self.context.events.record(|| {
             let is_known = kind != EventKind::AcceptFailed;
             let peer = if is_known { self.peer_address(peer) } else { Vec::new() };
-            Event { kind, endpoint: self.id, fault, peer, missed: 0 }
+            SocketEvent { kind, endpoint: self.id, fault, peer, missed: 0 }
         });
     }
 

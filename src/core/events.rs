@@ -28,7 +28,7 @@ pub enum EventKind {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Event {
+pub struct SocketEvent {
     pub kind: EventKind,
     pub endpoint: i32,
     pub fault: Option<Fault>,
@@ -48,7 +48,7 @@ pub struct Events {
 #[derive(Debug, Default)]
 struct Log {
     descriptor: Option<EventFd>,
-    waiting: VecDeque<Event>,
+    waiting: VecDeque<SocketEvent>,
     missed: u32,
     /// The descriptor stays readable.
     is_closed: bool,
@@ -56,7 +56,7 @@ struct Log {
 
 impl Events {
     /// Keeps what `event` makes, if anybody wants to know.
-    pub fn record(&self, event: impl FnOnce() -> Event) {
+    pub fn record(&self, event: impl FnOnce() -> SocketEvent) {
         if self.is_recording.load(Ordering::Relaxed) {
             self.log.lock().push(event());
         }
@@ -79,7 +79,7 @@ impl Events {
     ///
     /// # Errors
     /// `WouldBlock` when there is none.
-    pub fn next(&self) -> Result<Event, Error> {
+    pub fn next(&self) -> Result<SocketEvent, Error> {
         self.log.lock().pop().ok_or(Error::WouldBlock)
     }
 
@@ -94,7 +94,7 @@ impl Events {
 }
 
 impl Log {
-    fn push(&mut self, event: Event) {
+    fn push(&mut self, event: SocketEvent) {
         if self.waiting.len() == WAITING_MAX {
             self.waiting.pop_front();
             self.missed = self.missed.saturating_add(1);
@@ -105,7 +105,7 @@ impl Log {
         self.waiting.push_back(event);
     }
 
-    fn pop(&mut self) -> Option<Event> {
+    fn pop(&mut self) -> Option<SocketEvent> {
         let event = self.waiting.pop_front()?;
         if let Some(descriptor) = &self.descriptor
             && self.waiting.is_empty()
@@ -113,7 +113,7 @@ impl Log {
         {
             descriptor.drain();
         }
-        Some(Event { missed: std::mem::take(&mut self.missed), ..event })
+        Some(SocketEvent { missed: std::mem::take(&mut self.missed), ..event })
     }
 
     fn signal(&self) {
@@ -130,9 +130,9 @@ const WAITING_MAX: usize = 1024;
 mod tests {
     use super::*;
 
-    fn event(endpoint: i32) -> Event {
+    fn event(endpoint: i32) -> SocketEvent {
         let peer = b"inproc://x".to_vec();
-        Event { kind: EventKind::Connected, endpoint, fault: None, peer, missed: 0 }
+        SocketEvent { kind: EventKind::Connected, endpoint, fault: None, peer, missed: 0 }
     }
 
     #[test]
@@ -150,14 +150,14 @@ mod tests {
         let mut log = Log::default();
         let all = WAITING_MAX as i32 + 3;
         (0..all).for_each(|number| log.push(event(number)));
-        assert_eq!(log.pop(), Some(Event { missed: 3, ..event(3) }));
+        assert_eq!(log.pop(), Some(SocketEvent { missed: 3, ..event(3) }));
         assert_eq!(log.pop(), Some(event(4)));
         log.push(event(all));
         log.push(event(all + 1));
         assert_eq!(log.pop(), Some(event(5)));
         log.push(event(all + 2));
         log.push(event(all + 3));
-        assert_eq!(log.pop(), Some(Event { missed: 1, ..event(7) }));
+        assert_eq!(log.pop(), Some(SocketEvent { missed: 1, ..event(7) }));
         assert_eq!(log.waiting.len(), WAITING_MAX - 1);
     }
 }

@@ -42,7 +42,7 @@ mod wait;
 
 pub use context::Printer;
 pub use device::Device;
-pub use events::{Event, EventKind, Events};
+pub use events::{EventKind, Events, SocketEvent};
 pub use options::{OptionValue, option};
 pub use peer::number as peer_number;
 pub use poll::{Question, poll};

@@ -41,8 +41,8 @@ impl Socket {
             Way::Connect => transport.connect(rest, dialect, host),
         };
         let mut state = self.lock();
-        let worker = match started {
-            Ok(worker) => worker,
+        let maker = match started {
+            Ok(maker) => maker,
             Err(error) => {
                 state.endpoints.release(id);
                 return Err(error);
@@ -51,15 +51,15 @@ impl Socket {
         let entry = state.endpoints.get_mut(id);
         let is_wanted = entry.is_some();
         if let Some(entry) = entry {
-            entry.worker = Some(Arc::clone(&worker));
+            entry.maker = Some(Arc::clone(&maker));
         }
         let is_closing = self.life.is_closing();
         drop(state);
         if is_wanted {
-            worker.start();
+            maker.start();
         } else {
             // Another thread has shut the endpoint down already, or closed the socket.
-            worker.close();
+            maker.close();
         }
         if is_closing { Err(Error::NotOpen) } else { Ok(id) }
     }
@@ -80,7 +80,7 @@ impl Socket {
     pub fn address(&self, id: i32) -> Result<Vec<u8>, Error> {
         let state = self.lock();
         let entry = state.endpoints.get(id).ok_or(Error::Invalid)?;
-        Ok(entry.endpoint.address(entry.worker.as_ref().and_then(|worker| worker.address())))
+        Ok(entry.endpoint.address(entry.maker.as_ref().and_then(|maker| maker.address())))
     }
 
     /// Ends one endpoint and its connections, when what was sent on them is written.
@@ -98,7 +98,7 @@ impl Socket {
 
     /// A connection that was rejected for the sake of another may be welcome now.
     pub(super) fn retry_endpoints(&self) {
-        let workers = self.lock().endpoints.workers();
-        workers.iter().for_each(|worker| worker.retry());
+        let makers = self.lock().endpoints.makers();
+        makers.iter().for_each(|maker| maker.retry());
     }
 }

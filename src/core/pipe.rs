@@ -6,12 +6,12 @@ use std::time::Instant;
 
 use super::deferred;
 use super::endpoint::Endpoint;
-use super::events::{Event, EventKind};
+use super::events::{EventKind, SocketEvent};
 use super::options::Options;
 use super::peer;
 use crate::message::{Chunk, Message};
 use crate::protocols::{Flow, PipeId, Pipes, Refusal};
-use crate::transports::{self, AfterRecv, AfterSend, Connection, Fault, Pace, Stream};
+use crate::transports::{Adopter, AfterRecv, AfterSend, Connection, Fault, Pace, Stream};
 
 /// All pipes of one socket, in the order of their numbers.
 #[derive(Default)]
@@ -124,9 +124,9 @@ impl Pipe {
     }
 
     /// What has happened to its connection, for whoever wants to know.
-    pub fn event(&self, kind: EventKind, fault: Option<Fault>) -> Event {
+    pub fn event(&self, kind: EventKind, fault: Option<Fault>) -> SocketEvent {
         let peer = self.endpoint.peer_address(self.stream().and_then(Stream::peer_address));
-        Event { kind, endpoint: self.endpoint.id, fault, peer, missed: 0 }
+        SocketEvent { kind, endpoint: self.endpoint.id, fault, peer, missed: 0 }
     }
 
     /// Has `message` say whom it comes from. Without memory for that it is received all the same.
@@ -246,12 +246,12 @@ pub trait Audience: Send + Sync {
 
 /// What a connection calls when it has news for its pipe. Messages inside the process pass here, so
 /// that the socket is called by its own type.
-pub struct News<S> {
+pub struct PipeNews<S> {
     pub socket: Weak<S>,
     pub pipe: PipeId,
 }
 
-impl<S: Audience> transports::Pipe for News<S> {
+impl<S: Audience> Adopter for PipeNews<S> {
     fn readable(&self) {
         if let Some(socket) = self.socket.upgrade() {
             socket.pipe_readable(self.pipe);

@@ -9,7 +9,7 @@ use super::options::Options;
 use super::pipe::{Aftermath, Pipe, PipeTable, View};
 use super::statistics::Traffic;
 use crate::protocols::{PipeId, Pipes, Priorities, Protocol, Readiness, Rejected};
-use crate::transports::{self, Pace};
+use crate::transports::{Maker, Pace};
 
 pub struct State {
     pub protocol: Box<dyn Protocol>,
@@ -24,14 +24,14 @@ pub struct State {
 
 /// All endpoints of one socket, by the numbers that the user knows.
 pub struct EndpointTable {
-    entries: BTreeMap<i32, Entry>,
+    entries: BTreeMap<i32, EndpointEntry>,
     next: i32,
 }
 
-pub struct Entry {
+pub struct EndpointEntry {
     pub endpoint: Arc<Endpoint>,
     /// What listens or connects. Absent for the moment in which the transport makes it.
-    pub worker: Option<Arc<dyn transports::Endpoint>>,
+    pub maker: Option<Arc<dyn Maker>>,
 }
 
 impl State {
@@ -98,7 +98,7 @@ impl EndpointTable {
     /// Makes an endpoint with the next number, which nothing works for yet.
     pub fn reserve(&mut self, make: impl FnOnce(i32) -> Endpoint) -> Arc<Endpoint> {
         let endpoint = Arc::new(make(self.next));
-        let entry = Entry { endpoint: Arc::clone(&endpoint), worker: None };
+        let entry = EndpointEntry { endpoint: Arc::clone(&endpoint), maker: None };
         self.entries.insert(self.next, entry);
         self.next += 1;
         endpoint
@@ -112,32 +112,32 @@ impl EndpointTable {
         }
     }
 
-    pub fn get(&self, id: i32) -> Option<&Entry> {
+    pub fn get(&self, id: i32) -> Option<&EndpointEntry> {
         self.entries.get(&id)
     }
 
-    pub fn get_mut(&mut self, id: i32) -> Option<&mut Entry> {
+    pub fn get_mut(&mut self, id: i32) -> Option<&mut EndpointEntry> {
         self.entries.get_mut(&id)
     }
 
-    pub fn remove(&mut self, id: i32) -> Option<Entry> {
+    pub fn remove(&mut self, id: i32) -> Option<EndpointEntry> {
         self.entries.remove(&id)
     }
 
-    pub fn take_all(&mut self) -> Vec<Entry> {
+    pub fn take_all(&mut self) -> Vec<EndpointEntry> {
         std::mem::take(&mut self.entries).into_values().collect()
     }
 
     /// Everything that listens or connects.
-    pub fn workers(&self) -> Vec<Arc<dyn transports::Endpoint>> {
-        self.entries.values().filter_map(|entry| entry.worker.clone()).collect()
+    pub fn makers(&self) -> Vec<Arc<dyn Maker>> {
+        self.entries.values().filter_map(|entry| entry.maker.clone()).collect()
     }
 }
 
-impl Entry {
+impl EndpointEntry {
     pub fn close(&self) {
-        if let Some(worker) = &self.worker {
-            worker.close();
+        if let Some(maker) = &self.maker {
+            maker.close();
         }
         self.endpoint.close();
     }

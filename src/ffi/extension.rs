@@ -3,7 +3,7 @@
 use super::abi::spmsg::*;
 use super::raw::{self, Place};
 use super::{enter_socket, errno};
-use crate::core::{Dialect, Event, EventKind, peer_number};
+use crate::core::{Dialect, EventKind, SocketEvent, peer_number};
 use libc::size_t;
 use std::ffi::{CStr, c_char, c_int};
 use std::mem::offset_of;
@@ -91,7 +91,7 @@ pub unsafe extern "C" fn spmsg_next_event(s: c_int, event: *mut spmsg_event) -> 
     })
 }
 
-fn converted(event: &Event) -> spmsg_event {
+fn converted(event: &SocketEvent) -> spmsg_event {
     let mut peer = [0; SPMSG_ADDRESS_MAX];
     // The last place keeps its zero.
     for (place, byte) in peer[..SPMSG_ADDRESS_MAX - 1].iter_mut().zip(&event.peer) {

@@ -20,7 +20,7 @@ use crate::message::Message;
 
 pub use routing::Priority;
 
-pub use crate::error::Refusal;
+pub use crate::error::{Refusal, Rejected};
 
 /// A pipe of one socket. Numbers are not used again while the socket lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -53,10 +53,6 @@ pub enum Nothing {
     /// The time for an answer is over. Said once.
     Expired,
 }
-
-/// The socket does not want this pipe.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rejected;
 
 /// Whose turn it is among the pipes of a socket, by direction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

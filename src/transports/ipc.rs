@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 
 use super::sp::frame::Framing;
 use super::stream::{Bound, Dialer, Listener, Target};
-use super::{Dialect, Endpoint, Host, Transport};
+use super::{Dialect, Host, Maker, Transport};
 use crate::error::Error;
 use crate::sys::{
     Address, DirectoryLock, FileIdentity, OsListener, OsStream, PerProcess, set_file_mode, unlink,
@@ -28,7 +28,7 @@ impl Transport for Ipc {
         address: &[u8],
         dialect: Dialect,
         host: Arc<dyn Host>,
-    ) -> Result<Arc<dyn Endpoint>, Error> {
+    ) -> Result<Arc<dyn Maker>, Error> {
         // First, so that a failure leaves no file behind.
         let local = parse(address, dialect)?;
         host.reactor()?;
@@ -44,7 +44,7 @@ impl Transport for Ipc {
         address: &[u8],
         dialect: Dialect,
         host: Arc<dyn Host>,
-    ) -> Result<Arc<dyn Endpoint>, Error> {
+    ) -> Result<Arc<dyn Maker>, Error> {
         let target = Target::Local(parse(address, dialect)?);
         Ok(Dialer::new(target, Box::new(Framing::Ipc), host)?)
     }

@@ -34,6 +34,8 @@ pub use ws::Kind as MessageKind;
 pub use ws::label as message_label;
 pub use ws::option as ws_option;
 
+pub use crate::error::Rejected;
+
 use crate::error::{Error, Refusal};
 use crate::io::Reactor;
 use crate::message::Message;
@@ -52,7 +54,7 @@ pub trait Transport: Sync {
         address: &[u8],
         dialect: Dialect,
         host: Arc<dyn Host>,
-    ) -> Result<Arc<dyn Endpoint>, Error>;
+    ) -> Result<Arc<dyn Maker>, Error>;
 
     /// Will connect to `address`, for as long as the endpoint lives.
     ///
@@ -63,7 +65,7 @@ pub trait Transport: Sync {
         address: &[u8],
         dialect: Dialect,
         host: Arc<dyn Host>,
-    ) -> Result<Arc<dyn Endpoint>, Error>;
+    ) -> Result<Arc<dyn Maker>, Error>;
 }
 
 /// Which addresses are understood.
@@ -79,7 +81,7 @@ pub enum Dialect {
 pub static TRANSPORTS: [&dyn Transport; 4] = [&inproc::Inproc, &ipc::Ipc, &tcp::Tcp, &ws::Ws];
 
 /// A listener or dialer of a transport.
-pub trait Endpoint: Send + Sync {
+pub trait Maker: Send + Sync {
     /// Begins to make connections. From now on its owner hears of them, and tells it of losses.
     fn start(&self);
 
@@ -197,14 +199,10 @@ impl From<&Settings> for Tuning {
     }
 }
 
-/// The socket does not want the connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rejected;
-
 /// Messages over a stream after its handshake, or one side of an inproc link.
 pub trait Connection: Send + Sync {
     /// Tells the connection whom to call about news from now on.
-    fn adopt(&self, pipe: Box<dyn Pipe>);
+    fn adopt(&self, adopter: Box<dyn Adopter>);
 
     /// Takes `message` to be sent. Under the socket's lock.
     ///
@@ -287,7 +285,7 @@ pub enum Fault {
 }
 
 /// What a connection tells its socket. Called under no lock.
-pub trait Pipe: Send + Sync {
+pub trait Adopter: Send + Sync {
     /// A message is there where none was.
     fn readable(&self);
     /// Another message can be sent where none could.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::address::{self, literals, text};
 use super::sp::frame::Framing;
 use super::stream::{Bound, Dialer, Listener};
-use super::{Dialect, Endpoint, Host, Transport};
+use super::{Dialect, Host, Maker, Transport};
 use crate::error::Error;
 use crate::sys::{Address, OsListener};
 
@@ -21,7 +21,7 @@ impl Transport for Tcp {
         address: &[u8],
         dialect: Dialect,
         host: Arc<dyn Host>,
-    ) -> Result<Arc<dyn Endpoint>, Error> {
+    ) -> Result<Arc<dyn Maker>, Error> {
         let address = address::to_bind(&text(address), literals(&*host), dialect.into())?;
         let listener = OsListener::listening(&Address::Internet(address), BACKLOG)?;
         let address = listener.own_address().unwrap_or(address).to_string();
@@ -33,7 +33,7 @@ impl Transport for Tcp {
         address: &[u8],
         _dialect: Dialect,
         host: Arc<dyn Host>,
-    ) -> Result<Arc<dyn Endpoint>, Error> {
+    ) -> Result<Arc<dyn Maker>, Error> {
         let target = address::to_connect(&text(address), literals(&*host))?;
         Ok(Dialer::new(target, Box::new(Framing::Tcp), host)?)
     }

@@ -9,10 +9,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use self::names::{Bound, Connector};
+use self::names::{Binder, Connector};
 use self::queue::Queue;
 use super::{
-    AfterRecv, AfterSend, Connection, Dialect, Endpoint, Host, Pace, Pipe, Received, Sent,
+    Adopter, AfterRecv, AfterSend, Connection, Dialect, Host, Maker, Pace, Received, Sent,
     Transport,
 };
 use crate::error::{Error, Refusal};
@@ -30,8 +30,8 @@ impl Transport for Inproc {
         address: &[u8],
         _dialect: Dialect,
         host: Arc<dyn Host>,
-    ) -> Result<Arc<dyn Endpoint>, Error> {
-        Ok(Bound::register(address, host)?)
+    ) -> Result<Arc<dyn Maker>, Error> {
+        Ok(Binder::register(address, host)?)
     }
 
     fn connect(
@@ -39,7 +39,7 @@ impl Transport for Inproc {
         address: &[u8],
         _dialect: Dialect,
         host: Arc<dyn Host>,
-    ) -> Result<Arc<dyn Endpoint>, Error> {
+    ) -> Result<Arc<dyn Maker>, Error> {
         Ok(Connector::new(address, host))
     }
 }
@@ -48,7 +48,7 @@ impl Transport for Inproc {
 struct Link {
     /// Number `i` carries what side `i` sends.
     queues: [Queue; 2],
-    sides: [OnceLock<Box<dyn Pipe>>; 2],
+    sides: [OnceLock<Box<dyn Adopter>>; 2],
 }
 
 /// One side of a link: the connection that its socket sees.
@@ -101,14 +101,14 @@ impl Side {
         self.is_closed.load(Ordering::SeqCst)
     }
 
-    fn peer(&self) -> Option<&dyn Pipe> {
+    fn peer(&self) -> Option<&dyn Adopter> {
         self.link.sides[1 - self.index].get().map(AsRef::as_ref)
     }
 }
 
 impl Connection for Side {
-    fn adopt(&self, pipe: Box<dyn Pipe>) {
-        let _ = self.link.sides[self.index].set(pipe);
+    fn adopt(&self, adopter: Box<dyn Adopter>) {
+        let _ = self.link.sides[self.index].set(adopter);
     }
 
     fn send(&self, message: &mut Message, _pace: Pace) -> Result<Sent, Refusal> {

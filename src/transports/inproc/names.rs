@@ -13,10 +13,10 @@ use parking_lot::Mutex;
 use super::Link;
 use crate::error::Error;
 use crate::sys::PerProcess;
-use crate::transports::{Connection, Endpoint, Host, Parting, Report};
+use crate::transports::{Connection, Host, Maker, Parting, Report};
 
 /// An endpoint that listens to a name.
-pub struct Bound {
+pub struct Binder {
     name: Vec<u8>,
     host: Arc<dyn Host>,
 }
@@ -33,15 +33,15 @@ pub struct Connector {
 
 #[derive(Default)]
 struct Names {
-    bound: HashMap<Vec<u8>, Arc<Bound>>,
+    bound: HashMap<Vec<u8>, Arc<Binder>>,
     connectors: HashMap<Vec<u8>, Vec<Arc<Connector>>>,
     /// Connectors that have their connection.
     joined: HashSet<u64>,
 }
 
-impl Bound {
-    pub fn register(name: &[u8], host: Arc<dyn Host>) -> Result<Arc<Bound>, Error> {
-        let bound = Arc::new(Bound { name: name.to_owned(), host });
+impl Binder {
+    pub fn register(name: &[u8], host: Arc<dyn Host>) -> Result<Arc<Binder>, Error> {
+        let bound = Arc::new(Binder { name: name.to_owned(), host });
         let mut names = NAMES.get().lock();
         if names.bound.contains_key(name) {
             return Err(Error::AddressInUse);
@@ -51,7 +51,7 @@ impl Bound {
     }
 }
 
-impl Endpoint for Bound {
+impl Maker for Binder {
     fn start(&self) {
         self.retry();
     }
@@ -81,7 +81,7 @@ impl Connector {
     }
 }
 
-impl Endpoint for Connector {
+impl Maker for Connector {
     fn start(&self) {
         let Some(me) = self.me.upgrade() else { return };
         let mut names = NAMES.get().lock();
@@ -172,7 +172,7 @@ impl Names {
     }
 }
 
-fn are_compatible(connector: &Connector, bound: &Bound) -> bool {
+fn are_compatible(connector: &Connector, bound: &Binder) -> bool {
     connector.host.peer_type() == bound.host.own_type()
         && bound.host.peer_type() == connector.host.own_type()
 }

@@ -24,7 +24,7 @@ use crate::io::{Handler, Reactor, Tick};
 use crate::message::Message;
 use crate::sys::{Credentials, Event, nanoseconds};
 use crate::transports::{
-    AfterRecv, Connection, Fault, Host, Moment, Pace, Pipe, Received, Report, Sent, Settings,
+    Adopter, AfterRecv, Connection, Fault, Host, Moment, Pace, Received, Report, Sent, Settings,
     Stream, tcp_option,
 };
 
@@ -36,7 +36,7 @@ pub struct StreamConnection {
     watch: Watch,
     host: Arc<dyn Host>,
     reactor: Arc<Reactor>,
-    pipe: OnceLock<Box<dyn Pipe>>,
+    pipe: OnceLock<Box<dyn Adopter>>,
     is_ended: AtomicBool,
 }
 
@@ -205,7 +205,7 @@ impl StreamConnection {
         }
     }
 
-    fn with_pipe(&self, call: impl FnOnce(&dyn Pipe)) {
+    fn with_pipe(&self, call: impl FnOnce(&dyn Adopter)) {
         if let Some(pipe) = self.pipe.get() {
             call(pipe.as_ref());
         }
@@ -213,7 +213,7 @@ impl StreamConnection {
 }
 
 impl Connection for StreamConnection {
-    fn adopt(&self, pipe: Box<dyn Pipe>) {
+    fn adopt(&self, pipe: Box<dyn Adopter>) {
         let _ = self.pipe.set(pipe);
     }
 

@@ -14,7 +14,7 @@ use super::greeting::{Beginning, Greeting, Outcome};
 use crate::error::Error;
 use crate::io::{Backoff, Family, Handler, Key, Reactor, resolve};
 use crate::sys::{Address, Event, Interest, OsStream};
-use crate::transports::{Endpoint, Host, Parting, Report};
+use crate::transports::{Host, Maker, Parting, Report};
 
 /// Whom to connect to.
 #[derive(Clone, Debug)]
@@ -269,7 +269,7 @@ impl Handler for Dialer {
     }
 }
 
-impl Endpoint for Dialer {
+impl Maker for Dialer {
     /// The first attempt is made at once, in the background.
     fn start(&self) {
         if let Some(key) = self.key.get() {

@@ -12,7 +12,7 @@ use super::greeting::{Beginning, Greeting};
 use crate::error::Error;
 use crate::io::{Handler, Key, Reactor};
 use crate::sys::{Accepted, Event, Interest, OsListener, OsStream};
-use crate::transports::{Endpoint, Host, Parting, Report};
+use crate::transports::{Host, Maker, Parting, Report};
 
 pub struct Listener {
     me: Weak<Listener>,
@@ -166,7 +166,7 @@ impl Handler for Listener {
     }
 }
 
-impl Endpoint for Listener {
+impl Maker for Listener {
     fn start(&self) {
         self.rewatch(ACCEPTING);
     }

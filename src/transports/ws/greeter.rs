@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::address::Resource;
 use super::frame::{Kind, Role};
-use super::handshake::{self, Agreement, Demand, HEAD_MAX, Refusal};
+use super::handshake::{self, Agreement, Demand, Denial, HEAD_MAX};
 use super::option;
 use crate::sys::random_bytes;
 use crate::transports::stream::{Codec, Decline, Greeter, Heard, Welcome, Wire};
@@ -119,11 +119,11 @@ impl Greeter for ServerGreeter {
         let refused = |why| Heard::Refused(handshake::refusal(why));
         let is_complete = self.head.absorb(bytes);
         if !handshake::may_be_request(&self.head.bytes) {
-            return refused(Refusal::BadRequest);
+            return refused(Denial::BadRequest);
         }
         if !is_complete {
             let is_too_large = self.head.wanted() == 0;
-            return if is_too_large { refused(Refusal::HeadTooLarge) } else { Heard::More };
+            return if is_too_large { refused(Denial::HeadTooLarge) } else { Heard::More };
         }
         if self.agreement.is_none() {
             match handshake::judge_request(self.head.as_slice(), &self.demand) {
@@ -143,7 +143,7 @@ impl Greeter for ServerGreeter {
     }
 
     fn decline(&mut self) -> Decline {
-        Decline::AtLimit(handshake::refusal(Refusal::Unavailable))
+        Decline::AtLimit(handshake::refusal(Denial::Unavailable))
     }
 
     fn take_rest(&mut self) -> Vec<u8> {
@@ -233,7 +233,7 @@ mod tests {
         ClientGreeter { request, key, token, kind: Kind::Binary, head: Head::default() }
     }
 
-    fn say_no(why: Refusal) -> Heard {
+    fn say_no(why: Denial) -> Heard {
         Heard::Refused(handshake::refusal(why))
     }
 
@@ -262,7 +262,7 @@ mod tests {
         while server.wanted() > 1 {
             let more = server.wanted().min(1000);
             let expected =
-                if more == server.wanted() { say_no(Refusal::HeadTooLarge) } else { Heard::More };
+                if more == server.wanted() { say_no(Denial::HeadTooLarge) } else { Heard::More };
             assert_eq!(server.absorb(&vec![b'a'; more]), expected);
         }
         let mut client = client();
@@ -275,7 +275,7 @@ mod tests {
         for bytes in
             [&b"\x16\x03\x01"[..], b"\0SP\0", b"POST", b"\r\n", b"\r\nGET / HTTP/1.1\r\n\r\n"]
         {
-            assert_eq!(server().absorb(bytes), say_no(Refusal::BadRequest), "{bytes:?}");
+            assert_eq!(server().absorb(bytes), say_no(Denial::BadRequest), "{bytes:?}");
         }
     }
 

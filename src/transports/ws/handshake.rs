@@ -22,7 +22,7 @@ pub struct Demand {
 
 /// Why a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub enum Denial {
     BadRequest,
     NotFound,
     UpgradeRequired,
@@ -68,7 +68,7 @@ pub fn may_be_request(bytes: &[u8]) -> bool {
 ///
 /// # Errors
 /// When it is no request that we serve.
-pub fn judge_request(head: &[u8], demand: &Demand) -> Result<Agreement, Refusal> {
+pub fn judge_request(head: &[u8], demand: &Demand) -> Result<Agreement, Denial> {
     let head = &*with_target(head);
     let mut room = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut request = httparse::Request::new(&mut room);
@@ -77,23 +77,23 @@ pub fn judge_request(head: &[u8], demand: &Demand) -> Result<Agreement, Refusal>
     let parsed = parser.parse_request(&mut request, head);
     check_parsed(parsed, head)?;
     if request.method != Some("GET") || request.version != Some(1) {
-        return Err(Refusal::BadRequest);
+        return Err(Denial::BadRequest);
     }
     let headers = Headers(request.headers);
     let upgrades = headers.lists("upgrade", "websocket")
         && headers.lists("connection", "upgrade")
         && headers.last("host").is_some();
-    let version = headers.last("sec-websocket-version").ok_or(Refusal::BadRequest)?;
+    let version = headers.last("sec-websocket-version").ok_or(Denial::BadRequest)?;
     if !upgrades {
-        return Err(Refusal::BadRequest);
+        return Err(Denial::BadRequest);
     }
     if version != b"13" {
-        return Err(Refusal::UpgradeRequired);
+        return Err(Denial::UpgradeRequired);
     }
     let key = headers.last("sec-websocket-key").filter(|key| is_key(key));
-    let key = key.ok_or(Refusal::BadRequest)?;
+    let key = key.ok_or(Denial::BadRequest)?;
     if demand.path.as_deref().is_some_and(|own| !is_path(own, request.path.unwrap_or_default())) {
-        return Err(Refusal::NotFound);
+        return Err(Denial::NotFound);
     }
     let token = headers.token(demand)?;
     Ok(Agreement { accept: accept_value(key), token })
@@ -124,15 +124,15 @@ pub fn acceptance(agreement: &Agreement) -> Vec<u8> {
 
 /// The answer to a request that is refused.
 #[must_use]
-pub fn refusal(refusal: Refusal) -> Vec<u8> {
+pub fn refusal(refusal: Denial) -> Vec<u8> {
     let (status, more) = match refusal {
-        Refusal::BadRequest => ("400 Bad Request", ""),
-        Refusal::NotFound => ("404 Not Found", ""),
-        Refusal::UpgradeRequired => {
+        Denial::BadRequest => ("400 Bad Request", ""),
+        Denial::NotFound => ("404 Not Found", ""),
+        Denial::UpgradeRequired => {
             ("426 Upgrade Required", "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n")
         }
-        Refusal::HeadTooLarge => ("431 Request Header Fields Too Large", ""),
-        Refusal::Unavailable => ("503 Service Unavailable", ""),
+        Denial::HeadTooLarge => ("431 Request Header Fields Too Large", ""),
+        Denial::Unavailable => ("503 Service Unavailable", ""),
     };
     let connection = if more.is_empty() { "close" } else { "Upgrade, close" };
     format!("HTTP/1.1 {status}\r\n{more}Content-Length: 0\r\nConnection: {connection}\r\n\r\n")
@@ -182,11 +182,11 @@ pub fn judge_response(head: &[u8], key: &str, token: &str) -> Result<(), Unfit> 
 }
 
 /// A head is parsed to its last byte, or else it had two ends; and it is text.
-fn check_parsed(parsed: httparse::Result<usize>, head: &[u8]) -> Result<(), Refusal> {
+fn check_parsed(parsed: httparse::Result<usize>, head: &[u8]) -> Result<(), Denial> {
     match parsed {
         Ok(Status::Complete(len)) if len == head.len() && !head.contains(&0) => Ok(()),
-        Err(httparse::Error::TooManyHeaders) => Err(Refusal::HeadTooLarge),
-        Ok(_) | Err(_) => Err(Refusal::BadRequest),
+        Err(httparse::Error::TooManyHeaders) => Err(Denial::HeadTooLarge),
+        Ok(_) | Err(_) => Err(Denial::BadRequest),
     }
 }
 
@@ -211,14 +211,14 @@ impl<'a> Headers<'a> {
         self.words(name).any(|other| other.eq_ignore_ascii_case(word.as_bytes()))
     }
 
-    fn token(&self, demand: &Demand) -> Result<Option<String>, Refusal> {
+    fn token(&self, demand: &Demand) -> Result<Option<String>, Denial> {
         let is_ours = |word: &&[u8]| word.eq_ignore_ascii_case(demand.token.as_bytes());
         let ours = self.words("sec-websocket-protocol").find(is_ours);
         match ours {
             Some(token) => Ok(Some(String::from_utf8_lossy(token).into_owned())),
-            None if self.last("sec-websocket-protocol").is_some() => Err(Refusal::BadRequest),
+            None if self.last("sec-websocket-protocol").is_some() => Err(Denial::BadRequest),
             None if demand.if_nameless == IfNameless::Accept => Ok(None),
-            None => Err(Refusal::BadRequest),
+            None => Err(Denial::BadRequest),
         }
     }
 }
@@ -264,7 +264,7 @@ mod tests {
         Demand { token, if_nameless: IfNameless::Accept, path: None }
     }
 
-    fn judge(head: &str) -> Result<Agreement, Refusal> {
+    fn judge(head: &str) -> Result<Agreement, Denial> {
         judge_request(head.as_bytes(), &demand())
     }
 
@@ -337,7 +337,7 @@ mod tests {
     /// transports 7.4, line by line.
     #[test]
     fn refuses_every_request_that_is_wrong() {
-        use Refusal::{BadRequest, HeadTooLarge, UpgradeRequired};
+        use Denial::{BadRequest, HeadTooLarge, UpgradeRequired};
         for (line, expected) in [
             ("Host", BadRequest),
             ("Upgrade", BadRequest),
@@ -389,7 +389,7 @@ mod tests {
             assert!(ask(own, path).is_ok(), "{own} {path}");
         }
         for (own, path) in [("/a", "/"), ("/a", "/b"), ("/a", "/a/b"), ("/", "/a"), ("/a", "/A")] {
-            assert_eq!(ask(own, path), Err(Refusal::NotFound), "{own} {path}");
+            assert_eq!(ask(own, path), Err(Denial::NotFound), "{own} {path}");
         }
     }
 
@@ -432,17 +432,17 @@ mod tests {
     #[test]
     fn refusals_are_complete() {
         for (refused, start) in [
-            (Refusal::BadRequest, "HTTP/1.1 400 "),
-            (Refusal::NotFound, "HTTP/1.1 404 "),
-            (Refusal::UpgradeRequired, "HTTP/1.1 426 "),
-            (Refusal::HeadTooLarge, "HTTP/1.1 431 "),
-            (Refusal::Unavailable, "HTTP/1.1 503 "),
+            (Denial::BadRequest, "HTTP/1.1 400 "),
+            (Denial::NotFound, "HTTP/1.1 404 "),
+            (Denial::UpgradeRequired, "HTTP/1.1 426 "),
+            (Denial::HeadTooLarge, "HTTP/1.1 431 "),
+            (Denial::Unavailable, "HTTP/1.1 503 "),
         ] {
             let answer = String::from_utf8(refusal(refused)).unwrap();
             assert!(answer.starts_with(start) && answer.ends_with("\r\n\r\n"), "{answer}");
             assert!(answer.contains("\r\nContent-Length: 0\r\n"), "{answer}");
             let names_version = answer.contains("\r\nSec-WebSocket-Version: 13\r\n");
-            assert_eq!(names_version, refused == Refusal::UpgradeRequired, "{answer}");
+            assert_eq!(names_version, refused == Denial::UpgradeRequired, "{answer}");
         }
     }
 

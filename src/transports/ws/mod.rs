@@ -21,7 +21,7 @@ use self::greeter::{Client, Server};
 use self::sending::Sending;
 use super::address::{literals, text};
 use super::stream::{Bound, Codec, Dialer, Listener};
-use super::{Dialect, Endpoint, Host, Transport};
+use super::{Dialect, Host, Maker, Transport};
 use crate::error::Error;
 use crate::sys::{Address, OsListener};
 
@@ -37,7 +37,7 @@ impl Transport for Ws {
         address: &[u8],
         dialect: Dialect,
         host: Arc<dyn Host>,
-    ) -> Result<Arc<dyn Endpoint>, Error> {
+    ) -> Result<Arc<dyn Maker>, Error> {
         let (address, path) = address::to_bind(&text(address), literals(&*host), dialect.into())?;
         let listener = OsListener::listening(&Address::Internet(address), BACKLOG)?;
         let address = listener.own_address().unwrap_or(address);
@@ -50,7 +50,7 @@ impl Transport for Ws {
         address: &[u8],
         _dialect: Dialect,
         host: Arc<dyn Host>,
-    ) -> Result<Arc<dyn Endpoint>, Error> {
+    ) -> Result<Arc<dyn Maker>, Error> {
         let (target, resource) = address::to_connect(&text(address), literals(&*host))?;
         let kind = option::message_kind(&host.settings());
         Ok(Dialer::new(target, Box::new(Client { resource, kind }), host)?)
