@@ -205,64 +205,147 @@ impl Socket {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
-    use parking_lot::Mutex;
+    use std::sync::atomic::Ordering;
 
     use super::*;
-    use crate::core::registry;
-    use crate::core::transfer::Blocking;
-    use crate::error::Refusal;
-    use crate::message::{Body, Message};
-    use crate::transports::{Adopter, AfterRecv, Dialect, Pace, Received, Sent};
+    use crate::core::fixtures::{FakeConnection, Opened, PAIR, PUB, PULL, PUSH, fresh_name};
+    use crate::core::statistics::number::{CONNECTIONS, MESSAGES_DROPPED};
+    use crate::error::Error;
+    use crate::transports::Fault;
 
-    /// A connection that never came to life: one side of a link that the other did not want.
-    #[derive(Default)]
-    struct Stillborn(Mutex<Option<Box<dyn Adopter>>>);
+    /// A socket with an endpoint to which the test attaches connections.
+    fn bound(protocol: i32) -> (Opened, i32) {
+        let socket = Opened::cooked(protocol);
+        let endpoint = socket.bind(&fresh_name());
+        (socket, endpoint)
+    }
 
-    impl Connection for Stillborn {
-        fn adopt(&self, pipe: Box<dyn Adopter>) {
-            *self.0.lock() = Some(pipe);
-        }
+    #[test]
+    fn a_connection_is_a_pipe_while_it_lives() {
+        let (socket, endpoint) = bound(PAIR);
+        let connection = FakeConnection::with_room(10);
+        assert_eq!(socket.attach(endpoint + 1, &connection), Err(Rejected));
+        socket.attach(endpoint, &connection).unwrap();
+        assert_eq!(socket.statistic(CONNECTIONS), 1);
+        socket.send("hello").unwrap();
+        assert_eq!(connection.sent(), ["hello"]);
+        assert_eq!(connection.delivered.load(Ordering::Relaxed), 1);
+        connection.arrive("hello yourself");
+        assert_eq!(socket.recv(), Ok("hello yourself".into()));
+        assert_eq!(connection.resumed.load(Ordering::Relaxed), 1);
+        connection.end();
+        assert_eq!(socket.statistic(CONNECTIONS), 0);
+        assert_eq!(socket.try_send("too late"), Err(Error::WouldBlock));
+        // Saying it twice changes nothing.
+        connection.end();
+        assert_eq!(socket.statistic(CONNECTIONS), 0);
+    }
 
-        fn send(&self, _message: &mut Message, _pace: Pace) -> Result<Sent, Refusal> {
-            Err(Refusal::Busy)
-        }
+    #[test]
+    fn what_arrived_before_the_end_is_received_and_then_the_pipe_goes() {
+        let (socket, endpoint) = bound(PAIR);
+        let connection = FakeConnection::with_room(1);
+        socket.attach(endpoint, &connection).unwrap();
+        connection.arrive("one");
+        connection.arrive("two");
+        connection.end();
+        let owners = || Arc::strong_count(&connection);
+        assert_eq!((socket.recv(), owners()), (Ok("one".into()), 2));
+        assert_eq!((socket.recv(), owners()), (Ok("two".into()), 1));
+        assert_eq!(socket.try_recv(), Err(Error::WouldBlock));
+    }
 
-        fn recv(&self, _message: &mut Message) -> Received {
-            Received { has_message: false, then: AfterRecv::Nothing }
-        }
+    #[test]
+    fn a_type_that_never_receives_lets_a_pipe_go_at_its_end() {
+        let (socket, endpoint) = bound(PUSH);
+        let connection = FakeConnection::with_room(1);
+        socket.attach(endpoint, &connection).unwrap();
+        connection.arrive("for nobody");
+        connection.end();
+        assert_eq!(Arc::strong_count(&connection), 1);
+    }
 
-        fn is_readable(&self) -> bool {
-            false
-        }
+    #[test]
+    fn a_second_peer_is_wanted_when_the_first_has_left() {
+        let (socket, endpoint) = bound(PAIR);
+        let [first, second] = [(); 2].map(|()| FakeConnection::with_room(1));
+        socket.attach(endpoint, &first).unwrap();
+        assert!(!socket.get().wants_pipe());
+        assert_eq!(socket.attach(endpoint, &second), Err(Rejected));
+        assert_eq!(Arc::strong_count(&second), 1);
+        first.end();
+        assert!(socket.get().wants_pipe());
+        socket.attach(endpoint, &second).unwrap();
+        socket.send("to the second").unwrap();
+        assert_eq!((first.sent().len(), second.sent().len()), (0, 1));
+    }
 
-        fn can_send(&self) -> bool {
-            false
-        }
+    #[test]
+    fn room_that_comes_later_is_heard_of() {
+        let (socket, endpoint) = bound(PUSH);
+        let connection = FakeConnection::with_room(0);
+        socket.attach(endpoint, &connection).unwrap();
+        assert_eq!(socket.try_send("no room"), Err(Error::WouldBlock));
+        connection.set_room(2);
+        socket.send("one").unwrap();
+        socket.send("two").unwrap();
+        assert_eq!(socket.try_send("three"), Err(Error::WouldBlock));
+        assert_eq!(connection.sent(), ["one", "two"]);
+    }
 
-        fn deliver(&self) {}
-        fn resume(&self) {}
-        fn close(&self, _deadline: Instant) {}
+    #[test]
+    fn streams_are_left_to_the_reactor_once_somebody_shows_readiness() {
+        let (socket, endpoint) = bound(PULL);
+        let [early, late] = [(); 2].map(|()| FakeConnection::over_stream(0));
+        socket.attach(endpoint, &early).unwrap();
+        assert_eq!(early.read_by_reactor(), 0);
+        socket.get().read_in_background();
+        socket.get().read_in_background();
+        socket.attach(endpoint, &late).unwrap();
+        assert_eq!((early.read_by_reactor(), late.read_by_reactor()), (1, 1));
+    }
+
+    #[test]
+    fn coming_and_going_are_events() {
+        let (socket, endpoint) = bound(PAIR);
+        socket.get().events().descriptor().unwrap();
+        let connection = FakeConnection::over_stream(0);
+        socket.attach(endpoint, &connection).unwrap();
+        connection.end();
+        let next = || socket.get().events().next().map(|event| (event.kind, event.fault));
+        assert_eq!(next(), Ok((EventKind::Connected, None)));
+        assert_eq!(next(), Ok((EventKind::Disconnected, Some(Fault::Violation))));
+        assert_eq!(next(), Err(Error::WouldBlock));
     }
 
     /// A machine that still counts it as a member says that each message to everybody missed it.
     #[test]
     fn a_pipe_that_never_came_to_life_is_forgotten() {
-        const PUB: i32 = 0x20;
-        let handle = registry::open(1, PUB, || None).unwrap();
-        {
-            let socket = registry::find(handle).unwrap();
-            let address = b"inproc://a pipe that never came to life";
-            let endpoint = socket.bind(address, Dialect::Reference).unwrap();
-            let connection = Arc::new(Stillborn::default());
-            socket.attach(endpoint, Arc::clone(&connection) as Arc<dyn Connection>).unwrap();
-            let pipe = connection.0.lock().take().unwrap();
-            pipe.withdrawn();
-            let mut message = Message::from_body(Body::copy_from(b"to nobody").unwrap());
-            socket.send(&mut message, Blocking::DontWait).unwrap();
-            assert_eq!(socket.lock().traffic.messages_dropped, 0);
-        }
-        registry::close(handle).unwrap();
+        let (socket, endpoint) = bound(PUB);
+        let connection = FakeConnection::with_room(0);
+        socket.attach(endpoint, &connection).unwrap();
+        connection.withdraw();
+        socket.try_send("to nobody").unwrap();
+        assert_eq!(socket.statistic(MESSAGES_DROPPED), 0);
+        assert_eq!((socket.statistic(CONNECTIONS), Arc::strong_count(&connection)), (0, 1));
+    }
+
+    #[test]
+    fn shutting_an_endpoint_down_ends_its_connections_and_no_others() {
+        let (socket, endpoint) = bound(PULL);
+        let other = socket.bind(&fresh_name());
+        let [mine, stays] = [(); 2].map(|()| FakeConnection::with_room(0));
+        socket.attach(endpoint, &mine).unwrap();
+        socket.attach(other, &stays).unwrap();
+        mine.arrive("lost with the endpoint");
+        stays.arrive("kept");
+        socket.get().shutdown(endpoint).unwrap();
+        let closed = |connection: &FakeConnection| connection.closed.load(Ordering::Relaxed);
+        assert_eq!((closed(&mine), closed(&stays)), (1, 0));
+        assert_eq!(socket.recv(), Ok("kept".into()));
+        assert_eq!(socket.try_recv(), Err(Error::WouldBlock));
+        assert_eq!(socket.attach(endpoint, &FakeConnection::with_room(0)), Err(Rejected));
+        socket.close().unwrap();
+        assert_eq!((closed(&mine), closed(&stays)), (1, 1));
     }
 }

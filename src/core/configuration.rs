@@ -37,3 +37,57 @@ impl Socket {
         level == i32::from(self.socket_type().number)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::fixtures::{Opened, PAIR, REQ, SUB};
+    use crate::core::registry::RAW;
+    use crate::protocols::option::{REQ_RESEND_INTERVAL, SUB_SUBSCRIBE};
+
+    fn set(socket: &Opened, level: i32, option: i32, value: i32) -> Result<(), Error> {
+        socket.get().set_option(level, option, Some(&value.to_ne_bytes()))
+    }
+
+    #[test]
+    fn facts_are_told_and_cannot_be_set() {
+        let socket = Opened::new(RAW, REQ);
+        assert_eq!(socket.get().option(LEVEL, DOMAIN), Ok(OptionValue::Int(RAW)));
+        assert_eq!(socket.get().option(LEVEL, PROTOCOL), Ok(OptionValue::Int(REQ)));
+        for option in [DOMAIN, PROTOCOL, SEND_DESCRIPTOR, RECV_DESCRIPTOR] {
+            assert_eq!(set(&socket, LEVEL, option, 1), Err(Error::UnknownOption));
+        }
+    }
+
+    #[test]
+    fn a_socket_is_called_by_its_number_until_it_has_a_name() {
+        let socket = Opened::cooked(PAIR);
+        let name = || socket.get().option(LEVEL, NAME);
+        assert_eq!(name(), Ok(OptionValue::Text(socket.0.to_string().into_bytes())));
+        socket.get().set_option(LEVEL, NAME, Some(b"mine")).unwrap();
+        assert_eq!(name(), Ok(OptionValue::Text(b"mine".to_vec())));
+        socket.get().set_option(LEVEL, NAME, None).unwrap();
+        assert_eq!(name(), Ok(OptionValue::Text(Vec::new())));
+    }
+
+    #[test]
+    fn options_of_a_type_are_known_at_its_own_level_only() {
+        let (req, raw, sub) = (Opened::cooked(REQ), Opened::new(RAW, REQ), Opened::cooked(SUB));
+        assert_eq!(set(&req, REQ, REQ_RESEND_INTERVAL, 5), Ok(()));
+        let resend = req.get().option(REQ, REQ_RESEND_INTERVAL);
+        assert_eq!(resend, Ok(OptionValue::ExactInt(5)));
+        assert_eq!(set(&raw, REQ, REQ_RESEND_INTERVAL, 5), Err(Error::UnknownOption));
+        assert_eq!(set(&sub, REQ, REQ_RESEND_INTERVAL, 5), Err(Error::UnknownOption));
+        assert_eq!(sub.get().set_option(SUB, SUB_SUBSCRIBE, Some(b"any length")), Ok(()));
+        assert_eq!(sub.get().option(SUB, SUB_SUBSCRIBE), Err(Error::UnknownOption));
+        assert_eq!(set(&sub, REQ, 99, 5), Err(Error::UnknownOption));
+    }
+
+    #[test]
+    fn options_of_transports_are_there_whatever_transport_is_used() {
+        let socket = Opened::cooked(PAIR);
+        assert_eq!(set(&socket, -3, 1, 1), Ok(()));
+        assert_eq!(socket.get().option(-3, 1), Ok(OptionValue::Int(1)));
+        assert_eq!(set(&socket, -1, 1, 1), Err(Error::UnknownOption));
+    }
+}

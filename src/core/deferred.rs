@@ -65,3 +65,59 @@ struct Noted {
 
 /// A thread that streams to more connections than this writes them all now and then.
 const LIST_MAX: usize = 128;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::fixtures::FakeConnection;
+
+    // Each test has a thread, and so a list, of its own.
+
+    fn note(connection: &Arc<FakeConnection>) {
+        super::note(&(Arc::clone(connection) as Arc<dyn Connection>));
+    }
+
+    fn noted() -> usize {
+        with_list(|list| list.len()).unwrap()
+    }
+
+    #[test]
+    fn what_was_noted_is_written_once() {
+        let [one, other] = [3, 1].map(FakeConnection::over_stream);
+        for connection in [&one, &one, &other, &one] {
+            note(connection);
+        }
+        assert_eq!(noted(), 3, "only the same one in a row is recognised");
+        write_out();
+        assert_eq!((one.unwritten(), other.unwritten(), noted()), (1, 0, 0));
+        write_out();
+        assert_eq!(one.unwritten(), 1);
+    }
+
+    #[test]
+    fn what_has_gone_meanwhile_or_has_no_stream_is_passed_over() {
+        let gone = FakeConnection::over_stream(1);
+        note(&gone);
+        note(&FakeConnection::with_room(1));
+        drop(gone);
+        write_out();
+        assert_eq!(noted(), 0);
+    }
+
+    #[test]
+    fn the_list_has_an_end() {
+        let many: Vec<_> = (0..LIST_MAX).map(|_| FakeConnection::over_stream(1)).collect();
+        many[1..].iter().for_each(note);
+        assert_eq!((noted(), many[1].unwritten()), (LIST_MAX - 1, 1));
+        note(&many[0]);
+        assert_eq!(noted(), 0);
+        assert!(many.iter().all(|one| one.unwritten() == 0));
+    }
+
+    #[test]
+    fn what_a_forked_childs_parent_noted_is_the_parents() {
+        note(&FakeConnection::over_stream(1));
+        NOTED.with(|noted| noted.borrow_mut().generation += 1);
+        assert_eq!(noted(), 0);
+    }
+}

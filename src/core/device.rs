@@ -126,3 +126,94 @@ fn is_raw(socket: &Socket) -> bool {
 fn require(condition: bool) -> Result<(), Error> {
     if condition { Ok(()) } else { Err(Error::Invalid) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::fixtures::{Opened, PAIR, PUB, PULL, PUSH, REP, REQ, SUB, fresh_name};
+    use crate::core::options::option::RECV_TIMEOUT;
+
+    fn raw(protocol: i32) -> Opened {
+        Opened::new(RAW, protocol)
+    }
+
+    fn way(first: &Opened, second: &Opened) -> Result<Way, Error> {
+        let (first, second) = (first.get(), second.get());
+        Device::between(&first, &second).map(|device| device.way)
+    }
+
+    #[test]
+    fn only_raw_sockets_that_fit_make_a_device() {
+        assert_eq!(way(&raw(REP), &raw(REQ)), Ok(Way::Both));
+        assert_eq!(way(&raw(PAIR), &raw(PAIR)), Ok(Way::Both));
+        assert_eq!(way(&raw(PULL), &raw(PUSH)), Ok(Way::One));
+        assert_eq!(way(&raw(PUB), &raw(SUB)), Ok(Way::One));
+        assert_eq!(way(&raw(REP), &Opened::cooked(REQ)), Err(Error::Invalid));
+        assert_eq!(way(&raw(PULL), &raw(PULL)), Err(Error::Invalid));
+        assert_eq!(way(&raw(PULL), &raw(PUB)), Err(Error::Invalid));
+        assert!(Device::looping(&raw(PAIR).get()).is_ok());
+        assert_eq!(Device::looping(&Opened::cooked(PAIR).get()).err(), Some(Error::Invalid));
+    }
+
+    /// In whichever order they are given, messages go from the one that receives.
+    #[test]
+    fn messages_pass_until_a_socket_is_closed() {
+        for swap in [false, true] {
+            let (pull, push, names) = (raw(PULL), raw(PUSH), [fresh_name(), fresh_name()]);
+            let (source, sink) = (Opened::cooked(PUSH), Opened::cooked(PULL));
+            pull.bind(&names[0]);
+            push.bind(&names[1]);
+            source.connect(&names[0]);
+            sink.connect(&names[1]);
+            thread::scope(|scope| {
+                let running = scope.spawn(|| {
+                    let (pull, push) = (pull.get(), push.get());
+                    let pair = if swap { (&push, &pull) } else { (&pull, &push) };
+                    Device::between(pair.0, pair.1).unwrap().run()
+                });
+                source.send("one").unwrap();
+                source.send("two").unwrap();
+                assert_eq!([sink.recv(), sink.recv()], [Ok("one".into()), Ok("two".into())]);
+                // The device waits to receive; it is the other socket whose end it hears of.
+                push.get().take_out_of_service();
+                assert_eq!(running.join().unwrap(), Error::NotOpen);
+            });
+        }
+    }
+
+    #[test]
+    fn questions_go_there_and_answers_come_back() {
+        let (front, back, names) = (raw(REP), raw(REQ), [fresh_name(), fresh_name()]);
+        let (req, rep) = (Opened::cooked(REQ), Opened::cooked(REP));
+        front.bind(&names[0]);
+        back.bind(&names[1]);
+        req.connect(&names[0]);
+        rep.connect(&names[1]);
+        thread::scope(|scope| {
+            let running = scope.spawn(|| {
+                let (front, back) = (front.get(), back.get());
+                Device::between(&front, &back).unwrap().run()
+            });
+            for text in ["one", "two"] {
+                req.send(text).unwrap();
+                assert_eq!(rep.recv(), Ok(text.into()));
+                rep.send("answer").unwrap();
+                assert_eq!(req.recv(), Ok("answer".into()));
+            }
+            front.get().take_out_of_service();
+            assert_eq!(running.join().unwrap(), Error::NotOpen);
+        });
+    }
+
+    #[test]
+    fn a_loop_gives_back_and_a_timeout_ends_it() {
+        let (looping, peer, name) = (raw(PAIR), Opened::cooked(PAIR), fresh_name());
+        looping.bind(&name);
+        peer.connect(&name);
+        peer.send("there").unwrap();
+        looping.set_int(&RECV_TIMEOUT, 0).unwrap();
+        let socket = looping.get();
+        assert_eq!(Device::looping(&socket).unwrap().run(), Error::TimedOut);
+        assert_eq!(peer.recv(), Ok("there".into()));
+    }
+}

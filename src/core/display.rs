@@ -60,3 +60,43 @@ impl Socket {
         state.shown = readiness;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::core::fixtures::{Opened, PULL, PUSH, pairs};
+    use crate::sys::{self, WaitFor};
+
+    fn is_readable(descriptor: RawFd) -> bool {
+        let wait = [(descriptor, WaitFor::Readable)].into_iter();
+        !sys::poll(wait, Some(Duration::ZERO)).unwrap().is_empty()
+    }
+
+    #[test]
+    fn a_descriptor_shows_what_was_there_before_and_follows_what_comes() {
+        let [one, other] = pairs();
+        one.send("early").unwrap();
+        let can_recv = other.get().readiness_descriptor(Side::Recv).unwrap();
+        assert!(is_readable(can_recv));
+        other.recv().unwrap();
+        assert!(!is_readable(can_recv));
+        one.send("late").unwrap();
+        assert!(is_readable(can_recv));
+        assert_eq!(other.get().readiness_descriptor(Side::Recv), Ok(can_recv));
+        let can_send = one.get().readiness_descriptor(Side::Send).unwrap();
+        assert!(is_readable(can_send));
+        other.close().unwrap();
+        assert!(!is_readable(can_send), "its peer has gone");
+    }
+
+    #[test]
+    fn a_direction_that_the_type_lacks_has_none() {
+        let (push, pull) = (Opened::cooked(PUSH), Opened::cooked(PULL));
+        let side = |socket: &Opened, side| socket.get().readiness_descriptor(side).err();
+        assert_eq!(side(&push, Side::Recv), Some(Error::UnknownOption));
+        assert_eq!(side(&pull, Side::Send), Some(Error::UnknownOption));
+        assert_eq!(side(&push, Side::Send), None);
+    }
+}

@@ -230,7 +230,56 @@ const ADDRESS_MAX: usize = 128;
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicUsize;
+
     use super::*;
+    use crate::core::context::Shared;
+    use crate::core::fixtures::{FakeConnection, PAIR, PUB};
+    use crate::core::options::option::{SEND_BUFFER, SEND_PRIORITY};
+    use crate::core::statistics::{Traffic, number};
+    use crate::protocols::{SendPriority, socket_type};
+    use crate::transports::Row;
+
+    /// A socket that takes one connection, and notes that it was told of a bug.
+    #[derive(Default)]
+    struct Taker {
+        attached: AtomicUsize,
+        breakdowns: AtomicUsize,
+    }
+
+    impl Owner for Taker {
+        fn attach(&self, endpoint: i32, _: Arc<dyn Connection>) -> Result<(), Rejected> {
+            assert_eq!(endpoint, 7);
+            let before = self.attached.fetch_add(1, Ordering::Relaxed);
+            if before == 0 { Ok(()) } else { Err(Rejected) }
+        }
+
+        fn wants_pipe(&self) -> bool {
+            self.attached.load(Ordering::Relaxed) == 0
+        }
+
+        fn broken(&self) {
+            self.breakdowns.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn endpoint(protocol: i32) -> (Endpoint, Arc<Taker>) {
+        let owner = Arc::new(Taker::default());
+        let shared = Shared { reactor: Arc::default(), printer: None };
+        let context = Context::new(3, 1, socket_type(protocol).unwrap(), &shared);
+        let weak = Arc::downgrade(&owner);
+        (Endpoint::new(7, Arc::new(context), weak, "tcp", b"192.0.2.1:80"), owner)
+    }
+
+    fn set(endpoint: &Endpoint, option: &Row, value: i32) {
+        let value = value.to_ne_bytes();
+        endpoint.context.options.set(option.level, option.number, Some(&value)).unwrap();
+    }
+
+    fn errors(endpoint: &Endpoint) -> u64 {
+        let (traffic, best) = (Traffic::default(), SendPriority::Unknown);
+        endpoint.context.statistics.value(number::ENDPOINT_ERRORS, &traffic, best).unwrap()
+    }
 
     fn parsed(address: &str) -> Result<(&str, &str), Error> {
         let (transport, rest) = transport_of(address.as_bytes())?;
@@ -250,5 +299,83 @@ mod tests {
         }
         assert!(parsed(&format!("inproc://{}", "a".repeat(118))).is_ok());
         assert_eq!(parsed(&"a".repeat(128)), Err(Error::NameTooLong));
+    }
+
+    #[test]
+    fn what_the_transport_says_reaches_the_socket_while_there_is_one() {
+        let (endpoint, owner) = endpoint(PAIR);
+        assert!(endpoint.is_wanting());
+        assert_eq!(endpoint.attach(FakeConnection::with_room(0)), Ok(()));
+        assert!(!endpoint.is_wanting());
+        assert_eq!(endpoint.attach(FakeConnection::with_room(0)), Err(Rejected));
+        Host::broken(&endpoint);
+        assert_eq!(owner.breakdowns.load(Ordering::Relaxed), 1);
+        drop(owner);
+        assert!(!endpoint.is_wanting());
+        assert_eq!(endpoint.attach(FakeConnection::with_room(0)), Err(Rejected));
+        Host::broken(&endpoint);
+    }
+
+    #[test]
+    fn an_error_lasts_until_the_next_success_or_the_end() {
+        let (endpoint, _owner) = endpoint(PAIR);
+        let failure = Report::ConnectFailed(Some(Error::AddressInUse));
+        for report in [failure, failure, Report::AcceptFailed(Error::Invalid)] {
+            endpoint.report(report);
+            assert_eq!(errors(&endpoint), 1);
+        }
+        for report in [Report::Broken, Report::ConnectFailed(None), Report::Dropped] {
+            endpoint.report(report);
+            assert_eq!(errors(&endpoint), 1);
+        }
+        endpoint.report(Report::Established);
+        assert_eq!(errors(&endpoint), 0);
+        endpoint.report(failure);
+        endpoint.close();
+        assert_eq!(errors(&endpoint), 0);
+        endpoint.report(failure);
+        assert_eq!(errors(&endpoint), 0, "it is closed");
+    }
+
+    #[test]
+    fn attempts_become_events_and_what_the_socket_sees_itself_does_not() {
+        let (endpoint, _owner) = endpoint(PAIR);
+        let events = &endpoint.context.events;
+        events.descriptor().unwrap();
+        let stranger = Some(SocketAddr::from(([192, 0, 2, 9], 4711)));
+        endpoint.report(Report::Connecting);
+        endpoint.report(Report::Established);
+        endpoint.report(Report::ConnectFailed(None));
+        endpoint.report(Report::AcceptFailed(Error::Invalid));
+        endpoint.report(Report::Rejected { peer: stranger });
+        let event = |kind, fault, peer: &str| {
+            Ok(SocketEvent { kind, endpoint: 7, fault, peer: peer.into(), missed: 0 })
+        };
+        let fault = Some(Fault::System(Error::Invalid));
+        let own = "tcp://192.0.2.1:80";
+        assert_eq!(events.next(), event(EventKind::ConnectFailed, None, own));
+        assert_eq!(events.next(), event(EventKind::AcceptFailed, fault, ""));
+        assert_eq!(events.next(), event(EventKind::Rejected, None, "tcp://192.0.2.9:4711"));
+        assert_eq!(events.next(), Err(Error::WouldBlock));
+    }
+
+    #[test]
+    fn priorities_are_those_of_its_beginning_and_buffers_those_of_now() {
+        let (endpoint, _owner) = endpoint(PAIR);
+        set(&endpoint, &SEND_PRIORITY, 3);
+        set(&endpoint, &SEND_BUFFER, 1000);
+        assert_eq!(endpoint.priorities.send.0, 8);
+        let settings = endpoint.settings();
+        assert_eq!((settings.send_buffer, settings.send_budget), (1000, 1000));
+    }
+
+    #[test]
+    fn who_drops_what_finds_no_room_has_twice_the_budget() {
+        let (endpoint, _owner) = endpoint(PUB);
+        set(&endpoint, &SEND_BUFFER, i32::MAX);
+        let settings = endpoint.settings();
+        assert_eq!(settings.send_budget, settings.send_buffer * 2);
+        assert_eq!((endpoint.own_type().name, endpoint.peer_type().name), ("pub", "sub"));
+        assert_eq!(endpoint.if_nameless(), IfNameless::Refuse);
     }
 }

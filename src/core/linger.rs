@@ -40,3 +40,47 @@ fn write_out(all: &[Lingering]) {
 fn streams(all: &[Lingering]) -> impl Iterator<Item = (&dyn Stream, Instant)> {
     all.iter().filter_map(|one| Some((one.connection.stream()?, one.deadline)))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::core::fixtures::FakeConnection;
+
+    fn closed(connection: &FakeConnection) -> usize {
+        connection.closed.load(Ordering::Relaxed)
+    }
+
+    fn lingering(connection: &Arc<FakeConnection>, deadline: Instant) -> Lingering {
+        Lingering { connection: Arc::clone(connection) as Arc<dyn Connection>, deadline }
+    }
+
+    #[test]
+    fn all_that_was_accepted_is_written_first() {
+        let far = Instant::now() + Duration::from_secs(3600);
+        let all = [3, 0, 200].map(FakeConnection::over_stream);
+        let in_memory = FakeConnection::with_room(0);
+        let mut ends: Vec<_> = all.iter().map(|one| lingering(one, far)).collect();
+        ends.push(lingering(&in_memory, far));
+        end(&ends);
+        assert_eq!([0, 1, 2].map(|at| (all[at].unwritten(), closed(&all[at]))), [(0, 1); 3]);
+        assert_eq!(closed(&in_memory), 1);
+    }
+
+    #[test]
+    fn beyond_its_deadline_nothing_is_waited_for() {
+        let (now, far) = (Instant::now(), Instant::now() + Duration::from_secs(3600));
+        let (late, in_time) = (FakeConnection::over_stream(9), FakeConnection::over_stream(2));
+        end(&[lingering(&late, now), lingering(&in_time, far)]);
+        assert_eq!((in_time.unwritten(), closed(&in_time)), (0, 1));
+        // It had its share of the others' rounds, and no more.
+        assert_eq!((late.unwritten(), closed(&late)), (7, 1));
+    }
+
+    #[test]
+    fn nothing_to_end_is_no_trouble() {
+        end(&[]);
+    }
+}

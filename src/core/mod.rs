@@ -21,6 +21,8 @@ mod device;
 mod display;
 mod endpoint;
 mod events;
+#[cfg(test)]
+mod fixtures;
 mod handover;
 mod life;
 mod linger;
@@ -28,6 +30,8 @@ mod naming;
 mod options;
 
 mod order;
+#[cfg(test)]
+mod outage;
 mod peer;
 mod pipe;
 mod poll;

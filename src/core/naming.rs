@@ -102,3 +102,70 @@ impl Socket {
         makers.iter().for_each(|maker| maker.retry());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::fixtures::{Opened, PAIR, fresh_name};
+    use crate::core::statistics::number::{CONNECTIONS, IN_PROGRESS};
+
+    fn bind(socket: &Opened, address: &str) -> Result<i32, Error> {
+        socket.get().bind(address.as_bytes(), Dialect::Reference)
+    }
+
+    #[test]
+    fn numbers_grow_and_a_failing_call_uses_none_up() {
+        let (socket, taken) = (Opened::cooked(PAIR), fresh_name());
+        assert_eq!(bind(&socket, &taken), Ok(1));
+        assert_eq!(bind(&socket, &taken), Err(Error::AddressInUse));
+        assert_eq!(bind(&socket, "nonsense"), Err(Error::Invalid));
+        assert_eq!(bind(&socket, "tcp://nonsense"), Err(Error::Invalid));
+        assert_eq!(bind(&socket, &fresh_name()), Ok(2));
+        socket.get().shutdown(2).unwrap();
+        assert_eq!(bind(&socket, &fresh_name()), Ok(3));
+    }
+
+    #[test]
+    fn an_endpoint_is_known_until_it_is_shut_down() {
+        let (socket, address) = (Opened::cooked(PAIR), fresh_name());
+        let endpoint = socket.bind(&address);
+        assert_eq!(socket.address(endpoint), address);
+        assert_eq!(socket.get().address(endpoint + 1), Err(Error::Invalid));
+        assert_eq!(socket.get().shutdown(endpoint + 1), Err(Error::Invalid));
+        socket.get().shutdown(endpoint).unwrap();
+        assert_eq!(socket.get().address(endpoint), Err(Error::Invalid));
+        assert_eq!(socket.get().shutdown(endpoint), Err(Error::Invalid));
+        // The address is free as soon as the call returns.
+        assert_eq!(bind(&Opened::cooked(PAIR), &address), Ok(1));
+    }
+
+    #[test]
+    fn the_kernel_decides_about_a_port_that_was_left_open() {
+        let socket = Opened::cooked(PAIR);
+        let address = socket.address(socket.bind("tcp://127.0.0.1:0"));
+        let port = address.strip_prefix("tcp://127.0.0.1:").unwrap();
+        assert_ne!(port.parse::<u16>().unwrap(), 0);
+    }
+
+    #[test]
+    fn who_was_turned_away_gets_his_turn_when_the_peer_leaves() {
+        let (server, address) = (Opened::cooked(PAIR), fresh_name());
+        server.bind(&address);
+        let [first, second] = [(); 2].map(|()| Opened::cooked(PAIR));
+        let endpoint = first.connect(&address);
+        second.connect(&address);
+        let connections = || [&first, &second].map(|one| one.statistic(CONNECTIONS));
+        assert_eq!((connections(), second.statistic(IN_PROGRESS)), ([1, 0], 1));
+        first.get().shutdown(endpoint).unwrap();
+        assert_eq!((connections(), second.statistic(IN_PROGRESS)), ([0, 1], 0));
+    }
+
+    #[test]
+    fn a_socket_that_is_out_of_service_gets_no_endpoint() {
+        let socket = Opened::cooked(PAIR);
+        let found = socket.get();
+        found.take_out_of_service();
+        let address = fresh_name();
+        assert_eq!(found.bind(address.as_bytes(), Dialect::Reference), Err(Error::NotOpen));
+    }
+}

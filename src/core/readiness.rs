@@ -77,3 +77,63 @@ impl Shown {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::{self, WaitFor};
+    use std::time::Duration;
+
+    const NEITHER: Readiness = Readiness { can_send: false, can_recv: false };
+    const BOTH: Readiness = Readiness { can_send: true, can_recv: true };
+    const RECV: Readiness = Readiness { can_send: false, can_recv: true };
+
+    fn shown() -> Shown {
+        let shown = Shown::default();
+        for side in [Side::Send, Side::Recv] {
+            assert!(shown.install(side, EventFd::new().unwrap()));
+        }
+        shown
+    }
+
+    fn seen(shown: &Shown) -> Readiness {
+        let is_readable = |side| {
+            let wait = (shown.descriptor(side).unwrap(), WaitFor::Readable);
+            !sys::poll([wait].into_iter(), Some(Duration::ZERO)).unwrap().is_empty()
+        };
+        Readiness { can_send: is_readable(Side::Send), can_recv: is_readable(Side::Recv) }
+    }
+
+    #[test]
+    fn nobody_watches_before_a_descriptor_is_made() {
+        let shown = Shown::default();
+        shown.change(NEITHER, BOTH);
+        shown.show_closed();
+        assert!(!shown.is_watched());
+        assert_eq!(shown.descriptor(Side::Send), None);
+        assert!(shown.install(Side::Send, EventFd::new().unwrap()));
+        let first = shown.descriptor(Side::Send);
+        assert!(!shown.install(Side::Send, EventFd::new().unwrap()), "it has one");
+        assert_eq!(shown.descriptor(Side::Send), first);
+        assert!(shown.is_watched());
+        assert_eq!(shown.descriptor(Side::Recv), None);
+    }
+
+    #[test]
+    fn the_descriptors_follow_each_change() {
+        let shown = shown();
+        let mut before = NEITHER;
+        for now in [RECV, BOTH, BOTH, NEITHER, NEITHER, BOTH, RECV] {
+            shown.change(before, now);
+            assert_eq!(seen(&shown), now);
+            before = now;
+        }
+    }
+
+    #[test]
+    fn what_is_closed_is_readable() {
+        let shown = shown();
+        shown.show_closed();
+        assert_eq!(seen(&shown), BOTH);
+    }
+}

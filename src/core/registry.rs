@@ -274,3 +274,85 @@ const SEGMENT: usize = 256;
 /// The two domains.
 pub const COOKED: i32 = 1;
 pub const RAW: i32 = 2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::fixtures::{Opened, PAIR};
+
+    #[test]
+    fn what_is_wrong_with_the_arguments_is_said_in_order() {
+        let open = |domain, protocol| open(domain, protocol, || None);
+        assert_eq!(open(0, 0), Err(Error::UnknownDomain));
+        assert_eq!(open(3, PAIR), Err(Error::UnknownDomain));
+        assert_eq!(open(COOKED, 0), Err(Error::Invalid));
+        assert_eq!(open(RAW, PAIR + 0x1_0000), Err(Error::Invalid));
+    }
+
+    #[test]
+    fn numbers_that_were_never_given_out_name_nothing() {
+        for handle in [-1, i32::MIN, (SEGMENT * SEGMENTS) as i32, i32::MAX] {
+            assert_eq!(find(handle).err(), Some(Error::NotOpen));
+            assert_eq!(find_beside(handle).err(), Some(Error::NotOpen));
+            assert_eq!(close(handle), Err(Error::NotOpen));
+        }
+    }
+
+    #[test]
+    fn a_socket_is_found_while_it_is_open() {
+        let socket = Opened::cooked(PAIR);
+        let found = find(socket.0).unwrap();
+        let again = find_beside(socket.0).unwrap();
+        assert!(std::ptr::eq(&raw const *found, &raw const *again));
+        assert!(found.is_usable());
+    }
+
+    #[test]
+    fn closing_waits_for_calls_on_their_way_out() {
+        let socket = Opened::cooked(PAIR);
+        std::thread::scope(|scope| {
+            let in_use = socket.get();
+            let closing = scope.spawn(|| close(socket.0));
+            // Whoever is inside sees that it closes, and the number stays taken until he leaves.
+            while in_use.is_usable() {
+                std::thread::yield_now();
+            }
+            assert!(!closing.is_finished());
+            drop(in_use);
+            assert_eq!(closing.join().unwrap(), Ok(()));
+        });
+        std::mem::forget(socket);
+    }
+
+    #[test]
+    fn the_last_number_given_back_is_the_first_taken() {
+        let mut library = Library { open: 4, ..Library::default() };
+        assert_eq!([(); 4].map(|()| library.take_number()), [0, 1, 2, 3]);
+        assert!(library.give_number_back(1).is_none());
+        assert!(library.give_number_back(2).is_none());
+        assert_eq!([(); 3].map(|()| library.take_number()), [2, 1, 4]);
+    }
+
+    #[test]
+    fn the_last_socket_takes_the_reactor_with_it() {
+        let shared = Shared { reactor: Arc::default(), printer: None };
+        let mut library = Library { open: 2, shared: Some(shared), ..Library::default() };
+        (0..2).for_each(|_| _ = library.take_number());
+        assert!(library.give_number_back(0).is_none());
+        assert!(library.give_number_back(1).is_some());
+        assert!(library.shared.is_none());
+        assert_eq!(library.take_number(), 0);
+    }
+
+    #[test]
+    fn slots_are_made_by_the_segment_when_they_are_asked_for() {
+        let world = World::default();
+        assert_eq!(world.handles_end(), 0);
+        assert!(world.slot(SEGMENT as i32 - 1).is_some());
+        assert_eq!(world.handles_end(), SEGMENT as i32);
+        assert!(world.slot(3 * SEGMENT as i32).is_some());
+        assert_eq!(world.handles_end(), 4 * SEGMENT as i32);
+        let serials = [(); 3].map(|()| world.seed().serial);
+        assert_eq!(serials, [0, 1, 2]);
+    }
+}

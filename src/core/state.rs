@@ -164,3 +164,58 @@ impl Protocol for Retired {
         Readiness { can_send: true, can_recv: true }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::protocols::Rejected;
+
+    /// A machine that knows nothing but its deadline.
+    struct Clock(Option<Instant>);
+
+    impl Protocol for Clock {
+        fn add_pipe(&mut self, _pipe: PipeId, _priorities: Priorities) -> Result<(), Rejected> {
+            Ok(())
+        }
+
+        fn pipe_ended(&mut self, _pipe: PipeId, _pipes: &mut dyn Pipes) {}
+        fn remove_pipe(&mut self, _pipe: PipeId) {}
+
+        fn readiness(&self, _pipes: &dyn Pipes) -> Readiness {
+            Readiness::default()
+        }
+
+        fn next_timeout(&self) -> Option<Instant> {
+            self.0
+        }
+    }
+
+    #[test]
+    fn the_reactor_is_told_of_earlier_deadlines_only() {
+        let now = Instant::now();
+        let mut state = State::new(Box::new(Clock(None)));
+        let mut note = |after: Option<u64>| {
+            let next = after.map(|after| now + Duration::from_secs(after));
+            state.protocol = Box::new(Clock(next));
+            state.note_timeout()
+        };
+        assert!(!note(None));
+        assert!(note(Some(9)));
+        assert!(!note(Some(9)));
+        assert!(!note(Some(12)), "what it knows is too early, not too late");
+        assert!(!note(None));
+        assert!(note(Some(3)));
+        assert_eq!(state.armed, Some(now + Duration::from_secs(3)));
+    }
+
+    #[test]
+    fn a_retired_machine_is_not_asked_again() {
+        let mut state = State::new(Box::new(Clock(Some(Instant::now()))));
+        assert!(state.retire_protocol().next_timeout().is_some());
+        assert!(!state.note_timeout());
+        assert!(!state.protocol.wants_pipe());
+        assert_eq!(state.protocol.add_pipe(PipeId(0), Priorities::default()), Err(Rejected));
+    }
+}

@@ -116,3 +116,68 @@ pub mod number {
     pub const SEND_PRIORITY: i32 = 401;
     pub const MESSAGES_DROPPED: i32 = 0x5350_0004;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocols::Priority;
+
+    const WHY: Error = Error::Invalid;
+
+    /// What these say afterwards: established, accepted, dropped, broken, errors of connecting and
+    /// of accepting, in progress.
+    fn counted(reports: &[Report]) -> [u64; 7] {
+        let statistics = Statistics::default();
+        reports.iter().for_each(|report| statistics.count(*report));
+        [
+            number::ESTABLISHED,
+            number::ACCEPTED,
+            number::DROPPED,
+            number::BROKEN,
+            number::CONNECT_ERRORS,
+            number::ACCEPT_ERRORS,
+            number::IN_PROGRESS,
+        ]
+        .map(|id| statistics.value(id, &Traffic::default(), SendPriority::Unknown).unwrap())
+    }
+
+    #[test]
+    fn an_attempt_is_in_progress_until_its_end() {
+        use Report::*;
+        assert_eq!(counted(&[Connecting, Connecting]), [0, 0, 0, 0, 0, 0, 2]);
+        assert_eq!(counted(&[Connecting, Established]), [1, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(counted(&[Connecting, ConnectFailed(Some(WHY))]), [0, 0, 0, 0, 1, 0, 0]);
+        assert_eq!(counted(&[Connecting, ConnectFailed(None)]), [0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(counted(&[Connecting, ConnectAbandoned]), [0, 0, 0, 0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn what_only_grows() {
+        use Report::*;
+        assert_eq!(counted(&[Accepted, Accepted]), [0, 2, 0, 0, 0, 0, 0]);
+        assert_eq!(counted(&[AcceptFailed(WHY)]), [0, 0, 0, 0, 0, 1, 0]);
+        assert_eq!(counted(&[Dropped, Broken, Broken]), [0, 0, 1, 2, 0, 0, 0]);
+        let (peer, fault) = (None, None);
+        assert_eq!(counted(&[HandshakeFailed { peer, fault }, Rejected { peer }]), [0; 7]);
+    }
+
+    #[test]
+    fn a_level_is_never_seen_below_zero() {
+        assert_eq!(counted(&[Report::Established])[6], 0);
+    }
+
+    #[test]
+    fn what_others_count_is_passed_on() {
+        let (statistics, traffic) =
+            (Statistics::default(), Traffic { bytes_sent: 7, ..Traffic::default() });
+        let value = |id, best| statistics.value(id, &traffic, best);
+        assert_eq!(value(number::BYTES_SENT, SendPriority::Unknown), Ok(7));
+        statistics.endpoint_error(2);
+        statistics.endpoint_error(-1);
+        assert_eq!(value(number::ENDPOINT_ERRORS, SendPriority::Unknown), Ok(1));
+        let best = [SendPriority::Unknown, SendPriority::Some(Priority(3)), SendPriority::Gone];
+        let told = best.map(|best| value(number::SEND_PRIORITY, best));
+        assert_eq!(told, [Ok(0), Ok(3), Ok(u64::MAX)]);
+        assert_eq!(value(0, SendPriority::Unknown), Err(Error::Invalid));
+    }
+}

@@ -23,3 +23,47 @@ impl Timer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Sender, channel};
+
+    use super::*;
+    use crate::sys::Event;
+
+    struct Alarm(Sender<Instant>);
+
+    impl Handler for Alarm {
+        fn ready(&self, _event: Event) {}
+
+        fn timeout(&self, now: Instant) {
+            self.0.send(now).unwrap();
+        }
+
+        fn broken(&self) {}
+    }
+
+    #[test]
+    fn a_timer_has_one_handler_and_fires_as_often_as_it_is_set() {
+        let (reactor, timer, (sender, alarms)) =
+            (LazyReactor::default(), Timer::default(), channel());
+        let at = Instant::now();
+        for _ in 0..3 {
+            let handler = || Arc::new(Alarm(sender.clone())) as Arc<dyn Handler>;
+            timer.set(reactor.get().unwrap(), at, handler);
+            assert!(alarms.recv().unwrap() >= at);
+        }
+        drop(sender);
+        timer.forget(&reactor);
+        reactor.stop();
+        // The only handler was the last who could have sent.
+        assert!(alarms.recv().is_err());
+    }
+
+    #[test]
+    fn a_timer_that_was_never_set_starts_no_reactor() {
+        let reactor = LazyReactor::default();
+        Timer::default().forget(&reactor);
+        reactor.stop();
+    }
+}

@@ -235,3 +235,113 @@ impl From<Missed> for Error {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::fixtures::{
+        FakeConnection, Opened, PULL, PUSH, REP, REQ, SUB, fresh_name, message, pairs, text,
+    };
+    use crate::core::options::option::{RECV_TIMEOUT, SEND_TIMEOUT};
+    use crate::core::statistics::number::*;
+    use crate::protocols::option::SUB_SUBSCRIBE;
+
+    #[test]
+    fn a_message_that_is_not_sent_is_still_there() {
+        let socket = Opened::cooked(PUSH);
+        let mut kept = message("keep me");
+        assert_eq!(socket.get().send(&mut kept, Blocking::DontWait), Err(Error::WouldBlock));
+        socket.set_int(&SEND_TIMEOUT, 0).unwrap();
+        assert_eq!(socket.get().send(&mut kept, Blocking::Wait), Err(Error::TimedOut));
+        assert_eq!(text(&kept), "keep me");
+        assert_eq!(socket.statistic(MESSAGES_SENT), 0);
+    }
+
+    #[test]
+    fn who_does_not_wait_or_waits_no_longer_gets_nothing() {
+        let [one, _other] = pairs();
+        assert_eq!(one.try_recv(), Err(Error::WouldBlock));
+        one.set_int(&RECV_TIMEOUT, 0).unwrap();
+        assert_eq!(one.recv(), Err(Error::TimedOut));
+    }
+
+    #[test]
+    fn directions_that_a_type_lacks_are_not_supported() {
+        let (push, pull) = (Opened::cooked(PUSH), Opened::cooked(PULL));
+        assert_eq!(push.get().check_can_recv(), Err(Error::NotSupported));
+        assert_eq!(pull.get().check_can_send(), Err(Error::NotSupported));
+        assert_eq!(push.get().check_can_send(), Ok(()));
+        assert_eq!(pull.get().check_can_recv(), Ok(()));
+    }
+
+    #[test]
+    fn what_is_out_of_turn_fails_at_once() {
+        let (req, rep) = (Opened::cooked(REQ), Opened::cooked(REP));
+        assert_eq!(req.recv(), Err(Error::WrongState));
+        assert_eq!(rep.send("nobody asked"), Err(Error::WrongState));
+    }
+
+    #[test]
+    fn messages_and_bytes_are_counted_on_both_sides() {
+        let [one, other] = pairs();
+        for text in ["", "four", "eleven long"] {
+            one.send(text).unwrap();
+            assert_eq!(other.recv(), Ok(text.into()));
+        }
+        let counts = |socket: &Opened| {
+            [MESSAGES_SENT, BYTES_SENT, MESSAGES_RECEIVED, BYTES_RECEIVED]
+                .map(|id| socket.statistic(id))
+        };
+        assert_eq!(counts(&one), [3, 15, 0, 0]);
+        assert_eq!(counts(&other), [0, 0, 3, 15]);
+    }
+
+    #[test]
+    fn a_body_that_the_caller_cannot_take_is_lost_and_not_counted() {
+        let [one, other] = pairs();
+        one.send("too long for him").unwrap();
+        one.send("short").unwrap();
+        let check = |size| if size > 5 { Err(Error::TooLong) } else { Ok(()) };
+        let recv = || {
+            let mut message = Message::default();
+            other.get().recv(&mut message, Blocking::DontWait, check).map(|()| text(&message))
+        };
+        assert_eq!(recv(), Err(Error::TooLong));
+        assert_eq!(recv(), Ok("short".into()));
+        assert_eq!(other.statistic(MESSAGES_RECEIVED), 1);
+    }
+
+    /// The machine lets others have the lock from time to time; the caller does not notice.
+    #[test]
+    fn one_call_passes_over_any_number_of_messages_that_nobody_wants() {
+        let sub = Opened::cooked(SUB);
+        sub.get().set_option(SUB, SUB_SUBSCRIBE, Some(b"yes")).unwrap();
+        let connection = FakeConnection::with_room(0);
+        let endpoint = sub.bind(&fresh_name());
+        sub.attach(endpoint, &connection).unwrap();
+        (0..1000).for_each(|_| connection.arrive("no"));
+        connection.arrive("yes");
+        assert_eq!(sub.try_recv(), Ok("yes".into()));
+        assert_eq!(sub.try_recv(), Err(Error::WouldBlock));
+    }
+
+    #[test]
+    fn who_waits_beside_a_socket_does_not_outlast_it() {
+        let [one, other] = pairs();
+        let mut message = Message::default();
+        let beside = other.get();
+        beside.take_out_of_service();
+        let received = one.get().recv(&mut message, Blocking::Beside(&beside), |_| Ok(()));
+        assert_eq!(received, Err(Error::NotOpen));
+    }
+
+    #[test]
+    fn who_waits_gets_what_another_thread_sends() {
+        let [one, other] = pairs();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| other.recv());
+            one.send("at last").unwrap();
+            assert_eq!(waiting.join().unwrap(), Ok("at last".into()));
+        });
+    }
+}
