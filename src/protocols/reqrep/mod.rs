@@ -6,7 +6,7 @@ mod req;
 use self::raw_req::RawReq;
 use self::req::Req;
 use super::SocketType;
-use super::return_path::{RawReplier, Replier};
+use super::return_path::Replier;
 
 pub static REQ: SocketType = SocketType {
     number: 0x30,
@@ -28,6 +28,6 @@ pub static REP: SocketType = SocketType {
     can_recv: true,
     drops_when_busy: true,
     accepts_nameless_peers: false,
-    cooked: |seed| Box::new(Replier::new(seed)),
-    raw: |seed| Box::new(RawReplier::new(seed)),
+    cooked: |seed| Box::new(Replier::cooked(seed)),
+    raw: |seed| Box::new(Replier::raw(seed)),
 };

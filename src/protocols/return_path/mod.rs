@@ -3,11 +3,9 @@
 //! Each pipe has a key with bit 31 clear, which stands in front of the words of a request that came
 //! from it, and which the answer must bring back (protocols 5).
 
-mod cooked;
-mod raw;
+mod replier;
 
-pub use cooked::Replier;
-pub use raw::RawReplier;
+pub use replier::Replier;
 
 use super::backtrace::{hop, split_request, split_word};
 use super::routing::{FairQueue, Priority};

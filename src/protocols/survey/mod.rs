@@ -6,7 +6,7 @@ mod surveyor;
 use self::raw_surveyor::RawSurveyor;
 use self::surveyor::Surveyor;
 use super::SocketType;
-use super::return_path::{RawReplier, Replier};
+use super::return_path::Replier;
 
 // 0x60 and 0x61 were an older survey that cannot talk to this one.
 pub static SURVEYOR: SocketType = SocketType {
@@ -29,6 +29,6 @@ pub static RESPONDENT: SocketType = SocketType {
     can_recv: true,
     drops_when_busy: true,
     accepts_nameless_peers: false,
-    cooked: |seed| Box::new(Replier::new(seed)),
-    raw: |seed| Box::new(RawReplier::new(seed)),
+    cooked: |seed| Box::new(Replier::cooked(seed)),
+    raw: |seed| Box::new(Replier::raw(seed)),
 };

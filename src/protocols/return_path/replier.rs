@@ -1,4 +1,5 @@
-//! REP and RESPONDENT: the answer goes to whoever asked last.
+//! REP and RESPONDENT. A cooked one answers whoever asked last; a raw one leaves the header of a
+//! request to the application, which gives it back with the answer.
 
 use super::ReturnPath;
 use crate::message::{Header, Message};
@@ -9,14 +10,29 @@ use crate::protocols::{
 #[derive(Debug)]
 pub struct Replier {
     path: ReturnPath,
-    /// The way back to whoever waits for an answer.
-    pending: Option<Header>,
+    asker: Asker,
+}
+
+/// Whom the next answer goes to.
+#[derive(Debug)]
+enum Asker {
+    /// Raw: whomever its header names.
+    Named,
+    /// Nobody has asked since the last answer.
+    Nobody,
+    /// Who has that header.
+    Last(Header),
 }
 
 impl Replier {
     #[must_use]
-    pub fn new(seed: Seed) -> Replier {
-        Replier { path: ReturnPath::new(seed), pending: None }
+    pub fn cooked(seed: Seed) -> Replier {
+        Replier { path: ReturnPath::new(seed), asker: Asker::Nobody }
+    }
+
+    #[must_use]
+    pub fn raw(seed: Seed) -> Replier {
+        Replier { path: ReturnPath::new(seed), asker: Asker::Named }
     }
 }
 
@@ -39,32 +55,38 @@ impl Protocol for Replier {
     }
 
     fn send(&mut self, message: &mut Message, pipes: &mut dyn Pipes) -> Result<(), Refusal> {
-        if self.pending.is_none() {
-            return Err(Refusal::WrongState);
+        match &mut self.asker {
+            Asker::Named => {}
+            Asker::Nobody => return Err(Refusal::WrongState),
+            Asker::Last(_) if !message.header.is_empty() => return Err(Refusal::Header),
+            Asker::Last(header) => {
+                message.header = std::mem::take(header);
+                self.asker = Asker::Nobody;
+            }
         }
-        if !message.header.is_empty() {
-            return Err(Refusal::Header);
-        }
-        message.header = self.pending.take().unwrap_or_default();
         self.path.send(message, pipes);
         Ok(())
     }
 
     fn recv(&mut self, message: &mut Message, pipes: &mut dyn Pipes) -> Result<(), Nothing> {
-        // Also when there is no other request: who asks for the next one has given this one up.
-        self.pending = None;
+        if matches!(self.asker, Asker::Named) {
+            return self.path.recv(message, pipes);
+        }
+        // Asking for another request gives the last one up.
+        self.asker = Asker::Nobody;
         self.path.recv(message, pipes)?;
-        self.pending = Some(std::mem::take(&mut message.header));
+        self.asker = Asker::Last(std::mem::take(&mut message.header));
         Ok(())
     }
 
     fn readiness(&self, _pipes: &dyn Pipes) -> Readiness {
-        Readiness { can_send: self.pending.is_some(), can_recv: self.path.requests.is_readable() }
+        let can_send = !matches!(self.asker, Asker::Nobody);
+        Readiness { can_send, can_recv: self.path.requests.is_readable() }
     }
 }
 
 #[cfg(test)]
-mod tests {
+mod cooked {
     use super::*;
     use crate::testing::FakePipes;
 
@@ -73,7 +95,7 @@ mod tests {
     const B: PipeId = PipeId(2);
 
     fn connected() -> (Replier, FakePipes) {
-        let (mut rep, mut pipes) = (Replier::new(SEED), FakePipes::default());
+        let (mut rep, mut pipes) = (Replier::cooked(SEED), FakePipes::default());
         for pipe in [A, B] {
             pipes.connect(pipe);
             rep.add_pipe(pipe, Priorities::default()).unwrap();
@@ -154,5 +176,75 @@ mod tests {
         pipes.arrive_bytes(A, b"\x80\0\0\x01q");
         rep.pipe_ended(A, &mut pipes);
         assert_eq!(recv(&mut rep, &mut pipes).unwrap(), "q");
+    }
+}
+
+#[cfg(test)]
+mod raw {
+    use super::*;
+    use crate::testing::FakePipes;
+
+    const SEED: Seed = Seed { serial: 0, random: 0x4000_0000 };
+    const A: PipeId = PipeId(1);
+
+    fn connected() -> (Replier, FakePipes) {
+        let (mut rep, mut pipes) = (Replier::raw(SEED), FakePipes::default());
+        pipes.connect(A);
+        rep.add_pipe(A, Priorities::default()).unwrap();
+        (rep, pipes)
+    }
+
+    fn arrive(rep: &mut Replier, pipes: &mut FakePipes, bytes: &[u8]) {
+        pipes.arrive_bytes(A, bytes);
+        rep.pipe_readable(A, pipes);
+    }
+
+    /// protocols 11: what a device sees of a request that took a hop already.
+    #[test]
+    fn the_key_of_the_pipe_stands_in_front() {
+        let (mut rep, mut pipes) = connected();
+        let mut message = Message::default();
+        arrive(&mut rep, &mut pipes, b"\x7f\xd0\xf3\x33\x80\0\0\x07q");
+        rep.recv(&mut message, &mut pipes).unwrap();
+        let expected = b"\x40\0\0\x01\x7f\xd0\xf3\x33\x80\0\0\x07";
+        assert_eq!(message.header.as_slice(), expected);
+        assert_eq!(message.body.as_slice(), b"q");
+        rep.send(&mut message, &mut pipes).unwrap();
+        assert_eq!(pipes.sent_bytes(A), [b"\x7f\xd0\xf3\x33\x80\0\0\x07q"]);
+    }
+
+    #[test]
+    fn malformed_requests_vanish() {
+        let (mut rep, mut pipes) = connected();
+        let mut message = Message::default();
+        for bytes in [&b""[..], b"\0\0\0\x01", b"\x80\0\0", b"\x80\0\0\x01"] {
+            arrive(&mut rep, &mut pipes, bytes);
+        }
+        assert!(rep.readiness(&pipes).can_recv);
+        rep.recv(&mut message, &mut pipes).unwrap();
+        assert!(message.body.is_empty());
+        assert_eq!(rep.recv(&mut message, &mut pipes), Err(Nothing::Yet));
+        assert!(!rep.readiness(&pipes).can_recv);
+    }
+
+    #[test]
+    fn a_flood_of_malformed_requests_does_not_hold_the_lock() {
+        let (mut rep, mut pipes) = connected();
+        (0..100).for_each(|_| arrive(&mut rep, &mut pipes, b"bad"));
+        let mut message = Message::default();
+        assert_eq!(rep.recv(&mut message, &mut pipes), Err(Nothing::Again));
+        assert_eq!(rep.recv(&mut message, &mut pipes), Err(Nothing::Yet));
+    }
+
+    #[test]
+    fn answers_to_nobody_are_dropped() {
+        let (mut rep, mut pipes) = connected();
+        for header in [&b""[..], b"\x40\0\0", b"\x40\0\0\x02", b"\x40\0\0\0\x80\0\0\0"] {
+            rep.send(&mut FakePipes::with_header(header, "a"), &mut pipes).unwrap();
+        }
+        pipes.set_room(A, 0);
+        rep.send(&mut FakePipes::with_header(b"\x40\0\0\x01", "a"), &mut pipes).unwrap();
+        assert_eq!(pipes.dropped(), 5);
+        assert!(rep.readiness(&pipes).can_send);
     }
 }
