@@ -2,7 +2,6 @@
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
@@ -26,9 +25,18 @@ pub struct Endpoint {
     scheme: &'static str,
     /// Behind the scheme, as it was asked for.
     address: Vec<u8>,
-    /// Why the last attempt failed.
-    error: Mutex<Option<Error>>,
-    is_closed: AtomicBool,
+    standing: Mutex<Standing>,
+}
+
+/// How an endpoint fares.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Standing {
+    #[default]
+    Well,
+    /// The last attempt has failed.
+    Failing(Error),
+    /// Nothing that is still reported counts.
+    Closed,
 }
 
 /// What an endpoint needs of its socket.
@@ -79,8 +87,7 @@ impl Endpoint {
             priorities,
             scheme,
             address: address.to_vec(),
-            error: Mutex::default(),
-            is_closed: AtomicBool::new(false),
+            standing: Mutex::default(),
         }
     }
 
@@ -105,21 +112,21 @@ impl Endpoint {
 
     /// Nothing that is still reported counts as an error of this endpoint.
     pub fn close(&self) {
-        self.is_closed.store(true, Ordering::Relaxed);
-        self.set_error(None);
+        self.stand(Standing::Closed);
     }
 
-    /// Whether the last attempt failed, as statistics show it.
-    fn set_error(&self, error: Option<Error>) {
-        let error = error.filter(|_| !self.is_closed.load(Ordering::Relaxed));
-        let old = {
-            let mut known = self.error.lock();
-            self.context
-                .statistics
-                .endpoint_error(i64::from(error.is_some()) - i64::from(known.is_some()));
-            std::mem::replace(&mut *known, error)
+    fn stand(&self, now: Standing) {
+        let before = {
+            let mut standing = self.standing.lock();
+            if *standing == Standing::Closed {
+                return;
+            }
+            std::mem::replace(&mut *standing, now)
         };
-        if let (Some(error), Some(printer)) = (error.filter(|_| error != old), self.context.printer)
+        let change = now.errors() - before.errors();
+        self.context.statistics.endpoint_error(change);
+        if let (Standing::Failing(error), Some(printer)) = (now, self.context.printer)
+            && now != before
         {
             self.print(error, printer);
         }
@@ -152,6 +159,16 @@ impl Endpoint {
         let line = format!("nanomsg: socket.{name}[{address}]: Error: {}\n", describe(error));
         // Nobody may be listening.
         let _ = io::stderr().write_all(line.as_bytes());
+    }
+}
+
+impl Standing {
+    /// How many endpoints in error this one is, as statistics count them.
+    fn errors(self) -> i64 {
+        match self {
+            Standing::Failing(_) => 1,
+            Standing::Well | Standing::Closed => 0,
+        }
     }
 }
 
@@ -206,9 +223,9 @@ impl Host for Endpoint {
         self.context.statistics.count(report);
         match report {
             Report::ConnectFailed(Some(error)) | Report::AcceptFailed(error) => {
-                self.set_error(Some(error));
+                self.stand(Standing::Failing(error));
             }
-            Report::Established | Report::Accepted => self.set_error(None),
+            Report::Established | Report::Accepted => self.stand(Standing::Well),
             Report::ConnectFailed(None)
             | Report::Connecting
             | Report::ConnectAbandoned
@@ -230,7 +247,7 @@ const ADDRESS_MAX: usize = 128;
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicUsize;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
     use crate::core::context::Shared;
