@@ -32,7 +32,9 @@ impl<'a> Device<'a> {
     /// # Errors
     /// `Invalid` when it is not raw.
     pub fn looping(socket: &'a Socket) -> Result<Device<'a>, Error> {
-        require(is_raw(socket))?;
+        if !is_raw(socket) {
+            return Err(Error::Invalid);
+        }
         Ok(Device::new(socket, socket, Way::One))
     }
 
@@ -41,10 +43,12 @@ impl<'a> Device<'a> {
     /// other one cannot send.
     pub fn between(first: &'a Socket, second: &'a Socket) -> Result<Device<'a>, Error> {
         let (one, other) = (first.socket_type(), second.socket_type());
-        require(is_raw(first) && is_raw(second))?;
         // Socket types come in families of sixteen.
-        require(one.number >> 4 == other.number >> 4)?;
-        require(one.can_recv == other.can_send && one.can_send == other.can_recv)?;
+        let are_related = one.number >> 4 == other.number >> 4;
+        let do_fit = one.can_recv == other.can_send && one.can_send == other.can_recv;
+        if !(is_raw(first) && is_raw(second) && are_related && do_fit) {
+            return Err(Error::Invalid);
+        }
         Ok(match (one.can_recv, other.can_recv) {
             (true, true) => Device::new(first, second, Way::Both),
             (true, false) => Device::new(first, second, Way::One),
@@ -121,10 +125,6 @@ impl Drop for Device<'_> {
 
 fn is_raw(socket: &Socket) -> bool {
     socket.context.domain == RAW
-}
-
-fn require(condition: bool) -> Result<(), Error> {
-    if condition { Ok(()) } else { Err(Error::Invalid) }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::Event;
-use crate::protocols::{PipeId, Priority, SendPriority};
+use crate::protocols::{Flow, PipeId, Priority, SendPriority};
 
 /// The sixteen rings of ready pipes of protocols 2.4.
 #[derive(Default)]
@@ -58,11 +58,11 @@ impl Ring {
         active.map_or(SendPriority::Gone, |(number, _)| SendPriority::Some(Priority(*number)))
     }
 
-    /// The current pipe had its turn.
-    pub fn used(&mut self, pipe: PipeId, still_ready: bool) {
+    /// The current pipe had its turn, and can have another or not.
+    pub fn used(&mut self, pipe: PipeId, flow: Flow) {
         assert_eq!(self.current(), Some(pipe), "out of turn");
         let level = self.levels.get_mut(&self.priorities[&pipe]).unwrap();
-        if still_ready {
+        if flow == Flow::Ready {
             level.cursor = level.after(pipe);
         } else {
             level.remove(pipe);
@@ -117,10 +117,11 @@ impl Balance {
                 self.ring.gone(*pipe);
                 self.shown = self.ring.priority();
             }
-            Event::Refused(pipe) => self.ring.used(*pipe, false),
+            Event::Refused(pipe) => self.ring.used(*pipe, Flow::Busy),
             Event::Sent { pipe, has_room, .. } => {
                 assert!(std::mem::take(&mut self.is_pending), "nothing was to be sent");
-                self.ring.used(*pipe, *has_room);
+                let flow = if *has_room { Flow::Ready } else { Flow::Busy };
+                self.ring.used(*pipe, flow);
             }
             _ => {}
         }
@@ -143,10 +144,11 @@ impl Fairness {
             Event::Removed(pipe) => self.ring.gone(*pipe),
             Event::Wants => self.taken.clear(),
             Event::Took { pipe, wire, has_more } => {
-                self.ring.used(*pipe, *has_more);
+                let flow = if *has_more { Flow::Ready } else { Flow::Busy };
+                self.ring.used(*pipe, flow);
                 self.taken.push((*pipe, wire.clone()));
             }
-            Event::Missed(pipe) => self.ring.used(*pipe, false),
+            Event::Missed(pipe) => self.ring.used(*pipe, Flow::Busy),
             _ => {}
         }
     }
