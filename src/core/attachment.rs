@@ -131,23 +131,25 @@ impl Socket {
     /// It may be called by whoever has news, such as another socket's sender. Should it panic, this
     /// socket is the one that is out of service from then on, and `None` is returned.
     fn change<T>(&self, change: impl FnOnce(&mut State, &mut Aftermath) -> T) -> Option<T> {
-        let mut aftermath = Aftermath::default();
+        let (mut aftermath, mut removed) = (Aftermath::default(), Vec::new());
         let changed = catch_unwind(AssertUnwindSafe(|| {
             let mut guard = self.lock();
             let state = &mut *guard;
             let result = change(state, &mut aftermath);
-            let removed = state.remove_drained(&mut aftermath);
+            if !aftermath.drained.is_empty() {
+                removed = state.remove_drained(&mut aftermath);
+            }
             self.show(state);
-            (result, removed, state.note_timeout())
+            (result, state.note_timeout())
         }));
         aftermath.settle();
-        let Ok((result, removed, must_arm)) = changed else {
+        // The last owner closes, and that not under the lock.
+        drop(removed);
+        let Ok((result, must_arm)) = changed else {
             self.report_bug();
             self.take_out_of_service();
             return None;
         };
-        // The last owner closes, and that not under the lock.
-        drop(removed);
         if must_arm {
             self.arm_timer();
         }
