@@ -2,7 +2,7 @@
 //! if nobody else does, or sleeps until somebody rings.
 
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::{Duration, Instant};
@@ -11,17 +11,18 @@ use super::deferred;
 use super::handover::{Handover, Ring};
 use super::socket::Socket;
 use crate::error::Error;
+use crate::io::{Poller, Wake, Waker};
 use crate::protocols::PipeId;
-use crate::sys::{
-    self, Epoll, Event, EventBuffer, EventFd, Interest, WaitFor, Waited, futex_wait, futex_wake_all,
-};
+use crate::sys::{self, Event, EventBuffer, Interest, WaitFor, Waited, futex_wait, futex_wake_all};
 use crate::transports::{Connection, Stream};
 
 /// What the waiters of one socket share.
 #[derive(Debug, Default)]
 pub struct Waiting {
-    pub recv: Bell,
-    pub send: Bell,
+    /// Its leader waits for all streams of the socket.
+    pub recv: Bell<Poller>,
+    /// Its leader waits for those that are full.
+    pub send: Bell<Waker>,
     streams: AtomicUsize,
     spin: Spin,
     /// The last wait for streams had to sleep, so that the next one probably will, too.
@@ -29,13 +30,11 @@ pub struct Waiting {
 }
 
 /// Wakes those who wait to receive, or those who wait to send.
-#[derive(Debug, Default)]
-pub struct Bell {
+#[derive(Debug)]
+pub struct Bell<W> {
     pub(super) handover: Handover,
-    /// Wakes the leader out of the kernel's poller.
-    control: OnceLock<EventFd>,
-    /// What the leader waits for, once somebody has waited: all streams of the socket.
-    poller: OnceLock<Epoll>,
+    /// Wakes the leader out of the kernel; made when the first one leads.
+    leader: OnceLock<W>,
 }
 
 /// Whether waiting starts with a little spinning: every failure doubles the number of waits that
@@ -46,7 +45,13 @@ struct Spin {
     penalty: AtomicU32,
 }
 
-impl Bell {
+impl<W> Default for Bell<W> {
+    fn default() -> Bell<W> {
+        Bell { handover: Handover::default(), leader: OnceLock::new() }
+    }
+}
+
+impl<W: Wake> Bell<W> {
     #[inline]
     pub fn epoch(&self) -> u32 {
         self.handover.epoch()
@@ -66,12 +71,9 @@ impl Bell {
             futex_wake_all(futex_word(&self.handover));
         }
         if ring.wake_leader
-            && let Some(control) = self.control.get()
-            && !control.signal()
-            && let Some(poller) = self.poller.get()
+            && let Some(leader) = self.leader.get()
         {
-            // It can always be written to, so that waiting for that wakes as well.
-            let _ = poller.modify(control.as_raw_fd(), ANYTHING, CONTROL);
+            leader.wake();
         }
     }
 
@@ -86,33 +88,22 @@ impl Bell {
         }
     }
 
-    /// The descriptor that wakes the leader, made when the first one leads.
-    fn control(&self) -> io::Result<&EventFd> {
-        if let Some(control) = self.control.get() {
-            return Ok(control);
-        }
-        // Only the leader comes here.
-        let _ = self.control.set(EventFd::new()?);
-        self.control.get().ok_or_else(|| io::ErrorKind::Other.into())
-    }
-
-    /// The leader has been woken.
-    fn calm(&self, event: Event) {
-        let Some(control) = self.control.get() else { return };
-        control.drain();
-        if event.writable
-            && let Some(poller) = self.poller.get()
-        {
-            let _ = poller.modify(control.as_raw_fd(), READABLE, CONTROL);
-        }
-    }
-
     fn sleep(&self, seen: u32, deadline: Option<Instant>) -> Result<(), Error> {
         match futex_wait(futex_word(&self.handover), seen, deadline) {
             Waited::Woken => Ok(()),
             Waited::TimedOut => Err(Error::TimedOut),
             Waited::Interrupted => Err(Error::Interrupted),
         }
+    }
+}
+
+impl Bell<Waker> {
+    /// What wakes the leader, if a descriptor can be had for it. Only the leader asks.
+    fn waker(&self) -> Option<&Waker> {
+        if self.leader.get().is_none() {
+            let _ = self.leader.set(Waker::new().ok()?);
+        }
+        self.leader.get()
     }
 }
 
@@ -126,7 +117,7 @@ impl Waiting {
     pub fn add_stream(&self, id: PipeId, connection: &dyn Connection) {
         let Some(stream) = connection.stream() else { return };
         self.streams.fetch_add(1, Ordering::Relaxed);
-        if let Some(poller) = self.recv.poller.get() {
+        if let Some(poller) = self.recv.leader.get() {
             watch(poller, id, stream);
         }
     }
@@ -135,8 +126,8 @@ impl Waiting {
     pub fn remove_stream(&self, connection: &dyn Connection) {
         let Some(stream) = connection.stream() else { return };
         self.streams.fetch_sub(1, Ordering::Relaxed);
-        if let Some(poller) = self.recv.poller.get() {
-            let _ = poller.remove(stream.descriptor());
+        if let Some(poller) = self.recv.leader.get() {
+            poller.remove(stream.descriptor());
         }
     }
 }
@@ -175,7 +166,7 @@ impl Socket {
         result
     }
 
-    fn drive(&self, poller: &Epoll, seen: u32, deadline: Option<Instant>) -> Result<(), Error> {
+    fn drive(&self, poller: &Poller, seen: u32, deadline: Option<Instant>) -> Result<(), Error> {
         let waiting = &self.waiting;
         let mut events = EventBuffer::default();
         let only = self.only_connection();
@@ -215,7 +206,7 @@ impl Socket {
     }
 
     /// Reads from every stream that has something now.
-    pub(super) fn pump_ready(&self, poller: &Epoll, events: &mut EventBuffer) {
+    pub(super) fn pump_ready(&self, poller: &Poller, events: &mut EventBuffer) {
         // A failure here shows again in the next wait.
         if let Ok(reported) = poller.wait(events, Some(Duration::ZERO)) {
             self.pump_reported(reported);
@@ -224,10 +215,6 @@ impl Socket {
 
     fn pump_reported(&self, reported: impl Iterator<Item = Event>) {
         for event in reported {
-            if event.key == CONTROL {
-                self.waiting.recv.calm(event);
-                continue;
-            }
             let id = PipeId(event.key as u32);
             let connection = self.lock().pipes.get(id).map(|pipe| Arc::clone(&pipe.connection));
             if let Some(connection) = connection {
@@ -260,13 +247,12 @@ impl Socket {
     }
 
     /// The poller of all streams, made when somebody first waits for them. Only the leader asks.
-    pub(super) fn poller(&self) -> io::Result<&Epoll> {
-        if let Some(poller) = self.waiting.recv.poller.get() {
+    pub(super) fn poller(&self) -> io::Result<&Poller> {
+        let slot = &self.waiting.recv.leader;
+        if let Some(poller) = slot.get() {
             return Ok(poller);
         }
-        let poller = Epoll::new()?;
-        let control = self.waiting.recv.control()?;
-        poller.add(control.as_raw_fd(), READABLE, CONTROL)?;
+        let poller = Poller::new()?;
         // Under the lock, so that no stream is added or removed unseen.
         let state = self.lock();
         for pipe in state.pipes.iter().filter(|pipe| !pipe.is_ended) {
@@ -274,8 +260,8 @@ impl Socket {
                 watch(&poller, pipe.id, stream);
             }
         }
-        let _ = self.waiting.recv.poller.set(poller);
-        self.waiting.recv.poller.get().ok_or_else(|| io::ErrorKind::Other.into())
+        let _ = slot.set(poller);
+        slot.get().ok_or_else(|| io::ErrorKind::Other.into())
     }
 
     /// With no descriptor to be had, the reactor reads and this thread just sleeps.
@@ -325,10 +311,10 @@ impl Socket {
         deadline: Option<Instant>,
     ) -> Result<(), Error> {
         let bell = &self.waiting.send;
-        let control: Option<RawFd> = bell.control().ok().map(AsRawFd::as_raw_fd);
+        let waker = bell.waker();
         let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
         // Without a descriptor to be woken by, look again from time to time.
-        let timeout = match (control, left) {
+        let timeout = match (waker, left) {
             (None, left) => Some(left.unwrap_or(LOOK_AGAIN).min(LOOK_AGAIN)),
             (Some(_), left) => left,
         };
@@ -339,11 +325,11 @@ impl Socket {
         streams().for_each(Stream::begin_driving);
         let waits = streams()
             .map(|stream| (stream.descriptor(), WaitFor::Writable))
-            .chain(control.map(|descriptor| (descriptor, WaitFor::Readable)));
+            .chain(waker.map(|waker| (waker.as_raw_fd(), WaitFor::Readable)));
         let result = sys::poll(waits, timeout);
         bell.handover.end_polling();
-        if let Some(control) = bell.control.get() {
-            control.drain();
+        if let Some(waker) = waker {
+            waker.notice();
         }
         streams().for_each(Stream::end_driving);
         streams().for_each(Stream::write_out);
@@ -405,8 +391,8 @@ fn pause(duration: Duration) {
     }
 }
 
-fn watch(poller: &Epoll, id: PipeId, stream: &dyn Stream) {
-    if poller.add(stream.descriptor(), READABLE, id.0.into()).is_err() {
+fn watch(poller: &Poller, id: PipeId, stream: &dyn Stream) {
+    if poller.add(stream.descriptor(), Interest::READABLE, id.0.into()).is_err() {
         stream.read_in_background();
     }
 }
@@ -421,10 +407,6 @@ fn futex_word(handover: &Handover) -> &AtomicU32 {
     handover.word()
 }
 
-const READABLE: Interest = Interest { readable: true, writable: false, ended: false, once: false };
-const ANYTHING: Interest = Interest { readable: true, writable: true, ended: false, once: false };
-/// No pipe has this number.
-const CONTROL: u64 = u64::MAX;
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// On one processor the one that is waited for could not run meanwhile.

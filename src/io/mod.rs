@@ -2,10 +2,12 @@
 //! needed, and short-lived resolvers of names.
 
 mod backoff;
+mod poller;
 mod reactor;
 mod resolver;
 mod timers;
 
 pub use backoff::Backoff;
+pub use poller::{Poller, Wake, Waker};
 pub use reactor::{Handler, Key, LazyReactor, Reactor, Tick};
 pub use resolver::{Family, resolve};

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::io::{self, Write};
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::RawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -17,8 +17,9 @@ use crossbeam_queue::SegQueue;
 use once_cell::sync::OnceCell;
 use parking_lot::Mutex;
 
+use super::poller::{Poller, Wake};
 use super::timers::Timers;
-use crate::sys::{self, Epoll, Event, EventBuffer, EventFd, Interest};
+use crate::sys::{self, Event, EventBuffer, Interest};
 
 /// Whom the reactor calls, always on its own thread.
 pub trait Handler: Send + Sync {
@@ -53,10 +54,7 @@ pub struct Key(pub u64);
 pub struct LazyReactor(OnceCell<Arc<Reactor>>);
 
 pub struct Reactor {
-    epoll: Epoll,
-    control: EventFd,
-    /// Set while a signal of `control` is on its way, so that a burst of requests makes one.
-    signalled: AtomicBool,
+    poller: Poller,
     stopping: AtomicBool,
     next_key: AtomicU64,
     state: Mutex<State>,
@@ -89,15 +87,12 @@ impl LazyReactor {
 impl Reactor {
     fn start() -> io::Result<Arc<Reactor>> {
         let reactor = Arc::new(Reactor {
-            epoll: Epoll::new()?,
-            control: EventFd::new()?,
-            signalled: AtomicBool::new(false),
+            poller: Poller::new()?,
             stopping: AtomicBool::new(false),
-            next_key: AtomicU64::new(CONTROL.0 + 1),
+            next_key: AtomicU64::new(0),
             state: Mutex::default(),
             lively: SegQueue::new(),
         });
-        reactor.epoll.add(reactor.control.as_raw_fd(), READABLE, CONTROL.0)?;
         let builder = thread::Builder::new().name("spmsg".into());
         let runner = Arc::clone(&reactor);
         let thread = sys::with_signals_blocked(|| builder.spawn(move || runner.run()))?;
@@ -107,7 +102,7 @@ impl Reactor {
 
     fn stop(&self) {
         self.stopping.store(true, Ordering::SeqCst);
-        self.signal();
+        self.poller.wake();
         let thread = self.state.lock().thread.take();
         if let Some(thread) = thread {
             // It can only fail by a panic, which has been reported already.
@@ -142,7 +137,7 @@ impl Reactor {
     /// # Errors
     /// Those of epoll_ctl(2).
     pub fn watch(&self, key: Key, descriptor: RawFd, interest: Interest) -> io::Result<()> {
-        self.epoll.add(descriptor, interest, key.0)
+        self.poller.add(descriptor, interest, key.0)
     }
 
     /// Watches for something else from now on.
@@ -150,38 +145,24 @@ impl Reactor {
     /// # Errors
     /// Those of epoll_ctl(2).
     pub fn rewatch(&self, key: Key, descriptor: RawFd, interest: Interest) -> io::Result<()> {
-        self.epoll.modify(descriptor, interest, key.0)
+        self.poller.modify(descriptor, interest, key.0)
     }
 
     pub fn unwatch(&self, descriptor: RawFd) {
-        // It can only fail because the descriptor is not watched.
-        let _ = self.epoll.remove(descriptor);
+        self.poller.remove(descriptor);
     }
 
     /// Sets the one timer of `key`, or removes it.
     pub fn set_timer(&self, key: Key, deadline: Option<Instant>) {
         if self.state.lock().timers.set(key, deadline) {
-            self.wake();
+            self.poller.wake();
         }
     }
 
     /// Has `handler.tick` called every [`TICK`] until it says that it is done.
     pub fn tick_often(&self, handler: Arc<dyn Handler>) {
         self.lively.push(handler);
-        self.wake();
-    }
-
-    fn wake(&self) {
-        if !self.signalled.swap(true, Ordering::SeqCst) {
-            self.signal();
-        }
-    }
-
-    fn signal(&self) {
-        if !self.control.signal() {
-            // It can always be written to, so that waiting for that wakes as well.
-            let _ = self.epoll.modify(self.control.as_raw_fd(), ANYTHING, CONTROL.0);
-        }
+        self.poller.wake();
     }
 
     fn run(&self) {
@@ -200,25 +181,17 @@ impl Reactor {
     fn wait(&self, events: &mut EventBuffer, is_lively: bool) {
         let mut timeout = self.until_next_timer();
         if is_lively {
-            let quiet = !self.epoll.wait_briefly(TICK).unwrap_or(false);
+            let quiet = !self.poller.wait_briefly(TICK).unwrap_or(false);
             if quiet {
                 return;
             }
             timeout = Some(Duration::ZERO);
         }
-        let Ok(events) = self.epoll.wait(events, timeout) else {
+        let Ok(events) = self.poller.wait(events, timeout) else {
             // All signals are blocked here, so that it is the kernel that is in trouble.
             return thread::sleep(TROUBLE);
         };
         for event in events {
-            if Key(event.key) == CONTROL {
-                self.control.drain();
-                if event.writable {
-                    let _ = self.epoll.modify(self.control.as_raw_fd(), READABLE, CONTROL.0);
-                }
-                self.signalled.store(false, Ordering::SeqCst);
-                continue;
-            }
             let handler = self.state.lock().handlers.get(&Key(event.key)).cloned();
             if let Some(handler) = handler {
                 guarded(&*handler, |it| it.ready(event));
@@ -264,7 +237,3 @@ const TICK: Duration = Duration::from_micros(50);
 
 /// Before asking again a kernel that could not answer.
 const TROUBLE: Duration = Duration::from_millis(1);
-
-const CONTROL: Key = Key(0);
-const READABLE: Interest = Interest { readable: true, writable: false, ended: false, once: false };
-const ANYTHING: Interest = Interest { readable: true, writable: true, ended: false, once: false };

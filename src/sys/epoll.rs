@@ -61,7 +61,7 @@ impl Epoll {
         &self,
         events: &'a mut EventBuffer,
         timeout: Option<Duration>,
-    ) -> io::Result<impl Iterator<Item = Event> + use<'a>> {
+    ) -> io::Result<impl Iterator<Item = Event> + Clone + use<'a>> {
         let descriptor = self.descriptor.as_raw_fd();
         let room = events.0.len() as libc::c_int;
         let buffer = events.0.as_mut_ptr();
@@ -117,6 +117,11 @@ impl Default for EventBuffer {
 }
 
 impl Interest {
+    pub const READABLE: Interest =
+        Interest { readable: true, writable: false, ended: false, once: false };
+    pub const ANYTHING: Interest =
+        Interest { readable: true, writable: true, ended: false, once: false };
+
     fn to_kernel(self) -> u32 {
         let flag = |wanted: bool, bit: libc::c_int| if wanted { bit as u32 } else { 0 };
         flag(self.readable, libc::EPOLLIN)

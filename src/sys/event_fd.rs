@@ -18,6 +18,12 @@ impl EventFd {
         Ok(EventFd { descriptor: unsafe { OwnedFd::from_raw_fd(raw) } })
     }
 
+    /// Any descriptor in the place of one, to see what happens when the kernel fails.
+    #[cfg(test)]
+    pub fn of(descriptor: OwnedFd) -> EventFd {
+        EventFd { descriptor }
+    }
+
     /// Makes the descriptor readable. False when the kernel will not have it.
     pub fn signal(&self) -> bool {
         let one = 1_u64.to_ne_bytes();
