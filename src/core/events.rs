@@ -58,7 +58,9 @@ impl Events {
     /// Keeps what `event` makes, if anybody wants to know.
     pub fn record(&self, event: impl FnOnce() -> SocketEvent) {
         if self.is_recording.load(Ordering::Relaxed) {
-            self.log.lock().push(event());
+            // Not under the lock: it asks the connection what went wrong.
+            let event = event();
+            self.log.lock().push(event);
         }
     }
 

@@ -91,8 +91,7 @@ impl Dialer {
     fn attempt(&self) {
         if !self.host.is_wanting() {
             // The peer would believe for a moment that it has a partner, and send to nobody.
-            self.wait();
-            return;
+            return self.wait();
         }
         self.host.report(Report::Connecting);
         match &self.target {
@@ -107,7 +106,8 @@ impl Dialer {
     }
 
     fn look_up(&self, name: String, port: u16, local: Option<IpAddr>) {
-        if !self.state.lock().enter(Phase::Resolving) {
+        let left = self.state.lock().enter(Phase::Resolving);
+        if left.is_none() {
             return self.host.report(Report::ConnectAbandoned);
         }
         let family = if self.host.settings().ipv4_only { Family::Ipv4Only } else { Family::Any };
@@ -161,7 +161,8 @@ impl Dialer {
     }
 
     fn established(&self, stream: OsStream) {
-        if !self.state.lock().enter(Phase::Greeting(None)) {
+        let left = self.state.lock().enter(Phase::Greeting(None));
+        if left.is_none() {
             return self.host.report(Report::ConnectAbandoned);
         }
         self.host.report(Report::Established);
@@ -174,14 +175,17 @@ impl Dialer {
         let (host, greeter) = (Arc::clone(&self.host), self.wire.greeter(&*self.host));
         let greeting =
             Greeting::start(Beginning { stream, greeter }, host, &self.reactor, Box::new(done));
-        let mut state = self.state.lock();
-        match &mut state.phase {
-            Phase::Greeting(slot) => *slot = Some(greeting),
-            // It was faster than we: on the reactor's thread while we are on a resolver's.
-            Phase::Waiting | Phase::Connected | Phase::Retired => {}
-            Phase::Closed | Phase::Resolving | Phase::Connecting(_) => {
-                greeting.cancel();
+        {
+            let mut state = self.state.lock();
+            match &mut state.phase {
+                Phase::Greeting(slot) => return *slot = Some(greeting),
+                // It was faster than we: on the reactor's thread while we are on a resolver's.
+                Phase::Waiting | Phase::Connected | Phase::Retired => return,
+                Phase::Closed | Phase::Resolving | Phase::Connecting(_) => {}
             }
+        }
+        if greeting.cancel() {
+            self.host.report(Report::Dropped);
         }
     }
 
@@ -195,9 +199,7 @@ impl Dialer {
                 }
                 state.backoff.succeeded();
             }
-            Outcome::Failed => {
-                self.wait();
-            }
+            Outcome::Failed => self.wait(),
         }
     }
 
@@ -211,28 +213,27 @@ impl Dialer {
         self.wait();
     }
 
-    /// Waits for the next attempt. False when there will be none.
-    fn wait(&self) -> bool {
-        let mut state = self.state.lock();
-        if !state.enter(Phase::Waiting) {
-            return false;
-        }
-        let delay = state.backoff.next_delay();
-        if let Some(key) = self.key.get() {
-            self.reactor.set_timer(*key, Some(Instant::now() + delay));
-        }
-        true
+    /// Waits for the next attempt, if there will be one.
+    fn wait(&self) {
+        let left = {
+            let mut state = self.state.lock();
+            let left = state.enter(Phase::Waiting);
+            if let (Some(_), Some(key)) = (&left, self.key.get()) {
+                let delay = state.backoff.next_delay();
+                self.reactor.set_timer(*key, Some(Instant::now() + delay));
+            }
+            left
+        };
+        drop(left);
     }
 }
 
 impl State {
-    /// A closed dialer stays closed.
-    fn enter(&mut self, phase: Phase) -> bool {
-        if matches!(self.phase, Phase::Closed) {
-            return false;
-        }
-        self.phase = phase;
-        true
+    /// Returns the phase that is left, which is to be dropped outside the lock, because it may own
+    /// a stream. A closed dialer stays closed.
+    fn enter(&mut self, phase: Phase) -> Option<Phase> {
+        let is_closed = matches!(self.phase, Phase::Closed);
+        (!is_closed).then(|| std::mem::replace(&mut self.phase, phase))
     }
 }
 
@@ -299,13 +300,10 @@ impl Maker for Dialer {
     }
 
     fn connection_lost(&self, parting: Parting) {
-        match parting {
-            Parting::Passing => {
-                self.wait();
-            }
-            Parting::Final => {
-                self.state.lock().enter(Phase::Retired);
-            }
+        if parting == Parting::Passing {
+            return self.wait();
         }
+        let left = self.state.lock().enter(Phase::Retired);
+        drop(left);
     }
 }

@@ -32,7 +32,9 @@ pub struct Beginning {
 }
 
 struct State {
-    start: Beginning,
+    /// Shared with who reads or writes at this moment, which nobody does under the lock.
+    stream: Arc<OsStream>,
+    greeter: Box<dyn Greeter>,
     phase: Phase,
     deadline: Instant,
     done: Done,
@@ -77,15 +79,23 @@ enum Verdict {
 impl Greeting {
     /// Greets the peer and waits for its greeting.
     pub fn start(
-        mut start: Beginning,
+        start: Beginning,
         host: Arc<dyn Host>,
         reactor: &Arc<Reactor>,
         done: Done,
     ) -> Arc<Greeting> {
-        let descriptor = start.stream.as_raw_fd();
-        say(&start.stream, &start.greeter.open(welcome(&*host)));
-        let deadline = Instant::now() + start.greeter.limit();
-        let state = State { start, phase: Phase::Hearing, deadline, done, ending: None };
+        let Beginning { stream, mut greeter } = start;
+        let descriptor = stream.as_raw_fd();
+        say(&stream, &greeter.open(welcome(&*host)));
+        let deadline = Instant::now() + greeter.limit();
+        let state = State {
+            stream: Arc::new(stream),
+            greeter,
+            phase: Phase::Hearing,
+            deadline,
+            done,
+            ending: None,
+        };
         let greeting = Arc::new(Greeting {
             reactor: Arc::clone(reactor),
             host,
@@ -106,7 +116,7 @@ impl Greeting {
     /// Gives it up without a word to anybody. True when it was still going on.
     pub fn cancel(&self) -> bool {
         let state = self.take();
-        state.iter().for_each(|state| state.start.stream.discard_input());
+        state.iter().for_each(|state| state.stream.discard_input());
         state.is_some()
     }
 
@@ -122,7 +132,7 @@ impl Greeting {
     /// Takes the state out; from then on nothing more happens.
     fn take(&self) -> Option<State> {
         let state = self.state.lock().take()?;
-        self.reactor.unwatch(state.start.stream.as_raw_fd());
+        self.reactor.unwatch(state.stream.as_raw_fd());
         if let Some(key) = self.key.get() {
             self.reactor.forget(*key);
         }
@@ -136,21 +146,28 @@ impl Greeting {
     }
 
     fn read(&self) -> Heard {
-        let mut state = self.state.lock();
-        let Some(State { start, phase, ending, .. }) = state.as_mut() else { return Heard::More };
+        let (stream, is_leaving, wanted) = {
+            let state = self.state.lock();
+            let Some(state) = state.as_ref() else { return Heard::More };
+            let is_leaving = state.phase == Phase::Leaving;
+            let wanted = if is_leaving { READ_MAX } else { state.greeter.wanted().min(READ_MAX) };
+            (Arc::clone(&state.stream), is_leaving, wanted)
+        };
         let mut buffer = [0; READ_MAX];
-        let is_leaving = *phase == Phase::Leaving;
-        let wanted = if is_leaving { READ_MAX } else { start.greeter.wanted().min(READ_MAX) };
-        match start.stream.read(None, &mut buffer[..wanted]) {
+        let read = stream.read(None, &mut buffer[..wanted]);
+        let mut state = self.state.lock();
+        // Another thread may have given it up meanwhile.
+        let Some(State { greeter, ending, .. }) = state.as_mut() else { return Heard::More };
+        match read {
             Read::Nothing => Heard::More,
             Read::End => {
-                let broken = start.stream.failure().map(|error| Fault::System(error.into()));
+                let broken = stream.failure().map(|error| Fault::System(error.into()));
                 ending.get_or_insert(Ending::Failed(broken));
                 Heard::Refused(Vec::new())
             }
             Read::Bytes(_) if is_leaving => Heard::More,
             Read::Bytes(count) => {
-                let heard = start.greeter.absorb(&buffer[..count]);
+                let heard = greeter.absorb(&buffer[..count]);
                 if matches!(heard, Heard::Refused(_)) {
                     ending.get_or_insert(Ending::Failed(Some(Fault::Violation)));
                 }
@@ -164,7 +181,7 @@ impl Greeting {
         let welcome = welcome(&*self.host);
         let mut state = self.state.lock();
         let Some(state) = state.as_mut() else { return Verdict::Held };
-        let greeter = &mut state.start.greeter;
+        let greeter = &mut state.greeter;
         if welcome == Welcome::Wanted || greeter.is_committed() {
             return Verdict::Accepted(greeter.accept());
         }
@@ -192,8 +209,8 @@ impl Greeting {
 
     /// Who hears that he is accepted is a pipe of the socket by then.
     fn attach(&self, words: Vec<u8>) {
-        let Some(State { start, done, .. }) = self.take() else { return };
-        let Beginning { stream, mut greeter } = start;
+        let Some(State { stream, mut greeter, done, .. }) = self.take() else { return };
+        let stream = Arc::into_inner(stream).expect("no other thread reads or writes");
         let connection = StreamConnection::new(
             Box::new(stream),
             greeter.codec(),
@@ -223,20 +240,22 @@ impl Greeting {
     /// Sends an answer, and waits a little until the peer has read it: a stream that is closed
     /// with unread input is reset, and the answer is lost.
     fn refuse(&self, answer: &[u8]) {
-        let mut state = self.state.lock();
-        let Some(state) = state.as_mut() else { return };
-        say(&state.start.stream, answer);
-        state.start.stream.end();
-        state.phase = Phase::Leaving;
-        self.set_timer(Instant::now() + LEAVING);
+        let stream = self.state.lock().as_ref().map(|state| Arc::clone(&state.stream));
+        let Some(stream) = stream else { return };
+        say(&stream, answer);
+        stream.end();
+        if let Some(state) = self.state.lock().as_mut() {
+            state.phase = Phase::Leaving;
+            self.set_timer(Instant::now() + LEAVING);
+        }
     }
 
     fn fail(&self) {
         let Some(state) = self.take() else { return };
-        state.start.stream.discard_input();
-        let report = state.start.greeter.failure();
-        let peer = state.start.stream.peer_address();
-        drop(state.start);
+        state.stream.discard_input();
+        let report = state.greeter.failure();
+        let peer = state.stream.peer_address();
+        drop(state.stream);
         report.into_iter().for_each(|report| self.host.report(report));
         self.host.report(match state.ending {
             Some(Ending::Unwanted) => Report::Rejected { peer },
@@ -250,7 +269,7 @@ impl Greeting {
     fn last_word(&self, now: Instant) -> Option<Vec<u8>> {
         let mut state = self.state.lock();
         let state = state.as_mut().filter(|state| state.phase == Phase::Held)?;
-        match state.start.greeter.decline() {
+        match state.greeter.decline() {
             Decline::AtLimit(answer) if now >= state.deadline => {
                 state.ending = Some(Ending::Unwanted);
                 Some(answer)

@@ -21,6 +21,9 @@ pub struct Listener {
     key: OnceLock<Key>,
     wire: Box<dyn Wire>,
     address: Vec<u8>,
+    /// None once the listener is closed. Locked while it accepts, so that one that is closed has no
+    /// descriptor left.
+    open: Mutex<Option<Open>>,
     state: Mutex<State>,
 }
 
@@ -33,9 +36,9 @@ pub struct Bound {
     pub release: Box<dyn FnOnce() + Send>,
 }
 
+#[derive(Default)]
 struct State {
-    /// None once the listener is closed.
-    open: Option<Open>,
+    is_closed: bool,
     greetings: HashMap<u64, Arc<Greeting>>,
     next_greeting: u64,
 }
@@ -73,11 +76,8 @@ impl Listener {
             key: OnceLock::new(),
             wire,
             address,
-            state: Mutex::new(State {
-                open: Some(Open { listener: os_listener, release }),
-                greetings: HashMap::new(),
-                next_greeting: 0,
-            }),
+            open: Mutex::new(Some(Open { listener: os_listener, release })),
+            state: Mutex::new(State::default()),
         });
         let handler: Arc<dyn Handler> = Arc::clone(&listener) as _;
         let key = *listener.key.get_or_init(|| listener.reactor.add(|_| handler));
@@ -93,10 +93,9 @@ impl Listener {
     /// Accepts what waits, a bounded number at a time so that nobody else starves.
     fn accept(&self) {
         for _ in 0..ACCEPTS_MAX {
-            // Under the lock, so that a listener that is closed has no descriptor left.
             let accepted = {
-                let state = self.state.lock();
-                let Some(open) = &state.open else { return };
+                let open = self.open.lock();
+                let Some(open) = &*open else { return };
                 open.listener.accept()
             };
             match accepted {
@@ -114,12 +113,11 @@ impl Listener {
     fn greet(&self, stream: OsStream) {
         self.host.report(Report::Accepted);
         stream.tune((&self.host.settings()).into());
-        let mut state = self.state.lock();
-        if state.open.is_none() {
-            return;
-        }
-        let number = state.next_greeting;
-        state.next_greeting += 1;
+        let number = {
+            let mut state = self.state.lock();
+            state.next_greeting += 1;
+            state.next_greeting
+        };
         let me = self.me.clone();
         let done = move |_| {
             if let Some(listener) = me.upgrade() {
@@ -129,7 +127,16 @@ impl Listener {
         let (host, greeter) = (Arc::clone(&self.host), self.wire.greeter(&*self.host));
         let greeting =
             Greeting::start(Beginning { stream, greeter }, host, &self.reactor, Box::new(done));
-        state.greetings.insert(number, greeting);
+        {
+            let mut state = self.state.lock();
+            if !state.is_closed {
+                state.greetings.insert(number, greeting);
+                return;
+            }
+        }
+        if greeting.cancel() {
+            self.host.report(Report::Dropped);
+        }
     }
 
     /// There is no descriptor for a connection: leave them in the backlog for a while.
@@ -141,8 +148,8 @@ impl Listener {
     }
 
     fn rewatch(&self, interest: Interest) {
-        let state = self.state.lock();
-        if let (Some(open), Some(key)) = (&state.open, self.key.get()) {
+        let open = self.open.lock();
+        if let (Some(open), Some(key)) = (&*open, self.key.get()) {
             let rewatched = self.reactor.rewatch(*key, open.listener.as_raw_fd(), interest);
             if rewatched.is_err() {
                 // The kernel is short of something; without another try nobody is accepted again.
@@ -172,10 +179,12 @@ impl Maker for Listener {
     }
 
     fn close(&self) {
-        let (open, greetings) = {
+        let greetings = {
             let mut state = self.state.lock();
-            (state.open.take(), std::mem::take(&mut state.greetings))
+            state.is_closed = true;
+            std::mem::take(&mut state.greetings)
         };
+        let open = self.open.lock().take();
         if let Some(key) = self.key.get() {
             self.reactor.forget(*key);
         }
