@@ -4,13 +4,12 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 
-use parking_lot::Mutex;
-
 use super::context::{Context, Printer};
 use super::events::{EventKind, SocketEvent};
 use crate::error::Error;
 use crate::io::Reactor;
 use crate::protocols::{Priorities, SocketType};
+use crate::sync::{Mutex, Rank};
 use crate::transports::{
     Connection, Fault, Host, IfNameless, Rejected, Report, Settings, TRANSPORTS, Transport, TypeTag,
 };
@@ -87,7 +86,7 @@ impl Endpoint {
             priorities,
             scheme,
             address: address.to_vec(),
-            standing: Mutex::default(),
+            standing: Mutex::new(Rank::Failure, Standing::default()),
         }
     }
 

@@ -7,9 +7,8 @@ use std::collections::VecDeque;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use parking_lot::Mutex;
-
 use crate::error::Error;
+use crate::sync::{Mutex, Rank};
 use crate::sys::EventFd;
 use crate::transports::Fault;
 
@@ -39,7 +38,7 @@ pub struct SocketEvent {
 }
 
 /// The events of one socket.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Events {
     is_recording: AtomicBool,
     log: Mutex<Log>,
@@ -52,6 +51,15 @@ struct Log {
     missed: u32,
     /// The descriptor stays readable.
     is_closed: bool,
+}
+
+impl Default for Events {
+    fn default() -> Events {
+        Events {
+            is_recording: AtomicBool::new(false),
+            log: Mutex::new(Rank::Events, Log::default()),
+        }
+    }
 }
 
 impl Events {

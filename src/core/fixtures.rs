@@ -4,11 +4,9 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
-
-use parking_lot::Mutex;
 
 use super::endpoint::Owner;
 use super::registry::{self, COOKED, InUse};
@@ -16,6 +14,7 @@ use super::transfer::Blocking;
 use crate::error::{Error, Refusal};
 use crate::message::{Body, Message};
 use crate::protocols::SocketType;
+use crate::sync::{Mutex, Rank};
 use crate::sys::{Credentials, EventFd};
 use crate::transports::{
     Adopter, AfterRecv, AfterSend, Connection, Dialect, Fault, Pace, Parting, Received, Rejected,
@@ -138,9 +137,8 @@ pub fn text(message: &Message) -> String {
 }
 
 /// A connection made of vectors, whose peer is the test.
-#[derive(Default)]
 pub struct FakeConnection {
-    adopter: Mutex<Option<Box<dyn Adopter>>>,
+    adopter: OnceLock<Box<dyn Adopter>>,
     /// How many messages it still takes.
     room: AtomicUsize,
     sent: Mutex<Vec<String>>,
@@ -153,8 +151,21 @@ pub struct FakeConnection {
 }
 
 impl FakeConnection {
+    fn new(room: usize, stream: Option<FakeStream>) -> Arc<FakeConnection> {
+        Arc::new(FakeConnection {
+            adopter: OnceLock::new(),
+            room: AtomicUsize::new(room),
+            sent: Mutex::new(Rank::Outbound, Vec::new()),
+            arrived: Mutex::new(Rank::Inbound, VecDeque::new()),
+            stream,
+            delivered: AtomicUsize::new(0),
+            resumed: AtomicUsize::new(0),
+            closed: AtomicUsize::new(0),
+        })
+    }
+
     pub fn with_room(room: usize) -> Arc<FakeConnection> {
-        Arc::new(FakeConnection { room: AtomicUsize::new(room), ..FakeConnection::default() })
+        FakeConnection::new(room, None)
     }
 
     /// One over a stream that holds so many pieces back.
@@ -164,7 +175,7 @@ impl FakeConnection {
             unwritten: AtomicUsize::new(unwritten),
             read_by_reactor: AtomicUsize::new(0),
         };
-        Arc::new(FakeConnection { stream: Some(stream), ..FakeConnection::default() })
+        FakeConnection::new(0, Some(stream))
     }
 
     /// How many pieces its stream holds back.
@@ -200,15 +211,13 @@ impl FakeConnection {
     }
 
     fn tell(&self, news: impl FnOnce(&dyn Adopter)) {
-        let adopter = self.adopter.lock().take().expect("the socket has adopted it");
-        news(&*adopter);
-        *self.adopter.lock() = Some(adopter);
+        news(&**self.adopter.get().expect("the socket has adopted it"));
     }
 }
 
 impl Connection for FakeConnection {
     fn adopt(&self, adopter: Box<dyn Adopter>) {
-        *self.adopter.lock() = Some(adopter);
+        assert!(self.adopter.set(adopter).is_ok(), "it is adopted once");
     }
 
     fn send(&self, message: &mut Message, _pace: Pace) -> Result<Sent, Refusal> {

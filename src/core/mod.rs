@@ -1,15 +1,6 @@
 //! Sockets: lifetime, blocking, locks. Knows no protocol and no scheme by name.
 //!
-//! # Locks, in the order in which they may be taken
-//!
-//! 1. a slot of the registry, shared, for as long as a call is inside the library;
-//! 2. the names of inproc (`transports/inproc/names.rs`);
-//! 3. one socket's state (never two sockets' at once, see `order.rs`);
-//! 4. the queues of a connection, and what the reactor knows;
-//! 5. the events of a socket (`events.rs`).
-//!
-//! The locks that are held during system calls on a stream, one for each direction, are taken
-//! while none of 2 and 3 is held. Nobody sleeps under 2 to 5.
+//! Locks are taken in the order of `sync::Rank`, which debug builds check.
 
 mod attachment;
 mod closing;
@@ -28,8 +19,6 @@ mod life;
 mod linger;
 mod naming;
 mod options;
-
-mod order;
 #[cfg(test)]
 mod outage;
 mod peer;

@@ -4,11 +4,10 @@ use std::iter;
 use std::sync::atomic::{AtomicIsize, Ordering};
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
-
 use self::option::*;
 use crate::error::Error;
 use crate::protocols::{Priorities, Priority};
+use crate::sync::{Mutex, Rank};
 use crate::transports::{self, Row, Settings, Unit, Values, rows};
 
 /// A value as it is given to the caller, who may have room for less.
@@ -37,7 +36,7 @@ impl Default for Options {
         for (value, row) in values.iter().zip(all()) {
             value.store(row.default as isize, Ordering::Relaxed);
         }
-        Options { values, name: Mutex::new(None) }
+        Options { values, name: Mutex::new(Rank::Name, None) }
     }
 }
 

@@ -3,14 +3,13 @@
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use parking_lot::{MappedRwLockReadGuard, Mutex, RwLock, RwLockReadGuard};
-
 use super::context::{Printer, Shared};
 use super::linger::{self, Lingering};
 use super::socket::Socket;
 use crate::error::Error;
 use crate::io::LazyReactor;
 use crate::protocols::{Seed, SocketType, socket_type};
+use crate::sync::{MappedRwLockReadGuard, Mutex, Rank, RwLock, RwLockReadGuard};
 use crate::sys::{self, PerProcess};
 
 /// A socket during one call. Closing waits until nobody has one any more.
@@ -207,16 +206,21 @@ impl Library {
 
 /// Where the socket of one handle is. Each has cache lines of its own: threads that use different
 /// sockets do not slow each other down.
-#[derive(Default)]
 #[repr(align(128))]
 struct Slot(RwLock<Option<Arc<Socket>>>);
+
+impl Default for Slot {
+    fn default() -> Slot {
+        Slot(RwLock::new(Rank::Slot, None))
+    }
+}
 
 impl Default for World {
     fn default() -> World {
         World {
-            library: Mutex::default(),
+            library: Mutex::new(Rank::Library, Library::default()),
             sockets_made: AtomicU32::new(0),
-            terminating: Mutex::default(),
+            terminating: Mutex::new(Rank::Termination, ()),
             segments: [const { OnceLock::new() }; SEGMENTS],
         }
     }
@@ -264,7 +268,7 @@ fn flush_all() {
     drop(flushed);
 }
 
-static WORLD: PerProcess<World> = PerProcess::new();
+static WORLD: PerProcess<World> = PerProcess::new(World::default);
 /// These two outlive a fork: the child of a process that terminated the library cannot use it.
 static WAS_USED: AtomicBool = AtomicBool::new(false);
 static IS_TERMINATED: AtomicBool = AtomicBool::new(false);

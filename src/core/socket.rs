@@ -7,25 +7,23 @@
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
 
-use parking_lot::Mutex;
-
 use super::context::{Context, Shared};
 use super::events::Events;
 use super::life::{Change, Life};
 use super::options::Options;
-use super::order::{SocketGuard, SocketLock};
 use super::readiness::Shown;
 use super::state::State;
 use super::timer::Timer;
 use super::wait::Waiting;
 use crate::error::Error;
 use crate::protocols::{Protocol, SocketType};
+use crate::sync::{Mutex, MutexGuard, Rank};
 use crate::transports::Pacer;
 
 pub struct Socket {
     pub(super) me: Weak<Socket>,
     pub(super) context: Arc<Context>,
-    state: SocketLock<State>,
+    state: Mutex<State>,
     pub(super) life: Life,
     pub(super) waiting: Waiting,
     pub(super) shown: Shown,
@@ -53,7 +51,7 @@ impl Socket {
         Arc::new_cyclic(|me| Socket {
             me: me.clone(),
             context: Arc::new(Context::new(handle, domain, socket_type, shared)),
-            state: SocketLock::new(State::new(protocol)),
+            state: Mutex::new(Rank::Socket, State::new(protocol)),
             life: Life::default(),
             waiting: Waiting::default(),
             shown: Shown::default(),
@@ -61,12 +59,12 @@ impl Socket {
             pacer: Pacer::default(),
             follows_pipes,
             reads_in_background: AtomicBool::new(false),
-            companions: Mutex::default(),
+            companions: Mutex::new(Rank::Companions, Vec::new()),
         })
     }
 
     #[inline]
-    pub(super) fn lock(&self) -> SocketGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock()
     }
 

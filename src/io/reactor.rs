@@ -15,10 +15,10 @@ use std::time::{Duration, Instant};
 
 use crossbeam_queue::SegQueue;
 use once_cell::sync::OnceCell;
-use parking_lot::Mutex;
 
 use super::poller::{Poller, Wake};
 use super::timers::Timers;
+use crate::sync::{Mutex, Rank};
 use crate::sys::{self, Event, EventBuffer, Interest};
 
 /// Whom the reactor calls, always on its own thread.
@@ -90,7 +90,7 @@ impl Reactor {
             poller: Poller::new()?,
             stopping: AtomicBool::new(false),
             next_key: AtomicU64::new(0),
-            state: Mutex::default(),
+            state: Mutex::new(Rank::Reactor, State::default()),
             lively: SegQueue::new(),
         });
         let builder = thread::Builder::new().name("spmsg".into());

@@ -1,30 +1,21 @@
-//! Locks and atomics of the parts whose interleavings are modelled: parking_lot's and the
-//! standard library's in the product, loom's in a model (`RUSTFLAGS="--cfg loom"`).
+//! Locks and atomics of the product, and of the parts whose interleavings are modelled:
+//! parking_lot's and the standard library's in the product, loom's in a model
+//! (`RUSTFLAGS="--cfg loom"`).
+//!
+//! Every lock has a [`Rank`], and debug builds check that they are taken in that order.
 
 #[cfg(not(loom))]
-pub use parking_lot::Mutex;
-#[cfg(not(loom))]
-pub use std::sync::atomic;
+mod lock;
+#[cfg(loom)]
+mod model;
+mod rank;
 
+#[cfg(not(loom))]
+pub use lock::{MappedRwLockReadGuard, Mutex, MutexGuard, RwLock, RwLockReadGuard};
 #[cfg(loom)]
 pub use loom::sync::atomic;
-
-/// loom's mutex with parking_lot's interface.
 #[cfg(loom)]
-#[derive(Debug, Default)]
-pub struct Mutex<T>(loom::sync::Mutex<T>);
-
-#[cfg(loom)]
-impl<T> Mutex<T> {
-    pub fn new(value: T) -> Mutex<T> {
-        Mutex(loom::sync::Mutex::new(value))
-    }
-
-    pub fn lock(&self) -> loom::sync::MutexGuard<'_, T> {
-        self.0.lock().expect("a model does not panic under a lock")
-    }
-
-    pub fn try_lock(&self) -> Option<loom::sync::MutexGuard<'_, T>> {
-        self.0.try_lock().ok()
-    }
-}
+pub use model::Mutex;
+pub use rank::{Rank, before_io};
+#[cfg(not(loom))]
+pub use std::sync::atomic;

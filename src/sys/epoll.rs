@@ -7,6 +7,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 use super::check;
+use crate::sync::before_io;
 
 /// A set of descriptors that one thread can wait for.
 #[derive(Debug)]
@@ -62,6 +63,7 @@ impl Epoll {
         events: &'a mut EventBuffer,
         timeout: Option<Duration>,
     ) -> io::Result<impl Iterator<Item = Event> + Clone + use<'a>> {
+        before_io();
         let descriptor = self.descriptor.as_raw_fd();
         let room = events.0.len() as libc::c_int;
         let buffer = events.0.as_mut_ptr();

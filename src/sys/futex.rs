@@ -4,6 +4,8 @@
 use std::sync::atomic::AtomicU32;
 use std::time::{Duration, Instant};
 
+use crate::sync::before_io;
+
 /// How a sleep ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Waited {
@@ -15,6 +17,7 @@ pub enum Waited {
 
 /// Sleeps while `word` is `expected`, until woken or until `deadline`.
 pub fn futex_wait(word: &AtomicU32, expected: u32, deadline: Option<Instant>) -> Waited {
+    before_io();
     let now = Instant::now();
     // The kernel restarts an interrupted wait by itself when the handler asks for that and the
     // wait has no timeout. With a timeout the caller learns of the signal, so there always is one.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::address::Family;
 use super::{Address, OsStream, check, random};
+use crate::sync::before_io;
 
 /// A socket of the kernel that accepts streams, once it listens.
 #[derive(Debug)]
@@ -74,6 +75,7 @@ impl OsListener {
     }
 
     pub fn accept(&self) -> io::Result<Accepted> {
+        before_io();
         // Close-on-exec from birth: accept4(2).
         match self.inner.accept() {
             Ok((inner, peer)) => {
@@ -104,6 +106,12 @@ impl OsListener {
     #[must_use]
     pub fn own_address(&self) -> Option<SocketAddr> {
         self.inner.local_addr().ok()?.as_socket()
+    }
+}
+
+impl Drop for OsListener {
+    fn drop(&mut self) {
+        before_io();
     }
 }
 

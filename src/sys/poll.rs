@@ -5,6 +5,7 @@ use std::os::fd::RawFd;
 use std::time::Duration;
 
 use super::check;
+use crate::sync::before_io;
 
 /// What is awaited of a descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +21,7 @@ pub fn poll(
     descriptors: impl Iterator<Item = (RawFd, WaitFor)>,
     timeout: Option<Duration>,
 ) -> io::Result<Vec<usize>> {
+    before_io();
     let mut entries: Vec<libc::pollfd> = descriptors.map(entry).collect();
     let limit = timeout.map(|timeout| libc::timespec {
         tv_sec: timeout.as_secs().try_into().unwrap_or(libc::time_t::MAX),

@@ -5,17 +5,20 @@ use std::sync::{Once, OnceLock};
 
 /// State that a forked child does not share with its parent: the child has none of the parent's
 /// threads, and any lock may have been held by one of them. Each process starts with its own.
-pub struct PerProcess<T>([OnceLock<T>; GENERATIONS]);
+pub struct PerProcess<T> {
+    states: [OnceLock<T>; GENERATIONS],
+    fresh: fn() -> T,
+}
 
-impl<T: Default> PerProcess<T> {
+impl<T> PerProcess<T> {
     #[must_use]
-    pub const fn new() -> PerProcess<T> {
-        PerProcess([const { OnceLock::new() }; GENERATIONS])
+    pub const fn new(fresh: fn() -> T) -> PerProcess<T> {
+        PerProcess { states: [const { OnceLock::new() }; GENERATIONS], fresh }
     }
 
     #[inline]
     pub fn get(&self) -> &T {
-        self.0[generation()].get_or_init(T::default)
+        self.states[generation()].get_or_init(self.fresh)
     }
 }
 

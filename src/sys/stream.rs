@@ -12,6 +12,7 @@ use socket2::{MaybeUninitSlice, TcpKeepalive};
 use super::address::Family;
 use super::{Address, Read};
 use crate::message::Chunk;
+use crate::sync::before_io;
 
 /// Settings of one connection, as the application left them when it is made.
 #[derive(Clone, Copy, Debug)]
@@ -62,6 +63,7 @@ impl OsStream {
 
     /// Starts connecting. True when the connection is there at once.
     pub fn connect(&mut self, address: &Address) -> io::Result<bool> {
+        before_io();
         self.peer = match address {
             Address::Internet(address) => Some(*address),
             Address::File(_) | Address::Name(_) => None,
@@ -94,6 +96,7 @@ impl OsStream {
 
     /// Writes as much as the kernel takes; 0 when it takes nothing now.
     pub fn write(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        before_io();
         let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
         loop {
             match self.inner.send_vectored_with_flags(parts, flags) {
@@ -124,6 +127,7 @@ impl OsStream {
     }
 
     fn read_parts(&self, parts: &mut [MaybeUninitSlice<'_>]) -> Read {
+        before_io();
         loop {
             match self.inner.recv_vectored_with_flags(parts, libc::MSG_DONTWAIT) {
                 Ok((0, _)) => return Read::End,
@@ -189,11 +193,13 @@ impl OsStream {
 
     /// Ends our direction of the stream; what was written before still reaches the peer.
     pub fn end(&self) {
+        before_io();
         let _ = self.inner.shutdown(Shutdown::Write);
     }
 
     /// Ends both directions: whoever waits for the descriptor wakes up.
     pub fn break_off(&self) {
+        before_io();
         let _ = self.inner.shutdown(Shutdown::Both);
     }
 
@@ -204,6 +210,12 @@ impl OsStream {
         // SAFETY: the kernel writes one int.
         let result = unsafe { libc::ioctl(self.as_raw_fd(), libc::TIOCOUTQ, &mut count) };
         if result == 0 { count.max(0) as usize } else { 0 }
+    }
+}
+
+impl Drop for OsStream {
+    fn drop(&mut self) {
+        before_io();
     }
 }
 

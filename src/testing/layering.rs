@@ -13,7 +13,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("protocols", &["message", "error"]),
     ("transports", &["io", "sys", "sync", "message", "error"]),
     ("io", &["sys", "sync", "message", "error"]),
-    ("sys", &["message"]),
+    ("sys", &["sync", "message"]),
     ("sync", &[]),
     ("message", &["error"]),
     ("error", &[]),
@@ -25,6 +25,8 @@ const ABOVE_THE_LAYERS: &[&str] = &["lib.rs", "bin/", "testing/", "fuzzing.rs"];
 const HOMES_OF_UNSAFE: &[&str] = &["ffi/", "sys/", "message/chunk.rs", "io/"];
 const HOMES_OF_LIBC: &[&str] = HOMES_OF_UNSAFE;
 const HOMES_OF_C_NAMES: &[&str] = &["ffi/"];
+const HOMES_OF_LOCKS: &[&str] = &["sync/"];
+const LOCKS_OF_STD: &[&str] = &["Mutex", "RwLock", "Condvar"];
 
 #[test]
 fn no_layer_names_a_higher_one() {
@@ -44,6 +46,11 @@ fn unsafe_stays_at_the_edges() {
 #[test]
 fn c_names_stay_in_ffi() {
     hold(keeps_c_names_home);
+}
+
+#[test]
+fn locks_have_ranks() {
+    hold(keeps_locks_home);
 }
 
 fn names_lower_layers_only(source: &Source) -> Vec<String> {
@@ -66,6 +73,28 @@ fn keeps_libc_home(source: &Source) -> Vec<String> {
 
 fn keeps_unsafe_home(source: &Source) -> Vec<String> {
     words_outside(source, HOMES_OF_UNSAFE, |word, kind| kind == Kind::Code && word == "unsafe")
+}
+
+fn keeps_locks_home(source: &Source) -> Vec<String> {
+    let strays = words_outside(source, HOMES_OF_LOCKS, |word, kind| {
+        kind == Kind::Code && word == "parking_lot"
+    });
+    if stands_in(source, HOMES_OF_LOCKS) || stands_in(source, ABOVE_THE_LAYERS) {
+        return strays;
+    }
+    // The standard library's, however its path is spelled.
+    let is_lock = |at: usize| LOCKS_OF_STD.iter().any(|name| source.is(at, name));
+    let starts = (0..source.tokens.len())
+        .filter(|&at| source.is(at, "std") && source.spells(at + 1, &[":", ":", "sync", ":", ":"]));
+    let named = starts.flat_map(|at| {
+        let end = if source.is(at + 6, "{") { source.closing(at + 6) } else { at + 6 };
+        (at + 6..=end).filter(|&at| is_lock(at))
+    });
+    let say = |at: usize| {
+        let token = &source.tokens[at];
+        source.breach(token.line, &format!("{} of std has no rank", token.text))
+    };
+    strays.into_iter().chain(named.map(say)).collect()
 }
 
 /// A C name in a string counts too: a layer that mentions one to the user knows who calls it.
@@ -217,6 +246,20 @@ mod tests {
         assert!(bad[0].starts_with("src/core/wait.rs:2: `libc`"), "{}", bad[0]);
         assert_eq!(keeps_libc_home(&Source::new("message/mod.rs", "libc::free(p)")).len(), 1);
         assert_eq!(keeps_libc_home(&Source::new("message/chunk.rs", "libc::free(p)")), [""; 0]);
+    }
+
+    #[test]
+    fn locks_without_a_rank_are_caught() {
+        let text = "// parking_lot\nuse parking_lot::Mutex;\nuse crate::sync::Mutex;";
+        let bad = keeps_locks_home(&Source::new("core/wait.rs", text));
+        assert_eq!(bad, ["src/core/wait.rs:2: `parking_lot` belongs in sync/"]);
+        let text = "use std::sync::{Arc, RwLock};\nfn f(_: std::sync::Mutex<u8>) {}";
+        let bad = keeps_locks_home(&Source::new("io/reactor.rs", text));
+        let expected = ["1: RwLock", "2: Mutex"];
+        assert_eq!(bad, expected.map(|it| format!("src/io/reactor.rs:{it} of std has no rank")));
+        assert_eq!(keeps_locks_home(&Source::new("sync/lock.rs", text)), [""; 0]);
+        let text = "use std::sync::{Arc, OnceLock};\nuse loom::sync::Mutex;";
+        assert_eq!(keeps_locks_home(&Source::new("io/reactor.rs", text)), [""; 0]);
     }
 
     #[test]

@@ -6,12 +6,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use parking_lot::Mutex;
-
 use super::sp::frame::Framing;
 use super::stream::{Bound, Dialer, Listener, Target};
 use super::{Dialect, Host, Maker, Transport};
 use crate::error::Error;
+use crate::sync::{Mutex, Rank};
 use crate::sys::{
     Address, DirectoryLock, FileIdentity, OsListener, OsStream, PerProcess, set_file_mode, unlink,
 };
@@ -120,7 +119,7 @@ fn is_stale(path: &Path, address: &Address) -> bool {
 const BACKLOG: i32 = 100;
 /// sun_path with its terminator.
 const PATH_MAX: usize = 107;
-static BINDING: PerProcess<Mutex<()>> = PerProcess::new();
+static BINDING: PerProcess<Mutex<()>> = PerProcess::new(|| Mutex::new(Rank::Binding, ()));
 
 /// Options of Unix domain sockets, by their rows and by what they mean; `ffi/options.rs` holds the
 /// numbers to the headers.

@@ -8,10 +8,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
-use parking_lot::Mutex;
-
 use super::Link;
 use crate::error::Error;
+use crate::sync::{Mutex, Rank};
 use crate::sys::PerProcess;
 use crate::transports::{Connection, Host, Maker, Parting, Report};
 
@@ -177,5 +176,6 @@ fn are_compatible(connector: &Connector, bound: &Binder) -> bool {
         && bound.host.peer_type() == connector.host.own_type()
 }
 
-static NAMES: PerProcess<Mutex<Names>> = PerProcess::new();
+static NAMES: PerProcess<Mutex<Names>> =
+    PerProcess::new(|| Mutex::new(Rank::Names, Names::default()));
 static NEXT: AtomicU64 = AtomicU64::new(0);

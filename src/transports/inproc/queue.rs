@@ -13,8 +13,8 @@ use std::collections::VecDeque;
 
 use crate::error::Refusal;
 use crate::message::Message;
-use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+use crate::sync::{Mutex, Rank};
 
 pub struct Queue {
     back: OwnLines<Mutex<Back>>,
@@ -81,12 +81,12 @@ impl Queue {
             is_open: false,
         };
         let front = Front {
-            messages: Mutex::new(VecDeque::new()),
+            messages: Mutex::new(Rank::Front, VecDeque::new()),
             popped_bytes: AtomicU64::new(0),
             popped_count: AtomicU64::new(0),
         };
         Queue {
-            back: OwnLines(Mutex::new(back)),
+            back: OwnLines(Mutex::new(Rank::Back, back)),
             front: OwnLines(front),
             is_blocked: OwnLines(AtomicBool::new(false)),
         }

@@ -7,12 +7,11 @@ use std::os::fd::AsRawFd;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Instant;
 
-use parking_lot::Mutex;
-
 use super::greeter::Wire;
 use super::greeting::{Beginning, Greeting, Outcome};
 use crate::error::Error;
 use crate::io::{Backoff, Family, Handler, Key, Reactor, resolve};
+use crate::sync::{Mutex, Rank};
 use crate::sys::{Address, Event, Interest, OsStream};
 use crate::transports::{Host, Maker, Parting, Report};
 
@@ -81,7 +80,7 @@ impl Dialer {
             key: OnceLock::new(),
             target,
             wire,
-            state: Mutex::new(State { phase: Phase::Waiting, backoff }),
+            state: Mutex::new(Rank::Endpoint, State { phase: Phase::Waiting, backoff }),
         });
         let handler: Arc<dyn Handler> = Arc::clone(&dialer) as _;
         dialer.key.get_or_init(|| dialer.reactor.add(|_| handler));

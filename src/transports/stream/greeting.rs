@@ -10,11 +10,10 @@ use std::os::fd::AsRawFd;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
-
 use super::connection::StreamConnection;
 use super::greeter::{Decline, Greeter, Heard, Welcome};
 use crate::io::{Handler, Key, Reactor};
+use crate::sync::{Mutex, Rank};
 use crate::sys::{Event, Interest, OsStream, Read};
 use crate::transports::{Connection, Fault, Host, Report, Stream};
 
@@ -100,7 +99,7 @@ impl Greeting {
             reactor: Arc::clone(reactor),
             host,
             key: OnceLock::new(),
-            state: Mutex::new(Some(state)),
+            state: Mutex::new(Rank::Endpoint, Some(state)),
         });
         let handler: Arc<dyn Handler> = Arc::clone(&greeting) as _;
         let key = *greeting.key.get_or_init(|| reactor.add(|_| handler));

@@ -5,12 +5,11 @@ use std::os::fd::AsRawFd;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
-
 use super::greeter::Wire;
 use super::greeting::{Beginning, Greeting};
 use crate::error::Error;
 use crate::io::{Handler, Key, Reactor};
+use crate::sync::{Mutex, Rank};
 use crate::sys::{Accepted, Event, Interest, OsListener, OsStream};
 use crate::transports::{Host, Maker, Parting, Report};
 
@@ -76,8 +75,8 @@ impl Listener {
             key: OnceLock::new(),
             wire,
             address,
-            open: Mutex::new(Some(Open { listener: os_listener, release })),
-            state: Mutex::new(State::default()),
+            open: Mutex::new(Rank::Accepting, Some(Open { listener: os_listener, release })),
+            state: Mutex::new(Rank::Endpoint, State::default()),
         });
         let handler: Arc<dyn Handler> = Arc::clone(&listener) as _;
         let key = *listener.key.get_or_init(|| listener.reactor.add(|_| handler));

@@ -13,7 +13,7 @@ use super::byte_stream::Source;
 use super::codec::{Decoder, Farewell, Front, Violation};
 use super::store::{Partial, Store};
 use crate::message::{Body, Message};
-use crate::sync::Mutex;
+use crate::sync::{Mutex, Rank};
 use crate::sys::Read;
 
 pub struct Reader {
@@ -116,8 +116,11 @@ impl Reader {
         let ahead = decoder.ahead(recv_buffer);
         let readership = Readership::Reactor { asked: Asked::No };
         Reader {
-            turn: Mutex::new(Turn::default()),
-            inbox: Mutex::new(Inbox { decoder, store: Store::default(), ahead, readership }),
+            turn: Mutex::new(Rank::Reading, Turn::default()),
+            inbox: Mutex::new(
+                Rank::Inbound,
+                Inbox { decoder, store: Store::default(), ahead, readership },
+            ),
             read_size: recv_buffer.clamp(READ_MIN, READ_MAX),
         }
     }

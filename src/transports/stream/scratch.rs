@@ -2,9 +2,8 @@
 
 use std::ops::{Deref, DerefMut};
 
-use parking_lot::Mutex;
-
 use super::reader::READ_MAX as SIZE;
+use crate::sync::{Mutex, Rank};
 use crate::sys::PerProcess;
 
 /// A buffer on loan.
@@ -49,6 +48,7 @@ impl Drop for Scratch {
 }
 
 const SIZE_WITHOUT_MEMORY: usize = 4 * 1024;
-static IDLE: PerProcess<Mutex<Vec<Vec<u8>>>> = PerProcess::new();
+static IDLE: PerProcess<Mutex<Vec<Vec<u8>>>> =
+    PerProcess::new(|| Mutex::new(Rank::Scratch, Vec::new()));
 /// Readers at the same moment that find a buffer ready.
 const IDLE_MAX: usize = 4;

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use crate::io::{Handler, Key, Reactor};
-use crate::sync::Mutex;
+use crate::sync::{Mutex, Rank};
 use crate::sys::Interest;
 
 /// One stream at the reactor.
@@ -37,7 +37,12 @@ pub struct Wanted {
 impl Watch {
     #[must_use]
     pub fn new(reactor: Arc<Reactor>, descriptor: RawFd) -> Watch {
-        Watch { reactor, descriptor, key: OnceLock::new(), state: Mutex::new(State::Off) }
+        Watch {
+            reactor,
+            descriptor,
+            key: OnceLock::new(),
+            state: Mutex::new(Rank::Watch, State::Off),
+        }
     }
 
     /// Has `handler` hear of the end of the stream from now on, and of what is `wanted`.

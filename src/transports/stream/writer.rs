@@ -17,7 +17,7 @@ use super::driver::Look;
 use super::queue::{Before, Circumstances, Gathering, Queue, Written};
 use crate::error::Refusal;
 use crate::message::Message;
-use crate::sync::Mutex;
+use crate::sync::{Mutex, Rank};
 use crate::transports::Sent;
 use crate::transports::pace::{Moment, Pace};
 
@@ -46,8 +46,8 @@ impl Writer {
     pub fn new(encoder: Arc<dyn Encoder>, limit: usize, gathering: Gathering) -> Writer {
         Writer {
             encoder,
-            queue: Mutex::new(Queue::new(limit)),
-            batch: Mutex::new(Batch::default()),
+            queue: Mutex::new(Rank::Outbound, Queue::new(limit)),
+            batch: Mutex::new(Rank::Writing, Batch::default()),
             gathering,
             hints: Hints::default(),
         }

@@ -1,12 +1,11 @@
 //! What one connection puts on its WebSocket: kinds, fragments, masks.
 
-use parking_lot::Mutex;
-
 use super::close::Close;
 use super::frame::{self, Kind, Role};
 use super::label;
 use super::mask::Mask;
 use crate::message::Message;
+use crate::sync::{Mutex, Rank};
 use crate::sys::random_bytes;
 use crate::transports::stream::{Encoder, Place, Prefix, Veil};
 
@@ -28,7 +27,7 @@ struct Keys {
 impl Sending {
     #[must_use]
     pub fn new(role: Role, kind: Kind) -> Sending {
-        Sending { role, kind, keys: Mutex::default() }
+        Sending { role, kind, keys: Mutex::new(Rank::Keys, Keys::default()) }
     }
 
     #[must_use]
