@@ -74,6 +74,11 @@ impl Link {
     /// Lets messages flow, now that both sockets have adopted their sides.
     fn open(&self) {
         self.queues.iter().for_each(Queue::open);
+    }
+
+    /// Tells both sockets that it is open. They may have something to write on other connections
+    /// then, so that no lock may be held.
+    fn show_open(&self) {
         for pipe in self.sides.iter().filter_map(OnceLock::get) {
             pipe.writable();
         }

@@ -63,7 +63,8 @@ impl Maker for Binder {
     fn connection_lost(&self, _parting: Parting) {}
 
     fn retry(&self) {
-        NAMES.get().lock().join_all(&self.name);
+        let opened = NAMES.get().lock().join_all(&self.name);
+        opened.iter().for_each(|link| link.show_open());
     }
 }
 
@@ -83,13 +84,16 @@ impl Connector {
 impl Maker for Connector {
     fn start(&self) {
         let Some(me) = self.me.upgrade() else { return };
-        let mut names = NAMES.get().lock();
-        if self.is_closed.load(Ordering::Relaxed) {
-            return;
-        }
-        self.host.report(Report::Connecting);
-        names.connectors.entry(self.name.clone()).or_default().push(me);
-        names.join(self);
+        let opened = {
+            let mut names = NAMES.get().lock();
+            if self.is_closed.load(Ordering::Relaxed) {
+                return;
+            }
+            self.host.report(Report::Connecting);
+            names.connectors.entry(self.name.clone()).or_default().push(me);
+            names.join(self)
+        };
+        opened.iter().for_each(|link| link.show_open());
     }
 
     fn close(&self) {
@@ -115,49 +119,52 @@ impl Maker for Connector {
     }
 
     fn retry(&self) {
-        NAMES.get().lock().join_number(&self.name, self.number);
+        let opened = NAMES.get().lock().join_number(&self.name, self.number);
+        opened.iter().for_each(|link| link.show_open());
     }
 }
 
 impl Names {
-    fn join_all(&mut self, name: &[u8]) {
+    fn join_all(&mut self, name: &[u8]) -> Vec<Arc<Link>> {
         let all = self.connectors.get(name).cloned().unwrap_or_default();
-        all.iter().for_each(|connector| self.join(connector));
+        all.iter().filter_map(|connector| self.join(connector)).collect()
     }
 
-    fn join_number(&mut self, name: &[u8], number: u64) {
+    fn join_number(&mut self, name: &[u8], number: u64) -> Option<Arc<Link>> {
         let mut all = self.connectors.get(name).into_iter().flatten();
-        let connector = all.find(|connector| connector.number == number).cloned();
-        if let Some(connector) = connector {
-            self.join(&connector);
-        }
+        let connector = all.find(|connector| connector.number == number).cloned()?;
+        self.join(&connector)
     }
 
-    /// Connects `connector` to whoever is bound to its name, if both sockets want that.
-    fn join(&mut self, connector: &Connector) {
-        let Some(bound) = self.bound.get(&connector.name) else { return };
+    /// Connects `connector` to whoever is bound to its name, if both sockets want that. They have
+    /// to be told when the names are unlocked.
+    fn join(&mut self, connector: &Connector) -> Option<Arc<Link>> {
+        let bound = self.bound.get(&connector.name)?;
         if self.joined.contains(&connector.number) || !are_compatible(connector, bound) {
-            return;
+            return None;
         }
         let hosts = [&connector.host, &bound.host];
         if !hosts.iter().all(|host| host.is_wanting()) {
-            return;
+            return None;
         }
         let [own, peer] = Link::sides(hosts.map(|host| host.settings().recv_buffer));
         if bound.host.attach(Arc::clone(&peer) as Arc<dyn Connection>).is_err() {
-            return;
+            return None;
         }
         if connector.host.attach(Arc::clone(&own) as Arc<dyn Connection>).is_err() {
-            return peer.withdraw();
+            peer.withdraw();
+            return None;
         }
         if peer.is_closed() {
             // The bound socket was closed in between, when there was nobody to tell.
-            return own.withdraw();
+            own.withdraw();
+            return None;
         }
         self.joined.insert(connector.number);
         connector.host.report(Report::Established);
         bound.host.report(Report::Accepted);
         own.link.open();
+        Some(Arc::clone(&own.link))
     }
 
     fn remove(&mut self, connector: &Connector) -> Option<Arc<Connector>> {
