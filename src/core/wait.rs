@@ -4,7 +4,7 @@
 use std::io;
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::deferred;
@@ -356,7 +356,7 @@ impl Socket {
 impl Spin {
     /// Looks again and again for a short while, if that has paid lately.
     fn try_spin(&self, mut look: impl FnMut() -> bool) -> bool {
-        if *USABLE_CPUS < 2 {
+        if usable_cpus() < 2 {
             return false;
         }
         let skips = self.skips.load(Ordering::Relaxed);
@@ -380,6 +380,18 @@ impl Spin {
         self.penalty.store(penalty, Ordering::Relaxed);
         self.skips.store(penalty, Ordering::Relaxed);
         false
+    }
+}
+
+/// On one processor the one that is waited for could not run meanwhile.
+fn usable_cpus() -> usize {
+    match USABLE_CPUS.load(Ordering::Relaxed) {
+        0 => {
+            let found = sys::usable_cpus();
+            USABLE_CPUS.store(found, Ordering::Relaxed);
+            found
+        }
+        known => known,
     }
 }
 
@@ -409,8 +421,9 @@ fn futex_word(handover: &Handover) -> &AtomicU32 {
 
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
-/// On one processor the one that is waited for could not run meanwhile.
-static USABLE_CPUS: LazyLock<usize> = LazyLock::new(sys::usable_cpus);
+/// What [`usable_cpus`] has found; 0 while nobody has asked. Any thread may find out: in a forked
+/// child there is none of those that were about to.
+static USABLE_CPUS: AtomicUsize = AtomicUsize::new(0);
 /// About what sleeping and being woken on another processor costs.
 const SPIN_MAX: Duration = Duration::from_micros(50);
 const ROOM_TO_GROW: Duration = Duration::from_micros(3);
