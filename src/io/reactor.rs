@@ -237,3 +237,306 @@ const TICK: Duration = Duration::from_micros(50);
 
 /// Before asking again a kernel that could not answer.
 const TROUBLE: Duration = Duration::from_millis(1);
+
+#[cfg(test)]
+mod tests {
+    use std::io::IoSlice;
+    use std::os::fd::AsRawFd;
+    use std::sync::mpsc::{Receiver, Sender, channel};
+
+    use super::*;
+    use crate::sys::{OsStream, Read};
+
+    #[derive(Debug, PartialEq, Eq)]
+    enum Call {
+        Ready { readable: bool, ended: bool },
+        Timeout { is_early: bool },
+        Tick,
+        Broken,
+    }
+
+    /// Says what it is called for, under a number of its own.
+    struct Teller {
+        number: u32,
+        tell: Sender<(u32, Call)>,
+        deadline: Mutex<Option<Instant>>,
+        /// What to do during a call.
+        during: Box<dyn Fn(&Call) + Send + Sync>,
+        ticks: AtomicU64,
+    }
+
+    impl Teller {
+        fn note(&self, call: Call) {
+            (self.during)(&call);
+            // Who has heard enough listens no more.
+            let _ = self.tell.send((self.number, call));
+        }
+    }
+
+    impl Handler for Teller {
+        fn ready(&self, event: Event) {
+            self.note(Call::Ready { readable: event.readable, ended: event.ended });
+        }
+
+        fn timeout(&self, now: Instant) {
+            let deadline = self.deadline.lock().expect("nobody has set a timer");
+            self.note(Call::Timeout { is_early: now < deadline || Instant::now() < deadline });
+        }
+
+        fn tick(&self) -> Tick {
+            self.note(Call::Tick);
+            match self.ticks.fetch_sub(1, Ordering::Relaxed) {
+                1 => Tick::Done,
+                _ => Tick::Again,
+            }
+        }
+
+        fn broken(&self) {
+            let _ = self.tell.send((self.number, Call::Broken));
+        }
+    }
+
+    /// A reactor, and what its handlers tell.
+    struct Setup {
+        reactor: Arc<Reactor>,
+        tell: Sender<(u32, Call)>,
+        told: Receiver<(u32, Call)>,
+    }
+
+    impl Setup {
+        fn new() -> Setup {
+            Setup::with(Reactor::start().unwrap())
+        }
+
+        fn with(reactor: Arc<Reactor>) -> Setup {
+            let (tell, told) = channel();
+            Setup { reactor, tell, told }
+        }
+
+        fn teller(
+            &self,
+            number: u32,
+            during: impl Fn(&Call) + Send + Sync + 'static,
+        ) -> Arc<Teller> {
+            let deadline = Mutex::new(Rank::Endpoint, None);
+            let (tell, during, ticks) = (self.tell.clone(), Box::new(during), AtomicU64::new(3));
+            Arc::new(Teller { number, tell, deadline, during, ticks })
+        }
+
+        fn add(&self, teller: &Arc<Teller>) -> Key {
+            self.reactor.add(|_| Arc::clone(teller) as Arc<dyn Handler>)
+        }
+
+        fn add_quiet(&self, number: u32) -> (Arc<Teller>, Key) {
+            let teller = self.teller(number, |_| ());
+            let key = self.add(&teller);
+            (teller, key)
+        }
+
+        fn set_timer(&self, (teller, key): &(Arc<Teller>, Key), after: Duration) {
+            let deadline = Instant::now() + after;
+            *teller.deadline.lock() = Some(deadline);
+            self.reactor.set_timer(*key, Some(deadline));
+        }
+
+        fn next(&self) -> (u32, Call) {
+            self.told.recv().unwrap()
+        }
+
+        /// Returns when everything is over that the reactor was told before.
+        fn settle(&self) {
+            let last = self.add_quiet(u32::MAX);
+            self.set_timer(&last, Duration::ZERO);
+            assert_eq!(self.next(), (u32::MAX, ON_TIME));
+            self.reactor.forget(last.1);
+        }
+    }
+
+    impl Drop for Setup {
+        fn drop(&mut self) {
+            self.reactor.stop();
+        }
+    }
+
+    const ON_TIME: Call = Call::Timeout { is_early: false };
+    const INPUT: Call = Call::Ready { readable: true, ended: false };
+
+    fn ms(count: u64) -> Duration {
+        Duration::from_millis(count)
+    }
+
+    fn write(stream: &OsStream) {
+        stream.write(&[IoSlice::new(b"x")]).unwrap();
+    }
+
+    #[test]
+    fn a_handler_hears_of_its_own_descriptor_only() {
+        let setup = Setup::new();
+        let pairs = [OsStream::pair(), OsStream::pair()];
+        let once = Interest { once: true, ended: true, ..Interest::READABLE };
+        let mut keys = Vec::new();
+        for (number, (own, _)) in pairs.iter().enumerate() {
+            let (_, key) = setup.add_quiet(number as u32);
+            setup.reactor.watch(key, own.as_raw_fd(), once).unwrap();
+            keys.push(key);
+        }
+        write(&pairs[1].1);
+        assert_eq!(setup.next(), (1, INPUT));
+        write(&pairs[0].1);
+        assert_eq!(setup.next(), (0, INPUT));
+        pairs[0].1.end();
+        setup.settle();
+        setup.reactor.rewatch(keys[0], pairs[0].0.as_raw_fd(), once).unwrap();
+        assert_eq!(setup.next(), (0, Call::Ready { readable: true, ended: true }));
+        setup.reactor.unwatch(pairs[1].0.as_raw_fd());
+        assert!(setup.reactor.rewatch(keys[1], pairs[1].0.as_raw_fd(), once).is_err());
+    }
+
+    #[test]
+    fn timers_pass_in_their_order_and_never_early() {
+        let setup = Setup::new();
+        let all = [30, 10, 20].map(|delay| (delay, setup.add_quiet(delay)));
+        for (delay, handler) in &all {
+            setup.set_timer(handler, ms((*delay).into()));
+        }
+        for number in [10, 20, 30] {
+            assert_eq!(setup.next(), (number, ON_TIME));
+        }
+    }
+
+    #[test]
+    fn an_earlier_timer_wakes_a_reactor_that_waits_for_a_later_one() {
+        let setup = Setup::new();
+        let (late, soon) = (setup.add_quiet(1), setup.add_quiet(2));
+        setup.set_timer(&late, Duration::from_secs(3600));
+        setup.settle();
+        setup.set_timer(&soon, ms(1));
+        assert_eq!(setup.next(), (2, ON_TIME));
+        // A timer that is moved passes once.
+        setup.set_timer(&late, ms(2));
+        setup.set_timer(&late, ms(1));
+        assert_eq!(setup.next(), (1, ON_TIME));
+        setup.reactor.set_timer(soon.1, Some(Instant::now() + ms(1)));
+        setup.reactor.set_timer(soon.1, None);
+        setup.settle();
+        setup.set_timer(&late, ms(3));
+        assert_eq!(setup.next(), (1, ON_TIME));
+    }
+
+    #[test]
+    fn ticks_come_until_they_are_not_wanted_and_disturb_nobody() {
+        let setup = Setup::new();
+        let (own, peer) = OsStream::pair();
+        let (_, key) = setup.add_quiet(1);
+        let once = Interest { once: true, ..Interest::READABLE };
+        setup.reactor.watch(key, own.as_raw_fd(), once).unwrap();
+        let ticker = setup.teller(2, |_| ());
+        ticker.ticks.store(1000, Ordering::Relaxed);
+        setup.reactor.tick_often(Arc::clone(&ticker) as Arc<dyn Handler>);
+        assert_eq!(setup.next(), (2, Call::Tick));
+        write(&peer);
+        let mut ticks = 1;
+        let mut events = 0;
+        while ticks < 1000 {
+            match setup.next() {
+                (1, INPUT) => events += 1,
+                other => {
+                    assert_eq!(other, (2, Call::Tick));
+                    ticks += 1;
+                }
+            }
+        }
+        assert_eq!(events, 1);
+        setup.settle();
+        assert_eq!(Arc::strong_count(&ticker), 1);
+    }
+
+    #[test]
+    fn a_handler_may_be_forgotten_during_its_call() {
+        let setup = Setup::new();
+        let (entered, has_entered) = channel();
+        let (leave, may_leave) = channel::<()>();
+        let may_leave = Mutex::new(Rank::Endpoint, may_leave);
+        let (own, peer) = OsStream::pair();
+        let teller = setup.teller(1, move |_| {
+            entered.send(()).unwrap();
+            may_leave.lock().recv().unwrap();
+        });
+        let key = setup.add(&teller);
+        let weak = Arc::downgrade(&teller);
+        setup.reactor.watch(key, own.as_raw_fd(), Interest::READABLE).unwrap();
+        write(&peer);
+        has_entered.recv().unwrap();
+        // Does not wait for it.
+        setup.reactor.forget(key);
+        drop(teller);
+        assert!(weak.upgrade().is_some());
+        leave.send(()).unwrap();
+        assert_eq!(setup.next(), (1, INPUT));
+        // Its descriptor is still readable, and nobody is called for it.
+        setup.settle();
+        assert!(weak.upgrade().is_none());
+        setup.reactor.unwatch(own.as_raw_fd());
+        assert_eq!(own.read(None, &mut [0; 8]), Read::Bytes(1));
+    }
+
+    #[test]
+    fn a_handler_may_forget_itself_and_set_its_timer_to_the_past() {
+        let setup = Setup::new();
+        let (reactor, key) = (Arc::clone(&setup.reactor), Arc::new(OnceCell::new()));
+        let left = AtomicU64::new(3);
+        let own_key = Arc::clone(&key);
+        let teller = setup.teller(1, move |_| {
+            let own = *own_key.wait();
+            match left.fetch_sub(1, Ordering::Relaxed) {
+                1 => reactor.forget(own),
+                _ => reactor.set_timer(own, Some(Instant::now())),
+            }
+        });
+        *teller.deadline.lock() = Some(Instant::now());
+        let weak = Arc::downgrade(&teller);
+        key.set(setup.add(&teller)).unwrap();
+        drop(teller);
+        setup.reactor.set_timer(*key.wait(), Some(Instant::now()));
+        for _ in 0..3 {
+            assert_eq!(setup.next(), (1, ON_TIME));
+        }
+        setup.settle();
+        assert!(weak.upgrade().is_none());
+    }
+
+    #[test]
+    fn who_panics_is_told_and_the_others_go_on() {
+        let setup = Setup::new();
+        let clumsy = setup.teller(1, |_| panic!("as it should"));
+        let clumsy = (Arc::clone(&clumsy), setup.add(&clumsy));
+        let steady = setup.add_quiet(2);
+        setup.set_timer(&clumsy, Duration::ZERO);
+        assert_eq!(setup.next(), (1, Call::Broken));
+        setup.set_timer(&steady, Duration::ZERO);
+        assert_eq!(setup.next(), (2, ON_TIME));
+        // A tick that panics is the last.
+        setup.reactor.tick_often(Arc::clone(&clumsy.0) as Arc<dyn Handler>);
+        assert_eq!(setup.next(), (1, Call::Broken));
+        setup.settle();
+    }
+
+    #[test]
+    fn stopping_ends_the_thread_and_lets_go_of_everybody() {
+        let lazy = LazyReactor::default();
+        // Nothing was started, so that nothing is to be stopped.
+        lazy.stop();
+        let reactor = Arc::clone(lazy.get().unwrap());
+        assert!(Arc::ptr_eq(&reactor, lazy.get().unwrap()));
+        let setup = Setup::with(reactor);
+        let (added, _) = setup.add_quiet(1);
+        let lively = setup.teller(2, |_| ());
+        lively.ticks.store(u64::MAX, Ordering::Relaxed);
+        setup.reactor.tick_often(Arc::clone(&lively) as Arc<dyn Handler>);
+        assert_eq!(setup.next(), (2, Call::Tick));
+        lazy.stop();
+        assert_eq!((Arc::strong_count(&added), Arc::strong_count(&lively)), (1, 1));
+        // Only the cell and the test know it: its thread does not.
+        assert_eq!(Arc::strong_count(&setup.reactor), 2);
+    }
+}

@@ -34,3 +34,42 @@ pub fn resolve(
 
 /// The C library's resolver keeps its buffers on the stack.
 const STACK_SIZE: usize = 256 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    fn resolved(host: &str, family: Family) -> Option<SocketAddr> {
+        let (tell, told) = mpsc::channel();
+        let caller = thread::current().id();
+        resolve(host.into(), 7, family, move |found| {
+            assert_ne!(thread::current().id(), caller);
+            tell.send(found).unwrap();
+        })
+        .unwrap();
+        let found = told.recv().unwrap();
+        // Told once, and then the thread lets go of everything.
+        assert!(told.recv().is_err());
+        found
+    }
+
+    #[test]
+    fn finds_addresses_of_the_family_that_may_be_used() {
+        let found = |host, family| resolved(host, family).map(|address| address.to_string());
+        assert_eq!(found("127.0.0.1", Family::Ipv4Only).as_deref(), Some("127.0.0.1:7"));
+        assert_eq!(found("127.0.0.1", Family::Any).as_deref(), Some("127.0.0.1:7"));
+        assert_eq!(found("::1", Family::Any).as_deref(), Some("[::1]:7"));
+        assert_eq!(found("::1", Family::Ipv4Only), None);
+    }
+
+    #[test]
+    fn a_name_of_this_machine_is_found() {
+        assert!(resolved("localhost", Family::Any).unwrap().ip().is_loopback());
+    }
+
+    #[test]
+    fn what_is_no_name_is_told_as_not_found() {
+        assert_eq!(resolved("no\0name", Family::Any), None);
+    }
+}

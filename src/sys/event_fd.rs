@@ -51,3 +51,37 @@ impl AsRawFd for EventFd {
 
 /// A wake-up that is lost may cost somebody for ever.
 const ATTEMPTS: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::{WaitFor, poll};
+    use std::time::Duration;
+
+    fn is_readable(event_fd: &EventFd) -> bool {
+        let wait = std::iter::once((event_fd.as_raw_fd(), WaitFor::Readable));
+        !poll(wait, Some(Duration::ZERO)).unwrap().is_empty()
+    }
+
+    #[test]
+    fn is_readable_from_the_signal_to_the_drain() {
+        let event_fd = EventFd::new().unwrap();
+        assert!(!is_readable(&event_fd));
+        event_fd.drain();
+        assert!(event_fd.signal() && event_fd.signal());
+        assert!(is_readable(&event_fd));
+        event_fd.drain();
+        assert!(!is_readable(&event_fd));
+    }
+
+    #[test]
+    fn a_full_counter_is_signalled() {
+        let event_fd = EventFd::new().unwrap();
+        let most = (u64::MAX - 1).to_ne_bytes();
+        // SAFETY: eight bytes are read from a live array.
+        let written = unsafe { libc::write(event_fd.as_raw_fd(), most.as_ptr().cast(), 8) };
+        assert_eq!(written, 8);
+        assert!(event_fd.signal());
+        assert!(is_readable(&event_fd));
+    }
+}

@@ -123,3 +123,69 @@ impl AsRawFd for OsListener {
 
 /// Each try halves at least the chance of meeting the other again.
 const LISTEN_TRIES: u32 = 6;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::{WaitFor, poll};
+
+    fn loopback(port: u16) -> Address {
+        Address::Internet(SocketAddr::from(([127, 0, 0, 1], port)))
+    }
+
+    fn listening() -> (OsListener, Address) {
+        let listener = OsListener::listening(&loopback(0), 10).unwrap();
+        let address = loopback(listener.own_address().unwrap().port());
+        (listener, address)
+    }
+
+    fn connect(address: &Address) -> OsStream {
+        let mut stream = OsStream::new(address).unwrap();
+        stream.connect(address).unwrap();
+        stream
+    }
+
+    #[test]
+    fn accepts_who_waits_and_says_when_nobody_does() {
+        let (listener, address) = listening();
+        assert!(matches!(listener.accept(), Ok(Accepted::Nobody)));
+        let _peers = [connect(&address), connect(&address)];
+        for _ in 0..2 {
+            poll(std::iter::once((listener.as_raw_fd(), WaitFor::Readable)), None).unwrap();
+            let Ok(Accepted::Connection(stream)) = listener.accept() else { panic!("nobody") };
+            assert!(stream.peer_address().unwrap().ip().is_loopback());
+            // It does not block.
+            assert_eq!(stream.read(None, &mut [0; 8]), crate::sys::Read::Nothing);
+        }
+        assert!(matches!(listener.accept(), Ok(Accepted::Nobody)));
+    }
+
+    #[test]
+    fn an_address_is_taken_while_somebody_listens_and_free_behind_him() {
+        let (listener, address) = listening();
+        let taken = OsListener::listening(&address, 10).unwrap_err();
+        assert_eq!(taken.kind(), io::ErrorKind::AddrInUse);
+        let peer = connect(&address);
+        poll(std::iter::once((listener.as_raw_fd(), WaitFor::Readable)), None).unwrap();
+        let accepted = listener.accept().unwrap();
+        drop(listener);
+        // For all that connections of the first are there.
+        OsListener::listening(&address, 10).unwrap();
+        drop((peer, accepted));
+    }
+
+    #[test]
+    fn a_name_without_a_file_is_one_listeners_too() {
+        let name = format!("spmsg listener {}", std::process::id()).into_bytes();
+        let address = Address::Name(name);
+        let listener = OsListener::listening(&address, 10).unwrap();
+        assert!(listener.own_address().is_none());
+        assert!(OsListener::listening(&address, 10).is_err());
+        let peer = connect(&address);
+        let Ok(Accepted::Connection(stream)) = listener.accept() else { panic!("nobody") };
+        let credentials = stream.peer_credentials().unwrap();
+        assert_eq!(credentials.process, std::process::id() as i32);
+        assert_eq!(peer.peer_credentials().unwrap(), credentials);
+        assert!(stream.peer_address().is_none());
+    }
+}

@@ -42,3 +42,48 @@ fn entry((fd, wait_for): (RawFd, WaitFor)) -> libc::pollfd {
     };
     libc::pollfd { fd, events, revents: 0 }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::OsStream;
+    use crate::sys::signals::tests::interrupted;
+    use std::io::IoSlice;
+    use std::os::fd::AsRawFd;
+    use std::time::Instant;
+
+    #[test]
+    fn says_which_are_ready_by_their_places() {
+        let (own, peer) = OsStream::pair();
+        let (quiet, _its_peer) = OsStream::pair();
+        peer.write(&[IoSlice::new(b"x")]).unwrap();
+        let waits = [
+            (quiet.as_raw_fd(), WaitFor::Readable),
+            (own.as_raw_fd(), WaitFor::Readable),
+            (quiet.as_raw_fd(), WaitFor::Writable),
+        ];
+        assert_eq!(poll(waits.into_iter(), None).unwrap(), [1, 2]);
+        assert_eq!(poll(waits.into_iter().take(1), Some(Duration::ZERO)).unwrap(), [0; 0]);
+    }
+
+    #[test]
+    fn an_end_and_a_descriptor_that_is_none_are_news() {
+        let (own, peer) = OsStream::pair();
+        drop(peer);
+        let waits = [(own.as_raw_fd(), WaitFor::Readable), (i32::MAX, WaitFor::Writable)];
+        assert_eq!(poll(waits.into_iter(), None).unwrap(), [0, 1]);
+    }
+
+    #[test]
+    fn no_timeout_is_early() {
+        let (began, timeout) = (Instant::now(), Duration::from_micros(700));
+        assert_eq!(poll(std::iter::empty(), Some(timeout)).unwrap(), [0; 0]);
+        assert!(began.elapsed() >= timeout);
+    }
+
+    #[test]
+    fn a_signal_interrupts() {
+        let result = interrupted(|| poll(std::iter::empty(), None));
+        assert_eq!(result.unwrap_err().kind(), io::ErrorKind::Interrupted);
+    }
+}

@@ -17,3 +17,56 @@ pub fn with_signals_blocked<T>(start: impl FnOnce() -> T) -> T {
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut()) };
     result
 }
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+    use std::ptr;
+    use std::sync::mpsc;
+    use std::thread;
+
+    /// What `wait` returns in a thread of its own, which gets signals until it does.
+    pub fn interrupted<T: Send + 'static>(wait: impl FnOnce() -> T + Send + 'static) -> T {
+        extern "C" fn nothing(_signal: libc::c_int) {}
+        // SAFETY: a zeroed sigaction is one without flags, and the handler touches nothing.
+        unsafe {
+            let mut action: libc::sigaction = std::mem::zeroed();
+            action.sa_sigaction = nothing as extern "C" fn(libc::c_int) as libc::sighandler_t;
+            // Restarting is what a wait must not do even when it is asked for.
+            action.sa_flags = libc::SA_RESTART;
+            libc::sigaction(libc::SIGUSR1, &action, ptr::null_mut());
+        }
+        let (tell, told) = mpsc::channel();
+        let (finish, finished) = mpsc::channel();
+        let waiter = thread::spawn(move || {
+            // SAFETY: no pointer is passed.
+            tell.send(unsafe { libc::pthread_self() }).unwrap();
+            let result = wait();
+            finish.send(()).unwrap();
+            result
+        });
+        let thread = told.recv().unwrap();
+        while finished.try_recv().is_err() {
+            // SAFETY: it has not been joined, so that its number is still its own.
+            unsafe { libc::pthread_kill(thread, libc::SIGUSR1) };
+            thread::yield_now();
+        }
+        waiter.join().unwrap()
+    }
+
+    fn is_blocked(signal: libc::c_int) -> bool {
+        let mut mask = MaybeUninit::<libc::sigset_t>::uninit();
+        // SAFETY: with no new set, the old one is only written.
+        unsafe {
+            libc::pthread_sigmask(libc::SIG_BLOCK, ptr::null(), mask.as_mut_ptr());
+            libc::sigismember(mask.as_ptr(), signal) == 1
+        }
+    }
+
+    #[test]
+    fn threads_started_inside_receive_no_signal_and_the_starter_does_again() {
+        let started = with_signals_blocked(|| thread::spawn(|| is_blocked(libc::SIGUSR2)));
+        assert!(started.join().unwrap());
+        assert!(!is_blocked(libc::SIGUSR2));
+    }
+}

@@ -232,3 +232,178 @@ const PROBES: u32 = 3;
 fn is_shortage(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ENOBUFS | libc::ENOMEM))
 }
+
+#[cfg(test)]
+impl OsStream {
+    /// Two connected ones.
+    pub fn pair() -> (OsStream, OsStream) {
+        let kind = socket2::Type::STREAM.nonblocking();
+        let (one, other) = socket2::Socket::pair(socket2::Domain::UNIX, kind, None).unwrap();
+        (OsStream::of(one, Family::Local, None), OsStream::of(other, Family::Local, None))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::{Accepted, OsListener, WaitFor, poll};
+
+    fn write(stream: &OsStream, bytes: &[u8]) -> usize {
+        stream.write(&[IoSlice::new(bytes)]).unwrap()
+    }
+
+    fn await_input(stream: &OsStream) {
+        poll(std::iter::once((stream.as_raw_fd(), WaitFor::Readable)), None).unwrap();
+    }
+
+    /// Both ends of a TCP connection.
+    fn tcp_pair() -> (OsStream, OsStream) {
+        let address = Address::Internet(SocketAddr::from(([127, 0, 0, 1], 0)));
+        let listener = OsListener::listening(&address, 10).unwrap();
+        let address = Address::Internet(listener.own_address().unwrap());
+        let mut own = OsStream::new(&address).unwrap();
+        own.connect(&address).unwrap();
+        poll(std::iter::once((listener.as_raw_fd(), WaitFor::Readable)), None).unwrap();
+        let Ok(Accepted::Connection(peer)) = listener.accept() else { panic!("nobody") };
+        own.connected().unwrap();
+        (own, peer)
+    }
+
+    #[test]
+    fn reads_what_was_written_in_parts() {
+        let (own, peer) = OsStream::pair();
+        let parts = [IoSlice::new(b"he"), IoSlice::new(b""), IoSlice::new(b"llo")];
+        assert_eq!(own.write(&parts).unwrap(), 5);
+        let mut buffer = [0; 8];
+        assert_eq!(peer.read(None, &mut buffer[..3]), Read::Bytes(3));
+        assert_eq!(peer.read(None, &mut buffer[3..]), Read::Bytes(2));
+        assert_eq!(&buffer[..5], b"hello");
+        assert_eq!(peer.read(None, &mut buffer), Read::Nothing);
+    }
+
+    #[test]
+    fn a_chunk_is_filled_before_the_rest() {
+        let (own, peer) = OsStream::pair();
+        let mut chunk = Chunk::with_capacity(100).unwrap();
+        let mut rest = [0; 8];
+        write(&own, b"chunkrest");
+        assert_eq!(peer.read(Some((&mut chunk, 5)), &mut rest), Read::Bytes(9));
+        assert_eq!((chunk.as_slice(), &rest[..4]), (&b"chunk"[..], &b"rest"[..]));
+        write(&own, b"ab");
+        assert_eq!(peer.read(Some((&mut chunk, 5)), &mut rest), Read::Bytes(2));
+        assert_eq!(chunk.as_slice(), b"chunkab");
+        // Room for nothing is no room.
+        write(&own, b"cd");
+        assert_eq!(peer.read(Some((&mut chunk, 0)), &mut rest), Read::Bytes(2));
+        assert_eq!((chunk.as_slice(), &rest[..2]), (&b"chunkab"[..], &b"cd"[..]));
+        assert_eq!(peer.read(Some((&mut chunk, 5)), &mut rest), Read::Nothing);
+        assert_eq!(chunk.as_slice(), b"chunkab");
+    }
+
+    #[test]
+    fn a_full_kernel_takes_nothing_and_later_more() {
+        let (own, peer) = OsStream::pair();
+        let bytes = [7; 64 * 1024];
+        let mut taken = 0;
+        loop {
+            match write(&own, &bytes) {
+                0 => break,
+                count => taken += count,
+            }
+        }
+        let mut buffer = vec![0; 1 << 20];
+        let mut arrived = 0;
+        while let Read::Bytes(count) = peer.read(None, &mut buffer) {
+            arrived += count;
+        }
+        assert_eq!(arrived, taken);
+        assert!(write(&own, &bytes) > 0);
+        assert!(own.failure().is_none());
+    }
+
+    #[test]
+    fn what_was_written_before_the_end_arrives_and_the_way_back_is_open() {
+        let (own, peer) = OsStream::pair();
+        write(&own, b"last");
+        own.end();
+        let mut buffer = [0; 8];
+        assert_eq!(peer.read(None, &mut buffer), Read::Bytes(4));
+        assert_eq!(peer.read(None, &mut buffer), Read::End);
+        assert!(peer.failure().is_none());
+        assert_eq!(write(&peer, b"back"), 4);
+        assert_eq!(own.read(None, &mut buffer), Read::Bytes(4));
+        assert!(own.write(&[IoSlice::new(b"x")]).is_err());
+    }
+
+    #[test]
+    fn the_first_failure_is_kept() {
+        let (own, peer) = OsStream::pair();
+        assert!(own.failure().is_none());
+        drop(peer);
+        let error = own.write(&[IoSlice::new(b"x")]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+        assert_eq!(own.failure().unwrap().kind(), io::ErrorKind::BrokenPipe);
+        own.note_failure(&io::Error::from_raw_os_error(libc::ECONNRESET));
+        assert_eq!(own.failure().unwrap().kind(), io::ErrorKind::BrokenPipe);
+    }
+
+    #[test]
+    fn a_tcp_that_is_closed_with_unread_input_is_reset_and_discarding_prevents_it() {
+        for is_discarded in [false, true] {
+            let (own, peer) = tcp_pair();
+            write(&peer, b"never read");
+            await_input(&own);
+            if is_discarded {
+                own.discard_input();
+            }
+            drop(own);
+            await_input(&peer);
+            assert_eq!(peer.read(None, &mut [0; 8]), Read::End);
+            let reset = peer.failure().map(|error| error.kind());
+            assert_eq!(reset, (!is_discarded).then_some(io::ErrorKind::ConnectionReset));
+        }
+    }
+
+    #[test]
+    fn breaking_off_wakes_who_waits() {
+        let (own, peer) = tcp_pair();
+        own.break_off();
+        await_input(&own);
+        assert_eq!(own.read(None, &mut [0; 8]), Read::End);
+        await_input(&peer);
+        assert_eq!(peer.read(None, &mut [0; 8]), Read::End);
+    }
+
+    #[test]
+    fn both_ends_know_where_the_other_is() {
+        let (own, peer) = tcp_pair();
+        assert!(own.peer_address().unwrap().ip().is_loopback());
+        assert_ne!(own.peer_address(), peer.peer_address());
+        assert_eq!(own.peer_credentials(), None);
+        let tuning = Tuning { send_buffer: 9999, recv_buffer: 9999, keepalive: None };
+        own.tune(Tuning { keepalive: Some(Duration::from_secs(7)), ..tuning });
+        assert_eq!(own.inner.tcp_keepalive_time().unwrap(), Duration::from_secs(7));
+        assert!(own.inner.keepalive().unwrap() && own.inner.tcp_nodelay().unwrap());
+        peer.tune(tuning);
+        assert!(!peer.inner.keepalive().unwrap());
+    }
+
+    #[test]
+    fn nobody_listens_is_a_failure_to_connect() {
+        let address = Address::Internet(SocketAddr::from(([127, 0, 0, 1], 0)));
+        let unused = OsListener::new(&address).unwrap();
+        // Bound, so that nobody else gets it, but not listening.
+        unused.bind(&address).unwrap();
+        let address = Address::Internet(unused.own_address().unwrap());
+        let mut own = OsStream::new(&address).unwrap();
+        let refused = match own.connect(&address) {
+            Ok(_) => {
+                poll(std::iter::once((own.as_raw_fd(), WaitFor::Writable)), None).unwrap();
+                own.connected().unwrap_err()
+            }
+            Err(error) => error,
+        };
+        assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+        assert_eq!(own.peer_address(), unused.own_address());
+    }
+}
