@@ -53,9 +53,10 @@ impl Opened {
         registry::close(handle)
     }
 
-    /// The socket, for one call: whoever holds it keeps others from closing it.
+    /// The socket, for one call, maybe beside another. Whoever holds it keeps others from closing
+    /// it.
     pub fn get(&self) -> InUse {
-        registry::find(self.0).unwrap()
+        registry::find_beside(self.0).unwrap()
     }
 
     pub fn bind(&self, address: &str) -> i32 {
@@ -76,7 +77,7 @@ impl Opened {
     }
 
     pub fn send(&self, text: &str) -> Result<(), Error> {
-        registry::find(self.0)?.send(&mut message(text), Blocking::Wait)
+        registry::find_beside(self.0)?.send(&mut message(text), Blocking::Wait)
     }
 
     pub fn try_send(&self, text: &str) -> Result<(), Error> {
@@ -93,7 +94,7 @@ impl Opened {
 
     fn recv_with(&self, blocking: Blocking<'_>) -> Result<String, Error> {
         let mut message = Message::default();
-        registry::find(self.0)?.recv(&mut message, blocking, |_| Ok(()))?;
+        registry::find_beside(self.0)?.recv(&mut message, blocking, |_| Ok(()))?;
         Ok(text(&message))
     }
 
