@@ -105,6 +105,11 @@ impl Handover {
     pub fn end_sleeping(&self) {
         self.sleepers.fetch_sub(1, Ordering::Relaxed);
     }
+
+    #[cfg(all(test, not(loom)))]
+    pub fn sleepers(&self) -> u32 {
+        self.sleepers.load(Ordering::Relaxed)
+    }
 }
 
 #[cfg(all(test, loom))]

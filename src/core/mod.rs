@@ -15,6 +15,8 @@ mod events;
 #[cfg(test)]
 mod fixtures;
 mod handover;
+#[cfg(test)]
+mod joined;
 mod life;
 mod linger;
 mod naming;

@@ -194,3 +194,140 @@ impl Drop for Vigil<'_> {
 }
 
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::thread;
+
+    use super::*;
+    use crate::core::joined::{By, Opened, until};
+    use crate::sys::interrupted;
+
+    const NOW: Option<Duration> = Some(Duration::ZERO);
+    const BOTH: [By; 2] = [By::Stream, By::Inproc];
+    const NOTHING: Readiness = Readiness { can_send: false, can_recv: false };
+    const RECV: Readiness = Readiness { can_send: false, can_recv: true };
+    const SEND: Readiness = Readiness { can_send: true, can_recv: false };
+    const EITHER: Readiness = Readiness { can_send: true, can_recv: true };
+
+    fn ask(
+        questions: &[(&Opened, Readiness)],
+        timeout: Option<Duration>,
+    ) -> Result<Vec<Readiness>, Error> {
+        let sockets: Vec<_> = questions.iter().map(|(opened, _)| opened.socket()).collect();
+        let questions = sockets.iter().zip(questions);
+        let questions: Vec<_> =
+            questions.map(|(socket, (_, wanted))| Question { socket, wanted: *wanted }).collect();
+        let answers = poll(&questions, timeout);
+        // Nobody is left in the lead.
+        assert!(sockets.iter().all(|socket| !socket.waiting.recv.is_led()));
+        answers
+    }
+
+    #[test]
+    fn says_of_each_what_it_can_do() {
+        for by in BOTH {
+            let [one, other] = Opened::pair(by);
+            let lonely = Opened::new(crate::core::joined::PAIR);
+            let all = [(&one, EITHER), (&other, EITHER), (&lonely, EITHER)];
+            assert_eq!(ask(&all, NOW), Ok(vec![SEND, SEND, NOTHING]));
+            one.send("x").unwrap();
+            assert_eq!(ask(&[(&other, RECV)], None), Ok(vec![RECV]));
+            assert_eq!(ask(&all, NOW), Ok(vec![SEND, EITHER, NOTHING]));
+            other.recv().unwrap();
+            assert_eq!(ask(&all, NOW), Ok(vec![SEND, SEND, NOTHING]));
+        }
+    }
+
+    #[test]
+    fn waits_for_the_first_of_several() {
+        let pairs = BOTH.map(Opened::pair);
+        for sender in [0, 1, 0] {
+            thread::scope(|scope| {
+                let all = [(&pairs[0][0], RECV), (&pairs[1][0], RECV)];
+                let poller = scope.spawn(move || ask(&all, None));
+                until(|| pairs[0][0].socket().waiting.recv.is_led());
+                pairs[sender][1].send("x").unwrap();
+                let mut expected = [NOTHING; 2];
+                expected[sender] = RECV;
+                assert_eq!(poller.join().unwrap().as_deref(), Ok(&expected[..]));
+                pairs[sender][0].recv().unwrap();
+            });
+        }
+    }
+
+    #[test]
+    fn the_same_socket_may_be_asked_twice() {
+        for by in BOTH {
+            let [own, peer] = Opened::pair(by);
+            let twice = [(&own, RECV), (&own, EITHER), (&own, RECV)];
+            assert_eq!(ask(&twice, NOW), Ok(vec![NOTHING, SEND, NOTHING]));
+            thread::scope(|scope| {
+                let poller = scope.spawn(|| ask(&[(&own, RECV), (&own, RECV)], None));
+                until(|| own.socket().waiting.recv.is_led());
+                peer.send("x").unwrap();
+                assert_eq!(poller.join().unwrap(), Ok(vec![RECV, RECV]));
+            });
+            assert_eq!(ask(&twice, None), Ok(vec![RECV, EITHER, RECV]));
+        }
+    }
+
+    #[test]
+    fn one_who_receives_in_another_thread_leads_and_the_poll_sees_what_is_left() {
+        let [own, peer] = Opened::pair(By::Stream);
+        thread::scope(|scope| {
+            let receiver = scope.spawn(|| own.recv());
+            until(|| own.socket().waiting.recv.is_led());
+            let poller = scope.spawn(|| {
+                let socket = own.socket();
+                poll(&[Question { socket: &socket, wanted: RECV }], None)
+            });
+            until(|| own.socket().shown().is_watched());
+            peer.send("one").unwrap();
+            peer.send("two").unwrap();
+            assert_eq!(receiver.join().unwrap().as_deref(), Ok("one"));
+            assert_eq!(poller.join().unwrap(), Ok(vec![RECV]));
+        });
+        assert_eq!(own.recv().as_deref(), Ok("two"));
+    }
+
+    #[test]
+    fn a_socket_that_is_closed_meanwhile_ends_the_poll() {
+        for by in BOTH {
+            let ([own, _peer], [other, _its_peer]) = (Opened::pair(by), Opened::pair(by));
+            thread::scope(|scope| {
+                let poller = scope.spawn(|| {
+                    let sockets = [other.socket(), own.socket()];
+                    let ask = |socket| Question { socket, wanted: RECV };
+                    poll(&[ask(&sockets[0]), ask(&sockets[1])], None)
+                });
+                until(|| own.socket().waiting.recv.is_led());
+                own.close();
+                assert_eq!(poller.join().unwrap(), Err(Error::NotOpen));
+            });
+            assert!(!other.socket().waiting.recv.is_led());
+        }
+    }
+
+    #[test]
+    fn no_timeout_is_early() {
+        for by in BOTH {
+            let [own, _peer] = Opened::pair(by);
+            let (began, timeout) = (Instant::now(), Duration::from_micros(1500));
+            assert_eq!(ask(&[(&own, RECV)], Some(timeout)), Ok(vec![NOTHING]));
+            assert!(began.elapsed() >= timeout);
+        }
+        assert_eq!(ask(&[], NOW), Ok(vec![]));
+    }
+
+    #[test]
+    fn a_signal_interrupts() {
+        for by in BOTH {
+            let pair = Arc::new(Opened::pair(by));
+            let polled = Arc::clone(&pair);
+            let result = interrupted(move || ask(&[(&polled[0], RECV)], None));
+            assert_eq!(result, Err(Error::Interrupted));
+        }
+    }
+}

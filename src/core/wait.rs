@@ -430,3 +430,257 @@ const ROOM_TO_GROW: Duration = Duration::from_micros(3);
 const SKIPS_MAX: u32 = 255;
 /// Pauses between two looks.
 const PAUSES: u32 = 8;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::thread;
+
+    use super::*;
+    use crate::core::joined::{By, Opened, PULL, PUSH, until};
+    use crate::core::transfer::Blocking;
+    use crate::sys::interrupted;
+
+    const BOTH: [By; 2] = [By::Stream, By::Inproc];
+
+    fn wait_to_recv(socket: &Opened, deadline: Option<Instant>) -> Result<(), Error> {
+        let socket = socket.socket();
+        socket.wait_to_recv(socket.waiting.recv.epoch(), deadline)
+    }
+
+    fn wait_to_send(socket: &Opened, deadline: Option<Instant>) -> Result<(), Error> {
+        let socket = socket.socket();
+        socket.wait_to_send(socket.waiting.send.epoch(), deadline)
+    }
+
+    /// Sends until nothing more fits. Returns how often. A peer that reads ahead makes room for a
+    /// little more, some time.
+    fn fill(socket: &Opened) -> usize {
+        let text = "x".repeat(10_000);
+        let mut count = 0;
+        loop {
+            match socket.send_if(&text, Blocking::DontWait) {
+                Ok(()) => count += 1,
+                Err(error) => {
+                    assert_eq!(error, Error::WouldBlock);
+                    return count;
+                }
+            }
+        }
+    }
+
+    /// Nobody waits any more, and nobody seems to.
+    fn assert_calm<W: Wake>(bell: &Bell<W>) {
+        assert!(!bell.is_led());
+        assert_eq!(bell.handover.sleepers(), 0);
+    }
+
+    #[test]
+    fn one_leads_and_the_next_one_sleeps_until_it_is_his_turn() {
+        let [own, peer] = Opened::pair(By::Stream);
+        let (tell, told) = mpsc::channel();
+        thread::scope(|scope| {
+            for _ in 0..2 {
+                let (own, tell) = (&own, tell.clone());
+                scope.spawn(move || tell.send(own.recv().unwrap()).unwrap());
+            }
+            let socket = own.socket();
+            let handover = &socket.waiting.recv.handover;
+            until(|| handover.is_led() && handover.sleepers() == 1);
+            peer.send("one").unwrap();
+            assert_eq!(told.recv().unwrap(), "one");
+            until(|| handover.is_led() && handover.sleepers() == 0);
+            peer.send("two").unwrap();
+            assert_eq!(told.recv().unwrap(), "two");
+        });
+        assert_calm(&own.socket().waiting.recv);
+    }
+
+    #[test]
+    fn without_a_stream_nobody_leads_and_one_message_serves_one() {
+        let [own, peer] = Opened::pair(By::Inproc);
+        let (tell, told) = mpsc::channel();
+        thread::scope(|scope| {
+            for _ in 0..2 {
+                let (own, tell) = (&own, tell.clone());
+                scope.spawn(move || tell.send(own.recv().unwrap()).unwrap());
+            }
+            let socket = own.socket();
+            until(|| socket.waiting.recv.handover.sleepers() == 2);
+            assert!(!socket.waiting.recv.is_led());
+            peer.send("one").unwrap();
+            assert_eq!(told.recv().unwrap(), "one");
+            until(|| socket.waiting.recv.handover.sleepers() == 1);
+            peer.send("two").unwrap();
+            assert_eq!(told.recv().unwrap(), "two");
+        });
+        assert_calm(&own.socket().waiting.recv);
+    }
+
+    #[test]
+    fn who_drives_streams_hears_of_what_comes_another_way() {
+        let (own, near, far) = (Opened::new(PULL), Opened::new(PUSH), Opened::new(PUSH));
+        own.join(&far, By::Stream);
+        own.join(&near, By::Inproc);
+        thread::scope(|scope| {
+            for (from, text) in [(&near, "near"), (&far, "far"), (&near, "again")] {
+                let receiver = scope.spawn(|| own.recv());
+                until(|| own.socket().waiting.recv.is_led());
+                from.send(text).unwrap();
+                assert_eq!(receiver.join().unwrap().as_deref(), Ok(text));
+            }
+        });
+        assert_calm(&own.socket().waiting.recv);
+    }
+
+    #[test]
+    fn streams_that_come_and_go_are_followed() {
+        let (own, first) = (Opened::new(PULL), Opened::new(PUSH));
+        own.join(&first, By::Stream);
+        thread::scope(|scope| {
+            // Its poller knows the first stream only.
+            let receiver = scope.spawn(|| own.recv());
+            until(|| own.socket().waiting.recv.is_led());
+            let second = Opened::new(PUSH);
+            own.join(&second, By::Stream);
+            second.send("second").unwrap();
+            assert_eq!(receiver.join().unwrap().as_deref(), Ok("second"));
+            let receiver = scope.spawn(|| own.recv());
+            until(|| own.socket().waiting.recv.is_led());
+            second.close();
+            until(|| own.socket().traffic().connections == 1);
+            first.send("first").unwrap();
+            assert_eq!(receiver.join().unwrap().as_deref(), Ok("first"));
+        });
+    }
+
+    #[test]
+    fn news_since_the_look_end_a_wait_before_it_begins() {
+        for by in BOTH {
+            let [own, _peer] = Opened::pair(by);
+            let socket = own.socket();
+            let (to_recv, to_send) = (socket.waiting.recv.epoch(), socket.waiting.send.epoch());
+            socket.waiting.ring_all();
+            assert_eq!(socket.wait_to_recv(to_recv, None), Ok(()));
+            assert_eq!(socket.wait_to_send(to_send, None), Ok(()));
+        }
+    }
+
+    #[test]
+    fn no_deadline_is_early_and_one_that_has_passed_is_over() {
+        for by in BOTH {
+            let [own, _peer] = Opened::pair(by);
+            fill(&own);
+            for wait in [wait_to_recv, wait_to_send] {
+                let deadline = Instant::now() + Duration::from_micros(1500);
+                // Room in the kernel is news, too, for which there may be none to make use of it.
+                until(|| wait(&own, Some(deadline)) == Err(Error::TimedOut));
+                assert!(Instant::now() >= deadline);
+                until(|| wait(&own, Some(deadline)) == Err(Error::TimedOut));
+            }
+            assert_calm(&own.socket().waiting.recv);
+            assert_calm(&own.socket().waiting.send);
+        }
+    }
+
+    #[test]
+    fn a_signal_interrupts_whoever_waits_however_he_does() {
+        for by in BOTH {
+            let pair = Arc::new(Opened::pair(by));
+            fill(&pair[0]);
+            for wait in [wait_to_recv, wait_to_send] {
+                let waiting = Arc::clone(&pair);
+                let result = interrupted(move || {
+                    loop {
+                        match wait(&waiting[0], None) {
+                            Ok(()) => {}
+                            Err(error) => return error,
+                        }
+                    }
+                });
+                assert_eq!(result, Error::Interrupted);
+            }
+            assert_calm(&pair[0].socket().waiting.recv);
+            assert_calm(&pair[0].socket().waiting.send);
+        }
+    }
+
+    #[test]
+    fn closing_wakes_everybody() {
+        for by in BOTH {
+            let [own, _peer] = Opened::pair(by);
+            fill(&own);
+            thread::scope(|scope| {
+                let receivers = [(); 2].map(|()| scope.spawn(|| own.recv()));
+                let send = || std::iter::repeat_with(|| own.send("more")).find_map(Result::err);
+                let senders = [(); 2].map(|()| scope.spawn(send));
+                {
+                    let socket = own.socket();
+                    let count = |is_led: bool, sleepers: u32| u32::from(is_led) + sleepers;
+                    let (recv, send) = (&socket.waiting.recv, &socket.waiting.send);
+                    until(|| count(recv.is_led(), recv.handover.sleepers()) == 2);
+                    until(|| count(send.is_led(), send.handover.sleepers()) == 2);
+                }
+                let linger = 0_i32.to_ne_bytes();
+                own.socket().set_option(0, 1, Some(&linger)).unwrap();
+                own.close();
+                for receiver in receivers {
+                    assert_eq!(receiver.join().unwrap(), Err(Error::NotOpen));
+                }
+                for sender in senders {
+                    assert_eq!(sender.join().unwrap(), Some(Error::NotOpen));
+                }
+            });
+        }
+    }
+
+    #[test]
+    fn senders_that_wait_for_room_all_find_it() {
+        for by in BOTH {
+            let [own, peer] = Opened::pair(by);
+            let filled = fill(&own);
+            let text = "x".repeat(10_000);
+            thread::scope(|scope| {
+                for _ in 0..2 {
+                    // More than twice what fits, so that they have to wait, and one for the other.
+                    scope.spawn(|| (0..filled).for_each(|_| own.send(&text).unwrap()));
+                }
+                until(|| own.socket().waiting.send.handover.sleepers() > 0);
+                for _ in 0..filled * 3 {
+                    assert_eq!(peer.recv().unwrap().len(), 10_000);
+                }
+            });
+            assert_calm(&own.socket().waiting.send);
+        }
+    }
+
+    #[test]
+    fn spinning_that_does_not_pay_becomes_rare_and_comes_back_when_it_does() {
+        let spin = Spin::default();
+        if usable_cpus() < 2 {
+            assert!(!spin.try_spin(|| panic!("it would keep the other one from running")));
+            return;
+        }
+        let looks = |finds: bool| {
+            let mut count = 0_u32;
+            let found = spin.try_spin(|| {
+                count += 1;
+                finds
+            });
+            assert_eq!(found, finds && count > 0);
+            count
+        };
+        for skips in [1, 3, 7, 15, 31, 63, 127, 255, 255] {
+            assert!(looks(false) > 0);
+            (0..skips).for_each(|_| assert_eq!(looks(true), 0));
+        }
+        // A success halves the penalty of the next failure.
+        assert_eq!(looks(true), 1);
+        assert!(looks(false) > 0);
+        assert_eq!(spin.skips.load(Ordering::Relaxed), 255);
+        spin.skips.store(0, Ordering::Relaxed);
+        (0..8).for_each(|_| assert_eq!(looks(true), 1));
+        assert!(looks(false) > 0);
+        assert_eq!(spin.skips.load(Ordering::Relaxed), 1);
+    }
+}

@@ -64,7 +64,7 @@ const FOR_EVER: Duration = Duration::from_secs(1 << 30);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::signals::tests::interrupted;
+    use crate::sys::interrupted;
     use std::sync::atomic::Ordering;
     use std::thread;
 

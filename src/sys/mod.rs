@@ -30,6 +30,8 @@ pub use poll::{WaitFor, poll};
 pub use process::{PerProcess, flush_at_exit, generation, watch_forks};
 pub use random::{random, random_bytes};
 pub use read::Read;
+#[cfg(test)]
+pub use signals::tests::interrupted;
 pub use signals::with_signals_blocked;
 pub use stream::{Credentials, OsStream, Tuning};
 

@@ -47,7 +47,7 @@ fn entry((fd, wait_for): (RawFd, WaitFor)) -> libc::pollfd {
 mod tests {
     use super::*;
     use crate::sys::OsStream;
-    use crate::sys::signals::tests::interrupted;
+    use crate::sys::interrupted;
     use std::io::IoSlice;
     use std::os::fd::AsRawFd;
     use std::time::Instant;
