@@ -49,11 +49,11 @@ impl Opened {
             By::Inproc => "inproc://",
         };
         let address = format!("{scheme}spmsg {} {number}", std::process::id());
-        let before = [self, other].map(|one| one.socket().traffic().connections);
+        let before = [self, other].map(|one| one.socket().lock().traffic.connections);
         self.socket().bind(address.as_bytes(), Dialect::Extended).unwrap();
         other.socket().connect(address.as_bytes(), Dialect::Extended).unwrap();
         for (one, before) in [self, other].into_iter().zip(before) {
-            until(|| one.socket().traffic().connections > before);
+            until(|| one.socket().lock().traffic.connections > before);
         }
     }
 

@@ -1,5 +1,14 @@
 //! Sockets: lifetime, blocking, locks. Knows no protocol and no scheme by name.
 //!
+//! Its files stand on one another, and no two need each other (`testing/circles.rs` checks it):
+//!
+//! 1. data that knows no socket: `options.rs`, `statistics.rs`, `events.rs`, `readiness.rs`,
+//!    `life.rs`, and `context.rs`, which holds what a socket and its endpoints share;
+//! 2. `endpoint.rs` and `pipe.rs`, which own the traits through which they call their socket, and
+//!    `state.rs`, what the lock of a socket guards;
+//! 3. `socket.rs`, and the files for what a socket does;
+//! 4. `registry.rs`, `poll.rs` and `device.rs`, which deal with several sockets.
+//!
 //! Locks are taken in the order of `sync::Rank`, which debug builds check.
 
 mod attachment;
@@ -29,11 +38,13 @@ mod poll;
 mod readiness;
 mod registry;
 mod socket;
+mod spin;
 mod state;
 mod statistics;
 mod timer;
 mod transfer;
 mod wait;
+mod waiting;
 
 pub use context::Printer;
 pub use device::Device;

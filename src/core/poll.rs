@@ -283,7 +283,7 @@ mod tests {
                 let socket = own.socket();
                 poll(&[Question { socket: &socket, wanted: RECV }], None)
             });
-            until(|| own.socket().shown().is_watched());
+            until(|| own.socket().shown.is_watched());
             peer.send("one").unwrap();
             peer.send("two").unwrap();
             assert_eq!(receiver.join().unwrap().as_deref(), Ok("one"));

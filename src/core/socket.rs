@@ -14,7 +14,7 @@ use super::options::Options;
 use super::readiness::Shown;
 use super::state::State;
 use super::timer::Timer;
-use super::wait::Waiting;
+use super::waiting::Waiting;
 use crate::error::Error;
 use crate::protocols::{Protocol, SocketType};
 use crate::sync::{Mutex, MutexGuard, Rank};

@@ -3,141 +3,26 @@
 
 use std::io;
 use std::os::fd::AsRawFd;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::deferred;
-use super::handover::{Handover, Ring};
 use super::socket::Socket;
+use super::spin::pause;
+use super::waiting::watch;
 use crate::error::Error;
-use crate::io::{Poller, Wake, Waker};
+use crate::io::Poller;
 use crate::protocols::PipeId;
-use crate::sys::{self, Event, EventBuffer, Interest, WaitFor, Waited, futex_wait, futex_wake_all};
+use crate::sys::{self, Event, EventBuffer, WaitFor};
 use crate::transports::{Connection, Stream};
-
-/// What the waiters of one socket share.
-#[derive(Debug, Default)]
-pub struct Waiting {
-    /// Its leader waits for all streams of the socket.
-    pub recv: Bell<Poller>,
-    /// Its leader waits for those that are full.
-    pub send: Bell<Waker>,
-    streams: AtomicUsize,
-    spin: Spin,
-    /// The last wait for streams had to sleep, so that the next one probably will, too.
-    has_slept: AtomicBool,
-}
-
-/// Wakes those who wait to receive, or those who wait to send.
-#[derive(Debug)]
-pub struct Bell<W> {
-    pub(super) handover: Handover,
-    /// Wakes the leader out of the kernel; made when the first one leads.
-    leader: OnceLock<W>,
-}
-
-/// Whether waiting starts with a little spinning: every failure doubles the number of waits that
-/// do without, every success halves it.
-#[derive(Debug, Default)]
-struct Spin {
-    skips: AtomicU32,
-    penalty: AtomicU32,
-}
-
-impl<W> Default for Bell<W> {
-    fn default() -> Bell<W> {
-        Bell { handover: Handover::default(), leader: OnceLock::new() }
-    }
-}
-
-impl<W: Wake> Bell<W> {
-    #[inline]
-    pub fn epoch(&self) -> u32 {
-        self.handover.epoch()
-    }
-
-    #[inline]
-    pub fn ring(&self) {
-        let ring = self.handover.ring();
-        if ring.wake_leader || ring.wake_sleepers {
-            self.act(ring);
-        }
-    }
-
-    #[cold]
-    fn act(&self, ring: Ring) {
-        if ring.wake_sleepers {
-            futex_wake_all(futex_word(&self.handover));
-        }
-        if ring.wake_leader
-            && let Some(leader) = self.leader.get()
-        {
-            leader.wake();
-        }
-    }
-
-    /// Whether a thread drives the streams.
-    pub fn is_led(&self) -> bool {
-        self.handover.is_led()
-    }
-
-    pub(super) fn resign(&self) {
-        if let Some(ring) = self.handover.resign() {
-            self.act(ring);
-        }
-    }
-
-    fn sleep(&self, seen: u32, deadline: Option<Instant>) -> Result<(), Error> {
-        match futex_wait(futex_word(&self.handover), seen, deadline) {
-            Waited::Woken => Ok(()),
-            Waited::TimedOut => Err(Error::TimedOut),
-            Waited::Interrupted => Err(Error::Interrupted),
-        }
-    }
-}
-
-impl Bell<Waker> {
-    /// What wakes the leader, if a descriptor can be had for it. Only the leader asks.
-    fn waker(&self) -> Option<&Waker> {
-        if self.leader.get().is_none() {
-            let _ = self.leader.set(Waker::new().ok()?);
-        }
-        self.leader.get()
-    }
-}
-
-impl Waiting {
-    pub fn ring_all(&self) {
-        self.recv.ring();
-        self.send.ring();
-    }
-
-    /// A connection has become a pipe. Under the socket's lock.
-    pub fn add_stream(&self, id: PipeId, connection: &dyn Connection) {
-        let Some(stream) = connection.stream() else { return };
-        self.streams.fetch_add(1, Ordering::Relaxed);
-        if let Some(poller) = self.recv.leader.get() {
-            watch(poller, id, stream);
-        }
-    }
-
-    /// The pipe will read nothing any more. Under the socket's lock.
-    pub fn remove_stream(&self, connection: &dyn Connection) {
-        let Some(stream) = connection.stream() else { return };
-        self.streams.fetch_sub(1, Ordering::Relaxed);
-        if let Some(poller) = self.recv.leader.get() {
-            poller.remove(stream.descriptor());
-        }
-    }
-}
 
 impl Socket {
     /// Returns when something may have become receivable since `seen`.
     pub(super) fn wait_to_recv(&self, seen: u32, deadline: Option<Instant>) -> Result<(), Error> {
         deferred::write_out();
         let bell = &self.waiting.recv;
-        let has_streams = self.waiting.streams.load(Ordering::Relaxed) > 0;
+        let has_streams = self.waiting.has_streams();
         if has_streams && bell.handover.try_lead() {
             return self.lead(seen, deadline);
         }
@@ -226,7 +111,7 @@ impl Socket {
     /// Reads what the kernel has without waiting. True when there is news since `seen`.
     pub(super) fn pump_ready_streams(&self, seen: u32) -> bool {
         let bell = &self.waiting.recv;
-        if self.waiting.streams.load(Ordering::Relaxed) > 0 && bell.handover.try_lead() {
+        if self.waiting.has_streams() && bell.handover.try_lead() {
             if let Some(only) = self.only_connection() {
                 pump(&*only);
             } else if let Ok(poller) = self.poller() {
@@ -353,84 +238,15 @@ impl Socket {
     }
 }
 
-impl Spin {
-    /// Looks again and again for a short while, if that has paid lately.
-    fn try_spin(&self, mut look: impl FnMut() -> bool) -> bool {
-        if usable_cpus() < 2 {
-            return false;
-        }
-        let skips = self.skips.load(Ordering::Relaxed);
-        if skips > 0 {
-            self.skips.store(skips - 1, Ordering::Relaxed);
-            return false;
-        }
-        let began = Instant::now();
-        let penalty = self.penalty.load(Ordering::Relaxed);
-        loop {
-            if look() {
-                self.penalty.store(penalty / 2, Ordering::Relaxed);
-                return true;
-            }
-            if began.elapsed() >= SPIN_MAX {
-                break;
-            }
-            (0..PAUSES).for_each(|_| std::hint::spin_loop());
-        }
-        let penalty = (penalty * 2 + 1).min(SKIPS_MAX);
-        self.penalty.store(penalty, Ordering::Relaxed);
-        self.skips.store(penalty, Ordering::Relaxed);
-        false
-    }
-}
-
-/// On one processor the one that is waited for could not run meanwhile.
-fn usable_cpus() -> usize {
-    match USABLE_CPUS.load(Ordering::Relaxed) {
-        0 => {
-            let found = sys::usable_cpus();
-            USABLE_CPUS.store(found, Ordering::Relaxed);
-            found
-        }
-        known => known,
-    }
-}
-
-/// Busy for a moment that is too short to sleep.
-fn pause(duration: Duration) {
-    let began = Instant::now();
-    while began.elapsed() < duration {
-        (0..PAUSES).for_each(|_| std::hint::spin_loop());
-    }
-}
-
-fn watch(poller: &Poller, id: PipeId, stream: &dyn Stream) {
-    if poller.add(stream.descriptor(), Interest::READABLE, id.0.into()).is_err() {
-        stream.read_in_background();
-    }
-}
-
 fn pump(connection: &dyn Connection) {
     if let Some(stream) = connection.stream() {
         stream.pump();
     }
 }
 
-fn futex_word(handover: &Handover) -> &AtomicU32 {
-    handover.word()
-}
-
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
-/// What [`usable_cpus`] has found; 0 while nobody has asked. Any thread may find out: in a forked
-/// child there is none of those that were about to.
-static USABLE_CPUS: AtomicUsize = AtomicUsize::new(0);
-/// About what sleeping and being woken on another processor costs.
-const SPIN_MAX: Duration = Duration::from_micros(50);
 const ROOM_TO_GROW: Duration = Duration::from_micros(3);
-const SKIPS_MAX: u32 = 255;
-/// Pauses between two looks.
-const PAUSES: u32 = 8;
-
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;
@@ -439,6 +255,8 @@ mod tests {
     use super::*;
     use crate::core::joined::{By, Opened, PULL, PUSH, until};
     use crate::core::transfer::Blocking;
+    use crate::core::waiting::Bell;
+    use crate::io::Wake;
     use crate::sys::interrupted;
 
     const BOTH: [By; 2] = [By::Stream, By::Inproc];
@@ -548,7 +366,7 @@ mod tests {
             let receiver = scope.spawn(|| own.recv());
             until(|| own.socket().waiting.recv.is_led());
             second.close();
-            until(|| own.socket().traffic().connections == 1);
+            until(|| own.socket().lock().traffic.connections == 1);
             first.send("first").unwrap();
             assert_eq!(receiver.join().unwrap().as_deref(), Ok("first"));
         });
@@ -652,35 +470,5 @@ mod tests {
             });
             assert_calm(&own.socket().waiting.send);
         }
-    }
-
-    #[test]
-    fn spinning_that_does_not_pay_becomes_rare_and_comes_back_when_it_does() {
-        let spin = Spin::default();
-        if usable_cpus() < 2 {
-            assert!(!spin.try_spin(|| panic!("it would keep the other one from running")));
-            return;
-        }
-        let looks = |finds: bool| {
-            let mut count = 0_u32;
-            let found = spin.try_spin(|| {
-                count += 1;
-                finds
-            });
-            assert_eq!(found, finds && count > 0);
-            count
-        };
-        for skips in [1, 3, 7, 15, 31, 63, 127, 255, 255] {
-            assert!(looks(false) > 0);
-            (0..skips).for_each(|_| assert_eq!(looks(true), 0));
-        }
-        // A success halves the penalty of the next failure.
-        assert_eq!(looks(true), 1);
-        assert!(looks(false) > 0);
-        assert_eq!(spin.skips.load(Ordering::Relaxed), 255);
-        spin.skips.store(0, Ordering::Relaxed);
-        (0..8).for_each(|_| assert_eq!(looks(true), 1));
-        assert!(looks(false) > 0);
-        assert_eq!(spin.skips.load(Ordering::Relaxed), 1);
     }
 }

@@ -1,0 +1,108 @@
+//! Looking again and again before one sleeps, for as long as that pays.
+
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::sys;
+
+/// Whether waiting starts with a little spinning: every failure doubles the number of waits that
+/// do without, every success halves it.
+#[derive(Debug, Default)]
+pub struct Spin {
+    skips: AtomicU32,
+    penalty: AtomicU32,
+}
+
+impl Spin {
+    /// Looks again and again for a short while, if that has paid lately.
+    pub fn try_spin(&self, mut look: impl FnMut() -> bool) -> bool {
+        if usable_cpus() < 2 {
+            return false;
+        }
+        let skips = self.skips.load(Ordering::Relaxed);
+        if skips > 0 {
+            self.skips.store(skips - 1, Ordering::Relaxed);
+            return false;
+        }
+        let began = Instant::now();
+        let penalty = self.penalty.load(Ordering::Relaxed);
+        loop {
+            if look() {
+                self.penalty.store(penalty / 2, Ordering::Relaxed);
+                return true;
+            }
+            if began.elapsed() >= SPIN_MAX {
+                break;
+            }
+            (0..PAUSES).for_each(|_| std::hint::spin_loop());
+        }
+        let penalty = (penalty * 2 + 1).min(SKIPS_MAX);
+        self.penalty.store(penalty, Ordering::Relaxed);
+        self.skips.store(penalty, Ordering::Relaxed);
+        false
+    }
+}
+
+/// On one processor the one that is waited for could not run meanwhile.
+fn usable_cpus() -> usize {
+    match USABLE_CPUS.load(Ordering::Relaxed) {
+        0 => {
+            let found = sys::usable_cpus();
+            USABLE_CPUS.store(found, Ordering::Relaxed);
+            found
+        }
+        known => known,
+    }
+}
+
+/// Busy for a moment that is too short to sleep.
+pub fn pause(duration: Duration) {
+    let began = Instant::now();
+    while began.elapsed() < duration {
+        (0..PAUSES).for_each(|_| std::hint::spin_loop());
+    }
+}
+
+/// What [`usable_cpus`] has found; 0 while nobody has asked. Any thread may find out: in a forked
+/// child there is none of those that were about to.
+static USABLE_CPUS: AtomicUsize = AtomicUsize::new(0);
+/// About what sleeping and being woken on another processor costs.
+const SPIN_MAX: Duration = Duration::from_micros(50);
+const SKIPS_MAX: u32 = 255;
+/// Pauses between two looks.
+const PAUSES: u32 = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spinning_that_does_not_pay_becomes_rare_and_comes_back_when_it_does() {
+        let spin = Spin::default();
+        if usable_cpus() < 2 {
+            assert!(!spin.try_spin(|| panic!("it would keep the other one from running")));
+            return;
+        }
+        let looks = |finds: bool| {
+            let mut count = 0_u32;
+            let found = spin.try_spin(|| {
+                count += 1;
+                finds
+            });
+            assert_eq!(found, finds && count > 0);
+            count
+        };
+        for skips in [1, 3, 7, 15, 31, 63, 127, 255, 255] {
+            assert!(looks(false) > 0);
+            (0..skips).for_each(|_| assert_eq!(looks(true), 0));
+        }
+        // A success halves the penalty of the next failure.
+        assert_eq!(looks(true), 1);
+        assert!(looks(false) > 0);
+        assert_eq!(spin.skips.load(Ordering::Relaxed), 255);
+        spin.skips.store(0, Ordering::Relaxed);
+        (0..8).for_each(|_| assert_eq!(looks(true), 1));
+        assert!(looks(false) > 0);
+        assert_eq!(spin.skips.load(Ordering::Relaxed), 1);
+    }
+}

@@ -1,0 +1,137 @@
+//! What those share who wait for one socket: whom to wake, and what the leader sleeps in front of.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::time::Instant;
+
+use super::handover::{Handover, Ring};
+use super::spin::Spin;
+use crate::error::Error;
+use crate::io::{Poller, Wake, Waker};
+use crate::protocols::PipeId;
+use crate::sys::{Interest, Waited, futex_wait, futex_wake_all};
+use crate::transports::{Connection, Stream};
+
+/// What the waiters of one socket share.
+#[derive(Debug, Default)]
+pub struct Waiting {
+    /// Its leader waits for all streams of the socket.
+    pub recv: Bell<Poller>,
+    /// Its leader waits for those that are full.
+    pub send: Bell<Waker>,
+    streams: AtomicUsize,
+    pub spin: Spin,
+    /// The last wait for streams had to sleep, so that the next one probably will, too.
+    pub has_slept: AtomicBool,
+}
+
+/// Wakes those who wait to receive, or those who wait to send.
+#[derive(Debug)]
+pub struct Bell<W> {
+    pub handover: Handover,
+    /// Wakes the leader out of the kernel; made when the first one leads.
+    pub leader: OnceLock<W>,
+}
+
+impl<W> Default for Bell<W> {
+    fn default() -> Bell<W> {
+        Bell { handover: Handover::default(), leader: OnceLock::new() }
+    }
+}
+
+impl<W: Wake> Bell<W> {
+    #[inline]
+    pub fn epoch(&self) -> u32 {
+        self.handover.epoch()
+    }
+
+    #[inline]
+    pub fn ring(&self) {
+        let ring = self.handover.ring();
+        if ring.wake_leader || ring.wake_sleepers {
+            self.act(ring);
+        }
+    }
+
+    #[cold]
+    fn act(&self, ring: Ring) {
+        if ring.wake_sleepers {
+            futex_wake_all(futex_word(&self.handover));
+        }
+        if ring.wake_leader
+            && let Some(leader) = self.leader.get()
+        {
+            leader.wake();
+        }
+    }
+
+    /// Whether a thread drives the streams.
+    pub fn is_led(&self) -> bool {
+        self.handover.is_led()
+    }
+
+    pub fn resign(&self) {
+        if let Some(ring) = self.handover.resign() {
+            self.act(ring);
+        }
+    }
+
+    pub fn sleep(&self, seen: u32, deadline: Option<Instant>) -> Result<(), Error> {
+        match futex_wait(futex_word(&self.handover), seen, deadline) {
+            Waited::Woken => Ok(()),
+            Waited::TimedOut => Err(Error::TimedOut),
+            Waited::Interrupted => Err(Error::Interrupted),
+        }
+    }
+}
+
+impl Bell<Waker> {
+    /// What wakes the leader, if a descriptor can be had for it. Only the leader asks.
+    pub fn waker(&self) -> Option<&Waker> {
+        if self.leader.get().is_none() {
+            let _ = self.leader.set(Waker::new().ok()?);
+        }
+        self.leader.get()
+    }
+}
+
+impl Waiting {
+    /// Whether somebody has to wait for descriptors.
+    #[inline]
+    pub fn has_streams(&self) -> bool {
+        self.streams.load(Ordering::Relaxed) > 0
+    }
+
+    pub fn ring_all(&self) {
+        self.recv.ring();
+        self.send.ring();
+    }
+
+    /// A connection has become a pipe. Under the socket's lock.
+    pub fn add_stream(&self, id: PipeId, connection: &dyn Connection) {
+        let Some(stream) = connection.stream() else { return };
+        self.streams.fetch_add(1, Ordering::Relaxed);
+        if let Some(poller) = self.recv.leader.get() {
+            watch(poller, id, stream);
+        }
+    }
+
+    /// The pipe will read nothing any more. Under the socket's lock.
+    pub fn remove_stream(&self, connection: &dyn Connection) {
+        let Some(stream) = connection.stream() else { return };
+        self.streams.fetch_sub(1, Ordering::Relaxed);
+        if let Some(poller) = self.recv.leader.get() {
+            poller.remove(stream.descriptor());
+        }
+    }
+}
+
+pub fn watch(poller: &Poller, id: PipeId, stream: &dyn Stream) {
+    if poller.add(stream.descriptor(), Interest::READABLE, id.0.into()).is_err() {
+        stream.read_in_background();
+    }
+}
+
+fn futex_word(handover: &Handover) -> &AtomicU32 {
+    handover.word()
+}
