@@ -3,6 +3,7 @@
 //! A lower layer never names a higher one. Where it must call up it owns a trait, and the upper
 //! layer implements it; this test is what keeps it so.
 
+use super::paths::{Path, paths};
 use super::source::{Kind, Source, hold};
 
 /// Each layer, and the layers that it may name besides itself.
@@ -62,9 +63,13 @@ fn names_lower_layers_only(source: &Source) -> Vec<String> {
         return vec![source.breach(1, &format!("{layer} has no row in LAYERS"))];
     };
     let may_name = |name: &str| name == layer || name == "testing" || lower.contains(&name);
-    let named = names_of_the_crate_root(source).into_iter();
-    let breaches = named.filter(|(_, name)| !may_name(name));
-    breaches.map(|(line, name)| source.breach(line, &format!("{layer} names {name}"))).collect()
+    let breach = |path: &Path| match &path.names[..] {
+        [name] if !may_name(name) => {
+            Some(source.breach(path.line, &format!("{layer} names {name}")))
+        }
+        _ => None,
+    };
+    paths(source).iter().filter_map(breach).collect()
 }
 
 fn keeps_libc_home(source: &Source) -> Vec<String> {
@@ -122,67 +127,6 @@ fn stands_in(source: &Source, places: &[&str]) -> bool {
     places.iter().any(|place| {
         if place.ends_with('/') { source.path.starts_with(place) } else { source.path == *place }
     })
-}
-
-/// Every name that a path takes from the root of the crate, whichever way it got there.
-fn names_of_the_crate_root(source: &Source) -> Vec<(usize, String)> {
-    let mut found = Vec::new();
-    let mut module = module_of(&source.path);
-    // For each open brace, whether it opened a module.
-    let mut braces = Vec::new();
-    for at in 0..source.tokens.len() {
-        if source.is(at, "{") {
-            let named = at >= 2 && source.is(at - 2, "mod");
-            module.extend(named.then(|| source.tokens[at - 1].text.clone()));
-            braces.push(named);
-        } else if source.is(at, "}") && braces.pop() == Some(true) {
-            module.pop();
-        }
-        let inside_a_path = at >= 1 && source.is(at - 1, ":");
-        if !inside_a_path && source.spells(at + 1, &[":", ":"]) {
-            if source.is(at, "crate") {
-                follow(source, at + 3, Vec::new(), &mut found);
-            } else if source.is(at, "super") || source.is(at, "self") {
-                follow(source, at, module.clone(), &mut found);
-            }
-        }
-    }
-    found
-}
-
-/// Follows a path, or a tree of them, from `base` until it names something of the root or not.
-fn follow(source: &Source, at: usize, base: Vec<String>, found: &mut Vec<(usize, String)>) {
-    let Some(token) = source.tokens.get(at) else { return };
-    match token.text.as_str() {
-        "super" if base.is_empty() => {}
-        "super" if !source.is(at + 1, ":") => {}
-        "super" => follow(source, at + 3, base[..base.len() - 1].to_vec(), found),
-        "self" if source.is(at + 1, ":") => follow(source, at + 3, base, found),
-        "{" => {
-            let (end, mut item) = (source.closing(at), at + 1);
-            while item < end {
-                follow(source, item, base.clone(), found);
-                item = after_item(source, item, end);
-            }
-        }
-        name if base.is_empty() => found.push((token.line, name.to_owned())),
-        _ => {}
-    }
-}
-
-/// The start of what follows the next comma of a group that closes at `end`.
-fn after_item(source: &Source, mut at: usize, end: usize) -> usize {
-    while at < end && !source.is(at, ",") {
-        at = if source.is(at, "{") { source.closing(at) } else { at } + 1;
-    }
-    at + 1
-}
-
-/// `io/stream.rs` and `io/stream/mod.rs` are both the module `io::stream`.
-fn module_of(path: &str) -> Vec<String> {
-    let path = path.trim_end_matches(".rs");
-    let path = path.strip_suffix("/mod").unwrap_or(path);
-    path.split('/').map(str::to_owned).collect()
 }
 
 #[cfg(test)]

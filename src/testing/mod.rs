@@ -2,10 +2,12 @@
 //!
 //! Never part of the library.
 
+mod circles;
 mod citations;
 mod fake_pipes;
 mod layering;
 mod mesh;
+mod paths;
 mod source;
 mod tidy;
 

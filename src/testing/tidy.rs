@@ -105,7 +105,7 @@ fn lines_of_module(source: &Source, name: usize) -> Vec<usize> {
 }
 
 /// Files that their parents declare for tests only.
-fn test_files(sources: &[Source]) -> BTreeSet<String> {
+pub fn test_files(sources: &[Source]) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for source in sources {
         let folder = match source.path.rsplit_once('/') {
