@@ -30,7 +30,7 @@ use crate::transports::{
 
 pub struct StreamConnection {
     me: Weak<StreamConnection>,
-    stream: Box<dyn ByteStream>,
+    stream: Arc<dyn ByteStream>,
     reader: Reader,
     writer: Writer,
     watch: Watch,
@@ -49,7 +49,7 @@ pub struct Beginning {
 impl StreamConnection {
     #[must_use]
     pub fn new(
-        stream: Box<dyn ByteStream>,
+        stream: Arc<dyn ByteStream>,
         codec: Codec,
         host: Arc<dyn Host>,
         reactor: Arc<Reactor>,

@@ -6,15 +6,15 @@
 //! will ever receive.
 
 use std::io::IoSlice;
-use std::os::fd::AsRawFd;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use super::byte_stream::ByteStream;
 use super::connection::StreamConnection;
 use super::greeter::{Decline, Greeter, Heard, Welcome};
 use crate::io::{Handler, Key, Reactor};
 use crate::sync::{Mutex, Rank};
-use crate::sys::{Event, Interest, OsStream, Read};
+use crate::sys::{Event, Interest, Read};
 use crate::transports::{Connection, Fault, Host, Report, Stream};
 
 pub struct Greeting {
@@ -26,13 +26,13 @@ pub struct Greeting {
 
 /// A fresh stream, and who greets on it.
 pub struct Beginning {
-    pub stream: OsStream,
+    pub stream: Arc<dyn ByteStream>,
     pub greeter: Box<dyn Greeter>,
 }
 
 struct State {
     /// Shared with who reads or writes at this moment, which nobody does under the lock.
-    stream: Arc<OsStream>,
+    stream: Arc<dyn ByteStream>,
     greeter: Box<dyn Greeter>,
     phase: Phase,
     deadline: Instant,
@@ -84,17 +84,10 @@ impl Greeting {
         done: Done,
     ) -> Arc<Greeting> {
         let Beginning { stream, mut greeter } = start;
-        let descriptor = stream.as_raw_fd();
-        say(&stream, &greeter.open(welcome(&*host)));
+        let descriptor = stream.descriptor();
+        say(&*stream, &greeter.open(welcome(&*host)));
         let deadline = Instant::now() + greeter.limit();
-        let state = State {
-            stream: Arc::new(stream),
-            greeter,
-            phase: Phase::Hearing,
-            deadline,
-            done,
-            ending: None,
-        };
+        let state = State { stream, greeter, phase: Phase::Hearing, deadline, done, ending: None };
         let greeting = Arc::new(Greeting {
             reactor: Arc::clone(reactor),
             host,
@@ -131,7 +124,7 @@ impl Greeting {
     /// Takes the state out; from then on nothing more happens.
     fn take(&self) -> Option<State> {
         let state = self.state.lock().take()?;
-        self.reactor.unwatch(state.stream.as_raw_fd());
+        self.reactor.unwatch(state.stream.descriptor());
         if let Some(key) = self.key.get() {
             self.reactor.forget(*key);
         }
@@ -209,9 +202,8 @@ impl Greeting {
     /// Who hears that he is accepted is a pipe of the socket by then.
     fn attach(&self, words: Vec<u8>) {
         let Some(State { stream, mut greeter, done, .. }) = self.take() else { return };
-        let stream = Arc::into_inner(stream).expect("no other thread reads or writes");
         let connection = StreamConnection::new(
-            Box::new(stream),
+            stream,
             greeter.codec(),
             Arc::clone(&self.host),
             Arc::clone(&self.reactor),
@@ -241,7 +233,7 @@ impl Greeting {
     fn refuse(&self, answer: &[u8]) {
         let stream = self.state.lock().as_ref().map(|state| Arc::clone(&state.stream));
         let Some(stream) = stream else { return };
-        say(&stream, answer);
+        say(&*stream, answer);
         stream.end();
         if let Some(state) = self.state.lock().as_mut() {
             state.phase = Phase::Leaving;
@@ -315,7 +307,7 @@ fn welcome(host: &dyn Host) -> Welcome {
     if host.is_wanting() { Welcome::Wanted } else { Welcome::Unwanted }
 }
 
-fn say(stream: &OsStream, words: &[u8]) {
+fn say(stream: &dyn ByteStream, words: &[u8]) {
     if !words.is_empty() {
         // A fresh connection takes a few bytes; else it is broken, and reading will tell.
         let _ = stream.write(&[IoSlice::new(words)]);

@@ -124,8 +124,12 @@ impl Listener {
             }
         };
         let (host, greeter) = (Arc::clone(&self.host), self.wire.greeter(&*self.host));
-        let greeting =
-            Greeting::start(Beginning { stream, greeter }, host, &self.reactor, Box::new(done));
+        let greeting = Greeting::start(
+            Beginning { stream: Arc::new(stream), greeter },
+            host,
+            &self.reactor,
+            Box::new(done),
+        );
         {
             let mut state = self.state.lock();
             if !state.is_closed {
