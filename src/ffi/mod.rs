@@ -1,6 +1,6 @@
 //! The C ABI: borrows what C lends, calls core, converts the answer. Decides nothing.
 //!
-//! Every exported function enters the library through [`enter`], so that no panic crosses into C
+//! Every exported function enters the library through `enter`, so that no panic crosses into C
 //! and every failure becomes an error number. The doc comment of an exported function is its
 //! manual text: `build.rs` copies it into the header.
 

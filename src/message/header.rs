@@ -2,7 +2,7 @@
 
 use super::{Chunk, OutOfMemory, SharedChunk};
 
-/// Up to [`INLINE_MAX`] bytes need no memory of their own.
+/// Up to `INLINE_MAX` bytes need no memory of their own.
 #[derive(Clone, Debug)]
 pub struct Header(Storage);
 

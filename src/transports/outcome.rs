@@ -11,13 +11,14 @@ pub struct Sent {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AfterSend {
     Nothing,
-    /// Call [`Connection::deliver`] at once.
+    /// Call [`Connection::deliver`](super::Connection::deliver) at once.
     Deliver,
-    /// Call [`Stream::write_later`] at once, and [`Stream::write_out`] before blocking.
+    /// Call [`Stream::write_later`](super::Stream::write_later) at once, and
+    /// [`Stream::write_out`](super::Stream::write_out) before blocking.
     WriteLater,
 }
 
-/// What [`Connection::recv`] gave.
+/// What [`Connection::recv`](super::Connection::recv) gave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Received {
     pub has_message: bool,
@@ -28,6 +29,6 @@ pub struct Received {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AfterRecv {
     Nothing,
-    /// Call [`Connection::resume`] at once.
+    /// Call [`Connection::resume`](super::Connection::resume) at once.
     Resume,
 }
