@@ -28,13 +28,18 @@ pub extern "C" fn nn_strerror(errnum: c_int) -> *const c_char {
 }
 
 pub(super) fn get() -> c_int {
-    // SAFETY: every thread has an errno.
-    unsafe { *libc::__errno_location() }
+    // SAFETY: valid in this thread.
+    unsafe { *place() }
 }
 
 pub(super) fn set(number: c_int) {
+    // SAFETY: valid in this thread, and nothing borrows it.
+    unsafe { *place() = number };
+}
+
+fn place() -> *mut c_int {
     // SAFETY: every thread has an errno.
-    unsafe { *libc::__errno_location() = number };
+    unsafe { libc::__errno_location() }
 }
 
 pub(super) fn number(error: Error) -> c_int {

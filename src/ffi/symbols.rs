@@ -66,6 +66,7 @@ impl Symbol {
         let mut properties = MaybeUninit::<nn_symbol_properties>::zeroed();
         let place = properties.as_mut_ptr();
         // SAFETY: member by member, so that the padding stays zero.
+        #[expect(clippy::multiple_unsafe_ops_per_block, reason = "one reason for five members")]
         unsafe {
             (&raw mut (*place).value).write(self.value);
             (&raw mut (*place).name).write(self.name.as_ptr());

@@ -117,23 +117,20 @@ impl Chunk {
 
     /// Appends `bytes`; the capacity must suffice.
     pub fn extend(&mut self, bytes: &[u8]) {
-        let len = self.len();
-        assert!(bytes.len() <= self.capacity() - len, "a chunk is filled beyond its capacity");
+        let spare = self.spare();
+        assert!(bytes.len() <= spare.len(), "a chunk is filled beyond its capacity");
+        let room = spare.as_mut_ptr().cast();
         // SAFETY: checked above; a borrowed slice cannot overlap memory that we own alone.
-        unsafe {
-            ptr::copy_nonoverlapping(bytes.as_ptr(), self.payload.as_ptr().add(len), bytes.len());
-        }
-        self.prefix_mut().len = len + bytes.len();
+        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), room, bytes.len()) };
+        self.prefix_mut().len += bytes.len();
     }
 
     /// The room behind the content.
     pub fn spare(&mut self) -> &mut [MaybeUninit<u8>] {
         let (len, capacity) = (self.len(), self.capacity());
+        let start = self.payload.as_ptr().wrapping_add(len).cast::<MaybeUninit<u8>>();
         // SAFETY: the payload has `capacity` bytes; uninitialised ones are typed as such.
-        unsafe {
-            let start = self.payload.as_ptr().add(len).cast::<MaybeUninit<u8>>();
-            std::slice::from_raw_parts_mut(start, capacity - len)
-        }
+        unsafe { std::slice::from_raw_parts_mut(start, capacity - len) }
     }
 
     /// Takes `count` bytes of the spare room into the content.
@@ -172,11 +169,10 @@ impl Chunk {
     pub fn remove_front(&mut self, count: usize) {
         let len = self.len();
         assert!(count <= len, "more is removed from a chunk than there is");
+        let start = self.payload.as_ptr();
+        let rest = start.wrapping_add(count);
         // SAFETY: both ranges lie inside the content, which is ours alone; they may overlap.
-        unsafe {
-            let start = self.payload.as_ptr();
-            ptr::copy(start.add(count), start, len - count);
-        }
+        unsafe { ptr::copy(rest, start, len - count) };
         self.prefix_mut().len = len - count;
     }
 
@@ -205,8 +201,9 @@ impl Chunk {
         if !payload.as_ptr().addr().is_multiple_of(ALIGNMENT) {
             return None;
         }
+        let magic = payload.as_ptr().cast::<u64>().wrapping_sub(1);
         // SAFETY: the caller vouches for the 8 bytes in front; alignment is checked above.
-        let magic = unsafe { payload.as_ptr().sub(size_of::<u64>()).cast::<u64>().read() };
+        let magic = unsafe { magic.read() };
         // Lazily: a chunk that is dropped frees its memory.
         (magic == MAGIC).then(|| Chunk { payload })
     }
@@ -271,13 +268,14 @@ impl Drop for SharedChunk {
 
 impl Drop for Chunk {
     fn drop(&mut self) {
-        let prefix = self.prefix_ptr();
+        let prefix = self.prefix_mut();
+        let (magic, base) = (&raw mut prefix.magic, prefix.base);
         // The magic goes first, so that a second free is recognised while the memory is unused;
         // volatile, because the compiler sees that nobody may read it any more.
         // SAFETY: the prefix is valid until `free`.
-        unsafe { (&raw mut (*prefix).magic).write_volatile(0) };
+        unsafe { magic.write_volatile(0) };
         // SAFETY: `base` is what malloc returned, and we own it.
-        unsafe { libc::free((*prefix).base) };
+        unsafe { libc::free(base) };
     }
 }
 
