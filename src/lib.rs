@@ -31,6 +31,16 @@
 //! No system call that moves bytes happens under a socket's lock, no two sockets' locks are held
 //! together, and no panic leaves `ffi::enter`.
 
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::print_stdout,
+        clippy::multiple_unsafe_ops_per_block,
+        reason = "a test fails by panicking, is watched, and has one reason for many calls"
+    )
+)]
+
 #[cfg(not(loom))]
 #[forbid(unsafe_code)]
 pub mod core;

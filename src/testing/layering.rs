@@ -23,8 +23,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 /// The map of the tree, programs that use the library, and the tests about all of it.
 const ABOVE_THE_LAYERS: &[&str] = &["lib.rs", "bin/", "testing/", "fuzzing.rs"];
 
-const HOMES_OF_UNSAFE: &[&str] = &["ffi/", "sys/", "message/chunk.rs", "io/"];
-const HOMES_OF_LIBC: &[&str] = HOMES_OF_UNSAFE;
+const HOMES_OF_LIBC: &[&str] = &["ffi/", "sys/", "message/chunk.rs", "io/"];
 const HOMES_OF_C_NAMES: &[&str] = &["ffi/"];
 const HOMES_OF_LOCKS: &[&str] = &["sync/"];
 const LOCKS_OF_STD: &[&str] = &["Mutex", "RwLock", "Condvar"];
@@ -37,11 +36,6 @@ fn no_layer_names_a_higher_one() {
 #[test]
 fn libc_stays_at_the_edges() {
     hold(keeps_libc_home);
-}
-
-#[test]
-fn unsafe_stays_at_the_edges() {
-    hold(keeps_unsafe_home);
 }
 
 #[test]
@@ -74,10 +68,6 @@ fn names_lower_layers_only(source: &Source) -> Vec<String> {
 
 fn keeps_libc_home(source: &Source) -> Vec<String> {
     words_outside(source, HOMES_OF_LIBC, |word, kind| kind == Kind::Code && word == "libc")
-}
-
-fn keeps_unsafe_home(source: &Source) -> Vec<String> {
-    words_outside(source, HOMES_OF_UNSAFE, |word, kind| kind == Kind::Code && word == "unsafe")
 }
 
 fn keeps_locks_home(source: &Source) -> Vec<String> {
@@ -204,15 +194,6 @@ mod tests {
         assert_eq!(keeps_locks_home(&Source::new("sync/lock.rs", text)), [""; 0]);
         let text = "use std::sync::{Arc, OnceLock};\nuse loom::sync::Mutex;";
         assert_eq!(keeps_locks_home(&Source::new("io/reactor.rs", text)), [""; 0]);
-    }
-
-    #[test]
-    fn stray_unsafe_is_caught() {
-        let text = "#![forbid(unsafe_code)]\n// unsafe\nfn f() { unsafe { g() } }";
-        let bad = keeps_unsafe_home(&Source::new("protocols/pair.rs", text));
-        assert_eq!(bad.len(), 1);
-        assert!(bad[0].starts_with("src/protocols/pair.rs:3:"), "{}", bad[0]);
-        assert_eq!(keeps_unsafe_home(&Source::new("sys/socket.rs", text)), [""; 0]);
     }
 
     #[test]

@@ -8,23 +8,14 @@ use std::collections::BTreeSet;
 use super::source::{Source, hold, sources};
 
 const COLUMNS_MAX: usize = 100;
-const FUNCTION_LINES_MAX: usize = 60;
 const FILE_LINES_MAX: usize = 500;
-/// How far above its `unsafe` a reason may end.
-const REASON_DISTANCE_MAX: usize = 3;
 
 // Put together from halves, so that a search for them finds only what was left behind.
 const LEFTOVER_NOTES: &[&str] = &[concat!("TO", "DO"), concat!("FIX", "ME"), concat!("X", "XX")];
-const LEFTOVER_MACROS: &[&str] = &[concat!("to", "do"), concat!("unimple", "mented"), "dbg"];
 
 #[test]
 fn lines_end_by_column_100() {
     hold(has_short_lines);
-}
-
-#[test]
-fn functions_fit_a_screen() {
-    hold(has_short_functions);
 }
 
 #[test]
@@ -44,46 +35,10 @@ fn nothing_is_left_for_later() {
     hold(has_no_leftovers);
 }
 
-#[test]
-fn every_unsafe_has_a_reason() {
-    hold(gives_reasons_for_unsafe);
-}
-
 fn has_short_lines(source: &Source) -> Vec<String> {
     let lines = source.text.lines().map(|line| line.chars().count()).enumerate();
     let long = lines.filter(|&(_, columns)| columns > COLUMNS_MAX);
     long.map(|(index, columns)| source.breach(index + 1, &format!("{columns} columns"))).collect()
-}
-
-fn has_short_functions(source: &Source) -> Vec<String> {
-    let mut breaches = Vec::new();
-    for at in 0..source.tokens.len() {
-        let Some(end) = function_end(source, at) else { continue };
-        let (first, last) = (source.tokens[at].line, source.tokens[end].line);
-        let lines = last - first + 1;
-        if lines > FUNCTION_LINES_MAX {
-            let name = &source.tokens[at + 1].text;
-            breaches.push(source.breach(first, &format!("{name} has {lines} lines")));
-        }
-    }
-    breaches
-}
-
-/// Where the body of the function at `at` ends, unless there is no function, or none with a body.
-fn function_end(source: &Source, at: usize) -> Option<usize> {
-    if !source.is(at, "fn") || source.is(at + 1, "(") {
-        return None;
-    }
-    let mut next = at + 1;
-    while next < source.tokens.len() && !source.is(next, ";") {
-        if source.is(next, "{") {
-            return Some(source.closing(next));
-        }
-        next =
-            if source.is(next, "(") || source.is(next, "[") { source.closing(next) } else { next };
-        next += 1;
-    }
-    None
 }
 
 fn is_short(source: &Source) -> Vec<String> {
@@ -138,29 +93,7 @@ fn has_no_leftovers(source: &Source) -> Vec<String> {
             breaches.push(source.breach(*comment.lines.start(), note));
         }
     }
-    for (at, token) in source.tokens.iter().enumerate() {
-        let name = token.text.as_str();
-        if LEFTOVER_MACROS.contains(&name) && source.is(at, name) && source.is(at + 1, "!") {
-            breaches.push(source.breach(token.line, &format!("{name}!")));
-        }
-    }
     breaches
-}
-
-fn gives_reasons_for_unsafe(source: &Source) -> Vec<String> {
-    let has_reason = |line: usize| {
-        source.comments.iter().any(|comment| {
-            comment.text.contains("SAFETY:")
-                && *comment.lines.start() < line
-                && comment.lines.end() + REASON_DISTANCE_MAX >= line
-        })
-    };
-    let is_used = |at: usize| {
-        source.is(at, "unsafe") && (source.is(at + 1, "{") || source.is(at + 1, "impl"))
-    };
-    let lines = (0..source.tokens.len()).filter(|&at| is_used(at)).map(|at| source.tokens[at].line);
-    let bare = lines.filter(|&line| !has_reason(line));
-    bare.map(|line| source.breach(line, "unsafe without a SAFETY comment")).collect()
 }
 
 #[cfg(test)]
@@ -175,17 +108,6 @@ mod tests {
     fn a_long_line_is_caught() {
         let text = format!("\n{}\n{}\n", "é".repeat(COLUMNS_MAX), "x".repeat(COLUMNS_MAX + 1));
         assert_eq!(has_short_lines(&sample(&text)), ["src/a/b.rs:3: 101 columns"]);
-    }
-
-    #[test]
-    fn a_long_function_is_caught() {
-        let text = |lines: usize| {
-            let body = "    g(\"}\");\n".repeat(lines - 2);
-            format!("trait T {{ fn none(); }}\nfn long(a: [u8; 4]) {{\n{body}}}\nfn short() {{}}\n")
-        };
-        let bad = has_short_functions(&sample(&text(FUNCTION_LINES_MAX + 1)));
-        assert_eq!(bad, ["src/a/b.rs:2: long has 61 lines"]);
-        assert_eq!(has_short_functions(&sample(&text(FUNCTION_LINES_MAX))), [""; 0]);
     }
 
     #[test]
@@ -227,26 +149,5 @@ mod tests {
             assert_eq!(has_no_leftovers(&sample(&format!("fn f() {{}} // {note}"))).len(), 1);
             assert_eq!(has_no_leftovers(&sample(&format!("/* {note}: later */"))).len(), 1);
         }
-        for name in LEFTOVER_MACROS {
-            assert_eq!(has_no_leftovers(&sample(&format!("fn f() {{ {name}!(x) }}"))).len(), 1);
-            assert_eq!(has_no_leftovers(&sample(&format!("fn {name}() {{}}"))), [""; 0]);
-        }
-    }
-
-    #[test]
-    fn unsafe_without_a_reason_is_caught() {
-        let bad = gives_reasons_for_unsafe(&sample("fn f() {\n    unsafe { g() }\n}"));
-        assert_eq!(bad, ["src/a/b.rs:2: unsafe without a SAFETY comment"]);
-        assert_eq!(gives_reasons_for_unsafe(&sample("unsafe impl Send for A {}")).len(), 1);
-        let far = "// SAFETY: too far away.\n\n\n\nunsafe impl Send for A {}";
-        assert_eq!(gives_reasons_for_unsafe(&sample(far)).len(), 1);
-    }
-
-    #[test]
-    fn unsafe_with_a_reason_passes() {
-        let long = "// SAFETY: a reason\n// that needs\n// more lines\n// than three.\n\
-            let a =\n    unsafe { g() };";
-        assert_eq!(gives_reasons_for_unsafe(&sample(long)), [""; 0]);
-        assert_eq!(gives_reasons_for_unsafe(&sample("unsafe extern \"C\" { fn g(); }")), [""; 0]);
     }
 }
