@@ -5,7 +5,7 @@
 mod names;
 mod queue;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
@@ -96,14 +96,18 @@ impl Side {
 
     /// The peer's socket did not want the link, which was never opened.
     fn withdraw(&self) {
-        self.is_closed.store(true, Ordering::Release);
+        self.is_closed.store(true, Ordering::Relaxed);
         if let Some(pipe) = self.link.sides[self.index].get() {
             pipe.withdrawn();
         }
     }
 
+    /// Asked when the other side has been adopted.
     fn is_closed(&self) -> bool {
-        self.is_closed.load(Ordering::SeqCst)
+        // Pairs with the fence in `close`: either we see the mark, or who closes sees the other
+        // side's pipe and tells it.
+        fence(Ordering::SeqCst);
+        self.is_closed.load(Ordering::Relaxed)
     }
 
     fn peer(&self) -> Option<&dyn Adopter> {
@@ -149,9 +153,11 @@ impl Connection for Side {
     }
 
     fn close(&self, _deadline: Instant) {
-        if self.is_closed.swap(true, Ordering::SeqCst) {
+        if self.is_closed.swap(true, Ordering::Relaxed) {
             return;
         }
+        // Pairs with the fence in `is_closed`.
+        fence(Ordering::SeqCst);
         self.outgoing().close();
         self.incoming().close();
         self.incoming().clear();

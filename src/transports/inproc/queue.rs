@@ -158,7 +158,8 @@ impl Queue {
         let bytes = self.front.0.popped_bytes.load(Ordering::Relaxed) + size(message);
         let count = self.front.0.popped_count.load(Ordering::Relaxed) + 1;
         self.front.0.popped_bytes.store(bytes, Ordering::Relaxed);
-        // Release: whoever sees the count sees the bytes.
+        // Release: pairs with the acquire in `look_at_consumer`; whoever sees the count sees the
+        // bytes.
         self.front.0.popped_count.store(count, Ordering::Release);
         // Pairs with the fence in `push`.
         fence(Ordering::SeqCst);
