@@ -258,6 +258,8 @@ impl Clone for SharedChunk {
 
 impl Drop for SharedChunk {
     fn drop(&mut self) {
+        // Release: pairs with the fence of the last owner, and with the acquire of one who finds
+        // itself alone.
         if self.prefix().owners.fetch_sub(1, Ordering::Release) == 1 {
             // Pairs with the release of those who were owners before.
             fence(Ordering::Acquire);

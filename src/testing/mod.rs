@@ -7,6 +7,7 @@ mod citations;
 mod fake_pipes;
 mod layering;
 mod mesh;
+mod ordering;
 mod paths;
 mod source;
 mod tidy;

@@ -51,7 +51,7 @@ fn is_short(source: &Source) -> Vec<String> {
     vec![source.breach(1, &format!("{lines} lines without tests"))]
 }
 
-fn lines_of_module(source: &Source, name: usize) -> Vec<usize> {
+pub fn lines_of_module(source: &Source, name: usize) -> Vec<usize> {
     if !source.is(name + 1, "{") {
         return Vec::new();
     }
