@@ -109,13 +109,14 @@ mod tests {
 
     #[test]
     fn what_is_no_message_is_left_alone() {
-        let mut foreign = [0_u64; 8];
+        let mut foreign = [0_u128; 4];
+        let second = foreign.as_mut_ptr().wrapping_add(1).cast();
         // SAFETY: null and small numbers are recognised, and the rest has bytes in front.
         unsafe {
             assert_eq!(nn_freemsg(ptr::null_mut()), 0);
             assert_eq!(nn_freemsg(ptr::without_provenance_mut(16)), -1);
-            assert_eq!(nn_freemsg(foreign[4..].as_mut_ptr().cast()), -1);
-            assert!(nn_reallocmsg(foreign[4..].as_mut_ptr().cast(), 3).is_null());
+            assert_eq!(nn_freemsg(second), -1);
+            assert!(nn_reallocmsg(second, 3).is_null());
             assert_eq!(errno::get(), libc::EFAULT);
             let made = nn_reallocmsg(ptr::null_mut(), 9);
             assert!(!made.is_null());

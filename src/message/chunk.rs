@@ -366,9 +366,11 @@ mod tests {
         // SAFETY: it came from into_raw just now.
         let chunk = unsafe { Chunk::from_raw(raw) }.unwrap();
         assert_eq!(chunk.as_slice(), b"abc");
-        let mut foreign = [0_u64; 8];
+        let mut foreign = [0_u128; 4];
+        let second = foreign.as_mut_ptr().wrapping_add(1);
+        assert!(second.addr().is_multiple_of(ALIGNMENT));
         // SAFETY: there are 16 readable bytes in front.
-        assert!(unsafe { Chunk::from_raw(foreign[2..].as_mut_ptr().cast()) }.is_none());
+        assert!(unsafe { Chunk::from_raw(second.cast()) }.is_none());
         // SAFETY: null is recognised before anything is read.
         assert!(unsafe { Chunk::from_raw(ptr::null_mut()) }.is_none());
     }
