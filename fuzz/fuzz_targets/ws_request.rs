@@ -2,4 +2,6 @@
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| spmsg::fuzzing::ws_request(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    let _ = spmsg::fuzzing::ws_request(bytes);
+});

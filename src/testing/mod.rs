@@ -5,6 +5,7 @@
 mod circles;
 mod citations;
 mod fake_pipes;
+mod fuzz;
 mod layering;
 mod mesh;
 mod ordering;

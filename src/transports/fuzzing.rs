@@ -31,22 +31,25 @@ pub fn ws_client() -> Codec {
     ws::codec(ws::Role::Client, ws::Kind::Binary)
 }
 
-pub fn judge_request(bytes: &[u8]) {
+/// Whether `bytes` begin with a request that a listener serves.
+#[must_use]
+pub fn accepts_request(bytes: &[u8]) -> bool {
     let demand = ws::handshake::Demand {
         token: ws::handshake::token("pair"),
         if_nameless: IfNameless::Accept,
         path: None,
     };
-    if let Some(len) = ws::handshake::head_len(bytes, 0) {
-        let _ = ws::handshake::judge_request(&bytes[..len], &demand);
-    }
+    ws::handshake::head_len(bytes, 0)
+        .is_some_and(|len| ws::handshake::judge_request(&bytes[..len], &demand).is_ok())
 }
 
-pub fn judge_response(bytes: &[u8]) {
-    if let Some(len) = ws::handshake::head_len(bytes, 0) {
-        let key = "dGhlIHNhbXBsZSBub25jZQ==";
-        let _ = ws::handshake::judge_response(&bytes[..len], key, "pair.sp.nanomsg.org");
-    }
+/// Whether `bytes` begin with the response that a dialer asked for.
+#[must_use]
+pub fn accepts_response(bytes: &[u8]) -> bool {
+    let key = "dGhlIHNhbXBsZSBub25jZQ==";
+    ws::handshake::head_len(bytes, 0).is_some_and(|len| {
+        ws::handshake::judge_response(&bytes[..len], key, "pair.sp.nanomsg.org").is_ok()
+    })
 }
 
 /// All messages of `wire`, which is read in steps as a kernel would give it.

@@ -26,7 +26,7 @@ use crate::protocols::{
     socket_type,
 };
 use fault::Faults;
-use random::Random;
+pub use random::Random;
 
 /// A socket of the mesh, by its place.
 type NodeId = usize;

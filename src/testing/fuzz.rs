@@ -1,0 +1,261 @@
+//! The fuzz targets as an ordinary test: good inputs, damaged at random, and noise.
+//!
+//! Nothing here watches which code an input reaches; the engine of `fuzz/` does, and finds more in
+//! hours than this in seconds. But this runs wherever the tests run.
+//!
+//! `SPMSG_FUZZ_SECONDS` is how long each target runs. An input depends on its seed alone, which is
+//! told when a target fails: given as `SPMSG_FUZZ_SEED`, it is the first one to run.
+
+use std::collections::BTreeSet;
+use std::collections::hash_map::RandomState;
+use std::env;
+use std::fs;
+use std::hash::BuildHasher;
+use std::panic;
+use std::path::Path;
+use std::str::FromStr;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::mesh::Random;
+use crate::fuzzing;
+use crate::message::control::Entry;
+
+struct Target {
+    /// As its file in `fuzz/fuzz_targets` is named.
+    name: &'static str,
+    /// Tells how many things it recognised.
+    run: fn(&[u8]) -> usize,
+    /// Inputs with as many things to recognise.
+    samples: fn() -> Vec<(Vec<u8>, usize)>,
+}
+
+const TARGETS: &[Target] = &[
+    Target { name: "control_data", run: fuzzing::control_data, samples: control_data },
+    Target { name: "sp_messages", run: fuzzing::sp_messages, samples: sp_messages },
+    Target { name: "ws_frames", run: fuzzing::ws_frames, samples: ws_frames },
+    Target { name: "ws_request", run: fuzzing::ws_request, samples: ws_request },
+    Target { name: "ws_response", run: fuzzing::ws_response, samples: ws_response },
+];
+
+const SECONDS: f64 = 0.2;
+const NOISE_MAX: usize = 400;
+const INPUT_MAX: usize = 40_000;
+
+#[test]
+fn every_target_bears_damaged_inputs() {
+    let seconds = setting("SPMSG_FUZZ_SECONDS").unwrap_or(SECONDS);
+    let first = setting("SPMSG_FUZZ_SEED").unwrap_or_else(|| RandomState::new().hash_one(0));
+    let time = Duration::from_secs_f64(seconds);
+    thread::scope(|scope| {
+        for target in TARGETS {
+            scope.spawn(move || fuzz(target, first, time));
+        }
+    });
+}
+
+#[test]
+fn samples_are_good_inputs() {
+    for target in TARGETS {
+        for (index, (sample, count)) in (target.samples)().iter().enumerate() {
+            assert_eq!((target.run)(sample), *count, "sample {index} of {}", target.name);
+        }
+    }
+}
+
+/// The files, the manifest and the list here name the same targets.
+#[test]
+fn no_target_is_forgotten() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
+    let files = fs::read_dir(folder.join("fuzz_targets")).expect("the targets can be listed");
+    let files: BTreeSet<String> = files
+        .map(|file| file.expect("the targets can be listed").file_name())
+        .map(|name| name.to_string_lossy().trim_end_matches(".rs").to_owned())
+        .collect();
+    let names: BTreeSet<String> = TARGETS.iter().map(|target| target.name.to_owned()).collect();
+    assert_eq!(files, names);
+    let manifest = fs::read_to_string(folder.join("Cargo.toml")).expect("there is a manifest");
+    for name in names {
+        assert!(manifest.contains(&format!("path = \"fuzz_targets/{name}.rs\"")), "{name}");
+        let file = fs::read_to_string(folder.join(format!("fuzz_targets/{name}.rs")));
+        let call = format!("spmsg::fuzzing::{name}(");
+        assert!(file.expect("a target is readable text").contains(&call), "{name}");
+    }
+}
+
+fn setting<T: FromStr>(name: &str) -> Option<T> {
+    let text = env::var(name).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number that fits")))
+}
+
+fn fuzz(target: &Target, first: u64, time: Duration) {
+    let samples: Vec<Vec<u8>> = (target.samples)().into_iter().map(|(sample, _)| sample).collect();
+    let began = Instant::now();
+    let (mut seed, mut count) = (first, 0);
+    loop {
+        let input = input(&samples, &mut Random::new(seed));
+        if panic::catch_unwind(|| (target.run)(&input)).is_err() {
+            panic!("{}: SPMSG_FUZZ_SEED={seed} gives {}", target.name, input.escape_ascii());
+        }
+        count += 1;
+        if began.elapsed() >= time {
+            break;
+        }
+        seed = seed.wrapping_add(1);
+    }
+    println!("{}: {count} inputs from seed {first} on", target.name);
+}
+
+fn input(samples: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
+    if random.below(8) == 0 {
+        return (0..random.below(NOISE_MAX)).map(|_| random.next() as u8).collect();
+    }
+    let mut input = samples[random.below(samples.len())].clone();
+    for _ in 0..=random.below(4) {
+        damage(&mut input, samples, random);
+    }
+    input.truncate(INPUT_MAX);
+    input
+}
+
+fn damage(input: &mut Vec<u8>, samples: &[Vec<u8>], random: &mut Random) {
+    // Heads are where the lengths are, so half of all places are near the front.
+    let reach = if random.below(2) == 0 { input.len().min(16) } else { input.len() };
+    let at = random.below(reach + 1);
+    let end = at + random.below(input.len() - at + 1);
+    match random.below(8) {
+        0 => drop(input.drain(at..end)),
+        1 => input.truncate(at),
+        2 => input.extend_from_within(at..end),
+        3 => {
+            let other = &samples[random.below(samples.len())];
+            input.truncate(at);
+            input.extend(&other[random.below(other.len() + 1)..]);
+        }
+        4 => input.insert(at, random.next() as u8),
+        5 => overwrite(&mut input[at..], &number(random)),
+        _ if at < input.len() => input[at] ^= 1 << random.below(8),
+        _ => {}
+    }
+}
+
+fn overwrite(place: &mut [u8], bytes: &[u8]) {
+    place.iter_mut().zip(bytes).for_each(|(old, new)| *old = *new);
+}
+
+/// A number that lengths go wrong at, of any width and either order of bytes.
+fn number(random: &mut Random) -> Vec<u8> {
+    let near = 1_u64.checked_shl(random.below(65) as u32).unwrap_or(0);
+    let number = near.wrapping_add(random.below(5) as u64).wrapping_sub(2);
+    let width = 1 << random.below(4);
+    let big_endian = number.to_be_bytes();
+    let mut bytes = big_endian[big_endian.len() - width..].to_vec();
+    if random.below(2) == 0 {
+        bytes.reverse();
+    }
+    bytes
+}
+
+fn control_data() -> Vec<(Vec<u8>, usize)> {
+    let entry = |level, kind, data: &[u8]| {
+        let chunk = Entry { level, kind, data }.to_chunk().expect("there is memory");
+        chunk.as_slice().to_vec()
+    };
+    let row = [entry(0, 1, b""), entry(-4, 1, b"\x02"), entry(1, 2, b"a longer text")].concat();
+    vec![(entry(0, 1, b"12345678"), 1), (row, 3)]
+}
+
+const SIZES: [usize; 6] = [0, 1, 125, 126, 300, 20_000];
+
+fn sp_messages() -> Vec<(Vec<u8>, usize)> {
+    // The first byte: the lowest bit is the transport, the others the size of a read, less 1.
+    let sample = |first: u8, sizes: &[usize]| {
+        let mut bytes = vec![first];
+        for &size in sizes {
+            bytes.extend((first & 1 == 1).then_some(1));
+            bytes.extend((size as u64).to_be_bytes());
+            bytes.extend((0..size).map(|i| i as u8));
+        }
+        (bytes, sizes.len())
+    };
+    let split = [0xfe, 0xff].map(|first| sample(first, &SIZES));
+    split.into_iter().chain([sample(0, &SIZES[..5]), sample(3, &[3, 2, 1])]).collect()
+}
+
+fn ws_frames() -> Vec<(Vec<u8>, usize)> {
+    let mut samples = Vec::new();
+    for receiver in [0, 1] {
+        let is_masked = receiver == 0;
+        let whole = |kind, payload: &[u8]| frame(0x80 | kind, is_masked, payload);
+        let sizes = SIZES.map(|size| whole(BINARY, &vec![b'x'; size])).concat();
+        samples.push((with_first(0xfe | receiver, &sizes), SIZES.len()));
+        let parts = [
+            frame(TEXT, is_masked, "gr\u{fc}\u{df}".as_bytes()),
+            whole(PING, b"there?"),
+            frame(CONTINUATION, is_masked, b""),
+            whole(CONTINUATION, b"e"),
+            whole(PONG, b""),
+            whole(BINARY, b"last"),
+            whole(CLOSE, &[0x03, 0xe8, b'b', b'y', b'e']),
+        ];
+        samples.push((with_first(2 | receiver, &parts.concat()), 2));
+    }
+    samples
+}
+
+fn with_first(first: u8, bytes: &[u8]) -> Vec<u8> {
+    [&[first], bytes].concat()
+}
+
+/// One frame, laid out as in RFC 6455 section 5.2.
+fn frame(first: u8, is_masked: bool, payload: &[u8]) -> Vec<u8> {
+    let mask_bit = if is_masked { 0x80 } else { 0 };
+    let mut frame = vec![first];
+    match payload.len() {
+        len @ 0..=125 => frame.push(mask_bit | len as u8),
+        len @ 126..=0xffff => {
+            frame.push(mask_bit | 126);
+            frame.extend((len as u16).to_be_bytes());
+        }
+        len => {
+            frame.push(mask_bit | 127);
+            frame.extend((len as u64).to_be_bytes());
+        }
+    }
+    if is_masked {
+        frame.extend(KEY);
+        frame.extend(payload.iter().zip(KEY.iter().cycle()).map(|(byte, key)| byte ^ key));
+    } else {
+        frame.extend(payload);
+    }
+    frame
+}
+
+const KEY: [u8; 4] = *b"\x9a\x01\xff\x40";
+const CONTINUATION: u8 = 0x0;
+const TEXT: u8 = 0x1;
+const BINARY: u8 = 0x2;
+const CLOSE: u8 = 0x8;
+const PING: u8 = 0x9;
+const PONG: u8 = 0xa;
+
+/// The key and its answer are those of RFC 6455 section 1.3.
+fn ws_request() -> Vec<(Vec<u8>, usize)> {
+    let plain = b"GET / HTTP/1.1\r\nHost: localhost:5555\r\nUpgrade: websocket\r\n\
+        Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: pair.sp.nanomsg.org\r\n\r\n";
+    let rich = b"GET /a/b?c=%20 HTTP/1.1\r\nhost:[::1]\r\nUPGRADE: h2c, WebSocket\r\n\
+        Connection: keep-alive, upgrade\r\nOrigin: http://localhost\r\n\
+        Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\
+        Sec-WebSocket-Key:   dGhlIHNhbXBsZSBub25jZQ==  \r\nSec-WebSocket-Version: 13\r\n\
+        Sec-WebSocket-Protocol: pair.sp.nanomsg.org\r\nCookie: a=b; c=\"d\"\r\n\r\n";
+    vec![(plain.to_vec(), 1), (rich.to_vec(), 1), (b"GET / HTTP/1.0\r\n\r\n".to_vec(), 0)]
+}
+
+fn ws_response() -> Vec<(Vec<u8>, usize)> {
+    let good = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
+        Connection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\
+        Sec-WebSocket-Protocol: pair.sp.nanomsg.org\r\n\r\n";
+    let refusal = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 3\r\n\r\nno\n";
+    vec![(good.to_vec(), 1), (refusal.to_vec(), 0)]
+}
