@@ -140,7 +140,8 @@ mod tests {
 
     #[test]
     fn the_limit_counts_the_id() {
-        for limit in [1, 2, 3, 8, 15, 255] {
+        let far = if cfg!(miri) { 6 } else { 255 };
+        for limit in [1, 2, 3, 8, 15, 255].into_iter().filter(|limit| *limit <= far) {
             let request = |words: usize| [HOP.repeat(words - 1), ID.to_vec()].concat();
             assert!(split(&request(limit), limit).is_ok());
             assert_eq!(split(&request(limit + 1), limit), Err(Malformed));

@@ -664,6 +664,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "too much to interpret")]
     fn nested_topics_may_be_long_and_many() {
         let text: Vec<u8> = (0..100_000_u32).map(|i| (i % 251) as u8).collect();
         let mut subscriptions = Subscriptions::default();
@@ -686,6 +687,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "too much to interpret")]
     fn a_chain_of_a_node_for_each_byte_is_climbed_without_recursion() {
         let text = vec![b'a'; 3_000];
         let mut subscriptions = Subscriptions::default();
@@ -727,6 +729,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "too much to interpret")]
     fn a_hundred_thousand_topics_take_less_than_libnanomsg_needs_and_give_it_back() {
         for (family, topics) in many() {
             let mut subscriptions = Subscriptions::default();
@@ -793,6 +796,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "too much to interpret")]
     fn topics_that_come_and_go_leave_nothing_behind() {
         let mut subscriptions = Subscriptions::of(&["stays"]);
         for round in 0..20_000_u32 {

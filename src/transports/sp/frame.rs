@@ -195,6 +195,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "too much to interpret")]
     fn every_split_gives_the_same_messages() {
         let sizes = [0, 1, 5, 94, 95, 300, 0, 0, 2000, 7];
         for framing in [Framing::Tcp, Framing::Ipc] {
@@ -208,6 +209,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "too much to interpret")]
     fn big_messages_survive_every_kind_of_split() {
         let sizes = [3, BIG - 1, BIG, 70_000, 1, FIRST_CAPACITY * 3 + 5, 12];
         let wire = wire(Framing::Tcp, &sizes);
@@ -265,7 +267,7 @@ mod tests {
     #[test]
     fn random_bytes_never_panic() {
         let mut seed = 0x9e37_79b9_u64;
-        for _ in 0..2000 {
+        for _ in 0..if cfg!(miri) { 20 } else { 2000 } {
             let reader = Reader::new(Framing::Ipc.codec().decoder, 0);
             let mut bytes: Vec<u8> = (0..40)
                 .map(|_| {

@@ -275,6 +275,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "too much to interpret")]
     fn big_and_small_messages_survive_every_kind_of_split() {
         let sizes: [&[usize]; 9] = [
             &[3],
@@ -327,6 +328,7 @@ mod tests {
 
     proptest! {
         #[test]
+        #[cfg_attr(miri, ignore = "too much to interpret")]
         fn any_split_gives_the_same_messages(
             sizes in prop::collection::vec(
                 prop::collection::vec(prop_oneof![0_usize..300, 16_000_usize..40_000], 1..4), 1..6),

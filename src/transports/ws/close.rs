@@ -58,7 +58,7 @@ mod tests {
     #[test]
     fn answers_with_the_code_of_the_peer_when_it_is_one() {
         assert_eq!(answer(b""), Close { code: 1000, comes_back: true });
-        for code in 0..=u16::MAX {
+        for code in (0..=u16::MAX).step_by(if cfg!(miri) { 499 } else { 1 }) {
             let is_one = matches!(code, 1000..=1003 | 1007..=1011 | 3000..=4999);
             let expected = if is_one { code } else { 1002 };
             assert_eq!(answer(&code.to_be_bytes()).code, expected);

@@ -332,6 +332,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "too much to interpret")]
     fn every_split_gives_the_same_messages() {
         let long = vec![7; 70_000];
         for (sender, receiver) in [(Role::Client, Role::Server), (Role::Server, Role::Client)] {
@@ -444,6 +445,7 @@ mod tests {
 
     proptest! {
         #[test]
+        #[cfg_attr(miri, ignore = "too much to interpret")]
         fn any_bytes_come_to_an_end(
             wire in prop::collection::vec(
                 prop_oneof![any::<u8>(), 0_u8..4, Just(0x80), Just(0x82), Just(0x89)], 0..200),

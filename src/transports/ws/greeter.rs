@@ -240,7 +240,7 @@ mod tests {
     #[test]
     fn both_sides_agree_however_their_words_are_cut() {
         let request = client().open(Welcome::Wanted);
-        for cut in 1..request.len() {
+        for cut in (1..request.len()).step_by(if cfg!(miri) { 41 } else { 1 }) {
             let mut server = server();
             assert_eq!(server.open(Welcome::Wanted), b"");
             assert_eq!(server.absorb(&request[..cut]), Heard::More);
@@ -256,6 +256,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "too much to interpret")]
     fn a_head_has_an_end_or_is_too_large() {
         let mut server = server();
         assert_eq!(server.absorb(b"GET / HTTP/1.1\r\nA: "), Heard::More);
