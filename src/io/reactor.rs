@@ -169,7 +169,7 @@ impl Reactor {
         let mut events = EventBuffer::default();
         let mut lively = Vec::new();
         while !self.stopping.load(Ordering::SeqCst) {
-            self.wait(&mut events, !lively.is_empty());
+            self.wait(&mut events, &lively);
             self.pass_timers(Instant::now());
             while let Some(handler) = self.lively.pop() {
                 lively.push(handler);
@@ -178,9 +178,9 @@ impl Reactor {
         }
     }
 
-    fn wait(&self, events: &mut EventBuffer, is_lively: bool) {
+    fn wait(&self, events: &mut EventBuffer, lively: &[Arc<dyn Handler>]) {
         let mut timeout = self.until_next_timer();
-        if is_lively {
+        if !lively.is_empty() {
             let quiet = !self.poller.wait_briefly(TICK).unwrap_or(false);
             if quiet {
                 return;
