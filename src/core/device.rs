@@ -129,6 +129,8 @@ fn is_raw(socket: &Socket) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Weak;
+
     use super::*;
     use crate::core::fixtures::{Opened, PAIR, PUB, PULL, PUSH, REP, REQ, SUB, fresh_name};
     use crate::core::options::option::RECV_TIMEOUT;
@@ -153,6 +155,18 @@ mod tests {
         assert_eq!(way(&raw(PULL), &raw(PUB)), Err(Error::Invalid));
         assert!(Device::looping(&raw(PAIR).get()).is_ok());
         assert_eq!(Device::looping(&Opened::cooked(PAIR).get()).err(), Some(Error::Invalid));
+    }
+
+    #[test]
+    fn sockets_forget_each_other_with_the_device() {
+        let (first, second) = (raw(PAIR), raw(PAIR));
+        let (first, second) = (first.get(), second.get());
+        let known = || [&first, &second].map(|socket| Weak::weak_count(&socket.me));
+        let before = known();
+        let device = Device::between(&first, &second).unwrap();
+        assert_eq!(known(), before.map(|count| count + 1));
+        drop(device);
+        assert_eq!(known(), before);
     }
 
     /// In whichever order they are given, messages go from the one that receives.

@@ -161,6 +161,22 @@ mod tests {
     }
 
     #[test]
+    fn an_own_endpoint_that_waited_gets_its_turn_when_another_is_shut_down() {
+        let (socket, [one, other]) = (Opened::cooked(PAIR), [(); 2].map(|()| fresh_name()));
+        let servers = [&one, &other].map(|address| {
+            let server = Opened::cooked(PAIR);
+            server.bind(address);
+            server
+        });
+        let endpoint = socket.connect(&one);
+        socket.connect(&other);
+        let connections = || [&servers[0], &servers[1]].map(|one| one.statistic(CONNECTIONS));
+        assert_eq!(connections(), [1, 0]);
+        socket.get().shutdown(endpoint).unwrap();
+        assert_eq!(connections(), [0, 1]);
+    }
+
+    #[test]
     fn a_socket_that_is_out_of_service_gets_no_endpoint() {
         let socket = Opened::cooked(PAIR);
         let found = socket.get();
