@@ -1,7 +1,5 @@
 //! Connections become pipes of a socket, have news for its protocol, and go.
 
-use std::io::{self, Write};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -43,7 +41,7 @@ impl Owner for Socket {
     }
 
     fn wants_pipe(&self) -> bool {
-        self.lock().protocol.wants_pipe()
+        self.contain(|| self.lock().protocol.wants_pipe()).unwrap_or(false)
     }
 
     fn broken(&self) {
@@ -56,7 +54,7 @@ impl Audience for Socket {
         if self.follows_pipes {
             self.tell(|protocol, view| protocol.pipe_readable(id, view));
         } else if self.shown.is_watched() {
-            self.show(&mut self.lock());
+            self.contain(|| self.show(&mut self.lock()));
         }
         self.waiting.recv.ring();
     }
@@ -65,7 +63,7 @@ impl Audience for Socket {
         if self.follows_pipes {
             self.tell(|protocol, view| protocol.pipe_writable(id, view));
         } else if self.shown.is_watched() {
-            self.show(&mut self.lock());
+            self.contain(|| self.show(&mut self.lock()));
         }
         self.waiting.send.ring();
     }
@@ -128,11 +126,10 @@ impl Socket {
 
     /// Changes the state under the lock, and does outside it what that leaves to be done.
     ///
-    /// It may be called by whoever has news, such as another socket's sender. Should it panic, this
-    /// socket is the one that is out of service from then on, and `None` is returned.
+    /// `None` when that has shown a bug.
     fn change<T>(&self, change: impl FnOnce(&mut State, &mut Aftermath) -> T) -> Option<T> {
         let (mut aftermath, mut removed) = (Aftermath::default(), Vec::new());
-        let changed = catch_unwind(AssertUnwindSafe(|| {
+        let changed = self.contain(|| {
             let mut guard = self.lock();
             let state = &mut *guard;
             let result = change(state, &mut aftermath);
@@ -141,27 +138,15 @@ impl Socket {
             }
             self.show(state);
             (result, state.note_timeout())
-        }));
+        });
         aftermath.settle();
         // The last owner closes, and that not under the lock.
         drop(removed);
-        let Ok((result, must_arm)) = changed else {
-            self.report_bug();
-            self.take_out_of_service();
-            return None;
-        };
+        let (result, must_arm) = changed?;
         if must_arm {
             self.arm_timer();
         }
         Some(result)
-    }
-
-    #[cold]
-    fn report_bug(&self) {
-        let name = self.context.name();
-        let line = format!("spmsg: internal error in socket {}\n", name.escape_ascii());
-        // The panic itself was reported by the panic hook. Nobody may be listening.
-        let _ = io::stderr().write_all(line.as_bytes());
     }
 
     pub(super) fn read_in_background(&self) {

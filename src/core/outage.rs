@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use super::endpoint::Owner;
 use super::fixtures::{FakeConnection, Opened, PAIR, fresh_name, pairs};
 use super::options::option::{LEVEL, LINGER, RECV_DESCRIPTOR};
+use super::poll::{Question, poll};
 use super::registry;
 use super::statistics::number::MESSAGES_DROPPED;
 use crate::error::Error;
@@ -32,6 +33,8 @@ enum Bug {
     Recv,
     Ended,
     Remove,
+    Readiness,
+    Wanting,
 }
 
 /// A machine that takes no message, and breaks.
@@ -77,7 +80,13 @@ impl Protocol for Trap {
         Err(Nothing::Yet)
     }
 
+    fn wants_pipe(&self) -> bool {
+        self.spring(Bug::Wanting);
+        true
+    }
+
     fn readiness(&self, _pipes: &dyn Pipes) -> Readiness {
+        self.spring(Bug::Readiness);
         Readiness::default()
     }
 
@@ -190,6 +199,29 @@ fn a_panic_when_a_peer_leaves() {
     outlast(&trap, || peer.close().unwrap());
     expect_out_of_service(trap);
     expect_that_others_work();
+}
+
+#[test]
+fn a_panic_while_somebody_polls_several_sockets() {
+    let (trap, other) = (trap!(Bug::Readiness), Opened::cooked(PAIR));
+    {
+        let sockets = [other.get(), trap.get()];
+        let wanted = Readiness { can_send: false, can_recv: true };
+        let questions = [0, 1].map(|at| Question { socket: &sockets[at], wanted });
+        let answers = poll(&questions, Some(Duration::from_secs(60)));
+        assert_eq!(answers.err(), Some(Error::NotOpen));
+    }
+    expect_out_of_service(trap);
+    assert_eq!(other.try_recv(), Err(Error::WouldBlock));
+}
+
+#[test]
+fn a_panic_when_another_socket_asks_to_be_its_peer() {
+    let (trap, peer, address) = (trap!(Bug::Wanting), Opened::cooked(PAIR), fresh_name());
+    trap.bind(&address);
+    peer.connect(&address);
+    expect_out_of_service(trap);
+    assert_eq!(peer.try_send("nobody is there"), Err(Error::WouldBlock));
 }
 
 #[test]

@@ -69,6 +69,10 @@ struct Answer {
 
 impl Question<'_> {
     fn answer(&self) -> Result<Answer, Error> {
+        self.socket.contain(|| self.look()).unwrap_or(Err(Error::NotOpen))
+    }
+
+    fn look(&self) -> Result<Answer, Error> {
         let mut state = self.socket.lock();
         if !self.socket.is_usable() {
             return Err(Error::NotOpen);

@@ -4,6 +4,8 @@
 //! takes connections in, `transfer.rs` sends and receives, `wait.rs` waits, `deadline.rs` keeps
 //! time, `display.rs` shows the readiness, `configuration.rs` sets options, `closing.rs` ends it.
 
+use std::io::{self, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
 
@@ -109,6 +111,26 @@ impl Socket {
             self.events().show_closed();
             self.wake_everybody();
         }
+    }
+
+    /// Makes a call that may come from anybody, such as another socket's sender, or whoever polls
+    /// many sockets. Should it panic, this socket is the one that is out of service from then on,
+    /// and `None` is returned.
+    pub(super) fn contain<T>(&self, call: impl FnOnce() -> T) -> Option<T> {
+        let result = catch_unwind(AssertUnwindSafe(call));
+        if result.is_err() {
+            self.report_bug();
+            self.take_out_of_service();
+        }
+        result.ok()
+    }
+
+    #[cold]
+    fn report_bug(&self) {
+        let name = self.context.name();
+        let line = format!("spmsg: internal error in socket {}\n", name.escape_ascii());
+        // The panic itself was reported by the panic hook. Nobody may be listening.
+        let _ = io::stderr().write_all(line.as_bytes());
     }
 
     /// From now on who waits on `other` hears of the end of this socket.
