@@ -1,12 +1,13 @@
 //! The end of a socket.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::life::Change;
 use super::linger::Lingering;
 use super::socket::Socket;
 use super::state::EndpointEntry;
-use crate::transports::Connection;
+use crate::transports::{Connection, Stream};
 
 impl Socket {
     /// Begins to end everything. Threads that are blocked in calls leave them. Later calls find a
@@ -28,9 +29,14 @@ impl Socket {
         Some(self.lingering(connections))
     }
 
-    /// All connections, for the end of the process.
-    pub(super) fn connections(&self) -> Vec<Lingering> {
-        let connections = self.lock().pipes.connections();
+    /// All connections, for the end of the process: but those that a thread may have locked that
+    /// will never run again.
+    pub(super) fn connections_within_reach(&self) -> Vec<Lingering> {
+        let Some(state) = self.try_lock_for(PATIENCE) else { return Vec::new() };
+        let mut connections = state.pipes.connections();
+        drop(state);
+        let is_within_reach = |stream: &dyn Stream| stream.is_within_reach(PATIENCE);
+        connections.retain(|connection| connection.stream().is_some_and(is_within_reach));
         self.lingering(connections)
     }
 
@@ -40,3 +46,6 @@ impl Socket {
         connections.into_iter().map(lingering).collect()
     }
 }
+
+/// How long a lock may be held by somebody who runs.
+const PATIENCE: Duration = Duration::from_millis(20);

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::endpoint::Owner;
 use super::registry::{self, COOKED, InUse};
@@ -285,6 +285,16 @@ impl Stream for FakeStream {
         let left = self.unwritten.load(Ordering::Relaxed);
         self.unwritten.store(left.saturating_sub(1), Ordering::Relaxed);
     }
+
+    fn drain(&self) {
+        self.write_out();
+    }
+
+    fn is_within_reach(&self, _patience: Duration) -> bool {
+        true
+    }
+
+    fn finish(&self, _deadline: Instant) {}
 
     fn has_unwritten(&self) -> bool {
         self.unwritten.load(Ordering::Relaxed) > 0

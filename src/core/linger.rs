@@ -14,14 +14,20 @@ pub struct Lingering {
 
 /// Ends all of them, side by side.
 pub fn end(all: &[Lingering]) {
-    write_out(all);
+    write_out(all, |stream| stream.write_out());
     all.iter().for_each(|one| one.connection.close(one.deadline));
 }
 
+/// The same at the end of the process, when nobody is told of anything any more.
+pub fn finish(all: &[Lingering]) {
+    write_out(all, |stream| stream.drain());
+    streams(all).for_each(|(stream, deadline)| stream.finish(deadline));
+}
+
 /// Writes until nothing is left to write, or until each one's deadline.
-fn write_out(all: &[Lingering]) {
+fn write_out(all: &[Lingering], write: impl Fn(&dyn Stream)) {
     loop {
-        streams(all).for_each(|(stream, _)| stream.write_out());
+        streams(all).for_each(|(stream, _)| write(stream));
         let now = Instant::now();
         let has_more =
             |(stream, deadline): &(&dyn Stream, Instant)| *deadline > now && stream.has_unwritten();

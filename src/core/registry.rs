@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use super::context::{Printer, Shared};
 use super::linger::{self, Lingering};
@@ -10,7 +11,7 @@ use crate::error::Error;
 use crate::io::LazyReactor;
 use crate::protocols::{Seed, SocketType, socket_type};
 use crate::sync::{MappedRwLockReadGuard, Mutex, Rank, RwLock, RwLockReadGuard};
-use crate::sys::{self, PerProcess};
+use crate::sys::{self, PerProcess, exit};
 
 /// A socket during one call. Closing waits until nobody has one any more.
 pub struct InUse(MappedRwLockReadGuard<'static, Arc<Socket>>);
@@ -47,13 +48,10 @@ pub(super) fn open_type(
     }
     let socket_type = find().ok_or(Error::Invalid)?;
     let machine = if domain == RAW { socket_type.raw } else { socket_type.cooked };
-    if !WAS_USED.swap(true, Ordering::Relaxed) {
-        sys::watch_forks();
-        sys::flush_at_exit(flush_all);
-    }
+    WAS_USED.store(true, Ordering::Relaxed);
     let handle = library.take_number();
     let slot = world.slot(handle).ok_or(Error::TooManySockets)?;
-    let fresh = || Shared { reactor: Arc::default(), printer: printer() };
+    let fresh = || Shared { reactor: Arc::new(LazyReactor::new(flush_all)), printer: printer() };
     let shared = library.shared.get_or_insert_with(fresh).clone();
     library.open += 1;
     // Under the library's lock, so that termination finds every socket that was opened before.
@@ -168,8 +166,9 @@ struct World {
     library: Mutex<Library>,
     sockets_made: AtomicU32,
     terminating: Mutex<()>,
-    /// Slots stay for good, so that finding one needs no lock beside its own.
-    segments: [OnceLock<Box<[Slot]>>; SEGMENTS],
+    /// Slots stay for good, so that finding one needs no lock beside its own. In memory of its own,
+    /// because whoever calls first may have little room on his stack.
+    segments: Box<[OnceLock<Box<[Slot]>>]>,
 }
 
 /// What all sockets share.
@@ -221,7 +220,7 @@ impl Default for World {
             library: Mutex::new(Rank::Library, Library::default()),
             sockets_made: AtomicU32::new(0),
             terminating: Mutex::new(Rank::Termination, ()),
-            segments: [const { OnceLock::new() }; SEGMENTS],
+            segments: (0..SEGMENTS).map(|_| OnceLock::new()).collect(),
         }
     }
 }
@@ -253,19 +252,25 @@ fn sockets_max() -> usize {
     (sys::descriptor_limit() / 2).min(SEGMENTS * SEGMENT)
 }
 
-/// Runs when the process exits: what was accepted is delivered even if nobody closes.
+/// Runs on the reactor's thread when the process exits: what was accepted is delivered even if
+/// nobody closes. What the thread that exits has locked is out of reach for good.
 fn flush_all() {
+    exit::promise(COLLECTING);
     let flushed = std::panic::catch_unwind(|| {
         let world = WORLD.get();
         let sockets = (0..world.handles_end()).filter_map(|handle| {
             // Whoever closes it at this moment takes care of it.
             world.slot(handle)?.0.try_read()?.clone()
         });
-        let all: Vec<_> = sockets.flat_map(|socket| socket.connections()).collect();
-        linger::end(&all);
+        let all: Vec<_> = sockets.flat_map(|socket| socket.connections_within_reach()).collect();
+        if let Some(last) = all.iter().map(|one| one.deadline).max() {
+            exit::promise(last.saturating_duration_since(Instant::now()) + COLLECTING);
+        }
+        linger::finish(&all);
     });
     // There is nobody left to tell.
     drop(flushed);
+    exit::finish();
 }
 
 static WORLD: PerProcess<World> = PerProcess::new(World::default);
@@ -274,6 +279,9 @@ static WAS_USED: AtomicBool = AtomicBool::new(false);
 static IS_TERMINATED: AtomicBool = AtomicBool::new(false);
 const SEGMENTS: usize = 256;
 const SEGMENT: usize = 256;
+
+/// Longer than it takes to find out what there is to write.
+const COLLECTING: Duration = Duration::from_secs(1);
 
 /// The two domains.
 pub const COOKED: i32 = 1;

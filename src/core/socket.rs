@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use super::context::{Context, Shared};
 use super::events::Events;
@@ -63,6 +64,11 @@ impl Socket {
             reads_in_background: AtomicBool::new(false),
             companions: Mutex::new(Rank::Companions, Vec::new()),
         })
+    }
+
+    #[inline]
+    pub(super) fn try_lock_for(&self, patience: Duration) -> Option<MutexGuard<'_, State>> {
+        self.state.try_lock_for(patience)
     }
 
     #[inline]

@@ -91,6 +91,11 @@ impl Poller {
         self.epoll.wait_briefly(timeout)
     }
 
+    /// What becomes readable when it is woken.
+    pub fn waker(&self) -> &Waker {
+        &self.waker
+    }
+
     fn notice(&self, woken: Event) {
         if woken.writable {
             // What comes from now on is signalled in the ordinary way again, or asks for this anew.
@@ -121,6 +126,12 @@ impl Waker {
     /// When no descriptor can be had.
     pub fn new() -> io::Result<Waker> {
         Ok(Waker { event_fd: EventFd::new()?, is_woken: AtomicBool::new(false) })
+    }
+
+    /// Whether nobody has closed the descriptor behind our back.
+    #[must_use]
+    pub fn is_intact(&self) -> bool {
+        self.event_fd.is_intact()
     }
 
     fn wake_or(&self, otherwise: impl FnOnce() -> bool) {

@@ -6,10 +6,10 @@
 
 use std::collections::HashMap;
 use std::io::{self, Write};
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ use once_cell::sync::OnceCell;
 use super::poller::{Poller, Wake};
 use super::timers::Timers;
 use crate::sync::{Mutex, Rank};
-use crate::sys::{self, Event, EventBuffer, Interest};
+use crate::sys::{self, Event, EventBuffer, Interest, Waited, exit, futex_wait, futex_wake_all};
 
 /// Whom the reactor calls, always on its own thread.
 pub trait Handler: Send + Sync {
@@ -50,11 +50,19 @@ pub enum Tick {
 pub struct Key(pub u64);
 
 /// The reactor of one library state, started when it is first needed.
-#[derive(Default)]
-pub struct LazyReactor(OnceCell<Arc<Reactor>>);
+pub struct LazyReactor {
+    reactor: OnceCell<Arc<Reactor>>,
+    at_exit: AtExit,
+}
+
+/// What is to be done, on the reactor's thread, when the process exits and waits for it.
+pub type AtExit = fn();
 
 pub struct Reactor {
     poller: Poller,
+    at_exit: AtExit,
+    /// Set when the thread has nothing left to do.
+    is_over: AtomicU32,
     stopping: AtomicBool,
     next_key: AtomicU64,
     state: Mutex<State>,
@@ -70,24 +78,38 @@ struct State {
 }
 
 impl LazyReactor {
+    #[must_use]
+    pub fn new(at_exit: AtExit) -> LazyReactor {
+        LazyReactor { reactor: OnceCell::new(), at_exit }
+    }
+
     /// # Errors
     /// When the descriptors or the thread cannot be had.
     pub fn get(&self) -> io::Result<&Arc<Reactor>> {
-        self.0.get_or_try_init(Reactor::start)
+        self.reactor.get_or_try_init(|| Reactor::start(self.at_exit))
     }
 
     /// Ends the thread, if there is one, and waits for it.
     pub fn stop(&self) {
-        if let Some(reactor) = self.0.get() {
+        if let Some(reactor) = self.reactor.get() {
             reactor.stop();
         }
     }
 }
 
+#[cfg(test)]
+impl Default for LazyReactor {
+    fn default() -> LazyReactor {
+        LazyReactor::new(|| ())
+    }
+}
+
 impl Reactor {
-    fn start() -> io::Result<Arc<Reactor>> {
+    fn start(at_exit: AtExit) -> io::Result<Arc<Reactor>> {
         let reactor = Arc::new(Reactor {
             poller: Poller::new()?,
+            at_exit,
+            is_over: AtomicU32::new(0),
             stopping: AtomicBool::new(false),
             next_key: AtomicU64::new(0),
             state: Mutex::new(Rank::Reactor, State::default()),
@@ -97,14 +119,18 @@ impl Reactor {
         let runner = Arc::clone(&reactor);
         let thread = sys::with_signals_blocked(|| builder.spawn(move || runner.run()))?;
         reactor.state.lock().thread = Some(thread);
+        exit::answer_through(reactor.poller.waker().as_raw_fd());
         Ok(reactor)
     }
 
     fn stop(&self) {
+        exit::withdraw(self.poller.waker().as_raw_fd());
         self.stopping.store(true, Ordering::SeqCst);
         self.poller.wake();
         let thread = self.state.lock().thread.take();
-        if let Some(thread) = thread {
+        if let Some(thread) = thread
+            && self.is_over_soon()
+        {
             // It can only fail by a panic, which has been reported already.
             let _ = thread.join();
         }
@@ -165,7 +191,28 @@ impl Reactor {
         self.poller.wake();
     }
 
+    /// Waits for the end of the thread. False when it cannot have heard of it: the application has
+    /// closed our descriptors, as some do who become a daemon, and it sleeps for ever.
+    fn is_over_soon(&self) -> bool {
+        // Acquire: pairs with the release in `run`.
+        while self.is_over.load(Ordering::Acquire) == 0 {
+            let moment = Instant::now() + LOOK_AT_DESCRIPTORS;
+            let waited = futex_wait(&self.is_over, 0, Some(moment));
+            if waited == Waited::TimedOut && !self.poller.waker().is_intact() {
+                return false;
+            }
+        }
+        true
+    }
+
     fn run(&self) {
+        self.run_until_stopped();
+        // Release: pairs with the acquire in `is_over_soon`.
+        self.is_over.store(1, Ordering::Release);
+        futex_wake_all(&self.is_over);
+    }
+
+    fn run_until_stopped(&self) {
         let mut events = EventBuffer::default();
         let mut lively = Vec::new();
         while !self.stopping.load(Ordering::SeqCst) {
@@ -191,6 +238,10 @@ impl Reactor {
             // All signals are blocked here, so that it is the kernel that is in trouble.
             return thread::sleep(TROUBLE);
         };
+        // First, because what the thread that exits has locked may keep a handler for ever.
+        if exit::is_asked() {
+            (self.at_exit)();
+        }
         for event in events {
             let handler = self.state.lock().handlers.get(&Key(event.key)).cloned();
             if let Some(handler) = handler {
@@ -235,6 +286,8 @@ fn guarded<T>(handler: &dyn Handler, call: impl FnOnce(&dyn Handler) -> T) -> Op
 /// about twice this long.
 const TICK: Duration = Duration::from_micros(50);
 
+/// How long the thread may take to stop before it is asked why.
+const LOOK_AT_DESCRIPTORS: Duration = Duration::from_millis(100);
 /// Before asking again a kernel that could not answer.
 const TROUBLE: Duration = Duration::from_millis(1);
 
@@ -305,7 +358,7 @@ mod tests {
 
     impl Setup {
         fn new() -> Setup {
-            Setup::with(Reactor::start().unwrap())
+            Setup::with(Reactor::start(|| ()).unwrap())
         }
 
         fn with(reactor: Arc<Reactor>) -> Setup {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
+use std::time::Duration;
 
 use super::rank::{Checked, Held, Rank};
 
@@ -51,6 +52,12 @@ impl<T> Mutex<T> {
         // First, because waiting may be for ever.
         let held = self.checked.take();
         MutexGuard { inner: self.inner.lock(), _held: held }
+    }
+
+    /// The lock, unless it is held for longer than that.
+    pub fn try_lock_for(&self, patience: Duration) -> Option<MutexGuard<'_, T>> {
+        let held = self.checked.take();
+        self.inner.try_lock_for(patience).map(|inner| MutexGuard { inner, _held: held })
     }
 
     #[inline]

@@ -24,6 +24,17 @@ impl EventFd {
         EventFd { descriptor }
     }
 
+    /// Whether the descriptor is still one of these, as far as can be told.
+    #[must_use]
+    pub fn is_intact(&self) -> bool {
+        let Some(own) = identity(self.as_raw_fd()) else { return false };
+        // All of them are one and the same file.
+        match EventFd::new() {
+            Ok(fresh) => identity(fresh.as_raw_fd()) == Some(own),
+            Err(_) => true,
+        }
+    }
+
     /// Makes the descriptor readable. False when the kernel will not have it.
     pub fn signal(&self) -> bool {
         let one = 1_u64.to_ne_bytes();
@@ -47,6 +58,15 @@ impl AsRawFd for EventFd {
     fn as_raw_fd(&self) -> RawFd {
         self.descriptor.as_raw_fd()
     }
+}
+
+/// What file a descriptor stands for, if it does.
+fn identity(descriptor: RawFd) -> Option<(libc::dev_t, libc::ino_t)> {
+    // SAFETY: all zeros are a valid value of this plain type.
+    let mut found: libc::stat = unsafe { std::mem::zeroed() };
+    // SAFETY: the kernel writes one such value, which is there.
+    let result = unsafe { libc::fstat(descriptor, &raw mut found) };
+    (result == 0).then_some((found.st_dev, found.st_ino))
 }
 
 /// A wake-up that is lost may cost somebody for ever.

@@ -18,6 +18,11 @@ pub enum Waited {
 /// Sleeps while `word` is `expected`, until woken or until `deadline`.
 pub fn futex_wait(word: &AtomicU32, expected: u32, deadline: Option<Instant>) -> Waited {
     before_io();
+    sleep_while(word, expected, deadline)
+}
+
+/// The same for who may hold any lock, and does not care.
+pub(super) fn sleep_while(word: &AtomicU32, expected: u32, deadline: Option<Instant>) -> Waited {
     let now = Instant::now();
     // The kernel restarts an interrupted wait by itself when the handler asks for that and the
     // wait has no timeout. With a timeout the caller learns of the signal, so there always is one.

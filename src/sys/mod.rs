@@ -7,6 +7,7 @@ mod address;
 mod clock;
 mod epoll;
 mod event_fd;
+pub mod exit;
 mod file;
 mod futex;
 mod limits;
@@ -27,7 +28,7 @@ pub use futex::{Waited, futex_wait, futex_wake_all};
 pub use limits::{descriptor_limit, usable_cpus};
 pub use listener::{Accepted, OsListener};
 pub use poll::{WaitFor, poll};
-pub use process::{PerProcess, flush_at_exit, generation, watch_forks};
+pub use process::{PerProcess, generation};
 pub use random::{random, random_bytes};
 pub use read::Read;
 #[cfg(test)]

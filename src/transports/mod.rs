@@ -22,7 +22,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::RawFd;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub use ipc::option as ipc_option;
 pub use options::{COUNT, Len, Row, TABLES, Table, Unit, Values, rows};
@@ -250,6 +250,17 @@ pub trait Stream {
 
     /// Writes what was gathered, if nobody else does. Under no lock.
     fn write_out(&self);
+
+    /// The same, and nobody is told of what that leads to.
+    fn drain(&self);
+
+    /// Whether all that [`Stream::drain`] and [`Stream::finish`] need can be had. What a thread has
+    /// locked that never runs again, because it is in exit(3), cannot.
+    fn is_within_reach(&self, patience: Duration) -> bool;
+
+    /// Ends our direction. What the kernel has still reaches the peer; `deadline` bounds what is
+    /// done to make sure of that.
+    fn finish(&self, deadline: Instant);
 
     /// Whether something accepted has not reached the kernel.
     fn has_unwritten(&self) -> bool;

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::byte_stream::ByteStream;
 use super::codec::{Codec, Parting};
@@ -294,6 +294,18 @@ impl Stream for StreamConnection {
 
     fn write_out(&self) {
         self.write_all();
+    }
+
+    fn drain(&self) {
+        self.writer.write_all(&*self.stream, || None);
+    }
+
+    fn is_within_reach(&self, patience: Duration) -> bool {
+        self.writer.is_within_reach(patience) && self.reader.is_within_reach(patience)
+    }
+
+    fn finish(&self, deadline: Instant) {
+        end_politely(&*self.stream, &self.reader, deadline);
     }
 
     fn has_unwritten(&self) -> bool {

@@ -232,6 +232,12 @@ impl Reader {
         self.inbox.lock().is_empty()
     }
 
+    /// Whether nobody holds a lock of this for so long that he may be gone.
+    #[cfg(not(loom))]
+    pub fn is_within_reach(&self, patience: Duration) -> bool {
+        self.inbox.try_lock_for(patience).is_some()
+    }
+
     pub fn farewell(&self) -> Option<Farewell> {
         self.inbox.lock().decoder.farewell()
     }

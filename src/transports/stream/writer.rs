@@ -9,6 +9,8 @@
 use std::io::IoSlice;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+#[cfg(not(loom))]
+use std::time::Duration;
 
 use super::batch::Batch;
 use super::byte_stream::Sink;
@@ -197,6 +199,13 @@ impl Writer {
     /// He waits no more, and writes before he does anything else.
     pub fn end_driving(&self) {
         self.queue.lock().driver.end_driving();
+    }
+
+    /// Whether nobody holds a lock of this for so long that he may be gone.
+    #[cfg(not(loom))]
+    pub fn is_within_reach(&self, patience: Duration) -> bool {
+        let batch = self.batch.try_lock_for(patience);
+        batch.is_some() && self.queue.try_lock_for(patience).is_some()
     }
 
     fn circumstances(&self, pace: Pace) -> Circumstances {
