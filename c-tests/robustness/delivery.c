@@ -24,6 +24,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -423,6 +425,86 @@ static void run_across_processes(void)
     RUN(what_came_before_the_end_is_delivered);
 }
 
+/* ---- a sudden death ---- */
+
+enum death { DEATH_BY_ABORT, DEATH_BY_KILL, DEATH_BY_EXIT_AT_ONCE, DEATH_BY_QUICK_EXIT };
+
+struct doomed {
+    struct url url;
+    enum death death;
+    int bursts, messages;
+};
+
+static int die(void *argument)
+{
+    struct doomed *doomed = argument;
+    struct rlimit none = {0, 0};
+    char body[16];
+    int s = open_quick();
+    setrlimit(RLIMIT_CORE, &none);
+    CHECK_OK(nn_connect(s, doomed->url.text));
+    for (int burst = 0; burst < doomed->bursts; burst++) {
+        nap_ms(1);
+        for (int i = 0; i < doomed->messages; i++) {
+            snprintf(body, sizeof body, "%d", burst * doomed->messages + i);
+            CHECK_SEND(s, body);
+        }
+    }
+    switch (doomed->death) {
+    case DEATH_BY_ABORT:
+        signal(SIGABRT, SIG_DFL);
+        abort();
+    case DEATH_BY_KILL:
+        raise(SIGKILL);
+        break;
+    case DEATH_BY_EXIT_AT_ONCE:
+        _exit(3);
+    case DEATH_BY_QUICK_EXIT:
+        quick_exit(3);
+    }
+    return 0;
+}
+
+static void check_death(enum death death, int bursts, int messages)
+{
+    struct doomed doomed = {unique_url(trial.scheme), death, bursts, messages};
+    struct child child;
+    char body[16];
+    child_start(&child, die, &doomed);
+    int s = open_quick();
+    CHECK_OK(nn_bind(s, doomed.url.text));
+    for (int i = 0; i < bursts * messages && !case_failed(); i++) {
+        snprintf(body, sizeof body, "%d", i);
+        CHECK_RECV(s, body);
+    }
+    CHECK_NE(child_wait(&child, PATIENCE_MS), 0);
+    CHECK_CLOSE(s);
+}
+
+/* What nn_send has taken is with the kernel when it returns, unless many more come back to back. */
+static void short_bursts_outlive_a_sudden_death(void)
+{
+    if (strcmp(trial.scheme, "inproc") == 0) {
+        test_skip("both sides die");
+        return;
+    }
+    for (int i = 0; i < 3 * trial.effort; i++) {
+        check_death(DEATH_BY_ABORT, 40, 2);
+        check_death(DEATH_BY_KILL, 40, 10);
+        check_death(DEATH_BY_EXIT_AT_ONCE, 10, 60);
+    }
+}
+
+static void long_bursts_outlive_quick_exit(void)
+{
+    if (strcmp(trial.scheme, "inproc") == 0) {
+        test_skip("both sides die");
+        return;
+    }
+    for (int i = 0; i < 3 * trial.effort; i++)
+        check_death(DEATH_BY_QUICK_EXIT, 2, 1000);
+}
+
 int main(int count, char **words)
 {
     if (count == 4 && strcmp(words[1], "return") == 0)
@@ -434,6 +516,8 @@ int main(int count, char **words)
     RUN(closing_while_both_streams_are_full_loses_nothing);
     if (strcmp(trial.scheme, "inproc") != 0)
         run_across_processes();
+    RUN(short_bursts_outlive_a_sudden_death);
+    RUN(long_bursts_outlive_quick_exit);
     RUN(nothing_is_left);
     return test_end();
 }

@@ -213,6 +213,7 @@ impl Reactor {
     }
 
     fn run_until_stopped(&self) {
+        sys::wake_in_time();
         let mut events = EventBuffer::default();
         let mut lively = Vec::new();
         while !self.stopping.load(Ordering::SeqCst) {

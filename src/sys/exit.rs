@@ -98,6 +98,16 @@ fn signal(descriptor: RawFd) {
     {}
 }
 
+unsafe extern "C" {
+    fn at_quick_exit(function: extern "C" fn()) -> libc::c_int;
+}
+
+/// quick_exit(3) calls no destructors of libraries, only whoever has asked for it.
+pub(super) fn watch_quick_exits() {
+    // SAFETY: the function stays where it is, because the library is never unloaded.
+    unsafe { at_quick_exit(ask) };
+}
+
 // Not atexit(3): handlers run last in, first out, so that ours would come before those which the
 // application registered early, and which may still send. The dynamic linker calls this last.
 // SAFETY: the section holds pointers to functions without arguments, and this is one.

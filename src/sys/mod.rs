@@ -18,6 +18,7 @@ mod random;
 mod read;
 mod signals;
 mod stream;
+mod thread;
 
 pub use address::Address;
 pub use clock::nanoseconds;
@@ -35,6 +36,7 @@ pub use read::Read;
 pub use signals::tests::interrupted;
 pub use signals::with_signals_blocked;
 pub use stream::{Credentials, OsStream, Tuning};
+pub use thread::wake_in_time;
 
 use std::io;
 

@@ -68,16 +68,17 @@ extern "C" fn in_child() {
     super::exit::forget_parent();
 }
 
-extern "C" fn watch_forks() {
+extern "C" fn at_load() {
     // SAFETY: the function stays where it is, because the library is never unloaded.
     unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
+    super::exit::watch_quick_exits();
 }
 
 // When the library is loaded: later there may be threads, and a fork in the middle of it.
 // SAFETY: the section holds pointers to functions, whose arguments this one leaves alone.
 #[unsafe(link_section = ".init_array")]
 #[used]
-static AT_LOAD: extern "C" fn() = watch_forks;
+static AT_LOAD: extern "C" fn() = at_load;
 
 static GENERATION: AtomicUsize = AtomicUsize::new(0);
 

@@ -1,9 +1,9 @@
 //! How closely sends follow each other, and when gathering their messages pays. Pure: the clock is
 //! the caller's.
 //!
-//! A thread that sends back to back for a while is streaming: writing each small message alone
-//! would cost it a system call a message. One that sends, then does something else, waits for an
-//! answer: its message must go at once.
+//! A thread that sends many messages back to back is streaming: writing each small one alone would
+//! cost it a system call a message. One that sends a few, then does something else, may wait for an
+//! answer, or end without a word: its messages must go at once.
 //!
 //! A connection follows the sends that it sees. One of many, such as a publisher's to sixty peers,
 //! sees a message only once in a while, however close they come: there the socket follows them,
@@ -25,14 +25,15 @@ pub enum Pace {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment(pub u64);
 
-/// Follows the sends of one sender.
+/// Follows the sends of one sender. What counts is how many there are without a pause, not how long
+/// they take: writing may take long, and says nothing about what is to come.
 ///
 /// All of it are hints, hence relaxed: senders in several threads may mix them up, and then send
 /// back to back all the more.
 #[derive(Debug, Default)]
 pub struct Pacer {
-    /// When the run of sends without a pause began.
-    began: AtomicU64,
+    /// How many sends without a pause there were before this one.
+    run: AtomicU32,
     /// When the last send of it began, or ended: [`NEVER`] when there is no run.
     last: AtomicU64,
     /// Sends since then that were taken for a part of the stream without a look at the clock: it
@@ -46,12 +47,23 @@ impl Pacer {
     pub fn begin(&self, now: Moment) -> Pace {
         let (last, pause) = (self.last.load(Relaxed), PAUSE * (self.unseen.load(Relaxed) + 1));
         let goes_on = last != NEVER && Moment(last).until(now) < pause;
-        if !goes_on {
-            self.began.store(now.0, Relaxed);
-        }
+        self.note(if goes_on { self.run_so_far() } else { 0 }, now)
+    }
+
+    /// Notes a send that begins `now`, of a sender who is known to have been busy since the last.
+    pub fn begin_busy(&self, now: Moment) -> Pace {
+        self.note(self.run_so_far(), now)
+    }
+
+    fn run_so_far(&self) -> u32 {
+        self.run.load(Relaxed).saturating_add(self.unseen.load(Relaxed) + 1)
+    }
+
+    fn note(&self, run: u32, now: Moment) -> Pace {
+        self.run.store(run, Relaxed);
         self.last.store(now.0.max(NEVER + 1), Relaxed);
         self.unseen.store(0, Relaxed);
-        let is_streaming = Moment(self.began.load(Relaxed)).until(now) >= STREAM;
+        let is_streaming = run >= STREAM;
         self.is_streaming.store(is_streaming, Relaxed);
         if is_streaming { Pace::Streaming } else { Pace::Unhurried }
     }
@@ -74,6 +86,7 @@ impl Pacer {
     /// The application does something else: what it sends next may be what somebody waits for.
     #[inline]
     pub fn interrupt(&self) {
+        self.run.store(0, Relaxed);
         self.last.store(NEVER, Relaxed);
         self.is_streaming.store(false, Relaxed);
     }
@@ -87,8 +100,9 @@ impl Moment {
 
 /// A gap between two sends that ends a run.
 const PAUSE: Duration = Duration::from_micros(8);
-/// A run of this length is a stream: from now on a message may be late by what was gained.
-const STREAM: Duration = Duration::from_micros(50);
+/// Behind so many sends a run is a stream: from now on a message may be late by what was gained.
+/// Of a shorter run, everything is with the kernel when the last send returns.
+pub const STREAM: u32 = 64;
 /// Sends between two looks at the clock.
 const UNSEEN_MAX: u32 = 16;
 /// No moment.
@@ -102,54 +116,64 @@ mod tests {
         Moment(1_000_000 + micros * 1000)
     }
 
-    /// Sends that begin at these times, and what the last one is taken for.
-    fn after(times: &[u64]) -> Pace {
+    /// How many of so many sends with so much time between them are not yet a stream.
+    fn lone(count: u64, step: u64) -> usize {
         let pacer = Pacer::default();
-        times.iter().map(|micros| pacer.begin(at(*micros))).last().unwrap()
+        (0..count).take_while(|i| pacer.begin(at(i * step)) == Pace::Unhurried).count()
     }
 
     #[test]
-    fn only_a_run_without_pauses_is_a_stream() {
-        let every = |step: usize| (0..100).step_by(step).collect::<Vec<_>>();
-        assert_eq!(after(&[0]), Pace::Unhurried);
-        assert_eq!(after(&every(5)), Pace::Streaming);
-        assert_eq!(after(&every(8)), Pace::Unhurried);
-        assert_eq!(after(&[&every(5)[..], &[103]].concat()), Pace::Unhurried);
-        assert_eq!(after(&every(5)[..10]), Pace::Unhurried);
-        assert_eq!(after(&every(5)[..11]), Pace::Streaming);
+    fn only_a_long_run_without_pauses_is_a_stream() {
+        assert_eq!(lone(200, 0), 64);
+        assert_eq!(lone(200, 7), 64);
+        assert_eq!(lone(200, 8), 200);
+    }
+
+    #[test]
+    fn a_pause_starts_again() {
+        let pacer = Pacer::default();
+        (0..100).for_each(|i| assert_eq!(pacer.begin(at(i)) == Pace::Streaming, i >= 64));
+        (0..100).for_each(|i| assert_eq!(pacer.begin(at(200 + i)) == Pace::Streaming, i >= 64));
     }
 
     #[test]
     fn the_time_that_a_send_takes_is_no_pause() {
         let pacer = Pacer::default();
-        for start in (0..2000).step_by(1000) {
-            pacer.begin(at(start));
-            pacer.end(at(start + 995));
+        for i in 0..100 {
+            assert_eq!(pacer.begin(at(i * 1000)) == Pace::Streaming, i >= 64);
+            pacer.end(at(i * 1000 + 995));
         }
-        assert_eq!(pacer.begin(at(2000)), Pace::Streaming);
-        pacer.end(at(2500));
-        assert_eq!(pacer.begin(at(2508)), Pace::Unhurried);
+        pacer.end(at(100_000));
+        assert_eq!(pacer.begin(at(100_008)), Pace::Unhurried);
     }
 
     #[test]
     fn some_sends_pass_without_a_look_at_the_clock() {
         let pacer = Pacer::default();
         assert!(!pacer.goes_on(), "nothing is known of a stream yet");
-        (0..20).for_each(|i| assert!(pacer.begin(at(i * 5)) == Pace::Streaming || i < 10));
+        (0..=64).for_each(|i| assert_eq!(pacer.begin(at(i)) == Pace::Streaming, i >= 64));
         let unseen = (0..100).take_while(|_| pacer.goes_on()).count();
         assert_eq!(unseen, 15);
         // Each of them may have taken as long as one that is looked at.
-        assert_eq!(pacer.begin(at(95 + 16 * 8)), Pace::Streaming);
+        assert_eq!(pacer.begin(at(64 + 16 * 8)), Pace::Streaming);
     }
 
     #[test]
     fn something_else_in_between_ends_a_stream() {
         let pacer = Pacer::default();
-        assert!((0..20).any(|i| pacer.begin(at(i * 5)) == Pace::Streaming));
+        (0..100).for_each(|i| assert_eq!(pacer.begin(at(i)) == Pace::Streaming, i >= 64));
         pacer.interrupt();
         assert!(!pacer.goes_on());
         // What ends after that was no send of this run.
-        pacer.end(at(97));
-        assert_eq!(pacer.begin(at(98)), Pace::Unhurried);
+        pacer.end(at(101));
+        assert_eq!(pacer.begin(at(102)), Pace::Unhurried);
+    }
+
+    #[test]
+    fn who_is_known_to_be_busy_may_take_his_time() {
+        let pacer = Pacer::default();
+        (0..100).for_each(|i| {
+            assert_eq!(pacer.begin_busy(at(i * 1000)) == Pace::Streaming, i >= 63, "{i}");
+        });
     }
 }

@@ -62,7 +62,7 @@ enum Kernel {
 /// Circumstances under which a message is accepted.
 #[derive(Clone, Copy, Debug)]
 pub struct Circumstances {
-    /// How the sender sends, and whether it is known to be busy with more before it can block.
+    /// How the sender sends, as far as somebody else knows.
     pub pace: Pace,
     pub before: Before,
     pub gathering: Gathering,
@@ -74,6 +74,8 @@ pub enum Before {
     Sent,
     /// It has received since it last sent.
     Received,
+    /// The same, and more has arrived: it will be busy with that before it can wait.
+    ReceivedSome,
 }
 
 /// Whether the application lets its messages wait for each other.
@@ -265,19 +267,23 @@ impl Queue {
         circumstances: Circumstances,
         clock: impl Fn() -> Moment,
     ) -> AfterSend {
-        if circumstances.before == Before::Received {
-            self.pacer.interrupt();
-        }
-        // While messages lie here unwritten, the last one was sent a moment ago: else somebody
-        // would have written them.
-        let is_streaming =
-            (!is_first && self.pacer.goes_on()) || self.pacer.begin(clock()) == Pace::Streaming;
+        let pace = match circumstances.before {
+            // While messages lie here unwritten, the last one was sent a moment ago: else somebody
+            // would have written them.
+            Before::Sent if !is_first && self.pacer.goes_on() => Pace::Streaming,
+            Before::Sent => self.pacer.begin(clock()),
+            Before::ReceivedSome => self.pacer.begin_busy(clock()),
+            Before::Received => {
+                self.pacer.interrupt();
+                self.pacer.begin(clock())
+            }
+        };
         if self.kernel == Kernel::TookLess {
             // It was full a moment ago. Ask again only when it matters.
             return if self.room == Room::Full { AfterSend::Deliver } else { AfterSend::Nothing };
         }
         // Nobody is told that there is no room before the kernel was asked for some.
-        let may_gather = (is_streaming || circumstances.pace == Pace::Streaming)
+        let may_gather = (pace == Pace::Streaming || circumstances.pace == Pace::Streaming)
             && circumstances.gathering == Gathering::Allowed
             && size <= GATHERED_BODY_MAX
             && self.pending < GATHERED_MAX.min(self.limit / 2);
