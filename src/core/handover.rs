@@ -53,7 +53,9 @@ impl Handover {
     /// There is news.
     #[inline]
     pub fn ring(&self) -> Ring {
+        // Pairs with the acquire in `epoch`.
         self.epoch.fetch_add(1, Ordering::Release);
+        // Pairs with the fences in `begin_polling` and `begin_sleeping`.
         fence(Ordering::SeqCst);
         Ring {
             wake_sleepers: self.sleepers.load(Ordering::Relaxed) > 0,
@@ -75,6 +77,7 @@ impl Handover {
     /// then it must not.
     pub fn begin_polling(&self, seen: u32) -> bool {
         self.is_polling.store(true, Ordering::Relaxed);
+        // Pairs with the fence in `ring`.
         fence(Ordering::SeqCst);
         let is_quiet = self.epoch() == seen;
         if !is_quiet {
@@ -89,8 +92,10 @@ impl Handover {
 
     /// The leader leads no more. If this asks for waking, a sleeper will lead next.
     pub fn resign(&self) -> Option<Ring> {
+        // Pairs with the acquire in `try_lead`.
         // Not a store: loom orders plain stores among other threads' swaps too freely.
         self.is_led.swap(false, Ordering::Release);
+        // Pairs with the fence in `begin_sleeping`.
         fence(Ordering::SeqCst);
         (self.sleepers.load(Ordering::Relaxed) > 0).then(|| self.ring())
     }
@@ -99,6 +104,7 @@ impl Handover {
     /// lead once more behind this, because the leader may just have resigned.
     pub fn begin_sleeping(&self) {
         self.sleepers.fetch_add(1, Ordering::Relaxed);
+        // Pairs with the fences in `ring` and `resign`.
         fence(Ordering::SeqCst);
     }
 

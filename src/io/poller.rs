@@ -135,9 +135,10 @@ impl Waker {
     }
 
     fn wake_or(&self, otherwise: impl FnOnce() -> bool) {
+        // Pairs with the swap in `notice`.
         let is_first = !self.is_woken.swap(true, Ordering::SeqCst);
         if is_first && !self.event_fd.signal() && !otherwise() {
-            // The next one tries again.
+            // The next one tries again. Pairs with its swap above.
             self.is_woken.store(false, Ordering::SeqCst);
         }
     }

@@ -125,6 +125,7 @@ impl Reactor {
 
     fn stop(&self) {
         exit::withdraw(self.poller.waker().as_raw_fd());
+        // Pairs with the load in `run_until_stopped`, which the wake-up follows.
         self.stopping.store(true, Ordering::SeqCst);
         self.poller.wake();
         let thread = self.state.lock().thread.take();
@@ -216,6 +217,7 @@ impl Reactor {
         sys::wake_in_time();
         let mut events = EventBuffer::default();
         let mut lively = Vec::new();
+        // Pairs with the store in `stop`.
         while !self.stopping.load(Ordering::SeqCst) {
             self.wait(&mut events, &lively);
             self.pass_timers(Instant::now());

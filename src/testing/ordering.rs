@@ -19,19 +19,7 @@ fn orderings_say_what_they_pair_with() {
     let sources = sources();
     let tests = test_files(&sources);
     let product = sources.iter().filter(|source| !tests.contains(&source.path));
-    let mut wrong = Vec::new();
-    let mut silent = BTreeSet::new();
-    for source in product {
-        let breaches = says_its_pairs(source);
-        if !breaches.is_empty() {
-            silent.insert(source.path.as_str());
-        }
-        if !STILL_SILENT.contains(&source.path.as_str()) {
-            wrong.extend(breaches);
-        }
-    }
-    let clean = STILL_SILENT.iter().filter(|path| !silent.contains(*path));
-    wrong.extend(clean.map(|path| format!("src/{path} is clean: take it off STILL_SILENT")));
+    let wrong: Vec<_> = product.flat_map(says_its_pairs).collect();
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
 }
 
@@ -58,10 +46,6 @@ fn says_its_pairs(source: &Source) -> Vec<String> {
     }
     breaches
 }
-
-/// Files that do not say it everywhere yet. The list only gets shorter.
-const STILL_SILENT: &[&str] =
-    &["core/handover.rs", "io/poller.rs", "io/reactor.rs", "transports/stream/connection.rs"];
 
 #[cfg(test)]
 mod tests {

@@ -130,6 +130,7 @@ impl StreamConnection {
 
     /// The peer is gone or has misbehaved, or writing failed.
     fn end(&self) {
+        // Pairs with the one in `close`: one of the two ends it.
         if self.is_ended.swap(true, Ordering::AcqRel) {
             return;
         }
@@ -200,6 +201,7 @@ impl StreamConnection {
                 News::Last | News::Ended => return,
             }
         }
+        // Pairs with the swap in `end`, which stops watching behind it.
         if !self.is_ended.load(Ordering::Acquire) {
             self.renew_watch();
         }
@@ -256,6 +258,7 @@ impl Connection for StreamConnection {
     fn close(&self, deadline: Instant) {
         self.writer.close();
         self.watch.stop();
+        // Pairs with the one in `end`.
         if !self.is_ended.swap(true, Ordering::AcqRel) {
             self.host.report(Report::Dropped);
             end_politely(&*self.stream, &self.reader, deadline);
