@@ -14,7 +14,7 @@
 //! │ protocols/ │ │ transports/ │   pure machines  │ pure codecs + connections
 //! └─────────┬──┘ └──┬───────┬──┘
 //!           │       │  ┌────▼───┐
-//!           │       │  │  io/   │   streams · timers · the reactor thread
+//!           │       │  │  io/   │   pollers · timers · the reactor thread
 //!           │       │  └────┬───┘
 //!           │       │  ┌────▼───┐
 //!           │       │  │  sys/  │   every system call, written once
@@ -24,12 +24,15 @@
 //!        └─────────────┘
 //! ```
 //!
+//! `sync/` has the locks of all layers that have some, and the order in which they are taken.
+//!
 //! A stream carries bytes, a connection carries messages, a pipe belongs to a socket. A lower
 //! layer never names a higher one (`testing/layering.rs` checks it): where it must call up, it
 //! owns the trait that the upper layer implements.
 //!
 //! No system call that moves bytes happens under a socket's lock, no two sockets' locks are held
-//! together, and no panic leaves `ffi::enter`.
+//! together, and no panic leaves `ffi::enter`. `doc/design.md` tells the rest: how a message
+//! travels, who waits for whom, and where a change goes.
 
 #![cfg_attr(
     test,
@@ -50,7 +53,7 @@ pub mod error;
 #[allow(unsafe_code, reason = "the C boundary")]
 pub mod ffi;
 #[cfg(not(loom))]
-#[allow(unsafe_code, reason = "registration of descriptors")]
+#[forbid(unsafe_code)]
 mod io;
 pub mod message;
 #[cfg(not(loom))]

@@ -2,10 +2,12 @@
 //!
 //! Its files stand on one another, and no two need each other (`testing/circles.rs` checks it):
 //!
-//! 1. data that knows no socket: `options.rs`, `statistics.rs`, `events.rs`, `readiness.rs`,
-//!    `life.rs`, and `context.rs`, which holds what a socket and its endpoints share;
-//! 2. `endpoint.rs` and `pipe.rs`, which own the traits through which they call their socket, and
-//!    `state.rs`, what the lock of a socket guards;
+//! 1. what knows no socket: `options.rs`, `statistics.rs`, `events.rs`, `readiness.rs`, `life.rs`,
+//!    `timer.rs`; `handover.rs`, `spin.rs` and `waiting.rs`, what those share who wait;
+//!    `deferred.rs` and `linger.rs`, which deal with connections alone; and `context.rs`, which
+//!    holds what a socket and its endpoints share;
+//! 2. `endpoint.rs` and `pipe.rs`, which own the traits through which they call their socket,
+//!    `peer.rs`, whom a message comes from, and `state.rs`, what the lock of a socket guards;
 //! 3. `socket.rs`, and the files for what a socket does;
 //! 4. `registry.rs`, `poll.rs` and `device.rs`, which deal with several sockets.
 //!

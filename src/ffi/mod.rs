@@ -1,7 +1,8 @@
 //! The C ABI: borrows what C lends, calls core, converts the answer. Decides nothing.
 //!
 //! Every exported function enters the library through `enter`, so that no panic crosses into C
-//! and every failure becomes an error number. The doc comment of an exported function is its
+//! and every failure becomes an error number; only those that tell the error number, its text or
+//! the version do not, which cannot fail. The doc comment of an exported function is its
 //! manual text: `build.rs` copies it into the header.
 
 #![allow(clippy::missing_safety_doc, reason = "the manual text of a C function is its contract")]

@@ -1,5 +1,5 @@
-//! Readiness and time. The only layer that starts threads: one reactor a process, while it is
-//! needed, and short-lived resolvers of names.
+//! Readiness and time. Here start the threads that nobody asked for: one reactor a process, while
+//! it is needed, and short-lived resolvers of names.
 
 mod backoff;
 mod poller;

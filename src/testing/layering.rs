@@ -23,7 +23,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 /// The map of the tree, programs that use the library, and the tests about all of it.
 const ABOVE_THE_LAYERS: &[&str] = &["lib.rs", "bin/", "testing/", "fuzzing.rs"];
 
-const HOMES_OF_LIBC: &[&str] = &["ffi/", "sys/", "message/chunk.rs", "io/"];
+const HOMES_OF_LIBC: &[&str] = &["ffi/", "sys/", "message/chunk.rs"];
 const HOMES_OF_C_NAMES: &[&str] = &["ffi/"];
 const HOMES_OF_LOCKS: &[&str] = &["sync/"];
 const LOCKS_OF_STD: &[&str] = &["Mutex", "RwLock", "Condvar"];

@@ -10,6 +10,8 @@
 //!      │        the kernel has room        ▼                                     │
 //!      └──────────────────────────────── Kernel        caller gone, no ticks ────┘
 //! ```
+//!
+//! A caller who waits for room takes over from whoever it is.
 
 /// Who it is, and whether the reactor looks at the queue often.
 #[derive(Debug, Default)]
