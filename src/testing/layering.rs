@@ -7,7 +7,7 @@ use super::paths::{Path, paths};
 use super::source::{Kind, Source, hold};
 
 /// Each layer, and the layers that it may name besides itself.
-const LAYERS: &[(&str, &[&str])] = &[
+pub const LAYERS: &[(&str, &[&str])] = &[
     ("ffi", &["core", "protocols", "transports", "io", "sys", "sync", "message", "error"]),
     ("core", &["protocols", "transports", "io", "sys", "sync", "message", "error"]),
     // Pure machines: they own no lock, so they have no use for sync.

@@ -4,6 +4,7 @@
 
 mod circles;
 mod citations;
+mod design;
 mod fake_pipes;
 mod fuzz;
 mod layering;

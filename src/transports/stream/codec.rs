@@ -1,5 +1,6 @@
 //! How messages lie on a stream, in both directions. A framing such as that of tcp or of WebSocket
-//! is a folder beside this one that implements these traits. Pure.
+//! is a folder beside this one that implements these traits. Pure; only the masks of WebSocket need
+//! random bytes.
 
 use std::sync::Arc;
 
