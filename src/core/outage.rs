@@ -18,7 +18,7 @@ use super::statistics::number::MESSAGES_DROPPED;
 use crate::error::Error;
 use crate::message::Message;
 use crate::protocols::{
-    Nothing, PipeId, Pipes, Priorities, Protocol, Readiness, Refusal, Rejected, SOCKET_TYPES,
+    Loss, Nothing, PipeId, Pipes, Priorities, Protocol, Readiness, Refusal, Rejected, SOCKET_TYPES,
     SocketType,
 };
 use crate::sys::{self, WaitFor};
@@ -68,7 +68,7 @@ impl Protocol for Trap {
 
     fn send(&mut self, _message: &mut Message, pipes: &mut dyn Pipes) -> Result<(), Refusal> {
         // So that tests see that somebody has tried.
-        pipes.count_dropped(1);
+        pipes.count_dropped(1, Loss::Busy);
         if self.bug == Bug::Timeout {
             self.due = Some(pipes.now());
         }

@@ -10,7 +10,7 @@ use super::events::{EventKind, SocketEvent};
 use super::options::Options;
 use super::peer;
 use crate::message::{Chunk, Message};
-use crate::protocols::{Flow, PipeId, Pipes, Refusal};
+use crate::protocols::{Flow, Loss, PipeId, Pipes, Refusal};
 use crate::transports::{Adopter, AfterRecv, AfterSend, Connection, Fault, Pace, Stream};
 
 /// All pipes of one socket, in the order of their numbers.
@@ -227,7 +227,7 @@ impl Pipes for View<'_> {
         self.options.hop_limit()
     }
 
-    fn count_dropped(&mut self, count: usize) {
+    fn count_dropped(&mut self, count: usize, _why: Loss) {
         *self.dropped += count as u64;
     }
 }

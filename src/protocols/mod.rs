@@ -54,6 +54,17 @@ pub enum Nothing {
     Expired,
 }
 
+/// Why a message that was accepted goes nowhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// A peer that it was meant for cannot take it now, or has gone.
+    Busy,
+    /// Memory for it cannot be had.
+    NoMemory,
+    /// Its header says of no peer that it was meant for it.
+    Astray,
+}
+
 /// Whose turn it is among the pipes of a socket, by direction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Priorities {
@@ -88,7 +99,7 @@ pub trait Pipes {
     fn hop_limit(&self) -> usize;
 
     /// Counts messages that were accepted and then had nowhere to go.
-    fn count_dropped(&mut self, count: usize);
+    fn count_dropped(&mut self, count: usize, why: Loss);
 }
 
 /// The behaviour of a socket type. Called under the socket's lock, so everything is short.

@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 
 use super::{
-    Flow, Nothing, PipeId, Pipes, Priorities, Protocol, Readiness, Refusal, Rejected, SocketType,
+    Flow, Loss, Nothing, PipeId, Pipes, Priorities, Protocol, Readiness, Refusal, Rejected,
+    SocketType,
 };
 use crate::message::{Message, OutOfMemory};
 
@@ -76,7 +77,7 @@ impl Protocol for Pair {
             Some(pipe) if pipes.recv(pipe, message) => {
                 // What the peer's caller put in front of the body is a part of it here.
                 message.join().map_err(|OutOfMemory| {
-                    pipes.count_dropped(1);
+                    pipes.count_dropped(1, Loss::NoMemory);
                     Nothing::Again
                 })
             }

@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use crate::message::{Body, Header, Message};
-use crate::protocols::{Flow, PipeId, Pipes, Refusal};
+use crate::protocols::{Flow, Loss, PipeId, Pipes, Refusal};
 
 /// Every pipe that was connected; what was sent on it, and what has arrived.
 pub struct FakePipes {
@@ -134,7 +134,7 @@ impl Pipes for FakePipes {
         8
     }
 
-    fn count_dropped(&mut self, count: usize) {
+    fn count_dropped(&mut self, count: usize, _why: Loss) {
         self.dropped += count;
     }
 }

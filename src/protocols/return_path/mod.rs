@@ -9,7 +9,7 @@ pub use replier::Replier;
 
 use super::backtrace::{hop, split_request, split_word};
 use super::routing::{FairQueue, Priority};
-use super::{DISCARDS_MAX, Nothing, PipeId, Pipes, Seed};
+use super::{DISCARDS_MAX, Loss, Nothing, PipeId, Pipes, Seed};
 use crate::message::{Header, Message};
 
 #[derive(Debug)]
@@ -49,12 +49,12 @@ impl ReturnPath {
         let way = split_word(message.header.as_slice());
         let way =
             way.and_then(|(key, words)| Some((self.pipe(key)?, Header::copy_from(words).ok()?)));
-        let is_sent = way.is_some_and(|(pipe, words)| {
+        let sent = way.ok_or(Loss::Astray).and_then(|(pipe, words)| {
             message.header = words;
-            pipes.send(pipe, &mut message).is_ok()
+            pipes.send(pipe, &mut message).map_err(|_| Loss::Busy)
         });
-        if !is_sent {
-            pipes.count_dropped(1);
+        if let Err(why) = sent {
+            pipes.count_dropped(1, why);
         }
     }
 

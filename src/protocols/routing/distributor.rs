@@ -1,7 +1,7 @@
 //! Sends each message to every pipe that can take it now. The others miss it (protocols 2.5).
 
 use crate::message::Message;
-use crate::protocols::{Flow, PipeId, Pipes};
+use crate::protocols::{Flow, Loss, PipeId, Pipes};
 
 #[derive(Debug, Default)]
 pub struct Distributor {
@@ -57,7 +57,7 @@ impl Distributor {
             }
         });
         if sent < wanted {
-            pipes.count_dropped(wanted - sent);
+            pipes.count_dropped(wanted - sent, Loss::Busy);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::priorities::{Priority, Rings};
 use crate::message::{Header, Message};
-use crate::protocols::{PipeId, Pipes};
+use crate::protocols::{Loss, PipeId, Pipes};
 
 #[derive(Debug, Default)]
 pub struct FairQueue {
@@ -59,7 +59,7 @@ impl FairQueue {
                 return Some(pipe);
             }
             // Without memory for it, it is lost as on a wire.
-            pipes.count_dropped(1);
+            pipes.count_dropped(1, Loss::NoMemory);
         }
     }
 }

@@ -22,8 +22,8 @@ use std::time::{Duration, Instant};
 use crate::error::Error;
 use crate::message::{Body, Header, Message};
 use crate::protocols::{
-    Flow, Nothing, PipeId, Pipes, Priorities, Protocol, Readiness, Refusal, Seed, SendPriority,
-    socket_type,
+    Flow, Loss, Nothing, PipeId, Pipes, Priorities, Protocol, Readiness, Refusal, Seed,
+    SendPriority, socket_type,
 };
 use fault::Faults;
 pub use random::Random;
@@ -656,7 +656,7 @@ impl Pipes for View<'_> {
         self.mesh.nodes[self.node].hop_limit
     }
 
-    fn count_dropped(&mut self, count: usize) {
+    fn count_dropped(&mut self, count: usize, _why: Loss) {
         self.mesh.note(self.node, Event::Dropped(count));
     }
 }
