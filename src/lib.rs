@@ -25,6 +25,8 @@
 //! ```
 //!
 //! `sync/` has the locks of all layers that have some, and the order in which they are taken.
+//! Whoever deals with sockets and connections may tell `trace.rs` what happens to them; its lines
+//! are all that may be written under a socket's lock.
 //!
 //! A stream carries bytes, a connection carries messages, a pipe belongs to a socket. A lower
 //! layer never names a higher one (`testing/layering.rs` checks it): where it must call up, it
@@ -64,6 +66,9 @@ mod sync;
 #[cfg(not(loom))]
 #[allow(unsafe_code, reason = "system calls")]
 mod sys;
+#[cfg(not(loom))]
+#[forbid(unsafe_code)]
+mod trace;
 #[cfg(not(loom))]
 #[forbid(unsafe_code)]
 mod transports;

@@ -22,6 +22,7 @@ impl Owner for Socket {
             state.pipes.insert(endpoint, Arc::clone(&connection));
             if let Some(pipe) = state.pipes.get(id) {
                 self.events().record(|| pipe.event(EventKind::Connected, None));
+                pipe.trace_attached();
             }
             state.traffic.connections += 1;
             self.waiting.add_stream(id, &*connection);
@@ -73,7 +74,7 @@ impl Audience for Socket {
             if self.end_pipes(state, |pipe| pipe.id == id).is_empty() {
                 return None;
             }
-            let (protocol, mut view) = state.parts(self.options(), aftermath);
+            let (protocol, mut view) = state.parts(&self.context, aftermath);
             protocol.pipe_ended(id, &mut view);
             state.remove_pipe(id)
         });
@@ -88,11 +89,12 @@ impl Audience for Socket {
             let disconnected =
                 || pipe.event(EventKind::Disconnected, pipe.stream().and_then(Stream::fault));
             self.events().record(disconnected);
+            pipe.trace_detached(|| pipe.stream().and_then(Stream::fault));
             let endpoint = pipe.endpoint.id;
             let parting = pipe.stream().map_or(Parting::Passing, Stream::parting);
             self.waiting.remove_stream(&*pipe.connection);
             state.traffic.connections -= 1;
-            let (protocol, mut view) = state.parts(self.options(), aftermath);
+            let (protocol, mut view) = state.parts(&self.context, aftermath);
             protocol.pipe_ended(id, &mut view);
             let is_drained = !self.socket_type().can_recv
                 || state.pipes.get(id).is_some_and(|pipe| !pipe.connection.is_readable());
@@ -118,7 +120,7 @@ impl Socket {
     pub(super) fn tell(&self, news: impl FnOnce(&mut dyn Protocol, &mut View<'_>)) {
         self.change(|state, aftermath| {
             if self.is_usable() {
-                let (protocol, mut view) = state.parts(self.options(), aftermath);
+                let (protocol, mut view) = state.parts(&self.context, aftermath);
                 news(protocol, &mut view);
             }
         });
@@ -158,21 +160,20 @@ impl Socket {
         streams.for_each(|stream| stream.read_in_background());
     }
 
-    pub(super) fn detach_all(&self, is_meant: impl Fn(&Pipe) -> bool) -> Vec<Arc<dyn Connection>> {
+    pub(super) fn detach_all(&self, is_meant: impl Fn(&Pipe) -> bool) -> Vec<Pipe> {
         let detach = |state: &mut State, aftermath: &mut Aftermath| {
             let ids = self.end_pipes(state, &is_meant);
             if !self.life.is_closing() {
                 // All of them have ended before the first one's messages may go elsewhere.
-                let (protocol, mut view) = state.parts(self.options(), aftermath);
+                let (protocol, mut view) = state.parts(&self.context, aftermath);
                 ids.iter().for_each(|id| protocol.pipe_ended(*id, &mut view));
             }
-            let removed = ids.iter().filter_map(|id| state.remove_pipe(*id));
-            removed.map(|pipe| pipe.connection).collect()
+            ids.iter().filter_map(|id| state.remove_pipe(*id)).collect()
         };
         // The second time, no machine is asked that could panic.
-        let connections = self.change(detach).or_else(|| self.change(detach));
+        let pipes = self.change(detach).or_else(|| self.change(detach));
         self.waiting.ring_all();
-        connections.unwrap_or_default()
+        pipes.unwrap_or_default()
     }
 
     /// Marks pipes as ended whose endpoint is closed.
@@ -182,6 +183,7 @@ impl Socket {
             ids.push(pipe.id);
             if !std::mem::replace(&mut pipe.is_ended, true) {
                 self.events().record(|| pipe.event(EventKind::Disconnected, None));
+                pipe.trace_detached(|| None);
                 state.traffic.connections -= 1;
                 self.waiting.remove_stream(&*pipe.connection);
             }

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use super::life::Change;
 use super::linger::Lingering;
+use super::pipe::Pipe;
 use super::socket::Socket;
 use super::state::EndpointEntry;
-use crate::transports::{Connection, Stream};
+use crate::trace::Event;
+use crate::transports::Stream;
 
 impl Socket {
     /// Begins to end everything. Threads that are blocked in calls leave them. Later calls find a
@@ -20,30 +22,34 @@ impl Socket {
             }
             state.endpoints.take_all()
         };
+        self.context.trace(Event::Closing, format_args!("endpoints={}", endpoints.len()));
         self.shown.show_closed();
         self.context.events.show_closed();
         self.wake_everybody();
         self.timer.forget(&self.context.reactor);
         endpoints.iter().for_each(EndpointEntry::close);
-        let connections = self.detach_all(|_| true);
-        Some(self.lingering(connections))
+        Some(self.lingering(self.detach_all(|_| true).iter()))
     }
 
     /// All connections, for the end of the process: but those that a thread may have locked that
     /// will never run again.
     pub(super) fn connections_within_reach(&self) -> Vec<Lingering> {
         let Some(state) = self.try_lock_for(PATIENCE) else { return Vec::new() };
-        let mut connections = state.pipes.connections();
+        let mut all = self.lingering(state.pipes.iter());
         drop(state);
         let is_within_reach = |stream: &dyn Stream| stream.is_within_reach(PATIENCE);
-        connections.retain(|connection| connection.stream().is_some_and(is_within_reach));
-        self.lingering(connections)
+        all.retain(|one| one.connection.stream().is_some_and(is_within_reach));
+        all
     }
 
-    pub(super) fn lingering(&self, connections: Vec<Arc<dyn Connection>>) -> Vec<Lingering> {
+    pub(super) fn lingering<'a>(&self, pipes: impl Iterator<Item = &'a Pipe>) -> Vec<Lingering> {
         let deadline = self.options().linger_deadline();
-        let lingering = |connection| Lingering { connection, deadline };
-        connections.into_iter().map(lingering).collect()
+        let lingering = |pipe: &Pipe| Lingering {
+            endpoint: Arc::clone(&pipe.endpoint),
+            connection: Arc::clone(&pipe.connection),
+            deadline,
+        };
+        pipes.map(lingering).collect()
     }
 }
 

@@ -1,5 +1,6 @@
 //! The facts of one socket that all its parts may know: what it is, and what is kept about it.
 
+use std::fmt::{self, Display};
 use std::sync::Arc;
 
 use super::events::Events;
@@ -8,6 +9,7 @@ use super::statistics::Statistics;
 use crate::error::Error;
 use crate::io::LazyReactor;
 use crate::protocols::SocketType;
+use crate::trace::{self, Event, Plain};
 
 pub struct Context {
     pub handle: i32,
@@ -56,5 +58,26 @@ impl Context {
     /// What it is called in messages to humans.
     pub fn name(&self) -> Vec<u8> {
         self.options.name().unwrap_or_else(|| self.handle.to_string().into_bytes())
+    }
+
+    /// Traces what has happened to the socket, if anybody wants to know.
+    #[inline]
+    pub fn trace(&self, event: Event, details: fmt::Arguments<'_>) {
+        if trace::is_on() {
+            trace::tell(event, &Subject(self), details);
+        }
+    }
+}
+
+/// A socket as traces call it.
+pub struct Subject<'a>(pub &'a Context);
+
+impl Display for Subject<'_> {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(to, "socket={}", self.0.handle)?;
+        match self.0.options.name_within_reach() {
+            Some(name) => write!(to, "({})", Plain(&name)),
+            None => Ok(()),
+        }
     }
 }

@@ -53,7 +53,7 @@ impl Socket {
         }
         let readiness = {
             let mut aftermath = Aftermath::default();
-            let (protocol, view) = state.parts(self.options(), &mut aftermath);
+            let (protocol, view) = state.parts(&self.context, &mut aftermath);
             protocol.readiness(&view)
         };
         self.shown.change(state.shown, readiness);

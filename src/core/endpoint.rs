@@ -1,15 +1,17 @@
 //! What one bind or connect made: the transport's host in its socket.
 
+use std::fmt::{self, Display};
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 
-use super::context::{Context, Printer};
+use super::context::{Context, Printer, Subject};
 use super::events::{EventKind, SocketEvent};
 use crate::error::Error;
 use crate::io::Reactor;
 use crate::protocols::{Priorities, SocketType};
 use crate::sync::{Mutex, Rank};
+use crate::trace::{self, Event, Plain, Reason};
 use crate::transports::{
     Connection, Fault, Host, IfNameless, Rejected, Report, Settings, TRANSPORTS, Transport, TypeTag,
 };
@@ -152,12 +154,58 @@ impl Endpoint {
         });
     }
 
+    /// What it reports, as traces tell it.
+    fn told(report: Report) -> (Event, Option<SocketAddr>, Option<Fault>) {
+        match report {
+            Report::Connecting => (Event::Connecting, None, None),
+            Report::Established => (Event::Established, None, None),
+            Report::ConnectFailed(why) => (Event::ConnectFailed, None, why.map(Fault::System)),
+            Report::ConnectAbandoned => (Event::ConnectAbandoned, None, None),
+            Report::Accepted => (Event::Accepted, None, None),
+            Report::AcceptFailed(why) => (Event::AcceptFailed, None, Some(Fault::System(why))),
+            Report::Broken => (Event::ConnectionBroken, None, None),
+            Report::Dropped => (Event::ConnectionDropped, None, None),
+            Report::HandshakeFailed { peer, fault } => (Event::HandshakeFailed, peer, fault),
+            Report::Rejected { peer } => (Event::Rejected, peer, None),
+        }
+    }
+
     fn print(&self, error: Error, Printer { describe }: Printer) {
         let name = self.context.name();
         let (name, address) = (name.escape_ascii(), self.address.escape_ascii());
         let line = format!("nanomsg: socket.{name}[{address}]: Error: {}\n", describe(error));
         // Nobody may be listening.
         let _ = io::stderr().write_all(line.as_bytes());
+    }
+}
+
+/// An endpoint as traces call it, and a peer of it that the kernel knows.
+struct Place<'a>(&'a Endpoint, Option<SocketAddr>);
+
+impl Display for Place<'_> {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Place(endpoint, peer) = self;
+        let (scheme, address) = (endpoint.scheme, Plain(&endpoint.address));
+        let subject = Subject(&endpoint.context);
+        write!(to, "{subject} endpoint={}({scheme}://{address})", endpoint.id)?;
+        match peer {
+            Some(peer) => write!(to, " peer={scheme}://{peer}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What went wrong with a connection, as traces say it; nothing if nothing did.
+pub struct Cause(pub Option<Fault>);
+
+impl Display for Cause {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            None => Ok(()),
+            Some(Fault::System(error)) => write!(to, "error={}", Reason(error)),
+            Some(Fault::Violation) => to.write_str("error=Violation"),
+            Some(Fault::TimedOut) => to.write_str("error=TimedOut"),
+        }
     }
 }
 
@@ -218,7 +266,17 @@ impl Host for Endpoint {
         }
     }
 
+    fn trace(&self, event: Event, peer: Option<SocketAddr>, details: fmt::Arguments<'_>) {
+        if trace::is_on() {
+            trace::tell(event, &Place(self, peer), details);
+        }
+    }
+
     fn report(&self, report: Report) {
+        if trace::is_on() {
+            let (event, peer, fault) = Endpoint::told(report);
+            self.trace(event, peer, format_args!("{}", Cause(fault)));
+        }
         self.context.statistics.count(report);
         match report {
             Report::ConnectFailed(Some(error)) | Report::AcceptFailed(error) => {
@@ -373,6 +431,32 @@ mod tests {
         assert_eq!(events.next(), event(EventKind::AcceptFailed, fault, ""));
         assert_eq!(events.next(), event(EventKind::Rejected, None, "tcp://192.0.2.9:4711"));
         assert_eq!(events.next(), Err(Error::WouldBlock));
+    }
+
+    #[test]
+    fn traces_call_it_by_its_socket_number_and_address() {
+        let (endpoint, _owner) = endpoint(PAIR);
+        let stranger = SocketAddr::from(([192, 0, 2, 9], 4711));
+        let plain = "socket=3 endpoint=7(tcp://192.0.2.1:80)";
+        assert_eq!(Place(&endpoint, None).to_string(), plain);
+        endpoint.context.options.set_name(b"my (name)").unwrap();
+        let named = "socket=3(my\\x20(name)) endpoint=7(tcp://192.0.2.1:80)";
+        let with_peer = format!("{named} peer=tcp://192.0.2.9:4711");
+        assert_eq!(Place(&endpoint, Some(stranger)).to_string(), with_peer);
+    }
+
+    #[test]
+    fn traces_tell_what_it_reports_with_peer_and_cause() {
+        let peer = Some(SocketAddr::from(([192, 0, 2, 9], 4711)));
+        let fault = Some(Fault::TimedOut);
+        let failed = Endpoint::told(Report::HandshakeFailed { peer, fault });
+        assert_eq!(failed, (Event::HandshakeFailed, peer, fault));
+        let why = Error::AddressInUse;
+        let (event, peer, fault) = Endpoint::told(Report::ConnectFailed(Some(why)));
+        assert_eq!((event, peer), (Event::ConnectFailed, None));
+        assert_eq!(Cause(fault).to_string(), "error=AddressInUse");
+        assert_eq!(Cause(Some(Fault::Violation)).to_string(), "error=Violation");
+        assert_eq!(Cause(None).to_string(), "");
     }
 
     #[test]

@@ -1,20 +1,30 @@
 //! Ending connections: what was accepted is delivered first, as far as the linger allows.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::endpoint::Endpoint;
 use crate::sys::{self, WaitFor};
-use crate::transports::{Connection, Stream};
+use crate::trace::{self, Event};
+use crate::transports::{Connection, Host, Stream};
 
 /// A connection that may take until its deadline to end.
 pub struct Lingering {
+    /// The one that has made it.
+    pub endpoint: Arc<Endpoint>,
     pub connection: Arc<dyn Connection>,
     pub deadline: Instant,
 }
 
 /// Ends all of them, side by side.
 pub fn end(all: &[Lingering]) {
+    let late = if trace::is_on() { trace_late(all) } else { Vec::new() };
     write_out(all, |stream| stream.write_out());
+    for one in late {
+        let left = if one.has_unwritten() { "some" } else { "nothing" };
+        one.trace(Event::Lingered, format_args!("left={left}"));
+    }
     all.iter().for_each(|one| one.connection.close(one.deadline));
 }
 
@@ -22,6 +32,26 @@ pub fn end(all: &[Lingering]) {
 pub fn finish(all: &[Lingering]) {
     write_out(all, |stream| stream.drain());
     streams(all).for_each(|(stream, deadline)| stream.finish(deadline));
+}
+
+impl Lingering {
+    fn has_unwritten(&self) -> bool {
+        self.connection.stream().is_some_and(Stream::has_unwritten)
+    }
+
+    fn trace(&self, event: Event, details: fmt::Arguments<'_>) {
+        let peer = self.connection.stream().and_then(Stream::peer_address);
+        self.endpoint.trace(event, peer, details);
+    }
+}
+
+/// Traces those that cannot be written out at once.
+#[cold]
+fn trace_late(all: &[Lingering]) -> Vec<&Lingering> {
+    streams(all).for_each(|(stream, _)| stream.write_out());
+    let late: Vec<_> = all.iter().filter(|one| one.has_unwritten()).collect();
+    late.iter().for_each(|one| one.trace(Event::Lingering, format_args!("")));
+    late
 }
 
 /// Writes until nothing is left to write, or until each one's deadline.
@@ -49,18 +79,30 @@ fn streams(all: &[Lingering]) -> impl Iterator<Item = (&dyn Stream, Instant)> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Weak;
     use std::sync::atomic::Ordering;
     use std::time::Duration;
 
     use super::*;
-    use crate::core::fixtures::FakeConnection;
+    use crate::core::context::{Context, Shared};
+    use crate::core::endpoint::Owner;
+    use crate::core::fixtures::{FakeConnection, PAIR};
+    use crate::core::socket::Socket;
+    use crate::protocols::socket_type;
 
     fn closed(connection: &FakeConnection) -> usize {
         connection.closed.load(Ordering::Relaxed)
     }
 
     fn lingering(connection: &Arc<FakeConnection>, deadline: Instant) -> Lingering {
-        Lingering { connection: Arc::clone(connection) as Arc<dyn Connection>, deadline }
+        let shared = Shared { reactor: Arc::default(), printer: None };
+        let context = Arc::new(Context::new(0, 1, socket_type(PAIR).unwrap(), &shared));
+        let owner = Weak::<Socket>::new() as Weak<dyn Owner>;
+        Lingering {
+            endpoint: Arc::new(Endpoint::new(1, context, owner, "ipc", b"name")),
+            connection: Arc::clone(connection) as Arc<dyn Connection>,
+            deadline,
+        }
     }
 
     #[test]

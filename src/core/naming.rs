@@ -1,12 +1,14 @@
 //! Binding and connecting: endpoints come, are asked where they are, and go.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use super::endpoint::{Endpoint, transport_of};
 use super::linger;
 use super::socket::Socket;
 use crate::error::Error;
-use crate::transports::Dialect;
+use crate::trace::{self, Event, Plain, Reason};
+use crate::transports::{Dialect, Host};
 
 #[derive(Clone, Copy)]
 enum Way {
@@ -32,10 +34,24 @@ impl Socket {
     }
 
     fn add_endpoint(&self, address: &[u8], dialect: Dialect, way: Way) -> Result<i32, Error> {
+        let added = self.try_add_endpoint(address, dialect, way);
+        if let Err(error) = added {
+            let event = match way {
+                Way::Bind => Event::NotBound,
+                Way::Connect => Event::NotDialing,
+            };
+            let (plain, error) = (Plain(address), Reason(error));
+            let address: &dyn Display = if address.is_empty() { &"\"\"" } else { &plain };
+            self.context.trace(event, format_args!("address={address} error={error}"));
+        }
+        added
+    }
+
+    fn try_add_endpoint(&self, address: &[u8], dialect: Dialect, way: Way) -> Result<i32, Error> {
         let (transport, rest) = transport_of(address)?;
         // It is known before the transport starts, which may attach connections at once.
         let endpoint = self.reserve_endpoint(transport.scheme(), rest)?;
-        let (id, host) = (endpoint.id, endpoint as _);
+        let (id, host) = (endpoint.id, Arc::clone(&endpoint) as _);
         let started = match way {
             Way::Bind => transport.bind(rest, dialect, host),
             Way::Connect => transport.connect(rest, dialect, host),
@@ -56,6 +72,7 @@ impl Socket {
         let is_closing = self.life.is_closing();
         drop(state);
         if is_wanted {
+            trace_start(&endpoint, way, maker.address());
             maker.start();
         } else {
             // Another thread has shut the endpoint down already, or closed the socket.
@@ -89,9 +106,9 @@ impl Socket {
     /// `Invalid` when there is no such endpoint.
     pub fn shutdown(&self, id: i32) -> Result<(), Error> {
         let entry = self.lock().endpoints.remove(id).ok_or(Error::Invalid)?;
+        entry.endpoint.trace(Event::ShutDown, None, format_args!(""));
         entry.close();
-        let connections = self.detach_all(|pipe| pipe.endpoint.id == id);
-        linger::end(&self.lingering(connections));
+        linger::end(&self.lingering(self.detach_all(|pipe| pipe.endpoint.id == id).iter()));
         self.retry_endpoints();
         Ok(())
     }
@@ -100,6 +117,17 @@ impl Socket {
     pub(super) fn retry_endpoints(&self) {
         let makers = self.lock().endpoints.makers();
         makers.iter().for_each(|maker| maker.retry());
+    }
+}
+
+fn trace_start(endpoint: &Endpoint, way: Way, known: Option<&[u8]>) {
+    if trace::is_on() {
+        let address = endpoint.address(known);
+        let at = format_args!("at={}", Plain(&address));
+        match way {
+            Way::Bind => endpoint.trace(Event::Bound, None, at),
+            Way::Connect => endpoint.trace(Event::Dialing, None, format_args!("")),
+        }
     }
 }
 

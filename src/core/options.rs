@@ -89,6 +89,13 @@ impl Options {
         self.name.lock().clone()
     }
 
+    /// The same for whoever must not wait for a thread that may never run again: the name is left
+    /// out then.
+    #[must_use]
+    pub fn name_within_reach(&self) -> Option<Vec<u8>> {
+        self.name.try_lock_for(PATIENCE)?.clone()
+    }
+
     /// What transports may know at this moment.
     #[must_use]
     pub fn settings(&self) -> Settings {
@@ -189,6 +196,9 @@ fn all() -> impl Iterator<Item = &'static Row> {
 }
 
 const COUNT: usize = TABLE.rows.len() + transports::COUNT;
+
+/// How long a name may be locked by somebody who runs.
+const PATIENCE: Duration = Duration::from_millis(20);
 
 /// Options of every socket, as C numbers them; `ffi/options.rs` holds them to the headers.
 pub mod option {

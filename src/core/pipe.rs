@@ -1,17 +1,20 @@
 //! Pipes: connections adopted by a socket, as its protocol sees them.
 
 use std::cell::OnceCell;
+use std::fmt::{self, Display};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
+use super::context::Context;
 use super::deferred;
-use super::endpoint::Endpoint;
+use super::endpoint::{Cause, Endpoint};
 use super::events::{EventKind, SocketEvent};
-use super::options::Options;
 use super::peer;
 use crate::message::{Chunk, Message};
 use crate::protocols::{Flow, Loss, PipeId, Pipes, Refusal};
-use crate::transports::{Adopter, AfterRecv, AfterSend, Connection, Fault, Pace, Stream};
+use crate::sys::Credentials;
+use crate::trace::{self, Event};
+use crate::transports::{Adopter, AfterRecv, AfterSend, Connection, Fault, Host, Pace, Stream};
 
 /// All pipes of one socket, in the order of their numbers.
 #[derive(Default)]
@@ -53,7 +56,7 @@ enum Duty {
 pub struct View<'a> {
     pub table: &'a mut PipeTable,
     pub aftermath: &'a mut Aftermath,
-    pub options: &'a Options,
+    pub context: &'a Context,
     pub pace: Pace,
     /// Messages that were accepted and then had nowhere to go.
     pub dropped: &'a mut u64,
@@ -129,6 +132,27 @@ impl Pipe {
         SocketEvent { kind, endpoint: self.endpoint.id, fault, peer, missed: 0 }
     }
 
+    /// Traces that its connection has become a pipe.
+    pub fn trace_attached(&self) {
+        if trace::is_on() {
+            let who = Who(self.stream().and_then(Stream::peer_credentials));
+            self.trace(Event::Attached, format_args!("pipe={}{who}", self.id.0));
+        }
+    }
+
+    /// Traces that it is one no longer.
+    pub fn trace_detached(&self, why: impl FnOnce() -> Option<Fault>) {
+        if trace::is_on() {
+            let cause = Cause(why());
+            self.trace(Event::Detached, format_args!("pipe={} {cause}", self.id.0));
+        }
+    }
+
+    fn trace(&self, event: Event, details: fmt::Arguments<'_>) {
+        let peer = self.stream().and_then(Stream::peer_address);
+        self.endpoint.trace(event, peer, details);
+    }
+
     /// Has `message` say whom it comes from. Without memory for that it is received all the same.
     #[cold]
     fn describe_peer(&self, message: &mut Message) {
@@ -139,6 +163,18 @@ impl Pipe {
                 .map(|fresh| self.description.get_or_init(|| fresh)),
         };
         let _ = known.map(|known| peer::label(message, known));
+    }
+}
+
+/// A peer as the kernel knows it.
+struct Who(Option<Credentials>);
+
+impl Display for Who {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(known) => write!(to, " process={} user={}", known.process, known.user),
+            None => Ok(()),
+        }
     }
 }
 
@@ -193,7 +229,7 @@ impl Pipes for View<'_> {
 
     fn recv(&mut self, pipe: PipeId, message: &mut Message) -> bool {
         let Some(pipe) = self.table.get(pipe) else { return false };
-        let tells_peer = self.options.tells_peers();
+        let tells_peer = self.context.options.tells_peers();
         if tells_peer {
             message.ancillary = None;
         }
@@ -224,11 +260,15 @@ impl Pipes for View<'_> {
     }
 
     fn hop_limit(&self) -> usize {
-        self.options.hop_limit()
+        self.context.options.hop_limit()
     }
 
-    fn count_dropped(&mut self, count: usize, _why: Loss) {
+    fn count_dropped(&mut self, count: usize, why: Loss) {
         *self.dropped += count as u64;
+        if trace::is_on() {
+            let details = format_args!("count={count} error={why:?}");
+            self.context.trace(Event::MessageDropped, details);
+        }
     }
 }
 

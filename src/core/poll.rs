@@ -78,7 +78,7 @@ impl Question<'_> {
             return Err(Error::NotOpen);
         }
         let mut aftermath = Aftermath::default();
-        let (protocol, view) = state.parts(self.socket.options(), &mut aftermath);
+        let (protocol, view) = state.parts(&self.socket.context, &mut aftermath);
         let readiness = protocol.readiness(&view) & self.wanted;
         Ok(Answer { readiness, until: protocol.next_timeout() })
     }

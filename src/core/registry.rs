@@ -12,6 +12,7 @@ use crate::io::LazyReactor;
 use crate::protocols::{Seed, SocketType, socket_type};
 use crate::sync::{MappedRwLockReadGuard, Mutex, Rank, RwLock, RwLockReadGuard};
 use crate::sys::{self, PerProcess, exit};
+use crate::trace::{self, Event};
 
 /// A socket during one call. Closing waits until nobody has one any more.
 pub struct InUse(MappedRwLockReadGuard<'static, Arc<Socket>>);
@@ -49,6 +50,7 @@ pub(super) fn open_type(
     let socket_type = find().ok_or(Error::Invalid)?;
     let machine = if domain == RAW { socket_type.raw } else { socket_type.cooked };
     WAS_USED.store(true, Ordering::Relaxed);
+    trace::begin();
     let handle = library.take_number();
     let slot = world.slot(handle).ok_or(Error::TooManySockets)?;
     let fresh = || Shared { reactor: Arc::new(LazyReactor::new(flush_all)), printer: printer() };
@@ -56,7 +58,10 @@ pub(super) fn open_type(
     library.open += 1;
     // Under the library's lock, so that termination finds every socket that was opened before.
     let protocol = machine(world.seed());
-    *slot.0.write() = Some(Socket::new(handle, domain, socket_type, protocol, &shared));
+    let socket = Socket::new(handle, domain, socket_type, protocol, &shared);
+    let kind = if domain == RAW { "raw" } else { "cooked" };
+    socket.context.trace(Event::Opened, format_args!("type={} kind={kind}", socket_type.name));
+    *slot.0.write() = Some(socket);
     Ok(handle)
 }
 
@@ -89,6 +94,9 @@ impl Closing {
         let world = WORLD.get();
         // Waits for every call that is still on its way out.
         let socket = world.slot(self.handle).and_then(|slot| slot.0.write().take());
+        if let Some(socket) = &socket {
+            socket.context.trace(Event::Closed, format_args!(""));
+        }
         drop(socket);
         let unused_reactor = world.library.lock().give_number_back(self.handle);
         if let Some(reactor) = unused_reactor {

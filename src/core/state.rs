@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::context::Context;
 use super::endpoint::Endpoint;
-use super::options::Options;
 use super::pipe::{Aftermath, Pipe, PipeTable, View};
 use super::statistics::Traffic;
 use crate::protocols::{PipeId, Pipes, Priorities, Protocol, Readiness, Rejected};
@@ -50,12 +50,12 @@ impl State {
     #[inline]
     pub fn parts<'a>(
         &'a mut self,
-        options: &'a Options,
+        context: &'a Context,
         aftermath: &'a mut Aftermath,
     ) -> (&'a mut dyn Protocol, View<'a>) {
         let dropped = &mut self.traffic.messages_dropped;
         let pace = Pace::Unhurried;
-        let view = View { table: &mut self.pipes, aftermath, options, pace, dropped };
+        let view = View { table: &mut self.pipes, aftermath, context, pace, dropped };
         (&mut *self.protocol, view)
     }
 

@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::message::Message;
 use crate::protocols::Nothing;
 use crate::sys;
+use crate::trace::{Event, Reason};
 use crate::transports::Moment;
 
 /// Whether a call may wait.
@@ -56,19 +57,29 @@ impl Socket {
         loop {
             let seen = self.waiting.send.epoch();
             match self.try_send(message) {
+                Ok(()) => return Ok(()),
                 Err(Error::WouldBlock) => {}
-                result => return result,
+                Err(error) => return Err(self.refuse(error, message)),
             }
             if let Some(error) = blocking.hindrance() {
                 deferred::write_out();
-                return Err(error);
+                return Err(self.refuse(error, message));
             }
             if deadline.flatten().is_some_and(|at| Instant::now() >= at) {
-                return Err(Error::TimedOut);
+                return Err(self.refuse(Error::TimedOut, message));
             }
             let deadline = *deadline.get_or_insert_with(|| self.options().send_deadline());
-            self.wait_to_send(seen, deadline)?;
+            self.wait_to_send(seen, deadline).map_err(|error| self.refuse(error, message))?;
         }
+    }
+
+    /// The error with which a message is left to the caller.
+    #[cold]
+    fn refuse(&self, error: Error, message: &Message) -> Error {
+        let size = message.body.len();
+        let details = format_args!("size={size} error={}", Reason(error));
+        self.context.trace(Event::SendRefused, details);
+        error
     }
 
     /// Receives into `message`, waiting for as long as the receive timeout allows. `check` says
@@ -88,30 +99,40 @@ impl Socket {
             let seen = self.waiting.recv.epoch();
             let until = match self.try_recv(message, &check) {
                 Err(Missed::Nothing { until }) => until,
-                Err(Missed::Failed(error)) => return Err(error),
+                Err(Missed::Failed(error)) => return Err(self.fail(error)),
                 Ok(()) => return Ok(()),
             };
             if let Some(error) = blocking.hindrance() {
                 deferred::write_out();
                 if error != Error::WouldBlock {
-                    return Err(error);
+                    return Err(self.fail(error));
                 }
                 // A caller who does not wait still gets what the kernel has for him.
                 let has_news = self.pump_ready_streams(seen);
                 let again = if has_news { self.try_recv(message, &check) } else { NOTHING };
-                return again.map_err(Error::from);
+                return again.map_err(|missed| match missed {
+                    Missed::Nothing { .. } => Error::WouldBlock,
+                    Missed::Failed(error) => self.fail(error),
+                });
             }
             if deadline.flatten().is_some_and(|at| Instant::now() >= at) {
-                return Err(Error::TimedOut);
+                return Err(self.fail(Error::TimedOut));
             }
             let deadline = *deadline.get_or_insert_with(|| self.options().recv_deadline());
             let earliest = [deadline, until].into_iter().flatten().min();
             match self.wait_to_recv(seen, earliest) {
                 // The reactor says so, too, but there may be no reactor to be had.
                 Err(Error::TimedOut) if earliest != deadline => self.pass_timeout(),
-                result => result?,
+                result => result.map_err(|error| self.fail(error))?,
             }
         }
+    }
+
+    /// The error with which a receive ends.
+    #[cold]
+    fn fail(&self, error: Error) -> Error {
+        self.context.trace(Event::RecvFailed, format_args!("error={}", Reason(error)));
+        error
     }
 
     fn try_send(&self, message: &mut Message) -> Result<(), Error> {
@@ -124,7 +145,7 @@ impl Socket {
                 return Err(Error::NotOpen);
             }
             let is_one_of_many = state.pipes.has_several();
-            let (protocol, mut view) = state.parts(self.options(), &mut aftermath);
+            let (protocol, mut view) = state.parts(&self.context, &mut aftermath);
             if is_one_of_many {
                 view.pace = self.pacer.begin(now());
             }
@@ -172,7 +193,7 @@ impl Socket {
             if !self.is_usable() {
                 return Some(Err(Missed::Failed(Error::NotOpen)));
             }
-            let (protocol, mut view) = state.parts(self.options(), &mut aftermath);
+            let (protocol, mut view) = state.parts(&self.context, &mut aftermath);
             let received = protocol.recv(message, &mut view);
             let result = match received {
                 Ok(()) => Some(check(message.body.len()).map_err(Missed::Failed)),
@@ -223,15 +244,6 @@ impl Missed {
             Nothing::Again => None,
             Nothing::WrongState => Some(Missed::Failed(Error::WrongState)),
             Nothing::Expired => Some(Missed::Failed(Error::TimedOut)),
-        }
-    }
-}
-
-impl From<Missed> for Error {
-    fn from(missed: Missed) -> Error {
-        match missed {
-            Missed::Nothing { .. } => Error::WouldBlock,
-            Missed::Failed(error) => error,
         }
     }
 }

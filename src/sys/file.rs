@@ -1,6 +1,6 @@
 //! The files that Unix domain sockets leave in the file system.
 
-use std::fs::{self, File, Permissions, TryLockError};
+use std::fs::{self, File, Metadata, Permissions, TryLockError};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -19,12 +19,21 @@ pub struct FileIdentity {
 impl FileIdentity {
     /// Of the file itself; a symbolic link is not followed.
     pub fn of(path: &Path) -> io::Result<FileIdentity> {
-        let metadata = fs::symlink_metadata(path)?;
-        Ok(FileIdentity {
+        fs::symlink_metadata(path).map(FileIdentity::from)
+    }
+
+    pub fn of_open(file: &File) -> io::Result<FileIdentity> {
+        file.metadata().map(FileIdentity::from)
+    }
+}
+
+impl From<Metadata> for FileIdentity {
+    fn from(metadata: Metadata) -> FileIdentity {
+        FileIdentity {
             device: metadata.dev(),
             inode: metadata.ino(),
             is_socket: metadata.file_type().is_socket(),
-        })
+        }
     }
 }
 

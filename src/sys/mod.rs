@@ -12,6 +12,7 @@ mod file;
 mod futex;
 mod limits;
 mod listener;
+mod log;
 mod poll;
 mod process;
 mod random;
@@ -28,8 +29,9 @@ pub use file::{DirectoryLock, FileIdentity, set_file_mode, unlink};
 pub use futex::{Waited, futex_wait, futex_wake_all};
 pub use limits::{descriptor_limit, usable_cpus};
 pub use listener::{Accepted, OsListener};
+pub use log::Log;
 pub use poll::{WaitFor, poll};
-pub use process::{PerProcess, generation};
+pub use process::{PerProcess, environment, generation};
 pub use random::{random, random_bytes};
 pub use read::Read;
 #[cfg(test)]

@@ -1,5 +1,6 @@
-//! The process as a whole: its children.
+//! The process as a whole: its environment, and its children.
 
+use std::ffi::OsString;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 /// State that a forked child does not share with its parent: the child has none of the parent's
@@ -62,6 +63,14 @@ pub fn generation() -> usize {
     GENERATION.load(Ordering::Relaxed)
 }
 
+/// What the environment has under that name: nothing in a process that may do more than the user
+/// who has set it.
+pub fn environment(name: &str) -> Option<OsString> {
+    // SAFETY: no pointer is passed.
+    let is_privileged = unsafe { libc::getauxval(libc::AT_SECURE) } != 0;
+    if is_privileged { None } else { std::env::var_os(name) }
+}
+
 extern "C" fn in_child() {
     // Only this thread exists here.
     GENERATION.fetch_add(1, Ordering::Relaxed);
@@ -89,6 +98,12 @@ mod tests {
     use super::*;
     use std::sync::Barrier;
     use std::sync::atomic::AtomicU32;
+
+    #[test]
+    fn what_the_environment_has_not_is_nothing() {
+        assert_eq!(environment("SPMSG_TEST_OF_NO_VARIABLE"), None);
+        assert_eq!(environment("PATH"), std::env::var_os("PATH"));
+    }
 
     #[test]
     fn each_generation_has_a_state_of_its_own_which_stays() {

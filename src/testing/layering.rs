@@ -9,11 +9,12 @@ use super::source::{Kind, Source, hold};
 /// Each layer, and the layers that it may name besides itself.
 pub const LAYERS: &[(&str, &[&str])] = &[
     ("ffi", &["core", "protocols", "transports", "io", "sys", "sync", "message", "error"]),
-    ("core", &["protocols", "transports", "io", "sys", "sync", "message", "error"]),
+    ("core", &["protocols", "transports", "io", "trace", "sys", "sync", "message", "error"]),
     // Pure machines: they own no lock, so they have no use for sync.
     ("protocols", &["message", "error"]),
-    ("transports", &["io", "sys", "sync", "message", "error"]),
+    ("transports", &["io", "trace", "sys", "sync", "message", "error"]),
     ("io", &["sys", "sync", "message", "error"]),
+    ("trace", &["sys", "error"]),
     ("sys", &["sync", "message"]),
     ("sync", &[]),
     ("message", &["error"]),
@@ -136,6 +137,7 @@ mod tests {
         assert_eq!(layering("protocols/pair.rs", "use crate::io::Stream;").len(), 1);
         assert_eq!(layering("message/mod.rs", "type A = crate::io::Stream;").len(), 1);
         assert_eq!(layering("error.rs", "use crate::message::Message;").len(), 1);
+        assert_eq!(layering("trace.rs", "use crate::sync::Mutex;").len(), 1);
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod stream;
 mod tcp;
 mod ws;
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::RawFd;
@@ -40,6 +41,7 @@ use crate::error::{Error, Refusal};
 use crate::io::Reactor;
 use crate::message::Message;
 use crate::sys::{Credentials, Tuning};
+use crate::trace::Event;
 
 /// One way of moving bytes, known by the scheme of its addresses.
 pub trait Transport: Sync {
@@ -127,6 +129,10 @@ pub trait Host: Send + Sync {
     fn is_wanting(&self) -> bool;
 
     fn report(&self, event: Report);
+
+    /// Something that nobody but a trace tells, about a peer if the kernel gives it an address.
+    /// Ask [`crate::trace::is_on`] before the details are costly.
+    fn trace(&self, _event: Event, _peer: Option<SocketAddr>, _details: fmt::Arguments<'_>) {}
 
     /// A bug was found in what the endpoint or one of its connections did: the
     /// socket is of no use any more.

@@ -12,6 +12,7 @@ use super::Link;
 use crate::error::Error;
 use crate::sync::{Mutex, Rank};
 use crate::sys::PerProcess;
+use crate::trace::Event;
 use crate::transports::{Connection, Host, Maker, Parting, Report};
 
 /// An endpoint that listens to a name.
@@ -140,7 +141,13 @@ impl Names {
     /// to be told when the names are unlocked.
     fn join(&mut self, connector: &Connector) -> Option<Arc<Link>> {
         let bound = self.bound.get(&connector.name)?;
-        if self.joined.contains(&connector.number) || !are_compatible(connector, bound) {
+        if self.joined.contains(&connector.number) {
+            return None;
+        }
+        if !are_compatible(connector, bound) {
+            for host in [&connector.host, &bound.host] {
+                host.trace(Event::HandshakeFailed, None, format_args!("error=Violation"));
+            }
             return None;
         }
         let hosts = [&connector.host, &bound.host];

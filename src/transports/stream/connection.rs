@@ -23,6 +23,7 @@ use crate::error::Refusal;
 use crate::io::{Handler, Reactor, Tick};
 use crate::message::Message;
 use crate::sys::{Credentials, Event, nanoseconds};
+use crate::trace;
 use crate::transports::{
     Adopter, AfterRecv, Connection, Fault, Host, Moment, Pace, Received, Report, Sent, Settings,
     Stream, tcp_option,
@@ -175,8 +176,16 @@ impl StreamConnection {
     }
 
     fn begin_ticking(&self) {
+        self.trace(trace::Event::ReactorLooks);
         if let Some(me) = self.me.upgrade() {
             self.reactor.tick_often(me);
+        }
+    }
+
+    /// Tells who reads and writes from now on.
+    fn trace(&self, event: trace::Event) {
+        if trace::is_on() {
+            self.host.trace(event, self.stream.peer_address(), format_args!(""));
         }
     }
 
@@ -278,6 +287,7 @@ impl Stream for StreamConnection {
             self.reader.pump(&*self.stream, || self.host.size_max(), &mut buffer);
         drop(buffer);
         if let Passage::ToCallers { look_after } = passage {
+            self.trace(trace::Event::CallersRead);
             self.renew_watch();
             self.watch.look_after(look_after);
         }
@@ -365,7 +375,10 @@ impl Handler for StreamConnection {
         let is_awaited = || self.pipe.get().is_some_and(|pipe| pipe.is_awaited());
         match self.reader.look(is_awaited) {
             Look::Again(delay) => self.watch.look_after(delay),
-            Look::TakenOver => self.resume(),
+            Look::TakenOver => {
+                self.trace(trace::Event::ReactorReads);
+                self.resume();
+            }
         }
         // Last, because a failure sets an earlier timer.
         if self.watch.is_deaf() {
@@ -376,10 +389,14 @@ impl Handler for StreamConnection {
     fn tick(&self) -> Tick {
         match self.writer.look() {
             driver::Look::Again | driver::Look::AgainAtRest => Tick::Again,
-            driver::Look::Done => Tick::Done,
+            driver::Look::Done => {
+                self.trace(trace::Event::ReactorRests);
+                Tick::Done
+            }
             driver::Look::Write if !self.write_all().is_stuck => Tick::Again,
             driver::Look::Write => {
                 if self.writer.leave_to_kernel() {
+                    self.trace(trace::Event::KernelFull);
                     self.renew_watch();
                 }
                 Tick::Done

@@ -13,6 +13,7 @@ use crate::error::Error;
 use crate::io::{Backoff, Family, Handler, Key, Reactor, resolve};
 use crate::sync::{Mutex, Rank};
 use crate::sys::{Address, Event, Interest, OsStream};
+use crate::trace;
 use crate::transports::{Host, Maker, Parting, Report};
 
 /// Whom to connect to.
@@ -90,6 +91,7 @@ impl Dialer {
     fn attempt(&self) {
         if !self.host.is_wanting() {
             // The peer would believe for a moment that it has a partner, and send to nobody.
+            self.host.trace(trace::Event::Unwanted, None, format_args!(""));
             return self.wait();
         }
         self.host.report(Report::Connecting);
@@ -109,6 +111,8 @@ impl Dialer {
         if left.is_none() {
             return self.host.report(Report::ConnectAbandoned);
         }
+        let plain = trace::Plain(name.as_bytes());
+        self.host.trace(trace::Event::Resolving, None, format_args!("name={plain}"));
         let family = if self.host.settings().ipv4_only { Family::Ipv4Only } else { Family::Any };
         let (me, host) = (self.me.clone(), Arc::clone(&self.host));
         let started = resolve(name, port, family, move |found| {
@@ -116,8 +120,15 @@ impl Dialer {
                 return host.report(Report::ConnectAbandoned);
             };
             match found {
-                Some(address) => dialer.connect(&Address::Internet(address), local),
-                None => dialer.fail(None),
+                Some(address) => {
+                    let details = format_args!("address={address}");
+                    dialer.host.trace(trace::Event::Resolved, None, details);
+                    dialer.connect(&Address::Internet(address), local);
+                }
+                None => {
+                    dialer.host.trace(trace::Event::Unresolved, None, format_args!(""));
+                    dialer.fail(None);
+                }
             }
         });
         if started.is_err() {
@@ -223,6 +234,8 @@ impl Dialer {
             let left = state.enter(Phase::Waiting);
             if let (Some(_), Some(key)) = (&left, self.key.get()) {
                 let delay = state.backoff.next_delay();
+                let details = format_args!("ms={}", delay.as_millis());
+                self.host.trace(trace::Event::Waiting, None, details);
                 self.reactor.set_timer(*key, Some(Instant::now() + delay));
             }
             left
@@ -307,6 +320,9 @@ impl Maker for Dialer {
             return self.wait();
         }
         let left = self.state.lock().enter(Phase::Retired);
+        if left.is_some() {
+            self.host.trace(trace::Event::Retired, None, format_args!(""));
+        }
         drop(left);
     }
 }

@@ -15,6 +15,7 @@ use super::greeter::{Decline, Greeter, Heard, Welcome};
 use crate::io::{Handler, Key, Reactor};
 use crate::sync::{Mutex, Rank};
 use crate::sys::{Event, Interest, Read};
+use crate::trace;
 use crate::transports::{Connection, Fault, Host, Report, Stream};
 
 pub struct Greeting {
@@ -195,7 +196,11 @@ impl Greeting {
             Verdict::Failed => self.fail(),
             // Since we asked it may have changed its mind, and told us before we were ready.
             Verdict::Held if self.host.is_wanting() => self.set_timer(Instant::now()),
-            Verdict::Held => {}
+            Verdict::Held => {
+                let state = self.state.lock();
+                let peer = state.as_ref().and_then(|state| state.stream.peer_address());
+                self.host.trace(trace::Event::Held, peer, format_args!(""));
+            }
         }
     }
 
