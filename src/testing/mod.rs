@@ -5,6 +5,7 @@
 mod circles;
 mod citations;
 mod design;
+mod fake_host;
 mod fake_pipes;
 mod fuzz;
 mod layering;
@@ -14,4 +15,5 @@ mod paths;
 mod source;
 mod tidy;
 
+pub use fake_host::{FakeSocket, Pipe, Traits};
 pub use fake_pipes::FakePipes;

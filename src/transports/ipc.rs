@@ -179,3 +179,230 @@ pub mod option {
         u32::try_from(settings.values.get(&MODE)).ok()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::random;
+    use crate::testing::{FakeSocket, Traits};
+    use crate::transports::suite::{self, Subject};
+    use std::fs::{self, File};
+    use std::io::Write;
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::net::{UnixListener, UnixStream};
+
+    /// A file name that no other test uses; what has it goes with the test.
+    struct Place(PathBuf);
+
+    impl Place {
+        fn new() -> Place {
+            Place(std::env::temp_dir().join(format!("spmsg ipc {:x}", random())))
+        }
+
+        fn address(&self) -> &[u8] {
+            self.0.as_os_str().as_bytes()
+        }
+
+        fn bind(&self, socket: &FakeSocket) -> Result<Vec<u8>, Error> {
+            socket.bind(&Ipc, self.address())
+        }
+    }
+
+    impl Drop for Place {
+        fn drop(&mut self) {
+            let _ = fs::remove_file(&self.0);
+        }
+    }
+
+    fn socket() -> FakeSocket {
+        FakeSocket::new(Traits::pair())
+    }
+
+    #[test]
+    fn exchanges_messages_of_all_sizes_both_ways() {
+        for subject in BOTH {
+            suite::exchanges_messages_of_all_sizes_both_ways(subject);
+        }
+    }
+
+    #[test]
+    fn a_busy_address_is_refused_and_stays_whose_it_is() {
+        for subject in BOTH {
+            suite::a_busy_address_is_refused_and_stays_whose_it_is(subject);
+        }
+    }
+
+    #[test]
+    fn an_address_is_free_right_after_the_close() {
+        for subject in BOTH {
+            suite::an_address_is_free_right_after_the_close(subject);
+        }
+    }
+
+    #[test]
+    fn a_dialer_that_comes_first_waits_for_a_listener() {
+        for subject in BOTH {
+            suite::a_dialer_that_comes_first_waits_for_a_listener(subject);
+        }
+    }
+
+    #[test]
+    fn a_lost_peer_is_connected_to_again() {
+        for subject in BOTH {
+            suite::a_lost_peer_is_connected_to_again(subject);
+        }
+    }
+
+    #[test]
+    fn a_peer_of_the_wrong_type_is_refused_on_both_sides() {
+        for subject in BOTH {
+            suite::a_peer_of_the_wrong_type_is_refused_on_both_sides(subject);
+        }
+    }
+
+    #[test]
+    fn who_is_not_wanted_now_is_taken_in_later_and_knows_nothing_before() {
+        for subject in BOTH {
+            suite::who_is_not_wanted_now_is_taken_in_later_and_knows_nothing_before(subject);
+        }
+    }
+
+    #[test]
+    fn a_dialer_whose_socket_wants_nobody_waits_with_its_attempt() {
+        for subject in BOTH {
+            suite::a_dialer_whose_socket_wants_nobody_waits_with_its_attempt(subject);
+        }
+    }
+
+    #[test]
+    fn a_silent_peer_is_dropped_at_the_limit() {
+        for subject in BOTH {
+            suite::a_silent_peer_is_dropped_at_the_limit(subject);
+        }
+    }
+
+    #[test]
+    fn garbage_is_refused_and_hurts_nobody_else() {
+        for subject in BOTH {
+            suite::garbage_is_refused_and_hurts_nobody_else(subject);
+        }
+    }
+
+    #[test]
+    fn half_a_greeting_is_none() {
+        for subject in BOTH {
+            suite::half_a_greeting_is_none(subject);
+        }
+    }
+
+    #[test]
+    fn a_close_during_the_greeting_drops_it_once() {
+        for subject in BOTH {
+            suite::a_close_during_the_greeting_drops_it_once(subject);
+        }
+    }
+
+    #[test]
+    fn a_close_between_attempts_reports_nothing() {
+        for subject in BOTH {
+            suite::a_close_between_attempts_reports_nothing(subject);
+        }
+    }
+
+    #[test]
+    fn a_message_beyond_the_limit_ends_its_own_connection_only() {
+        for subject in BOTH {
+            suite::a_message_beyond_the_limit_ends_its_own_connection_only(subject);
+        }
+    }
+
+    #[test]
+    fn a_close_delivers_what_the_kernel_has() {
+        for subject in BOTH {
+            suite::a_close_delivers_what_the_kernel_has(subject);
+        }
+    }
+
+    const BOTH: [Subject; 2] = [Subject::IpcFile, Subject::IpcName];
+
+    #[test]
+    fn an_address_is_a_file_or_in_the_extended_dialect_a_name() {
+        let both = [Dialect::Reference, Dialect::Extended];
+        let parsed = |address: &[u8]| both.map(|dialect| parse(address, dialect));
+        let file = |path: &str| Ok(Address::File(path.into()));
+        assert_eq!(parsed(b"/a/b"), [file("/a/b"), file("/a/b")]);
+        assert_eq!(parsed(b"a@b"), [file("a@b"), file("a@b")]);
+        assert_eq!(parsed(b"@a"), [file("@a"), Ok(Address::Name(b"a".to_vec()))]);
+        assert_eq!(parsed(b""), [const { Err(Error::Invalid) }; 2]);
+        assert_eq!(parsed(b"@"), [file("@"), Err(Error::Invalid)]);
+        let longest = "x".repeat(PATH_MAX);
+        assert_eq!(parsed(longest.as_bytes()), [file(&longest), file(&longest)]);
+        let longer = "x".repeat(PATH_MAX + 1);
+        assert_eq!(parsed(longer.as_bytes()), [const { Err(Error::NameTooLong) }; 2]);
+        assert_eq!(directory_of(Path::new("/a/b")), Path::new("/a"));
+        assert_eq!(directory_of(Path::new("b")), Path::new("."));
+    }
+
+    #[test]
+    fn the_file_goes_with_the_listener() {
+        let (place, listener) = (Place::new(), socket());
+        place.bind(&listener).unwrap();
+        assert!(FileIdentity::of(&place.0).unwrap().is_socket);
+        listener.close();
+        assert!(!place.0.exists());
+    }
+
+    #[test]
+    fn a_file_that_has_taken_the_name_since_stays() {
+        let (place, first, second) = (Place::new(), socket(), socket());
+        place.bind(&first).unwrap();
+        fs::remove_file(&place.0).unwrap();
+        place.bind(&second).unwrap();
+        first.close();
+        UnixStream::connect(&place.0).unwrap();
+        second.close();
+        assert!(!place.0.exists());
+    }
+
+    #[test]
+    fn what_a_dead_process_has_left_is_replaced() {
+        let (place, listener) = (Place::new(), socket());
+        drop(UnixListener::bind(&place.0).unwrap());
+        let stale = FileIdentity::of(&place.0).unwrap();
+        assert!(stale.is_socket);
+        place.bind(&listener).unwrap();
+        let dialer = socket();
+        dialer.connect(&Ipc, place.address());
+        dialer.pipe(0).send(b"hi");
+        assert_eq!(listener.pipe(0).recv().as_deref(), Some(&b"hi"[..]));
+    }
+
+    #[test]
+    fn what_is_no_socket_of_the_dead_is_left_alone() {
+        let (place, listener) = (Place::new(), socket());
+        File::create(&place.0).unwrap().write_all(b"precious").unwrap();
+        assert_eq!(place.bind(&listener), Err(Error::AddressInUse));
+        assert_eq!(fs::read(&place.0).unwrap(), b"precious");
+        fs::remove_file(&place.0).unwrap();
+        fs::create_dir(&place.0).unwrap();
+        let refused = place.bind(&listener);
+        fs::remove_dir(&place.0).unwrap();
+        assert_eq!(refused, Err(Error::AddressInUse));
+        let nowhere = [place.address(), b"/nowhere"].concat();
+        assert!(matches!(listener.bind(&Ipc, &nowhere), Err(Error::System(_))));
+        // The next try is none the worse for it.
+        place.bind(&listener).unwrap();
+    }
+
+    #[test]
+    fn the_file_has_the_permissions_that_were_asked_for() {
+        for mode in [0o600, 0o606, 0o777] {
+            let place = Place::new();
+            let listener = FakeSocket::new(Traits::pair().with(&[(&option::MODE, mode)]));
+            place.bind(&listener).unwrap();
+            let found = fs::metadata(&place.0).unwrap().permissions().mode();
+            assert_eq!(found & 0o7777, mode as u32, "{mode:o}");
+        }
+        assert_eq!(option::mode(&Traits::pair().settings), None);
+    }
+}

@@ -15,6 +15,8 @@ mod outcome;
 mod pace;
 mod sp;
 mod stream;
+#[cfg(test)]
+mod suite;
 mod tcp;
 mod ws;
 

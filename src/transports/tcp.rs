@@ -88,3 +88,98 @@ pub mod option {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Traits;
+    use crate::transports::suite::{self, Subject};
+    use std::time::Duration;
+
+    #[test]
+    fn exchanges_messages_of_all_sizes_both_ways() {
+        suite::exchanges_messages_of_all_sizes_both_ways(Subject::Tcp);
+    }
+
+    #[test]
+    fn a_busy_address_is_refused_and_stays_whose_it_is() {
+        suite::a_busy_address_is_refused_and_stays_whose_it_is(Subject::Tcp);
+    }
+
+    #[test]
+    fn an_address_is_free_right_after_the_close() {
+        suite::an_address_is_free_right_after_the_close(Subject::Tcp);
+    }
+
+    #[test]
+    fn a_dialer_that_comes_first_waits_for_a_listener() {
+        suite::a_dialer_that_comes_first_waits_for_a_listener(Subject::Tcp);
+    }
+
+    #[test]
+    fn a_lost_peer_is_connected_to_again() {
+        suite::a_lost_peer_is_connected_to_again(Subject::Tcp);
+    }
+
+    #[test]
+    fn a_peer_of_the_wrong_type_is_refused_on_both_sides() {
+        suite::a_peer_of_the_wrong_type_is_refused_on_both_sides(Subject::Tcp);
+    }
+
+    #[test]
+    fn who_is_not_wanted_now_is_taken_in_later_and_knows_nothing_before() {
+        suite::who_is_not_wanted_now_is_taken_in_later_and_knows_nothing_before(Subject::Tcp);
+    }
+
+    #[test]
+    fn a_dialer_whose_socket_wants_nobody_waits_with_its_attempt() {
+        suite::a_dialer_whose_socket_wants_nobody_waits_with_its_attempt(Subject::Tcp);
+    }
+
+    #[test]
+    fn a_silent_peer_is_dropped_at_the_limit() {
+        suite::a_silent_peer_is_dropped_at_the_limit(Subject::Tcp);
+    }
+
+    #[test]
+    fn garbage_is_refused_and_hurts_nobody_else() {
+        suite::garbage_is_refused_and_hurts_nobody_else(Subject::Tcp);
+    }
+
+    #[test]
+    fn half_a_greeting_is_none() {
+        suite::half_a_greeting_is_none(Subject::Tcp);
+    }
+
+    #[test]
+    fn a_close_during_the_greeting_drops_it_once() {
+        suite::a_close_during_the_greeting_drops_it_once(Subject::Tcp);
+    }
+
+    #[test]
+    fn a_close_between_attempts_reports_nothing() {
+        suite::a_close_between_attempts_reports_nothing(Subject::Tcp);
+    }
+
+    #[test]
+    fn a_message_beyond_the_limit_ends_its_own_connection_only() {
+        suite::a_message_beyond_the_limit_ends_its_own_connection_only(Subject::Tcp);
+    }
+
+    #[test]
+    fn a_close_delivers_what_the_kernel_has() {
+        suite::a_close_delivers_what_the_kernel_has(Subject::Tcp);
+    }
+
+    #[test]
+    fn options_say_what_they_mean() {
+        let settings = |no_delay, keepalive| {
+            let values = [(&option::NO_DELAY, no_delay), (&option::KEEPALIVE, keepalive)];
+            Traits::pair().with(&values).settings
+        };
+        let meaning = |settings| (option::no_delay(&settings), option::keepalive(&settings));
+        assert_eq!(meaning(settings(0, 0)), (false, None));
+        assert_eq!(meaning(settings(1, 7)), (true, Some(Duration::from_secs(7))));
+        assert_eq!(meaning(Traits::pair().settings), (false, None));
+    }
+}

@@ -93,3 +93,114 @@ pub mod option {
         number.and_then(Kind::from_number).unwrap_or(Kind::Binary)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{FakeSocket, Traits};
+    use crate::transports::suite::{self, Subject};
+    use crate::transports::{Fault, Report};
+
+    #[test]
+    fn exchanges_messages_of_all_sizes_both_ways() {
+        suite::exchanges_messages_of_all_sizes_both_ways(Subject::Ws);
+    }
+
+    #[test]
+    fn a_busy_address_is_refused_and_stays_whose_it_is() {
+        suite::a_busy_address_is_refused_and_stays_whose_it_is(Subject::Ws);
+    }
+
+    #[test]
+    fn an_address_is_free_right_after_the_close() {
+        suite::an_address_is_free_right_after_the_close(Subject::Ws);
+    }
+
+    #[test]
+    fn a_dialer_that_comes_first_waits_for_a_listener() {
+        suite::a_dialer_that_comes_first_waits_for_a_listener(Subject::Ws);
+    }
+
+    #[test]
+    fn a_lost_peer_is_connected_to_again() {
+        suite::a_lost_peer_is_connected_to_again(Subject::Ws);
+    }
+
+    #[test]
+    fn a_peer_of_the_wrong_type_is_refused_on_both_sides() {
+        suite::a_peer_of_the_wrong_type_is_refused_on_both_sides(Subject::Ws);
+    }
+
+    #[test]
+    fn who_is_not_wanted_now_is_taken_in_later_and_knows_nothing_before() {
+        suite::who_is_not_wanted_now_is_taken_in_later_and_knows_nothing_before(Subject::Ws);
+    }
+
+    #[test]
+    fn a_dialer_whose_socket_wants_nobody_waits_with_its_attempt() {
+        suite::a_dialer_whose_socket_wants_nobody_waits_with_its_attempt(Subject::Ws);
+    }
+
+    #[test]
+    fn garbage_is_refused_and_hurts_nobody_else() {
+        suite::garbage_is_refused_and_hurts_nobody_else(Subject::Ws);
+    }
+
+    #[test]
+    fn half_a_greeting_is_none() {
+        suite::half_a_greeting_is_none(Subject::Ws);
+    }
+
+    #[test]
+    fn a_close_during_the_greeting_drops_it_once() {
+        suite::a_close_during_the_greeting_drops_it_once(Subject::Ws);
+    }
+
+    #[test]
+    fn a_close_between_attempts_reports_nothing() {
+        suite::a_close_between_attempts_reports_nothing(Subject::Ws);
+    }
+
+    #[test]
+    fn a_message_beyond_the_limit_ends_its_own_connection_only() {
+        suite::a_message_beyond_the_limit_ends_its_own_connection_only(Subject::Ws);
+    }
+
+    #[test]
+    fn a_close_delivers_what_the_kernel_has() {
+        suite::a_close_delivers_what_the_kernel_has(Subject::Ws);
+    }
+
+    #[test]
+    fn a_listener_with_a_path_serves_that_path_only() {
+        let listener = FakeSocket::new(Traits::pair());
+        let address = listener.bind(&Ws, b"127.0.0.1:0/there").unwrap();
+        assert!(address.starts_with(b"127.0.0.1:") && address.ends_with(b"/there"));
+        let elsewhere = [&address[..], b"not"].concat();
+        let [right, wrong] = [address, elsewhere].map(|address| {
+            let dialer = FakeSocket::new(Traits::pair());
+            dialer.connect(&Ws, &address);
+            dialer
+        });
+        let refused = |report: &Report| {
+            matches!(report, Report::HandshakeFailed { fault: Some(Fault::Violation), .. })
+        };
+        wrong.await_report(refused);
+        listener.await_report(refused);
+        right.pipe(0).send(b"hi");
+        assert_eq!(listener.pipe(0).recv().as_deref(), Some(&b"hi"[..]));
+        assert_eq!((wrong.pipes(), listener.pipes()), (0, 1));
+    }
+
+    #[test]
+    fn a_kind_of_messages_is_a_value_of_the_option() {
+        let kind = |value| {
+            let values = [(&option::MESSAGE_TYPE, value)];
+            option::message_kind(&Traits::pair().with(&values).settings)
+        };
+        assert_eq!([1, 2].map(kind), [Kind::Text, Kind::Binary]);
+        // What cannot be set means what is so without.
+        assert_eq!([0, 3, -1, 257].map(kind), [Kind::Binary; 4]);
+        assert_eq!(option::message_kind(&Traits::pair().settings), Kind::Binary);
+    }
+}
