@@ -228,10 +228,36 @@ impl FakeSocket {
         self.host.close_connections(Instant::now() + HANG);
     }
 
+    /// Waits until every attempt to connect has come to some end.
+    pub fn await_ends_of_attempts(&self) {
+        let weight = |report: &Report| match report {
+            Report::Connecting => 1,
+            Report::Established | Report::ConnectFailed(_) | Report::ConnectAbandoned => -1,
+            Report::Accepted
+            | Report::AcceptFailed(_)
+            | Report::Broken
+            | Report::Dropped
+            | Report::HandshakeFailed { .. }
+            | Report::Rejected { .. } => 0,
+        };
+        self.await_such_reports(|reports| reports.iter().map(weight).sum::<i32>() == 0);
+    }
+
     /// How many connections it wants from now on, of which the endpoint is told.
     pub fn want(&self, wants: usize) {
         self.host.want(wants);
         self.host.maker.get().unwrap().retry();
+    }
+
+    /// Has something done when somebody has asked whether a connection is wanted, and before he
+    /// knows.
+    pub fn when_asked(&self, when_asked: impl FnOnce() + Send + 'static) {
+        self.host.members.change(|members| members.when_asked = Some(Box::new(when_asked)));
+    }
+
+    /// Has something done when the next connection is taken in, before that knows whom to tell.
+    pub fn when_taken_in(&self, call: impl FnOnce() + Send + 'static) {
+        self.host.members.change(|members| members.when_taken_in = Some(Box::new(call)));
     }
 
     /// The connection that was taken in as the `number`th.

@@ -166,3 +166,115 @@ impl Connection for Side {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::Chunk;
+    use crate::testing::{FakeSocket, Pipe, Traits};
+    use std::sync::atomic::AtomicU32;
+
+    /// Two sockets that are joined; what is sent to them waits in so many bytes.
+    struct Setup {
+        pipes: [Arc<Pipe>; 2],
+        _sockets: [FakeSocket; 2],
+    }
+
+    fn joined(recv_buffers: [usize; 2]) -> Setup {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("link {}", NEXT.fetch_add(1, Ordering::Relaxed)).into_bytes();
+        let sockets = recv_buffers.map(|recv_buffer| {
+            let mut traits = Traits::pair();
+            traits.settings.recv_buffer = recv_buffer;
+            FakeSocket::new(traits)
+        });
+        sockets[0].bind(&Inproc, &name).unwrap();
+        sockets[1].connect(&Inproc, &name);
+        Setup { pipes: [sockets[0].pipe(0), sockets[1].pipe(0)], _sockets: sockets }
+    }
+
+    fn accepted(pipe: &Pipe, size: usize) -> usize {
+        (0..).take_while(|_| pipe.try_send(&vec![7; size]).is_ok()).count()
+    }
+
+    #[test]
+    fn messages_of_all_sizes_are_there_when_the_send_returns() {
+        let Setup { pipes: [one, other], .. } = &joined([1 << 20; 2]);
+        for (from, to) in [(one, other), (other, one)] {
+            for size in [0, 1, 64 * 1024, 1024 * 1024] {
+                let body: Vec<u8> = (0..size).map(|at: usize| (at ^ (at >> 8)) as u8).collect();
+                from.try_send(&body).unwrap();
+                assert!(to.connection.is_readable());
+                assert!(to.try_recv().as_deref() == Some(&body[..]), "{size} bytes");
+                assert!(!to.connection.is_readable());
+            }
+        }
+    }
+
+    #[test]
+    fn what_one_sends_waits_in_the_buffer_of_the_other() {
+        let Setup { pipes: [big, small], .. } = &joined([10_000, 100]);
+        assert_eq!(accepted(big, 10), 10);
+        assert_eq!(accepted(small, 10), 1000);
+        assert!(!big.connection.can_send() && !small.connection.can_send());
+    }
+
+    #[test]
+    fn a_reader_is_told_of_the_first_message_and_a_blocked_writer_of_room() {
+        let Setup { pipes: [from, to], .. } = &joined([100; 2]);
+        let before = (from.news.change(|news| *news), to.news.change(|news| *news));
+        let count = accepted(from, 10);
+        assert_eq!(to.news.change(|news| news.readable), before.1.readable + 1);
+        assert_eq!(from.news.change(|news| news.writable), before.0.writable);
+        assert!(to.try_recv().is_some());
+        assert_eq!(from.news.change(|news| news.writable), before.0.writable + 1);
+        assert!(from.connection.can_send());
+        assert_eq!((1..).map_while(|_| to.try_recv()).count(), count - 1);
+        // Nobody waited for that room.
+        assert_eq!(from.news.change(|news| news.writable), before.0.writable + 1);
+        from.try_send(b"first").unwrap();
+        assert_eq!(to.news.change(|news| news.readable), before.1.readable + 2);
+    }
+
+    #[test]
+    fn what_was_sent_before_the_close_can_be_received_and_nothing_else() {
+        let Setup { pipes: [closing, peer], .. } = &joined([1000; 2]);
+        closing.try_send(b"last").unwrap();
+        peer.try_send(b"never read").unwrap();
+        closing.connection.close(Instant::now());
+        closing.connection.close(Instant::now());
+        let ends = [closing, peer].map(|pipe| pipe.news.change(|news| news.ended));
+        assert_eq!(ends, [0, 1]);
+        assert_eq!((closing.try_recv(), closing.try_send(b"x")), (None, Err(Refusal::Busy)));
+        assert_eq!(peer.try_send(b"x"), Err(Refusal::Busy));
+        assert_eq!((peer.try_recv().as_deref(), peer.try_recv()), (Some(&b"last"[..]), None));
+        assert!(!peer.connection.can_send() && !peer.connection.is_readable());
+    }
+
+    #[test]
+    fn a_link_that_is_not_open_takes_nothing() {
+        let [one, other] = Link::sides([1000; 2]);
+        assert!(!one.can_send() && !other.can_send());
+        assert_eq!(one.send(&mut Message::default(), Pace::Unhurried), Err(Refusal::Busy));
+        // With nobody at the ends there is nobody to tell.
+        one.link.show_open();
+        one.deliver();
+        one.resume();
+        one.close(Instant::now());
+        other.withdraw();
+        assert!(one.is_closed() && other.is_closed());
+    }
+
+    #[test]
+    fn control_data_stay_with_who_sends_them() {
+        let Setup { pipes: [from, to], .. } = &joined([1000; 2]);
+        let ancillary = Some(Chunk::copy_from(b"control").unwrap());
+        let mut message = Message { ancillary, ..Message::default() };
+        let sent = from.connection.send(&mut message, Pace::Unhurried).unwrap();
+        assert_eq!(sent, Sent { can_send_more: true, then: AfterSend::Deliver });
+        assert!(message.ancillary.is_some());
+        let received = to.connection.recv(&mut message);
+        assert!(received.has_message && message.ancillary.is_none());
+        assert!(to.connection.stream().is_none());
+    }
+}

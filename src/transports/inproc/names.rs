@@ -193,3 +193,234 @@ fn are_compatible(connector: &Connector, bound: &Binder) -> bool {
 static NAMES: PerProcess<Mutex<Names>> =
     PerProcess::new(|| Mutex::new(Rank::Names, Names::default()));
 static NEXT: AtomicU64 = AtomicU64::new(0);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{FakeSocket, Traits};
+    use crate::transports::TypeTag;
+    use crate::transports::inproc::Inproc;
+    use std::time::Instant;
+
+    const PUSH: TypeTag = TypeTag { number: 0x50, name: "push" };
+    const PULL: TypeTag = TypeTag { number: 0x51, name: "pull" };
+
+    fn fresh_name() -> Vec<u8> {
+        format!("names {}", NEXT.fetch_add(1, Ordering::Relaxed)).into_bytes()
+    }
+
+    fn binding(name: &[u8], traits: Traits) -> FakeSocket {
+        let socket = FakeSocket::new(traits);
+        assert_eq!(socket.bind(&Inproc, name).as_deref(), Ok(name));
+        socket
+    }
+
+    fn connecting(name: &[u8], traits: Traits) -> FakeSocket {
+        let socket = FakeSocket::new(traits);
+        socket.connect(&Inproc, name);
+        socket
+    }
+
+    fn are_joined(one: &FakeSocket, other: &FakeSocket) {
+        one.pipe(0).try_send(b"hi").unwrap();
+        assert_eq!(other.pipe(0).try_recv().as_deref(), Some(&b"hi"[..]));
+    }
+
+    #[test]
+    fn who_binds_and_who_connects_are_joined_in_either_order_before_the_call_returns() {
+        let name = fresh_name();
+        let bound = binding(&name, Traits::pair());
+        let connected = connecting(&name, Traits::pair());
+        are_joined(&connected, &bound);
+        assert_eq!(bound.reports(), [Report::Accepted]);
+        assert_eq!(connected.reports(), [Report::Connecting, Report::Established]);
+        let name = fresh_name();
+        let connected = connecting(&name, Traits::pair());
+        assert_eq!((connected.reports(), connected.pipes()), (vec![Report::Connecting], 0));
+        let bound = binding(&name, Traits::pair());
+        are_joined(&bound, &connected);
+        assert_eq!(bound.reports(), [Report::Accepted]);
+        assert_eq!(connected.reports(), [Report::Connecting, Report::Established]);
+        for socket in [&bound, &connected] {
+            assert_eq!(socket.pipe(0).news.change(|news| news.writable), 1);
+        }
+    }
+
+    #[test]
+    fn a_name_is_one_binders_until_it_closes() {
+        let name = fresh_name();
+        let first = binding(&name, Traits::pair());
+        let second = FakeSocket::new(Traits::pair());
+        assert_eq!(second.bind(&Inproc, &name), Err(Error::AddressInUse));
+        let early = connecting(&name, Traits::pair());
+        assert_eq!((first.pipes(), second.pipes()), (1, 0));
+        first.close();
+        second.bind(&Inproc, &name).unwrap();
+        // Who was connected to the first is connected to the next.
+        assert_eq!((early.pipes(), second.pipes()), (2, 1));
+        let joined = [Report::Connecting, Report::Established];
+        assert_eq!(early.reports(), [joined, joined].concat());
+        // The same bytes and nothing else are the same name.
+        let longer = [&name[..], b"\0"].concat();
+        binding(&longer, Traits::pair());
+        assert_eq!((early.pipes(), second.pipes()), (2, 1));
+    }
+
+    #[test]
+    fn a_name_that_is_given_up_keeps_its_connections() {
+        let name = fresh_name();
+        let (bound, connected) =
+            (binding(&name, Traits::pair()), connecting(&name, Traits::pair()));
+        Binder { name: name.clone(), host: bound.host() }.close();
+        are_joined(&bound, &connected);
+        let late = connecting(&name, Traits::pair());
+        assert_eq!(late.pipes(), 0);
+        assert!(!NAMES.get().lock().bound.contains_key(&name));
+    }
+
+    #[test]
+    fn all_who_wait_for_a_name_are_joined_as_far_as_they_are_wanted() {
+        let name = fresh_name();
+        let all: Vec<_> = (0..5).map(|_| connecting(&name, Traits::pair())).collect();
+        let bound = binding(&name, Traits::pair().wanting(2));
+        let joined = |all: &[FakeSocket]| all.iter().filter(|one| one.pipes() == 1).count();
+        assert_eq!((bound.pipes(), joined(&all)), (2, 2));
+        // Those who came first.
+        assert_eq!(joined(&all[..2]), 2);
+        all[0].close();
+        bound.want(2);
+        assert_eq!((bound.pipes(), joined(&all[..3])), (3, 3));
+        bound.want(100);
+        assert_eq!((bound.pipes(), joined(&all)), (5, 5));
+        assert_eq!(bound.count(Report::Accepted), 5);
+    }
+
+    #[test]
+    fn sockets_that_do_not_go_together_stay_apart_and_in_nobodys_way() {
+        let name = fresh_name();
+        let same = connecting(&name, Traits::new(PULL, PUSH));
+        let bound = binding(&name, Traits::new(PULL, PUSH));
+        let right = connecting(&name, Traits::new(PUSH, PULL));
+        // One that would talk to it, to which it would not.
+        let one_sided = connecting(&name, Traits::new(PULL, PULL));
+        are_joined(&right, &bound);
+        for socket in [&same, &one_sided] {
+            assert_eq!((socket.reports(), socket.pipes()), (vec![Report::Connecting], 0));
+        }
+        assert_eq!(bound.reports(), [Report::Accepted]);
+    }
+
+    #[test]
+    fn a_connector_whose_socket_wants_nobody_waits_until_it_does() {
+        let name = fresh_name();
+        let bound = binding(&name, Traits::pair());
+        let connected = connecting(&name, Traits::pair().wanting(0));
+        assert_eq!((bound.pipes(), connected.pipes()), (0, 0));
+        connected.want(1);
+        are_joined(&connected, &bound);
+        // It has its connection, however often it is asked.
+        connected.want(9);
+        bound.want(9);
+        assert_eq!((bound.pipes(), connected.pipes()), (1, 1));
+    }
+
+    #[test]
+    fn a_connector_that_waits_is_abandoned_once_and_one_that_is_joined_is_not() {
+        let name = fresh_name();
+        let waiting = connecting(&name, Traits::pair());
+        (0..2).for_each(|_| waiting.close());
+        assert_eq!(waiting.reports(), [Report::Connecting, Report::ConnectAbandoned]);
+        let bound = binding(&name, Traits::pair());
+        assert_eq!((bound.pipes(), waiting.pipes()), (0, 0));
+        let joined = connecting(&name, Traits::pair());
+        joined.close();
+        assert_eq!(joined.reports(), [Report::Connecting, Report::Established]);
+        assert!(!NAMES.get().lock().connectors.contains_key(&name));
+        let closed = Connector::new(&name, joined.host());
+        closed.close();
+        closed.start();
+        closed.retry();
+        assert_eq!((joined.reports().len(), bound.pipes()), (2, 1));
+    }
+
+    #[test]
+    fn a_side_whose_peer_does_not_come_is_withdrawn() {
+        let name = fresh_name();
+        let bound = binding(&name, Traits::pair());
+        let late = FakeSocket::new(Traits::pair());
+        // It wants one when it is asked, and none when it gets it.
+        let host = Arc::clone(&late.host);
+        late.when_asked(move || host.want(0));
+        late.connect(&Inproc, &name);
+        let side = bound.pipe(0);
+        let news = side.news.change(|news| *news);
+        assert_eq!((news.withdrawn, news.ended, news.writable), (1, 0, 0));
+        assert!(side.try_send(b"nobody").is_err());
+        assert_eq!((late.pipes(), late.reports()), (0, vec![Report::Connecting]));
+        assert_eq!(bound.reports(), []);
+        late.want(1);
+        late.pipe(0).try_send(b"hi").unwrap();
+        assert_eq!(bound.pipe(1).try_recv().as_deref(), Some(&b"hi"[..]));
+        // Closing what was withdrawn tells nobody anything.
+        side.connection.close(Instant::now());
+        assert_eq!(late.pipe(0).news.change(|news| news.ended), 0);
+    }
+
+    #[test]
+    fn a_bound_socket_that_wants_nobody_after_all_takes_nobody() {
+        let name = fresh_name();
+        let bound = binding(&name, Traits::pair());
+        let host = Arc::clone(&bound.host);
+        bound.when_asked(move || host.want(0));
+        let connected = connecting(&name, Traits::pair());
+        assert_eq!((bound.pipes(), connected.pipes()), (0, 0));
+        bound.want(1);
+        are_joined(&connected, &bound);
+    }
+
+    #[test]
+    fn a_side_that_is_closed_before_its_peer_is_there_takes_the_peer_with_it() {
+        let name = fresh_name();
+        let bound = binding(&name, Traits::pair());
+        let connected = FakeSocket::new(Traits::pair());
+        let host = Arc::clone(&bound.host);
+        connected.when_taken_in(move || {
+            host.want(0);
+            host.close_connections(Instant::now());
+        });
+        connected.connect(&Inproc, &name);
+        let news = connected.pipe(0).news.change(|news| *news);
+        assert_eq!((news.withdrawn, news.ended, news.writable), (1, 0, 0));
+        assert_eq!(connected.reports(), [Report::Connecting]);
+        assert_eq!(bound.reports(), []);
+    }
+
+    #[test]
+    fn whoever_binds_connects_and_closes_at_the_same_time_all_are_joined_in_the_end() {
+        let name = fresh_name();
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    for _ in 0..50 {
+                        let passing = connecting(&name, Traits::pair());
+                        passing.close();
+                        passing.await_ends_of_attempts();
+                    }
+                });
+            }
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    for _ in 0..50 {
+                        let socket = FakeSocket::new(Traits::pair());
+                        let bound = socket.bind(&Inproc, &name);
+                        assert!(matches!(bound, Ok(_) | Err(Error::AddressInUse)));
+                    }
+                });
+            }
+        });
+        let all: Vec<_> = (0..3).map(|_| connecting(&name, Traits::pair())).collect();
+        let bound = binding(&name, Traits::pair());
+        assert_eq!(bound.pipes(), 3);
+        assert!(all.iter().all(|one| one.pipes() == 1));
+    }
+}
