@@ -174,3 +174,166 @@ impl Segment {
 const VEILED_AT_ONCE: usize = 128 * 1024;
 /// Parts of one system call.
 const PARTS_MAX: usize = 16;
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::message::Message;
+    use crate::transports::stream::codec::{PREFIX_MAX, Place, Prefix};
+    use std::cell::{Cell, RefCell};
+
+    /// Adds to each byte a number that depends on where it stands.
+    struct Adding;
+
+    impl Encoder for Adding {
+        fn prefix(&self, _message: &Message, _size: usize, _place: Place) -> Prefix {
+            Prefix::new([0; PREFIX_MAX], 0)
+        }
+
+        fn apply(&self, Veil([start, ..]): Veil, at: usize, bytes: &mut [u8]) {
+            for (index, byte) in bytes.iter_mut().enumerate() {
+                // No power of two, which is what sizes of pieces are made of.
+                let place = (at + index) % 251;
+                *byte = byte.wrapping_add(start).wrapping_add(place as u8);
+            }
+        }
+    }
+
+    /// A kernel that takes so many bytes at a time, and only so many in all.
+    struct Kernel {
+        step: usize,
+        room: Cell<usize>,
+        taken: RefCell<Vec<u8>>,
+        calls: RefCell<Vec<usize>>,
+    }
+
+    impl Kernel {
+        fn new(step: usize, room: usize) -> Kernel {
+            let (room, taken, calls) = (Cell::new(room), RefCell::default(), RefCell::default());
+            Kernel { step, room, taken, calls }
+        }
+    }
+
+    impl Sink for Kernel {
+        fn write(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+            self.calls.borrow_mut().push(parts.len());
+            let all: Vec<u8> = parts.iter().flat_map(|part| part.iter()).copied().collect();
+            let count = all.len().min(self.step).min(self.room.get());
+            self.taken.borrow_mut().extend_from_slice(&all[..count]);
+            self.room.set(self.room.get() - count);
+            Ok(count)
+        }
+    }
+
+    struct Broken;
+
+    impl Sink for Broken {
+        fn write(&self, _parts: &[IoSlice<'_>]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+    }
+
+    fn part(bytes: &[u8], range: Range<usize>, veil: Option<PartVeil>) -> Segment {
+        Segment::Part { body: Arc::new(Body::copy_from(bytes).unwrap()), range, veil }
+    }
+
+    /// One of each kind, and what the wire shows of them.
+    fn batch() -> (Batch, Vec<u8>) {
+        let veil = Some(PartVeil { veil: Veil([100, 0, 0, 0]), at: 3 });
+        let segments = [
+            Segment::Bytes(b"bytes".to_vec()),
+            Segment::Body(Body::copy_from(b"body").unwrap()),
+            part(b"xpartx", 1..5, None),
+            part(&[0; 6], 2..5, veil),
+            Segment::Veiled(b"veiled".to_vec()),
+            part(b"nothing", 3..3, None),
+        ];
+        let wire = [&b"bytesbodypart"[..], &[103, 104, 105], b"veiled"].concat();
+        let batch = Batch { segments: segments.into(), messages: 4, ..Batch::default() };
+        (batch, wire)
+    }
+
+    fn wire_len(batch: &Batch) -> usize {
+        batch.segments.iter().map(Segment::len).sum::<usize>() - batch.offset
+    }
+
+    #[test]
+    fn all_kinds_come_out_in_their_order_wherever_the_kernel_stops() {
+        for step in 1..30 {
+            let (mut batch, wire) = batch();
+            let kernel = Kernel::new(step, usize::MAX);
+            assert_eq!(wire_len(&batch), wire.len());
+            let mut written = 0;
+            while !batch.segments.is_empty() {
+                assert_eq!(batch.messages, 4);
+                let done = batch.write(&kernel, &Adding);
+                written += done.result.unwrap();
+                assert_eq!(done.is_empty, batch.segments.is_empty());
+                assert_eq!(done.messages, if done.is_empty { 4 } else { 0 });
+                assert_eq!(wire_len(&batch), wire.len() - written, "step {step}");
+            }
+            assert_eq!(*kernel.taken.borrow(), wire, "step {step}");
+        }
+    }
+
+    #[test]
+    fn a_kernel_that_took_less_is_not_asked_again() {
+        let (mut batch, wire) = batch();
+        let kernel = Kernel::new(usize::MAX, 3);
+        assert_eq!(batch.write(&kernel, &Adding).result.unwrap(), 3);
+        assert_eq!(kernel.calls.borrow().len(), 1);
+        assert_eq!(batch.write(&kernel, &Adding).result.unwrap(), 0);
+        kernel.room.set(1000);
+        assert_eq!(batch.write(&kernel, &Adding).result.unwrap(), wire.len() - 3);
+        assert_eq!(batch.write(&kernel, &Adding).result.unwrap(), 0);
+        assert_eq!(*kernel.taken.borrow(), wire);
+    }
+
+    #[test]
+    fn a_used_buffer_is_given_back_empty() {
+        let bytes = Vec::with_capacity(1000);
+        let segment = Segment::Bytes([bytes, b"ab".to_vec()].concat());
+        let mut batch = Batch { segments: [segment].into(), ..Batch::default() };
+        let half = batch.write(&Kernel::new(1, 1), &Adding);
+        assert_eq!((half.used.capacity(), half.is_empty), (0, false));
+        let rest = batch.write(&Kernel::new(1, 1), &Adding);
+        assert!(rest.used.is_empty() && rest.used.capacity() >= 2);
+    }
+
+    #[test]
+    fn a_failure_is_told() {
+        let (mut batch, _) = batch();
+        let done = batch.write(&Broken, &Adding);
+        assert_eq!(done.result.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+        assert!(!done.is_empty);
+    }
+
+    #[test]
+    fn many_segments_take_few_calls() {
+        let segments = (0..2 * PARTS_MAX).map(|at| Segment::Bytes(vec![at as u8]));
+        let mut batch = Batch { segments: segments.collect(), ..Batch::default() };
+        let kernel = Kernel::new(usize::MAX, usize::MAX);
+        assert!(batch.write(&kernel, &Adding).is_empty);
+        assert_eq!(*kernel.calls.borrow(), [PARTS_MAX, PARTS_MAX]);
+    }
+
+    #[test]
+    fn a_big_body_is_veiled_piece_by_piece_in_one_buffer_that_rests() {
+        let body: Vec<u8> = (0..3 * VEILED_AT_ONCE + 5).map(|at| (at / 7) as u8).collect();
+        let veil = Some(PartVeil { veil: Veil([9, 0, 0, 0]), at: 2 });
+        let mut batch = Batch::default();
+        batch.segments.push_back(Segment::Bytes(b"head".to_vec()));
+        batch.segments.push_back(part(&body, 0..body.len(), veil));
+        let kernel = Kernel::new(usize::MAX, usize::MAX);
+        assert!(batch.write(&kernel, &Adding).is_empty);
+        let mut wire = body.clone();
+        Adding.apply(Veil([9, 0, 0, 0]), 2, &mut wire);
+        assert!(*kernel.taken.borrow() == [b"head", &wire[..]].concat());
+        // The head goes with the first piece.
+        assert_eq!(*kernel.calls.borrow(), [2, 1, 1, 1]);
+        let capacity = batch.veil_buffer.capacity();
+        assert!((1..2 * VEILED_AT_ONCE).contains(&capacity), "{capacity}");
+        batch.rest();
+        assert_eq!(batch.veil_buffer.capacity(), 0);
+    }
+}

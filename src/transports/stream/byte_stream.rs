@@ -105,3 +105,39 @@ mod os {
         }
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::sys::OsStream;
+    use std::os::fd::AsRawFd;
+
+    /// What a connection sees of a stream of the kernel.
+    fn seen(stream: &OsStream) -> &dyn ByteStream {
+        stream
+    }
+
+    #[test]
+    fn a_stream_of_the_kernel_is_one_in_every_respect() {
+        let (own, peer) = OsStream::pair();
+        let (here, there) = (seen(&own), seen(&peer));
+        assert_eq!((here.descriptor(), here.peer_address()), (own.as_raw_fd(), None));
+        assert_eq!(here.peer_credentials(), own.peer_credentials());
+        assert!(here.peer_credentials().is_some());
+        assert_eq!(here.write(&[IoSlice::new(b"ab"), IoSlice::new(b"cdef")]).unwrap(), 6);
+        assert!(here.unacknowledged() > 0);
+        let (mut chunk, mut rest) = (Chunk::with_capacity(8).unwrap(), [0; 3]);
+        assert_eq!(there.read(Some((&mut chunk, 2)), &mut rest), Read::Bytes(5));
+        assert_eq!((chunk.as_slice(), &rest), (&b"ab"[..], b"cde"));
+        there.discard_input();
+        assert_eq!(there.read(None, &mut rest), Read::Nothing);
+        assert_eq!(here.unacknowledged(), 0);
+        here.end();
+        assert_eq!(there.read(None, &mut rest), Read::End);
+        assert_eq!(there.write(&[IoSlice::new(b"back")]).unwrap(), 4);
+        assert!(there.failure().is_none());
+        here.break_off();
+        assert!(there.write(&[IoSlice::new(b"x")]).is_err());
+        assert!(there.failure().is_some());
+    }
+}

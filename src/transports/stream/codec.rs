@@ -173,3 +173,58 @@ impl Prefix {
 
 /// The longest prefix there is, rounded up to whole words.
 pub const PREFIX_MAX: usize = 16;
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    /// A framing that says no more than it must.
+    struct Plain;
+
+    impl Encoder for Plain {
+        fn prefix(&self, _message: &Message, _size: usize, _place: Place) -> Prefix {
+            Prefix::new([0; PREFIX_MAX], 0)
+        }
+    }
+
+    impl Decoder for Plain {
+        fn ahead(&self, recv_buffer: usize) -> usize {
+            recv_buffer
+        }
+
+        fn absorb(
+            &mut self,
+            _store: &mut Store,
+            partial: Option<Partial>,
+            _bytes: &mut [u8],
+            _size_max: Option<u64>,
+        ) -> Result<Option<Partial>, OutOfMemory> {
+            Ok(partial)
+        }
+
+        fn front(&self, _store: &Store, _size_max: Option<u64>) -> Front {
+            Front::Incomplete
+        }
+    }
+
+    #[test]
+    fn a_prefix_is_as_long_as_it_says() {
+        let bytes = std::array::from_fn(|at| at as u8);
+        for len in 0..=PREFIX_MAX {
+            let (plain, veil) = (Prefix::new(bytes, len), Some(Veil([1, 2, 3, 4])));
+            assert_eq!((plain.as_slice(), plain.veil()), (&bytes[..len], None));
+            let veiled = Prefix::veiled(bytes, len, veil);
+            assert_eq!((veiled.as_slice(), veiled.veil()), (&bytes[..len], veil));
+        }
+    }
+
+    #[test]
+    fn a_framing_that_says_no_more_has_whole_frames_and_no_words_of_its_own() {
+        let mut bytes = *b"abc";
+        assert_eq!(Plain.frame_max(), usize::MAX);
+        Plain.apply(Veil([1, 2, 3, 4]), 0, &mut bytes);
+        assert_eq!(&bytes, b"abc");
+        assert!(Plain.label(Tag(1)).unwrap().is_none());
+        assert_eq!((Plain.take_answer(), Plain.is_over(), Plain.farewell()), (None, false, None));
+    }
+}

@@ -404,3 +404,211 @@ const GATHERED_MAX: usize = 32 * 1024;
 const MESSAGES_MIN: usize = 2;
 /// A buffer that may stay with an idle connection.
 const SMALL_BUFFER: usize = 4 * 1024;
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::message::{Body, Header};
+    use crate::transports::stream::codec::Prefix;
+    use std::io;
+
+    /// A framing with a dash in front of each frame, which takes only so much.
+    struct Dashed {
+        frame_max: usize,
+    }
+
+    impl Encoder for Dashed {
+        fn frame_max(&self) -> usize {
+            self.frame_max
+        }
+
+        fn prefix(&self, _message: &Message, _size: usize, place: Place) -> Prefix {
+            let mut bytes = [b'-'; PREFIX_MAX];
+            bytes[0] = if place.is_first { b'<' } else { b'-' };
+            bytes[1] = if place.is_last { b'>' } else { b'-' };
+            Prefix::new(bytes, 2)
+        }
+    }
+
+    const DASHED: Dashed = Dashed { frame_max: usize::MAX };
+
+    const LONE: Circumstances = Circumstances {
+        pace: Pace::Unhurried,
+        before: Before::Received,
+        gathering: Gathering::Allowed,
+    };
+    const STREAMING: Circumstances = Circumstances { pace: Pace::Streaming, ..LONE };
+
+    fn message(header: &[u8], size: usize) -> Message {
+        let header = Header::copy_from(header).unwrap();
+        let body = Body::copy_from(&vec![b'x'; size]).unwrap();
+        Message { header, body, ancillary: None }
+    }
+
+    fn accept(queue: &mut Queue, size: usize, circumstances: Circumstances) -> Option<Sent> {
+        let clock = || Moment(1);
+        queue.accept(&DASHED, &mut message(b"", size), circumstances, clock).ok()
+    }
+
+    fn wire(batch: &Batch) -> Vec<u8> {
+        let bytes = |segment: &Segment| match segment {
+            Segment::Bytes(bytes) | Segment::Veiled(bytes) => bytes.clone(),
+            Segment::Body(body) => body.as_slice().to_vec(),
+            Segment::Part { body, range, .. } => body.as_slice()[range.clone()].to_vec(),
+        };
+        batch.segments.iter().flat_map(bytes).collect()
+    }
+
+    fn taken(queue: &mut Queue) -> Vec<u8> {
+        let mut batch = Batch::default();
+        queue.fill(&mut batch);
+        wire(&batch)
+    }
+
+    fn done(count: usize, is_empty: bool, messages: usize) -> Done {
+        Done { result: Ok(count), is_empty, messages, used: Vec::new() }
+    }
+
+    #[test]
+    fn frames_are_cut_out_of_header_and_body_alike() {
+        for frame_max in 1..12 {
+            let mut queue = Queue::new(1000);
+            let encoder = Dashed { frame_max };
+            queue.accept(&encoder, &mut message(b"header", 5), LONE, || Moment(1)).unwrap();
+            let frames: Vec<u8> = b"headerxxxxx".to_vec();
+            let pieces: Vec<&[u8]> = frames.chunks(frame_max).collect();
+            let expected = pieces.iter().enumerate().flat_map(|(at, piece)| {
+                let first = if at == 0 { b'<' } else { b'-' };
+                let last = if at + 1 == pieces.len() { b'>' } else { b'-' };
+                [&[first, last], *piece].concat()
+            });
+            let expected: Vec<u8> = expected.collect();
+            assert_eq!(queue.pending, expected.len());
+            assert_eq!(taken(&mut queue), expected, "{frame_max}");
+        }
+    }
+
+    #[test]
+    fn big_bodies_are_referred_to_and_small_ones_copied() {
+        for (size, segments) in [(GATHERED_BODY_MAX, 1), (GATHERED_BODY_MAX + 1, 3)] {
+            let (mut queue, mut batch) = (Queue::new(1 << 20), Batch::default());
+            accept(&mut queue, size, LONE).unwrap();
+            accept(&mut queue, 1, LONE).unwrap();
+            queue.fill(&mut batch);
+            assert_eq!((batch.segments.len(), batch.messages), (segments, 2));
+            // They are taken once.
+            queue.fill(&mut batch);
+            assert_eq!((batch.segments.len(), batch.messages), (segments, 2));
+            assert_eq!(wire(&batch).len(), size + 1 + 4);
+        }
+    }
+
+    #[test]
+    fn it_is_full_at_the_limit_and_ready_when_something_is_written() {
+        let mut queue = Queue::new(30);
+        assert!(accept(&mut queue, 10, LONE).unwrap().can_send_more);
+        assert!(queue.can_accept() && !queue.is_filling());
+        assert!(accept(&mut queue, 10, LONE).unwrap().can_send_more);
+        assert!(queue.is_filling());
+        assert!(!accept(&mut queue, 10, LONE).unwrap().can_send_more);
+        assert_eq!((accept(&mut queue, 0, LONE), queue.can_accept()), (None, false));
+        taken(&mut queue);
+        let written = queue.note_written(done(5, false, 0), None);
+        assert_eq!((written.became_ready, written.is_stuck), (false, true));
+        let written = queue.note_written(done(2, false, 0), None);
+        assert!(written.became_ready && queue.can_accept());
+        let written = queue.note_written(done(29, true, 3), None);
+        assert_eq!(written, Written::default());
+        assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn only_what_is_wanted_and_what_the_kernel_may_take_wants_a_writer() {
+        let mut queue = Queue::new(1000);
+        assert!(!queue.wants_writer());
+        assert_eq!(accept(&mut queue, 10, LONE).unwrap().then, AfterSend::Deliver);
+        assert!(queue.wants_writer());
+        taken(&mut queue);
+        assert!(!queue.wants_writer());
+        queue.note_written(done(2, false, 0), None);
+        // A kernel that is full is not asked for each message.
+        assert_eq!(accept(&mut queue, 10, LONE).unwrap().then, AfterSend::Nothing);
+        assert!(!queue.wants_writer());
+        queue.want_all();
+        assert!(queue.wants_writer());
+        queue.close();
+        assert!(!queue.wants_writer() && queue.is_empty() && !queue.is_filling());
+    }
+
+    #[test]
+    fn one_looks_after_what_is_gathered_for_all() {
+        let mut queue = Queue::new(1000);
+        let next = [(); 3].map(|()| accept(&mut queue, 10, STREAMING).unwrap().then);
+        assert_eq!(next, [AfterSend::WriteLater, AfterSend::Nothing, AfterSend::Nothing]);
+        assert!(!queue.wants_writer());
+        let never = Circumstances { gathering: Gathering::Never, ..STREAMING };
+        assert_eq!(accept(&mut queue, 10, never).unwrap().then, AfterSend::Deliver);
+        assert_eq!(taken(&mut queue).len(), 48);
+        // Nor does anything wait that fills the queue by half, or that is big.
+        let mut queue = Queue::new(40);
+        accept(&mut queue, 10, STREAMING).unwrap();
+        assert_eq!(accept(&mut queue, 10, STREAMING).unwrap().then, AfterSend::Deliver);
+        let mut queue = Queue::new(1 << 20);
+        let big = accept(&mut queue, GATHERED_BODY_MAX + 1, STREAMING).unwrap();
+        assert_eq!(big.then, AfterSend::Deliver);
+    }
+
+    #[test]
+    fn words_come_first_and_interjections_last() {
+        let mut queue = Queue::new(1000);
+        queue.interject(b"old ping".to_vec());
+        accept(&mut queue, 1, LONE).unwrap();
+        queue.begin(b"words".to_vec());
+        queue.interject(b"pong".to_vec());
+        assert_eq!(queue.pending, 5 + 3 + 4);
+        assert!(queue.wants_writer());
+        assert_eq!(taken(&mut queue), b"words<>xpong");
+        queue.note_written(done(12, true, 1), None);
+        assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn a_closed_queue_takes_nothing_and_a_broken_one_is_closed() {
+        let mut queue = Queue::new(1000);
+        accept(&mut queue, 1, LONE).unwrap();
+        queue.close();
+        queue.interject(b"pong".to_vec());
+        assert_eq!((accept(&mut queue, 1, LONE), taken(&mut queue)), (None, vec![]));
+        let mut queue = Queue::new(1000);
+        let result = Err(io::ErrorKind::BrokenPipe.into());
+        let broken = Done { result, ..done(0, false, 0) };
+        assert!(queue.note_written(broken, None).is_broken);
+        assert_eq!(accept(&mut queue, 1, LONE), None);
+    }
+
+    #[test]
+    fn a_big_buffer_stays_only_while_something_is_gathered() {
+        let used = || Vec::with_capacity(2 * SMALL_BUFFER);
+        let mut queue = Queue::new(1000);
+        queue.note_written(Done { used: used(), ..done(0, true, 0) }, None);
+        assert_eq!(queue.spare.capacity(), 0);
+        accept(&mut queue, 1, STREAMING).unwrap();
+        queue.note_written(Done { used: used(), ..done(0, true, 0) }, None);
+        assert!(queue.spare.capacity() > SMALL_BUFFER);
+        queue.rest();
+        assert_eq!(queue.spare.capacity(), 0);
+    }
+
+    #[test]
+    fn turns_of_writing_add_up_but_for_the_last_word_on_the_kernel() {
+        let (all, none) = (
+            Written { became_ready: true, is_stuck: true, is_broken: true, must_tick: true },
+            Written::default(),
+        );
+        let mut sum = none;
+        sum.note(all);
+        assert_eq!(sum, all);
+        sum.note(none);
+        assert_eq!(sum, Written { is_stuck: false, ..all });
+    }
+}
