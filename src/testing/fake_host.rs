@@ -298,6 +298,10 @@ impl FakeSocket {
         self.host.questions.wait_until("a question", |questions| *questions >= count);
     }
 
+    pub fn await_breakdown(&self) {
+        self.host.breakdowns.wait_until("a breakdown", |breakdowns| *breakdowns > 0);
+    }
+
     /// Returns when the reactor is through with everything that it knew of.
     pub fn settle(&self) {
         let (reactor, told) = (self.reactor(), Arc::new(Watched::new(false)));

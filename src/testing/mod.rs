@@ -15,5 +15,5 @@ mod paths;
 mod source;
 mod tidy;
 
-pub use fake_host::{FakeSocket, Pipe, Traits};
+pub use fake_host::{FakeSocket, Pipe, Traits, Watched};
 pub use fake_pipes::FakePipes;

@@ -417,3 +417,396 @@ fn now() -> Moment {
 
 /// Reads at the end of a stream: more than any kernel buffers.
 const READS_TO_END_MAX: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Error;
+    use crate::message::Body;
+    use crate::sys::{Interest, OsStream};
+    use crate::testing::{FakeSocket, Pipe, Traits};
+    use crate::transports::AfterSend;
+    use crate::transports::stream::fixtures::{FakeStream, PEER, Peer, codec};
+    use crate::transports::stream::reader::short::{FAREWELL, PING, VIOLATION};
+    use std::io::{self, ErrorKind, IoSlice};
+    use std::time::Duration;
+
+    /// A connection that a socket has taken in, and all who have to do with it.
+    struct Setup {
+        connection: Arc<StreamConnection>,
+        pipe: Arc<Pipe>,
+        stream: Arc<FakeStream>,
+        peer: Peer,
+        // Last: its end is everybody's.
+        socket: FakeSocket,
+    }
+
+    fn fresh(traits: Traits) -> (Arc<StreamConnection>, Arc<FakeStream>, Peer, FakeSocket) {
+        let (socket, (stream, peer)) = (FakeSocket::new(traits), FakeStream::pair());
+        let (reactor, settings) = (socket.reactor(), traits.settings);
+        let connection = StreamConnection::new(
+            Arc::clone(&stream) as _,
+            codec(),
+            socket.host(),
+            reactor,
+            &settings,
+        );
+        (connection, stream, peer, socket)
+    }
+
+    impl Setup {
+        /// The reactor knows nothing of it yet.
+        fn new() -> Setup {
+            Setup::with(Traits::pair())
+        }
+
+        fn with(traits: Traits) -> Setup {
+            let (connection, stream, peer, socket) = fresh(traits);
+            socket.host().attach(Arc::clone(&connection) as _).unwrap();
+            Setup { connection, pipe: socket.pipe(0), stream, peer, socket }
+        }
+
+        fn started() -> Setup {
+            let setup = Setup::new();
+            setup.connection.start().unwrap();
+            setup
+        }
+
+        fn ended(&self) -> usize {
+            self.pipe.news.change(|news| news.ended)
+        }
+    }
+
+    const READABLE: Event = Event { key: 0, readable: true, writable: false, ended: false };
+    const ENDED: Event = Event { key: 0, readable: false, writable: false, ended: true };
+
+    fn offer(connection: &StreamConnection, body: &[u8], pace: Pace) -> AfterSend {
+        let mut message = Message::from_body(Body::copy_from(body).unwrap());
+        connection.send(&mut message, pace).unwrap().then
+    }
+
+    #[test]
+    fn messages_go_both_ways_without_the_reactor() {
+        let Setup { connection, pipe, peer, .. } = &Setup::new();
+        pipe.send(b"hi");
+        assert_eq!(peer.read(3), b"\x02hi");
+        assert!(!connection.has_unwritten());
+        assert_eq!(pipe.try_recv(), None);
+        peer.write(b"\x03abc\x01d\x05par");
+        connection.pump();
+        assert!(connection.is_readable());
+        assert_eq!(pipe.news.change(|news| news.readable), 1);
+        assert_eq!(pipe.try_recv().as_deref(), Some(&b"abc"[..]));
+        assert_eq!(pipe.try_recv().as_deref(), Some(&b"d"[..]));
+        assert_eq!((pipe.try_recv(), connection.is_readable()), (None, false));
+        peer.write(b"ts");
+        connection.pump();
+        assert_eq!(pipe.try_recv().as_deref(), Some(&b"parts"[..]));
+        assert_eq!(connection.peer_address(), Some(PEER));
+        let process = connection.peer_credentials().unwrap().process;
+        assert_eq!(process, std::process::id() as i32);
+    }
+
+    #[test]
+    fn the_reactor_reads_while_no_caller_does() {
+        let Setup { pipe, peer, .. } = &Setup::started();
+        for body in [b"\x01a", b"\x01b", b"\x01c"] {
+            peer.write(body);
+            assert_eq!(pipe.recv().as_deref(), Some(&body[1..]));
+        }
+    }
+
+    #[test]
+    fn callers_read_until_none_has_for_two_looks() {
+        let Setup { connection, pipe, .. } = &Setup::new();
+        let now = Instant::now();
+        assert!(connection.wanted().readable);
+        connection.pump();
+        assert!(!connection.wanted().readable);
+        connection.timeout(now);
+        assert!(!connection.wanted().readable);
+        // One that waits in the kernel has nothing to call for.
+        pipe.news.change(|news| news.is_awaited = true);
+        (0..3).for_each(|_| connection.timeout(now));
+        assert!(!connection.wanted().readable);
+        pipe.news.change(|news| news.is_awaited = false);
+        connection.timeout(now);
+        assert!(connection.wanted().readable);
+    }
+
+    #[test]
+    fn a_reader_that_was_taken_over_from_callers_goes_on_by_itself() {
+        let Setup { connection, pipe, peer, .. } = &Setup::started();
+        connection.pump();
+        peer.write(b"\x01a");
+        assert_eq!(pipe.recv().as_deref(), Some(&b"a"[..]));
+    }
+
+    #[test]
+    fn in_the_background_the_reactor_reads_beside_callers() {
+        let Setup { connection, pipe, peer, .. } = &Setup::started();
+        connection.pump();
+        connection.read_in_background();
+        connection.pump();
+        assert!(connection.wanted().readable);
+        peer.write(b"\x01a");
+        connection.renew_watch();
+        assert_eq!(pipe.recv().as_deref(), Some(&b"a"[..]));
+    }
+
+    #[test]
+    fn an_answer_is_written_at_once() {
+        let Setup { connection, peer, .. } = &Setup::new();
+        peer.write(&[PING]);
+        connection.pump();
+        assert_eq!(peer.read(4), b"pong");
+        assert!(!connection.has_unwritten());
+        peer.write(&[PING]);
+        connection.ready(READABLE);
+        // A caller reads now, so that the reactor does not.
+        assert!(peer.hears_nothing());
+        connection.read_in_background();
+        connection.ready(READABLE);
+        assert_eq!(peer.read(4), b"pong");
+    }
+
+    #[test]
+    fn a_farewell_ends_for_good_and_is_not_counted() {
+        let setup = Setup::started();
+        let Setup { connection, pipe, peer, socket, .. } = &setup;
+        assert_eq!(connection.parting(), Parting::Passing);
+        peer.write(&[1, b'a', FAREWELL]);
+        pipe.await_end();
+        assert_eq!(peer.read_to_end(), b"bye");
+        assert_eq!(connection.parting(), Parting::Final);
+        assert_eq!(pipe.recv().as_deref(), Some(&b"a"[..]));
+        assert_eq!((pipe.recv(), connection.fault()), (None, None));
+        connection.close(Instant::now());
+        assert_eq!((socket.reports(), setup.ended()), (vec![], 1));
+    }
+
+    #[test]
+    fn a_violation_ends_when_all_before_it_is_received() {
+        let Setup { connection, pipe, peer, socket, .. } = &Setup::started();
+        peer.write(&[1, b'a', 1, b'b', VIOLATION, 1, b'c']);
+        assert_eq!(pipe.recv().as_deref(), Some(&b"a"[..]));
+        assert_eq!(socket.reports(), []);
+        assert_eq!(pipe.recv().as_deref(), Some(&b"b"[..]));
+        assert_eq!(pipe.recv(), None);
+        assert_eq!(connection.fault(), Some(Fault::Violation));
+        assert_eq!((peer.read_to_end(), connection.parting()), (vec![], Parting::Passing));
+        assert_eq!(socket.reports(), [Report::Broken]);
+    }
+
+    #[test]
+    fn a_failed_write_ends_it_once_and_what_came_before_is_received() {
+        let setup = Setup::started();
+        let Setup { connection, pipe, peer, socket, stream, .. } = &setup;
+        (0..50).for_each(|_| peer.write(b"\x01z"));
+        stream.mood.change(|mood| mood.failure = Some(broken_pipe()));
+        pipe.try_send(b"lost").unwrap();
+        assert!(!connection.can_send());
+        pipe.await_end();
+        assert_eq!((0..).map_while(|_| pipe.recv()).count(), 50);
+        let fault = io::Error::from_raw_os_error(broken_pipe());
+        assert_eq!(connection.fault(), Some(Fault::System(Error::from(fault))));
+        connection.ready(ENDED);
+        socket.settle();
+        connection.close(Instant::now());
+        assert_eq!((socket.reports(), setup.ended()), (vec![Report::Broken], 1));
+    }
+
+    /// The code that the kernel has for it.
+    fn broken_pipe() -> i32 {
+        let (own, peer) = OsStream::pair();
+        drop(peer);
+        let error = own.write(&[IoSlice::new(b"x")]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+        error.raw_os_error().unwrap()
+    }
+
+    #[test]
+    fn an_end_is_told_although_nobody_has_received_what_came_before() {
+        let Setup { pipe, peer, socket, stream, .. } = &Setup::started();
+        // More than the reactor would read ahead of a receiver.
+        (0..100).for_each(|_| peer.write(&[&[200][..], &[7; 200]].concat()));
+        peer.0.end();
+        pipe.await_end();
+        assert_eq!((0..).map_while(|_| pipe.recv()).count(), 100);
+        assert_eq!(socket.reports(), [Report::Broken]);
+        assert!(stream.deeds().broken_off > 0 && stream.deeds().discarded > 0);
+    }
+
+    #[test]
+    fn a_close_is_counted_once_and_told_nobody() {
+        let setup = Setup::started();
+        let Setup { connection, pipe, peer, socket, stream } = &setup;
+        pipe.send(b"last");
+        connection.close(Instant::now());
+        connection.close(Instant::now());
+        assert_eq!(peer.read_to_end(), b"\x04last");
+        assert_eq!(pipe.try_send(b"no more"), Err(Refusal::Busy));
+        socket.settle();
+        assert_eq!((socket.reports(), setup.ended()), (vec![Report::Dropped], 0));
+        assert_eq!((stream.deeds().ended, stream.deeds().broken_off), (1, 1));
+    }
+
+    #[test]
+    fn a_close_waits_for_the_acknowledgement_of_what_a_busy_peer_has_not_read() {
+        let Setup { connection, peer, socket, stream, .. } = &Setup::new();
+        stream.mood.change(|mood| mood.unacknowledged = 1);
+        peer.write(b"\x01a");
+        std::thread::scope(|scope| {
+            scope.spawn(|| connection.close(Instant::now() + Duration::from_secs(60)));
+            stream.deeds.wait_until("the end", |deeds| deeds.ended == 1);
+            peer.write(b"\x01b");
+            assert_eq!(stream.deeds().broken_off, 0);
+            stream.mood.change(|mood| mood.unacknowledged = 0);
+        });
+        assert_eq!(stream.deeds().broken_off, 1);
+        assert_eq!(socket.reports(), [Report::Dropped]);
+    }
+
+    #[test]
+    fn what_is_left_for_later_is_written_by_ticks_or_by_who_asks_for_it() {
+        let Setup { connection, peer, .. } = &Setup::new();
+        assert_eq!(offer(connection, b"a", Pace::Streaming), AfterSend::WriteLater);
+        assert!(connection.has_unwritten() && peer.hears_nothing());
+        connection.write_later();
+        assert_eq!(peer.read(2), b"\x01a");
+        // The reactor looks at it often by now, or will do so again.
+        offer(connection, b"b", Pace::Streaming);
+        connection.write_later();
+        assert_eq!(peer.read(2), b"\x01b");
+        let Setup { connection, peer, .. } = &Setup::new();
+        assert_eq!(offer(connection, b"c", Pace::Streaming), AfterSend::WriteLater);
+        connection.write_out();
+        assert!(!connection.has_unwritten());
+        assert_eq!(peer.read(2), b"\x01c");
+    }
+
+    #[test]
+    fn nothing_is_left_for_later_against_the_applications_will() {
+        let setup = Setup::with(Traits::pair().with(&[(&tcp_option::NO_DELAY, 1)]));
+        assert_eq!(offer(&setup.connection, b"a", Pace::Streaming), AfterSend::Deliver);
+    }
+
+    #[test]
+    fn a_kernel_that_stays_full_is_watched_for_room() {
+        let Setup { connection, pipe, peer, .. } = &Setup::started();
+        let body = [9; 200];
+        let mut sent = 0;
+        let hang = Instant::now() + Duration::from_secs(60);
+        // Until neither the kernel nor the queue takes any, whatever the ticks have written.
+        loop {
+            match pipe.try_send(&body) {
+                Ok(()) => sent += 1,
+                Err(_) if connection.writer.awaits_room() => break,
+                Err(_) => std::thread::yield_now(),
+            }
+            assert!(Instant::now() < hang, "nobody waits for the kernel");
+        }
+        let writable = pipe.news.change(|news| news.writable);
+        assert_eq!(peer.read(201 * sent).len(), 201 * sent);
+        pipe.news.wait_until("room", |news| news.writable > writable);
+        pipe.send(b"more");
+        assert_eq!(peer.read(5), b"\x04more");
+    }
+
+    #[test]
+    fn a_caller_that_waits_for_room_writes_himself() {
+        let Setup { connection, pipe, peer, stream, .. } = &Setup::new();
+        connection.begin_driving();
+        stream.mood.change(|mood| mood.room = Some(3));
+        let owners = Arc::strong_count(connection);
+        pipe.try_send(b"abcd").unwrap();
+        assert!(connection.has_unwritten());
+        // The reactor is not asked to look at it.
+        assert_eq!(Arc::strong_count(connection), owners);
+        stream.mood.change(|mood| mood.room = None);
+        connection.write_out();
+        connection.end_driving();
+        assert_eq!(peer.read(5), b"\x04abcd");
+        assert!(!connection.has_unwritten());
+    }
+
+    #[test]
+    fn words_and_what_came_behind_the_greeting_come_first() {
+        let (connection, _stream, peer, socket) = fresh(Traits::pair());
+        let beginning = connection.begin(b"welcome".to_vec(), vec![1, b'x', PING]);
+        socket.host().attach(Arc::clone(&connection) as _).unwrap();
+        let pipe = socket.pipe(0);
+        assert_eq!(pipe.news.change(|news| news.readable), 0);
+        assert_eq!(offer(&connection, b"m", Pace::Unhurried), AfterSend::Deliver);
+        assert!(peer.hears_nothing());
+        connection.go_on(&beginning);
+        assert_eq!(peer.read(13), b"welcome\x01mpong");
+        assert_eq!(pipe.news.change(|news| news.readable), 1);
+        assert_eq!(pipe.try_recv().as_deref(), Some(&b"x"[..]));
+    }
+
+    #[test]
+    fn a_beginning_without_words_writes_nothing() {
+        let (connection, stream, _peer, socket) = fresh(Traits::pair());
+        let beginning = connection.begin(Vec::new(), Vec::new());
+        socket.host().attach(Arc::clone(&connection) as _).unwrap();
+        connection.go_on(&beginning);
+        assert_eq!(stream.deeds().writes, 0);
+        assert_eq!(socket.pipe(0).news.change(|news| news.readable), 0);
+    }
+
+    #[test]
+    fn a_violation_behind_the_greeting_ends_it() {
+        let (connection, _stream, peer, socket) = fresh(Traits::pair());
+        let beginning = connection.begin(Vec::new(), vec![VIOLATION]);
+        socket.host().attach(Arc::clone(&connection) as _).unwrap();
+        connection.go_on(&beginning);
+        assert_eq!((peer.read_to_end(), socket.pipe(0).recv()), (vec![], None));
+        assert_eq!(socket.reports(), [Report::Broken]);
+    }
+
+    #[test]
+    fn who_is_rejected_is_told_why() {
+        for answer in [&b"no"[..], b""] {
+            let (connection, _stream, peer, socket) = fresh(Traits::pair());
+            connection.start().unwrap();
+            connection.reject(answer);
+            assert_eq!(peer.read_to_end(), answer);
+            socket.settle();
+            assert_eq!(socket.reports(), [Report::Broken]);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_watched_does_not_start() {
+        let (socket, (stream, _peer)) = (FakeSocket::new(Traits::pair()), FakeStream::pair());
+        stream.mood.change(|mood| mood.descriptor = Some(-1));
+        let (reactor, settings) = (socket.reactor(), Traits::pair().settings);
+        let connection = StreamConnection::new(stream, codec(), socket.host(), reactor, &settings);
+        assert!(connection.start().is_err());
+        connection.close(Instant::now());
+        assert_eq!(socket.reports(), [Report::Dropped]);
+    }
+
+    #[test]
+    fn a_watch_that_was_lost_is_tried_again() {
+        let setup = Setup::started();
+        let Setup { connection, socket, .. } = &setup;
+        socket.reactor().unwatch(connection.descriptor());
+        connection.renew_watch();
+        assert!(connection.watch.is_deaf());
+        // Another one has the place; the kernel takes the change again.
+        let key = socket.reactor().add(|_| Arc::clone(connection) as _);
+        socket.reactor().watch(key, connection.descriptor(), Interest::default()).unwrap();
+        setup.peer.write(b"\x01a");
+        assert_eq!(setup.pipe.recv().as_deref(), Some(&b"a"[..]));
+        assert!(!connection.watch.is_deaf());
+    }
+
+    #[test]
+    fn a_bug_is_the_sockets_business() {
+        let setup = Setup::new();
+        setup.connection.broken();
+        setup.socket.await_breakdown();
+    }
+}

@@ -326,3 +326,277 @@ impl Maker for Dialer {
         drop(left);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::{Accepted, OsListener, WaitFor, poll, random};
+    use crate::testing::{FakeSocket, Traits};
+    use crate::transports::stream::fixtures::{HELLO, Peer, Script};
+    use std::net::Ipv4Addr;
+
+    /// A name without a file that no other test uses.
+    fn fresh_name() -> Address {
+        Address::Name(format!("spmsg dials {:x}", random()).into_bytes())
+    }
+
+    fn loopback(port: u16) -> Address {
+        Address::Internet(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+    }
+
+    fn listening(address: &Address) -> OsListener {
+        OsListener::listening(address, 10).unwrap()
+    }
+
+    /// Somebody listens at an Internet address, and this is his port.
+    fn listening_somewhere() -> (OsListener, u16) {
+        let listener = listening(&loopback(0));
+        let port = listener.own_address().unwrap().port();
+        (listener, port)
+    }
+
+    fn accept(listener: &OsListener) -> Peer {
+        loop {
+            match listener.accept().unwrap() {
+                Accepted::Connection(stream) => return Peer(stream),
+                Accepted::Gone => {}
+                Accepted::Nobody => {
+                    let wait = std::iter::once((listener.as_raw_fd(), WaitFor::Readable));
+                    poll(wait, None).unwrap();
+                }
+            }
+        }
+    }
+
+    fn dialer(target: Target, socket: &FakeSocket) -> Arc<Dialer> {
+        Dialer::new(target, Box::new(Script::default()), socket.host()).unwrap()
+    }
+
+    fn internet(host: HostName, port: u16, local: Option<IpAddr>) -> Target {
+        Target::Internet { local, host, port }
+    }
+
+    fn literal(port: u16) -> Target {
+        internet(HostName::Literal(Ipv4Addr::LOCALHOST.into()), port, None)
+    }
+
+    fn named(name: &str, port: u16) -> Target {
+        internet(HostName::Name(name.into()), port, None)
+    }
+
+    fn phase(dialer: &Dialer) -> &'static str {
+        match dialer.state.lock().phase {
+            Phase::Waiting => "waiting",
+            Phase::Resolving => "resolving",
+            Phase::Connecting(_) => "connecting",
+            Phase::Greeting(_) => "greeting",
+            Phase::Connected => "connected",
+            Phase::Retired => "retired",
+            Phase::Closed => "closed",
+        }
+    }
+
+    #[test]
+    fn goes_from_phase_to_phase_until_it_is_connected_and_back_when_it_is_not() {
+        let (socket, name) = (FakeSocket::new(Traits::pair()), fresh_name());
+        let listener = listening(&name);
+        let dialer = dialer(Target::Local(name), &socket);
+        assert_eq!(phase(&dialer), "waiting");
+        socket.start(Arc::clone(&dialer) as _);
+        for turn in 0..3 {
+            let peer = accept(&listener);
+            assert_eq!(peer.read(2), b"hi");
+            socket.settle();
+            assert_eq!(phase(&dialer), "greeting");
+            peer.write(HELLO);
+            socket.pipe(turn);
+            assert_eq!(peer.read(2), b"ok");
+            socket.settle();
+            assert_eq!(phase(&dialer), "connected");
+        }
+    }
+
+    #[test]
+    fn a_refused_greeting_leads_to_another_attempt() {
+        let (socket, name) = (FakeSocket::new(Traits::pair()), fresh_name());
+        let listener = listening(&name);
+        socket.start(dialer(Target::Local(name), &socket));
+        for _ in 0..3 {
+            accept(&listener).write(b"hullo");
+        }
+        let peer = accept(&listener);
+        peer.write(HELLO);
+        socket.pipe(0);
+        assert_eq!(socket.count(Report::Broken), 3);
+    }
+
+    #[test]
+    fn whom_the_peer_sends_away_for_good_does_not_come_back() {
+        let (socket, name) = (FakeSocket::new(Traits::pair()), fresh_name());
+        let listener = listening(&name);
+        let dialer = dialer(Target::Local(name), &socket);
+        socket.start(Arc::clone(&dialer) as _);
+        let peer = accept(&listener);
+        peer.write(HELLO);
+        socket.pipe(0);
+        peer.write(&[crate::transports::stream::reader::short::FAREWELL]);
+        socket.pipe(0).await_end();
+        socket.settle();
+        assert_eq!(phase(&dialer), "retired");
+        dialer.timeout(Instant::now());
+        dialer.ready(NO_EVENT);
+        assert_eq!(socket.reports(), [Report::Connecting, Report::Established]);
+        dialer.close();
+        assert_eq!(phase(&dialer), "closed");
+        dialer.connection_lost(Parting::Final);
+        dialer.connection_lost(Parting::Passing);
+        assert_eq!(phase(&dialer), "closed");
+    }
+
+    #[test]
+    fn names_are_looked_up() {
+        let (socket, (listener, port)) = (FakeSocket::new(Traits::pair()), listening_somewhere());
+        socket.start(dialer(named("localhost", port), &socket));
+        let peer = accept(&listener);
+        peer.write(HELLO);
+        let pipe = socket.pipe(0);
+        assert_eq!(pipe.stream().peer_address(), listener.own_address());
+        assert_eq!(socket.reports(), [Report::Connecting, Report::Established]);
+    }
+
+    #[test]
+    fn what_is_no_name_fails_without_an_error_and_again() {
+        let socket = FakeSocket::new(Traits::pair());
+        socket.start(dialer(named("no\0name", 1), &socket));
+        socket.await_reports(2, Report::ConnectFailed(None));
+        assert_eq!(socket.reports()[..2], [Report::Connecting, Report::ConnectFailed(None)]);
+    }
+
+    #[test]
+    fn a_closed_dialer_abandons_what_its_resolver_finds_once() {
+        let ((_remote, port), name) = (listening_somewhere(), fresh_name());
+        let _near = listening(&name);
+        for found in [Some(loopback(port)), Some(name), None] {
+            let socket = FakeSocket::new(Traits::pair());
+            let dialer = dialer(named("somewhere", port), &socket);
+            drop(dialer.state.lock().enter(Phase::Resolving));
+            dialer.close();
+            assert_eq!(socket.reports(), []);
+            match found {
+                Some(address) => dialer.connect(&address, None),
+                None => dialer.fail(None),
+            }
+            socket.settle();
+            dialer.close();
+            assert_eq!(socket.reports(), [Report::ConnectAbandoned]);
+        }
+    }
+
+    #[test]
+    fn every_attempt_comes_to_one_end_whenever_it_is_closed() {
+        let (_listener, port) = listening_somewhere();
+        for _ in 0..50 {
+            let socket = FakeSocket::new(Traits::pair());
+            let dialer = dialer(named("localhost", port), &socket);
+            socket.start(Arc::clone(&dialer) as _);
+            socket.await_reports(1, Report::Connecting);
+            dialer.close();
+            socket.await_such_reports(|reports| match reports {
+                [Report::Connecting, Report::ConnectAbandoned]
+                | [Report::Connecting, Report::Established, Report::Dropped] => true,
+                [Report::Connecting] | [Report::Connecting, Report::Established] => false,
+                other => panic!("too much: {other:?}"),
+            });
+            socket.settle();
+            assert!(socket.reports().len() <= 3);
+        }
+    }
+
+    #[test]
+    fn one_that_is_closed_while_it_is_asked_for_a_connection_makes_none() {
+        let (socket, name) = (FakeSocket::new(Traits::pair()), fresh_name());
+        let _listener = listening(&name);
+        let dialer = dialer(Target::Local(name), &socket);
+        let closing = Arc::clone(&dialer);
+        socket.when_asked(move || closing.close());
+        socket.start(dialer);
+        socket.await_reports(1, Report::ConnectAbandoned);
+        socket.settle();
+        assert_eq!(socket.reports(), [Report::Connecting, Report::ConnectAbandoned]);
+    }
+
+    /// A kernel that has no place for another connection at a listener leaves it without an answer.
+    fn crowded() -> (OsListener, u16, Vec<OsStream>) {
+        let listener = OsListener::listening(&loopback(0), 0).unwrap();
+        let port = listener.own_address().unwrap().port();
+        let mut crowd = Vec::new();
+        loop {
+            let mut stream = OsStream::new(&loopback(port)).unwrap();
+            let is_there = stream.connect(&loopback(port)).unwrap();
+            let wait = std::iter::once((stream.as_raw_fd(), WaitFor::Writable));
+            let answer = poll(wait, Some(std::time::Duration::from_millis(50))).unwrap();
+            crowd.push(stream);
+            if !is_there && answer.is_empty() {
+                return (listener, port, crowd);
+            }
+        }
+    }
+
+    #[test]
+    fn a_close_abandons_what_the_kernel_is_still_connecting_once() {
+        let (socket, (listener, port, _crowd)) = (FakeSocket::new(Traits::pair()), crowded());
+        let dialer = dialer(literal(port), &socket);
+        socket.start(Arc::clone(&dialer) as _);
+        socket.await_reports(1, Report::Connecting);
+        socket.settle();
+        assert_eq!(phase(&dialer), "connecting");
+        dialer.close();
+        dialer.close();
+        drop(listener);
+        socket.settle();
+        assert_eq!(socket.reports(), [Report::Connecting, Report::ConnectAbandoned]);
+    }
+
+    #[test]
+    fn it_connects_from_where_it_is_told_or_says_why_not() {
+        let (listener, port) = listening_somewhere();
+        let from = |ip: [u8; 4]| {
+            let host = HostName::Literal(Ipv4Addr::LOCALHOST.into());
+            internet(host, port, Some(IpAddr::from(ip)))
+        };
+        let socket = FakeSocket::new(Traits::pair());
+        socket.start(dialer(from([127, 0, 0, 2]), &socket));
+        let peer = accept(&listener).0.peer_address().unwrap();
+        assert_eq!(peer.ip(), IpAddr::from([127, 0, 0, 2]));
+        // An address for examples is nobody's.
+        let socket = FakeSocket::new(Traits::pair());
+        socket.start(dialer(from([192, 0, 2, 1]), &socket));
+        let failed = |report: &Report| matches!(report, Report::ConnectFailed(Some(_)));
+        socket.await_report(failed);
+        assert_eq!(socket.reports()[0], Report::Connecting);
+    }
+
+    #[test]
+    fn who_cannot_be_watched_has_failed() {
+        let socket = FakeSocket::new(Traits::pair());
+        let dialer = dialer(literal(1), &socket);
+        // Watched already, for somebody else.
+        let stream = OsStream::new(&loopback(1)).unwrap();
+        socket.reactor().watch(Key(7), stream.as_raw_fd(), Interest::default()).unwrap();
+        dialer.await_connection(stream);
+        let failed = |report: &Report| matches!(report, Report::ConnectFailed(Some(_)));
+        socket.await_report(failed);
+        dialer.close();
+    }
+
+    #[test]
+    fn a_bug_is_the_sockets_business() {
+        let socket = FakeSocket::new(Traits::pair());
+        let dialer = dialer(literal(1), &socket);
+        dialer.broken();
+        socket.await_breakdown();
+        dialer.close();
+    }
+
+    const NO_EVENT: Event = Event { key: 0, readable: false, writable: false, ended: false };
+}

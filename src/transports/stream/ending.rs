@@ -38,3 +38,116 @@ pub fn end_politely(stream: &dyn ByteStream, reader: &Reader, deadline: Instant)
 }
 
 const ACKNOWLEDGEMENT_STEP: Duration = Duration::from_millis(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transports::stream::byte_stream::Source;
+    use crate::transports::stream::fixtures::{FakeStream, Peer, codec};
+    use std::sync::Arc;
+
+    struct Setup {
+        stream: Arc<FakeStream>,
+        peer: Peer,
+        reader: Reader,
+    }
+
+    impl Setup {
+        fn new(unacknowledged: usize) -> Setup {
+            let (stream, peer) = FakeStream::pair();
+            stream.mood.change(|mood| mood.unacknowledged = unacknowledged);
+            Setup { stream, peer, reader: Reader::new(codec().decoder, 1000) }
+        }
+
+        fn end_by(&self, deadline: Instant) {
+            end_politely(&*self.stream, &self.reader, deadline);
+            assert_eq!(self.stream.deeds().ended, 1);
+        }
+
+        /// Ends it without a deadline that matters, and meanwhile does something else.
+        fn end_beside(&self, meanwhile: impl FnOnce()) {
+            std::thread::scope(|scope| {
+                let deadline = Instant::now() + HANG;
+                scope.spawn(move || {
+                    self.end_by(deadline);
+                    assert!(Instant::now() < deadline, "only the deadline has ended it");
+                });
+                self.stream.deeds.wait_until("the end", |deeds| deeds.ended == 1);
+                meanwhile();
+            });
+        }
+
+        fn await_read(&self, count: usize) {
+            self.stream.deeds.wait_until("a read", |deeds| deeds.read == count);
+        }
+
+        fn is_acknowledged(&self) {
+            self.stream.mood.change(|mood| mood.unacknowledged = 0);
+        }
+    }
+
+    #[test]
+    fn a_quiet_peer_is_not_waited_for() {
+        let setup = Setup::new(1000);
+        setup.end_beside(|| ());
+        assert_eq!(setup.peer.read_to_end(), b"");
+    }
+
+    #[test]
+    fn all_input_goes_first() {
+        let setup = Setup::new(0);
+        (0..10).for_each(|_| setup.peer.write(&[7; 10_000]));
+        setup.end_beside(|| setup.await_read(100_000));
+        assert_eq!(setup.stream.read(None, &mut [0; 8]), Read::Nothing);
+    }
+
+    #[test]
+    fn a_peer_that_sends_is_read_until_all_is_acknowledged() {
+        let setup = Setup::new(1);
+        setup.peer.write(b"x");
+        setup.end_beside(|| {
+            (0..10).for_each(|_| setup.peer.write(&[7; 1000]));
+            setup.await_read(10_001);
+            setup.is_acknowledged();
+        });
+    }
+
+    #[test]
+    fn a_peer_whose_message_was_read_ahead_may_send_more() {
+        let setup = Setup::new(1);
+        assert_eq!(setup.reader.begin(&mut [5, b'p'], || None).answer, None);
+        setup.end_beside(|| {
+            setup.peer.write(b"x");
+            setup.await_read(1);
+            setup.is_acknowledged();
+        });
+    }
+
+    #[test]
+    fn a_peer_that_ends_has_heard_enough() {
+        let setup = Setup::new(1);
+        setup.peer.write(b"x");
+        setup.end_beside(|| {
+            setup.peer.write(b"y");
+            setup.await_read(2);
+            setup.peer.0.end();
+        });
+        assert_eq!(setup.stream.read(None, &mut [0; 8]), Read::End);
+    }
+
+    #[test]
+    fn the_deadline_ends_it_anyway() {
+        let setup = Setup::new(1);
+        setup.peer.write(b"x");
+        let deadline = Instant::now() + Duration::from_millis(12);
+        setup.end_by(deadline);
+        assert!(Instant::now() >= deadline);
+        // One that has passed already is kept, too, whatever is still to be read.
+        let setup = Setup::new(1);
+        setup.peer.write(b"x");
+        setup.end_by(Instant::now());
+    }
+
+    /// A test that waits so long has come to nothing.
+    const HANG: Duration = Duration::from_secs(60);
+}

@@ -323,3 +323,256 @@ fn say(stream: &dyn ByteStream, words: &[u8]) {
 const READ_MAX: usize = 4096;
 /// How long a refused peer has for reading why.
 const LEAVING: Duration = Duration::from_millis(1000);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{FakeSocket, Traits, Watched};
+    use crate::transports::stream::fixtures::{FakeStream, HELLO, PEER, Peer, Script};
+
+    /// A greeting that goes on, and all who have to do with it.
+    struct Setup {
+        greeting: Arc<Greeting>,
+        stream: Arc<FakeStream>,
+        peer: Peer,
+        outcomes: Arc<Watched<Vec<Outcome>>>,
+        socket: FakeSocket,
+    }
+
+    fn begin(script: Script, traits: Traits) -> Setup {
+        begin_on(FakeStream::pair(), script, FakeSocket::new(traits))
+    }
+
+    fn begin_on(
+        (stream, peer): (Arc<FakeStream>, Peer),
+        script: Script,
+        socket: FakeSocket,
+    ) -> Setup {
+        let outcomes = Arc::new(Watched::new(Vec::new()));
+        let told = Arc::clone(&outcomes);
+        let beginning = Beginning { stream: Arc::clone(&stream) as _, greeter: script.greeter() };
+        let done = Box::new(move |outcome| told.change(|all| all.push(outcome)));
+        let greeting = Greeting::start(beginning, socket.host(), &socket.reactor(), done);
+        Setup { greeting, stream, peer, outcomes, socket }
+    }
+
+    impl Setup {
+        /// Returns when it has come to something, which it does once.
+        fn outcome(&self) -> Outcome {
+            self.outcomes.wait_until("the outcome", |all| !all.is_empty());
+            self.socket.settle();
+            assert!(!self.greeting.cancel(), "it is over");
+            self.outcomes.change(|all| {
+                assert_eq!(all.len(), 1);
+                all[0]
+            })
+        }
+
+        fn fails_with(&self, fault: Option<Fault>) {
+            assert_eq!(self.outcome(), Outcome::Failed);
+            let failed = Report::HandshakeFailed { peer: Some(PEER), fault };
+            assert_eq!(self.socket.reports(), [Report::Broken, failed]);
+            assert_eq!(self.socket.pipes(), 0);
+        }
+
+        fn is_rejected(&self) {
+            assert_eq!(self.outcome(), Outcome::Failed);
+            let rejected = Report::Rejected { peer: Some(PEER) };
+            assert_eq!(self.socket.reports(), [Report::Broken, rejected]);
+            assert_eq!(self.socket.pipes(), 0);
+        }
+    }
+
+    #[test]
+    fn a_peer_that_greets_well_becomes_a_pipe_wherever_its_words_are_cut() {
+        for cut in 1..HELLO.len() + 1 {
+            let setup = begin(Script::default(), Traits::pair());
+            assert_eq!(setup.peer.read(2), b"hi");
+            let words = [HELLO, b"\x01m"].concat();
+            setup.peer.write(&words[..cut]);
+            setup.socket.settle();
+            setup.peer.write(&words[cut..]);
+            let pipe = setup.socket.pipe(0);
+            assert_eq!(pipe.recv().as_deref(), Some(&b"m"[..]));
+            assert_eq!(setup.peer.read(2), b"ok");
+            assert_eq!(setup.outcome(), Outcome::Attached);
+            assert_eq!(setup.socket.reports(), []);
+        }
+    }
+
+    #[test]
+    fn who_says_something_else_is_given_up_at_once_or_after_an_answer() {
+        for refusal in [&b""[..], b"no"] {
+            let setup = begin(Script { refusal, ..Script::default() }, Traits::pair());
+            setup.peer.write(b"hullo");
+            assert_eq!(setup.peer.read(2 + refusal.len()), [b"hi", refusal].concat());
+            if !refusal.is_empty() {
+                // Whatever else it says does not matter.
+                setup.peer.write(HELLO);
+                setup.socket.settle();
+                assert_eq!(setup.socket.reports(), []);
+                setup.peer.0.end();
+            }
+            setup.fails_with(Some(Fault::Violation));
+        }
+    }
+
+    #[test]
+    fn who_reads_his_answer_and_stays_is_left_after_a_while() {
+        let setup = begin(Script { refusal: b"no", ..Script::default() }, Traits::pair());
+        setup.peer.write(b"hullo");
+        setup.fails_with(Some(Fault::Violation));
+    }
+
+    #[test]
+    fn a_peer_has_a_limited_time() {
+        let setup = begin(Script { limit: SHORT, ..Script::default() }, Traits::pair());
+        setup.peer.write(b"hel");
+        setup.fails_with(Some(Fault::TimedOut));
+        assert!(setup.stream.deeds().discarded > 0);
+    }
+
+    #[test]
+    fn a_peer_that_leaves_early_has_no_fault_but_what_the_kernel_says() {
+        let setup = begin(Script::default(), Traits::pair());
+        setup.peer.write(b"hel");
+        setup.peer.0.end();
+        setup.fails_with(None);
+        let setup = begin(Script::default(), Traits::pair());
+        setup.stream.mood.change(|mood| mood.failure = Some(1));
+        setup.peer.0.end();
+        let code = std::io::Error::from_raw_os_error(1);
+        setup.fails_with(Some(Fault::System(code.into())));
+    }
+
+    #[test]
+    fn who_is_not_wanted_now_is_turned_away_and_told_nothing() {
+        let setup = begin(Script::default(), Traits::pair().wanting(0));
+        setup.peer.write(HELLO);
+        setup.is_rejected();
+        drop(setup.stream);
+        assert_eq!(setup.peer.read(2), b"hi");
+    }
+
+    #[test]
+    fn who_takes_himself_for_connected_is_offered_to_the_socket_all_the_same() {
+        let script = Script { is_committed: true, ..Script::default() };
+        let setup = begin(script.clone(), Traits::pair().wanting(0));
+        setup.peer.write(HELLO);
+        setup.is_rejected();
+        assert_eq!(setup.peer.read_to_end(), b"hi");
+        let setup = begin(script, Traits::pair().wanting(0));
+        setup.socket.when_asked({
+            let host = Arc::clone(&setup.socket.host);
+            move || host.want(1)
+        });
+        setup.peer.write(HELLO);
+        assert_eq!(setup.outcome(), Outcome::Attached);
+    }
+
+    #[test]
+    fn a_socket_that_changes_its_mind_at_the_last_moment_rejects() {
+        let script = Script { decline: Decline::AtLimit(b"later".to_vec()), ..Script::default() };
+        let setup = begin(script, Traits::pair());
+        // Asked, it says yes; then somebody else is faster.
+        setup.socket.when_asked({
+            let host = Arc::clone(&setup.socket.host);
+            move || host.want(0)
+        });
+        setup.peer.write(HELLO);
+        setup.is_rejected();
+        assert_eq!(setup.peer.read_to_end(), b"hilater");
+    }
+
+    fn patient(limit: Duration) -> Script {
+        Script { limit, decline: Decline::AtLimit(b"later".to_vec()), ..Script::default() }
+    }
+
+    #[test]
+    fn who_is_held_is_taken_in_when_the_socket_wants_him() {
+        let setup = begin(patient(LONG), Traits::pair().wanting(0));
+        setup.greeting.retry();
+        setup.peer.write(HELLO);
+        setup.socket.await_questions(3);
+        setup.socket.settle();
+        assert_eq!(setup.greeting.phase_and_deadline().unwrap().0, Phase::Held);
+        // Not yet.
+        setup.greeting.retry();
+        setup.socket.settle();
+        assert_eq!(setup.peer.read(2), b"hi");
+        assert!(setup.peer.hears_nothing());
+        setup.socket.host.want(1);
+        setup.greeting.retry();
+        assert_eq!(setup.outcome(), Outcome::Attached);
+        assert_eq!(setup.peer.read(2), b"ok");
+    }
+
+    #[test]
+    fn who_is_held_to_the_limit_hears_a_last_word() {
+        let (stream, peer) = FakeStream::pair();
+        // It has said everything before its time begins.
+        peer.write(HELLO);
+        let socket = FakeSocket::new(Traits::pair().wanting(0));
+        let setup = begin_on((stream, peer), patient(10 * SHORT), socket);
+        assert_eq!(setup.peer.read_to_end(), b"hilater");
+        setup.peer.0.end();
+        setup.is_rejected();
+    }
+
+    #[test]
+    fn a_socket_that_is_free_again_before_it_could_tell_is_asked_again() {
+        let setup = begin(patient(LONG), Traits::pair().wanting(0));
+        setup.socket.when_asked({
+            let host = Arc::clone(&setup.socket.host);
+            move || host.want(1)
+        });
+        setup.peer.write(HELLO);
+        assert_eq!(setup.outcome(), Outcome::Attached);
+    }
+
+    #[test]
+    fn who_is_held_and_leaves_is_given_up() {
+        let setup = begin(patient(LONG), Traits::pair().wanting(0));
+        setup.peer.write(HELLO);
+        setup.peer.0.end();
+        setup.fails_with(None);
+    }
+
+    #[test]
+    fn a_cancelled_greeting_says_nothing_more_to_anybody() {
+        let setup = begin(Script::default(), Traits::pair());
+        assert!(setup.greeting.cancel());
+        assert!(!setup.greeting.cancel());
+        setup.peer.write(HELLO);
+        setup.socket.settle();
+        // Whatever was under way.
+        setup.greeting.ready(Event { key: 0, readable: true, writable: false, ended: false });
+        setup.greeting.timeout(Instant::now() + LONG);
+        setup.greeting.complete();
+        setup.greeting.retry();
+        setup.greeting.refuse(b"no");
+        setup.greeting.fail();
+        assert_eq!((setup.socket.reports(), setup.socket.pipes()), (vec![], 0));
+        setup.outcomes.change(|all| assert_eq!(*all, []));
+        drop((setup.greeting, setup.stream));
+        assert_eq!(setup.peer.read_to_end(), b"hi");
+    }
+
+    #[test]
+    fn what_the_kernel_cannot_watch_is_given_up_at_once() {
+        let (stream, peer) = FakeStream::pair();
+        stream.mood.change(|mood| mood.descriptor = Some(-1));
+        let setup = begin_on((stream, peer), Script::default(), FakeSocket::new(Traits::pair()));
+        setup.fails_with(Some(Fault::TimedOut));
+    }
+
+    #[test]
+    fn a_bug_is_the_sockets_business() {
+        let setup = begin(Script::default(), Traits::pair());
+        setup.greeting.broken();
+        setup.socket.await_breakdown();
+    }
+
+    const SHORT: Duration = Duration::from_millis(20);
+    const LONG: Duration = Duration::from_secs(60);
+}

@@ -217,3 +217,159 @@ impl Maker for Listener {
 const ACCEPTING: Interest = Interest { readable: true, writable: false, ended: false, once: false };
 const ACCEPTS_MAX: usize = 64;
 const PAUSE: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::{Address, random};
+    use crate::testing::{FakeSocket, Traits, Watched};
+    use crate::transports::stream::fixtures::{HELLO, Peer, Script};
+
+    /// A name without a file that no other test uses.
+    fn fresh_name() -> Address {
+        Address::Name(format!("spmsg listens {:x}", random()).into_bytes())
+    }
+
+    fn listener_at(address: &Address, socket: &FakeSocket) -> Arc<Listener> {
+        let bound = Bound::plain(OsListener::listening(address, 100).unwrap(), "here");
+        Listener::new(bound, Box::new(Script::default()), socket.host()).unwrap()
+    }
+
+    fn dial(address: &Address) -> Peer {
+        let mut stream = OsStream::new(address).unwrap();
+        assert!(stream.connect(address).unwrap());
+        Peer(stream)
+    }
+
+    fn setup() -> (FakeSocket, Arc<Listener>, Address) {
+        let (socket, address) = (FakeSocket::new(Traits::pair()), fresh_name());
+        let listener = listener_at(&address, &socket);
+        (socket, listener, address)
+    }
+
+    #[test]
+    fn all_who_come_are_greeted_however_many_at_once() {
+        let (socket, listener, address) = setup();
+        let peers: Vec<Peer> = (0..ACCEPTS_MAX + 10).map(|_| dial(&address)).collect();
+        // They wait for the start.
+        socket.settle();
+        assert_eq!(socket.reports(), []);
+        socket.start(listener);
+        for peer in &peers {
+            assert_eq!(peer.read(2), b"hi");
+            peer.write(HELLO);
+            assert_eq!(peer.read(2), b"ok");
+        }
+        assert_eq!(socket.pipes(), peers.len());
+        assert_eq!(socket.count(Report::Accepted), peers.len());
+    }
+
+    #[test]
+    fn a_greeting_that_is_over_is_forgotten() {
+        let (socket, listener, address) = setup();
+        socket.start(Arc::clone(&listener) as _);
+        let (well, badly) = (dial(&address), dial(&address));
+        well.write(HELLO);
+        badly.write(b"hullo");
+        assert_eq!((well.read(4), badly.read_to_end()), (b"hiok".to_vec(), b"hi".to_vec()));
+        socket.settle();
+        assert!(listener.state.lock().greetings.is_empty());
+    }
+
+    #[test]
+    fn a_close_releases_once_and_gives_the_name_up() {
+        let (socket, address) = (FakeSocket::new(Traits::pair()), fresh_name());
+        let released = Arc::new(Watched::new(0));
+        let count = Arc::clone(&released);
+        let bound = Bound {
+            listener: OsListener::listening(&address, 100).unwrap(),
+            address: b"here".to_vec(),
+            release: Box::new(move || count.change(|count| *count += 1)),
+        };
+        let listener = Listener::new(bound, Box::new(Script::default()), socket.host()).unwrap();
+        assert_eq!(listener.address(), Some(&b"here"[..]));
+        socket.start(Arc::clone(&listener) as _);
+        let peer = dial(&address);
+        socket.await_reports(1, Report::Accepted);
+        for _ in 0..2 {
+            listener.close();
+            assert_eq!(released.change(|count| *count), 1);
+        }
+        let next = listener_at(&address, &socket);
+        assert_eq!(peer.read_to_end(), b"hi");
+        // If it had come to the close while it began to greet, it is the reactor that reports.
+        socket.settle();
+        assert_eq!(socket.count(Report::Dropped), 1);
+        // Whatever was under way.
+        listener.ready(Event { key: 0, readable: true, writable: false, ended: false });
+        listener.timeout(Instant::now());
+        listener.start();
+        next.close();
+    }
+
+    #[test]
+    fn who_is_accepted_when_it_closes_is_dropped() {
+        let (socket, listener, _address) = setup();
+        listener.close();
+        let (own, peer) = OsStream::pair();
+        listener.greet(own);
+        assert_eq!(socket.reports(), [Report::Accepted, Report::Dropped]);
+        drop(listener);
+        assert_eq!(Peer(peer).read_to_end(), b"hi");
+    }
+
+    #[test]
+    fn a_pause_comes_to_its_end() {
+        let (socket, listener, address) = setup();
+        let peer = dial(&address);
+        // Nobody has started it: it is the end of the pause that does.
+        listener.pause();
+        assert_eq!(peer.read(2), b"hi");
+        assert_eq!(socket.reports(), [Report::Accepted]);
+        listener.close();
+    }
+
+    #[test]
+    fn after_a_failure_it_pauses_however_often_the_kernel_cannot_be_told() {
+        let (socket, listener, address) = setup();
+        // One that does not listen cannot accept, as one cannot for which there is no descriptor.
+        let deaf = OsListener::new(&address).unwrap();
+        let swap = |other| {
+            let mut open = listener.open.lock();
+            std::mem::replace(&mut open.as_mut().unwrap().listener, other)
+        };
+        let good = swap(deaf);
+        listener.accept();
+        let failed = socket.reports();
+        assert!(matches!(failed[..], [Report::AcceptFailed(Error::Invalid | Error::System(_))]));
+        // Nobody watches this one, so that the end of the pause comes to nothing, too.
+        listener.timeout(Instant::now());
+        drop(swap(good));
+        let peer = dial(&address);
+        assert_eq!(peer.read(2), b"hi");
+        socket.await_reports(1, Report::Accepted);
+        listener.close();
+    }
+
+    #[test]
+    fn what_cannot_be_watched_is_no_listener() {
+        let (socket, address) = (FakeSocket::new(Traits::pair()), fresh_name());
+        let (first, bad) = (socket.reactor(), OsListener::listening(&address, 1).unwrap());
+        // The kernel watches it already, for somebody else.
+        first.watch(Key(7), bad.as_raw_fd(), Interest::default()).unwrap();
+        let bound = Bound::plain(bad, "here");
+        assert!(Listener::new(bound, Box::new(Script::default()), socket.host()).is_err());
+        // The name is free again.
+        OsListener::listening(&address, 1).unwrap();
+    }
+
+    #[test]
+    fn a_lost_connection_and_a_bug_are_the_sockets_business() {
+        let (socket, listener, _address) = setup();
+        listener.connection_lost(Parting::Passing);
+        assert_eq!(socket.reports(), []);
+        listener.broken();
+        socket.await_breakdown();
+        listener.close();
+    }
+}

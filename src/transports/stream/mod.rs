@@ -10,6 +10,8 @@ mod connection;
 mod dialer;
 mod driver;
 mod ending;
+#[cfg(test)]
+mod fixtures;
 mod greeter;
 mod greeting;
 mod listener;

@@ -439,9 +439,10 @@ const CALLER_WAITS: Duration = Duration::from_secs(1);
 /// A framing for tests: a byte that is a size, then the payload; some sizes have a meaning of their
 /// own.
 #[cfg(test)]
-mod short {
+pub mod short {
     use super::*;
     use crate::message::OutOfMemory;
+    use crate::transports::stream::codec::Parting;
 
     pub const VIOLATION: u8 = 0xff;
     pub const PING: u8 = 0xfe;
@@ -502,6 +503,11 @@ mod short {
 
         fn is_over(&self) -> bool {
             self.is_over
+        }
+
+        fn farewell(&self) -> Option<Farewell> {
+            let frame = b"bye".to_vec();
+            self.is_over.then_some(Farewell { frame, parting: Parting::Final })
         }
     }
 }

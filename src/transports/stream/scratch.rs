@@ -52,3 +52,30 @@ static IDLE: PerProcess<Mutex<Vec<Vec<u8>>>> =
     PerProcess::new(|| Mutex::new(Rank::Scratch, Vec::new()));
 /// Readers at the same moment that find a buffer ready.
 const IDLE_MAX: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffer_is_a_readers_alone_while_he_has_it() {
+        let mut all: Vec<Scratch> = (0..2 * IDLE_MAX).map(|_| take()).collect();
+        for (number, buffer) in all.iter_mut().enumerate() {
+            assert_eq!(buffer.len(), SIZE);
+            buffer.fill(number as u8);
+        }
+        for (number, buffer) in all.iter().enumerate() {
+            assert!(buffer.iter().all(|byte| *byte == number as u8));
+        }
+    }
+
+    #[test]
+    fn no_more_than_a_few_stay_and_none_that_is_small() {
+        drop((0..2 * IDLE_MAX).map(|_| take()).collect::<Vec<_>>());
+        drop(Scratch(vec![0; SIZE_WITHOUT_MEMORY]));
+        // Others may have some on loan at this moment.
+        let idle = IDLE.get().lock();
+        assert!(idle.len() <= IDLE_MAX);
+        assert!(idle.iter().all(|buffer| buffer.len() == SIZE));
+    }
+}

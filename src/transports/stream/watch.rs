@@ -104,3 +104,152 @@ impl From<Wanted> for Interest {
 
 /// Before trying again to tell a kernel that is short of something.
 const TRY_AGAIN: Duration = Duration::from_millis(20);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::{Event, OsStream};
+    use crate::testing::{FakeSocket, Traits, Watched};
+    use std::io::IoSlice;
+    use std::os::fd::AsRawFd;
+
+    /// Notes what it hears.
+    #[derive(Default)]
+    struct Ear(Watched<Heard>);
+
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    struct Heard {
+        readable: usize,
+        writable: usize,
+        ended: usize,
+        timeouts: usize,
+    }
+
+    impl Handler for Ear {
+        fn ready(&self, event: Event) {
+            self.0.change(|heard| {
+                heard.readable += usize::from(event.readable && !event.ended);
+                heard.writable += usize::from(event.writable && !event.ended);
+                heard.ended += usize::from(event.ended);
+            });
+        }
+
+        fn timeout(&self, _now: Instant) {
+            self.0.change(|heard| heard.timeouts += 1);
+        }
+
+        fn broken(&self) {}
+    }
+
+    struct Setup {
+        watch: Watch,
+        ear: Arc<Ear>,
+        own: OsStream,
+        peer: OsStream,
+        socket: FakeSocket,
+    }
+
+    impl Setup {
+        fn new() -> Setup {
+            let (socket, (own, peer)) = (FakeSocket::new(Traits::pair()), OsStream::pair());
+            let watch = Watch::new(socket.reactor(), own.as_raw_fd());
+            Setup { watch, ear: Arc::default(), own, peer, socket }
+        }
+
+        fn start(&self, wanted: Wanted) {
+            self.watch.start(Arc::clone(&self.ear) as _, || wanted).unwrap();
+        }
+
+        fn heard(&self) -> Heard {
+            self.socket.settle();
+            self.ear.0.change(|heard| *heard)
+        }
+
+        fn say(&self) {
+            self.peer.write(&[IoSlice::new(b"x")]).unwrap();
+        }
+    }
+
+    #[test]
+    fn what_is_wanted_is_heard_once_for_each_renewal() {
+        let setup = Setup::new();
+        setup.start(READABLE);
+        assert_eq!(setup.heard(), Heard::default());
+        setup.say();
+        setup.ear.0.wait_until("input", |heard| heard.readable == 1);
+        // It is still there, and nobody has asked again.
+        assert_eq!(setup.heard(), Heard { readable: 1, ..Heard::default() });
+        setup.watch.renew(|| READABLE);
+        setup.ear.0.wait_until("input", |heard| heard.readable == 2);
+        setup.watch.renew(|| NOTHING);
+        setup.say();
+        assert_eq!(setup.heard(), Heard { readable: 2, ..Heard::default() });
+        setup.watch.renew(|| Wanted { writable: true, ..NOTHING });
+        setup.ear.0.wait_until("room", |heard| heard.writable == 1);
+    }
+
+    #[test]
+    fn the_end_is_heard_whatever_is_wanted() {
+        let setup = Setup::new();
+        setup.start(NOTHING);
+        setup.peer.end();
+        setup.ear.0.wait_until("the end", |heard| heard.ended == 1);
+    }
+
+    #[test]
+    fn before_the_start_and_after_the_stop_nothing_is_asked_for() {
+        let setup = Setup::new();
+        let unasked = || -> Wanted { panic!("nobody is to ask") };
+        setup.watch.renew(unasked);
+        setup.watch.look_after(Duration::ZERO);
+        setup.watch.stop();
+        setup.start(READABLE);
+        setup.watch.stop();
+        setup.watch.renew(unasked);
+        setup.watch.look_after(Duration::ZERO);
+        setup.say();
+        setup.peer.end();
+        assert_eq!(setup.heard(), Heard::default());
+        assert!(!setup.watch.is_deaf());
+        // The reactor has let go of whoever listened.
+        assert_eq!(Arc::strong_count(&setup.ear), 1);
+    }
+
+    #[test]
+    fn a_look_comes_after_its_delay() {
+        let setup = Setup::new();
+        setup.start(READABLE);
+        setup.watch.look_after(Duration::from_millis(1));
+        setup.ear.0.wait_until("a look", |heard| heard.timeouts == 1);
+        assert!(!setup.watch.is_deaf());
+    }
+
+    #[test]
+    fn who_could_not_renew_it_is_called_until_he_can() {
+        let setup = Setup::new();
+        setup.start(NOTHING);
+        setup.socket.reactor().unwatch(setup.own.as_raw_fd());
+        for times in 1..3 {
+            setup.watch.renew(|| READABLE);
+            assert!(setup.watch.is_deaf());
+            setup.ear.0.wait_until("another try", |heard| heard.timeouts == times);
+        }
+        let key = *setup.watch.key.get().unwrap();
+        setup.socket.reactor().watch(key, setup.own.as_raw_fd(), Interest::default()).unwrap();
+        setup.watch.renew(|| READABLE);
+        assert!(!setup.watch.is_deaf());
+        setup.say();
+        setup.ear.0.wait_until("input", |heard| heard.readable == 1);
+    }
+
+    #[test]
+    fn a_descriptor_that_is_none_cannot_be_watched() {
+        let socket = FakeSocket::new(Traits::pair());
+        let watch = Watch::new(socket.reactor(), -1);
+        assert!(watch.start(Arc::new(Ear::default()), || READABLE).is_err());
+        watch.stop();
+    }
+
+    const NOTHING: Wanted = Wanted { readable: false, writable: false };
+    const READABLE: Wanted = Wanted { readable: true, writable: false };
+}
