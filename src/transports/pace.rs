@@ -34,6 +34,8 @@ pub struct Moment(pub u64);
 pub struct Pacer {
     /// How many sends without a pause there were before this one.
     run: AtomicU32,
+    /// What the run has in common with the one before, in sends.
+    credit: AtomicU32,
     /// When the last send of it began, or ended: [`NEVER`] when there is no run.
     last: AtomicU64,
     /// Sends since then that were taken for a part of the stream without a look at the clock: it
@@ -46,8 +48,15 @@ impl Pacer {
     /// Notes a send that begins `now`.
     pub fn begin(&self, now: Moment) -> Pace {
         let (last, pause) = (self.last.load(Relaxed), PAUSE * (self.unseen.load(Relaxed) + 1));
-        let goes_on = last != NEVER && Moment(last).until(now) < pause;
-        self.note(if goes_on { self.run_so_far() } else { 0 }, now)
+        let gap = Moment(last).until(now);
+        if last != NEVER && gap < pause {
+            return self.note(self.run_so_far(), now);
+        }
+        // Who has lost his processor in the middle of a stream goes on with it: one that was a
+        // stream by itself, or else a sender of short bursts would take part in it for ever.
+        let is_resumed = last != NEVER && gap < QUANTUM && self.run.load(Relaxed) >= STREAM;
+        self.credit.store(if is_resumed { STREAM - AGAIN } else { 0 }, Relaxed);
+        self.note(0, now)
     }
 
     /// Notes a send that begins `now`, of a sender who is known to have been busy since the last.
@@ -63,7 +72,7 @@ impl Pacer {
         self.run.store(run, Relaxed);
         self.last.store(now.0.max(NEVER + 1), Relaxed);
         self.unseen.store(0, Relaxed);
-        let is_streaming = run >= STREAM;
+        let is_streaming = run.saturating_add(self.credit.load(Relaxed)) >= STREAM;
         self.is_streaming.store(is_streaming, Relaxed);
         if is_streaming { Pace::Streaming } else { Pace::Unhurried }
     }
@@ -87,6 +96,7 @@ impl Pacer {
     #[inline]
     pub fn interrupt(&self) {
         self.run.store(0, Relaxed);
+        self.credit.store(0, Relaxed);
         self.last.store(NEVER, Relaxed);
         self.is_streaming.store(false, Relaxed);
     }
@@ -103,6 +113,10 @@ const PAUSE: Duration = Duration::from_micros(8);
 /// Behind so many sends a run is a stream: from now on a message may be late by what was gained.
 /// Of a shorter run, everything is with the kernel when the last send returns.
 pub const STREAM: u32 = 64;
+/// Behind so many it is one again.
+const AGAIN: u32 = 8;
+/// How long others may have the processor.
+const QUANTUM: Duration = Duration::from_millis(5);
 /// Sends between two looks at the clock.
 const UNSEEN_MAX: u32 = 16;
 /// No moment.
@@ -132,8 +146,25 @@ mod tests {
     #[test]
     fn a_pause_starts_again() {
         let pacer = Pacer::default();
-        (0..100).for_each(|i| assert_eq!(pacer.begin(at(i)) == Pace::Streaming, i >= 64));
-        (0..100).for_each(|i| assert_eq!(pacer.begin(at(200 + i)) == Pace::Streaming, i >= 64));
+        let burst = |start: u64, count: u64| {
+            (0..count).take_while(|i| pacer.begin(at(start + i)) == Pace::Unhurried).count()
+        };
+        assert_eq!((burst(0, 100), burst(10_000, 100)), (64, 64));
+        assert_eq!((burst(20_000, 40), burst(20_100, 40), burst(20_200, 64)), (40, 40, 64));
+    }
+
+    #[test]
+    fn a_stream_that_was_held_up_is_one_again_soon_but_no_short_burst_is() {
+        let pacer = Pacer::default();
+        let burst = |start: u64, count: u64| {
+            let is_lone = |i: &u64| pacer.begin(at(start + i)) == Pace::Unhurried;
+            (0..count).filter(is_lone).count()
+        };
+        assert_eq!(burst(0, 100), 64);
+        assert_eq!(burst(5_000, 100), 8);
+        assert_eq!(burst(10_000, 20), 8);
+        assert_eq!(burst(10_100, 20), 20);
+        assert_eq!((burst(20_000, 100), burst(25_100, 100)), (64, 64));
     }
 
     #[test]
