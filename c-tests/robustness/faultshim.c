@@ -15,6 +15,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 /* One plan at a time. It is written while `armed` is 0, and read only while that is 1. */
@@ -27,6 +28,7 @@ static struct {
     uint64_t seed;
     long calls;
     long failed;
+    long bytes; /* that a call takes, where it takes some */
 } plan;
 
 static void arm(const char *function, int error, long nth, int permille, uint64_t seed)
@@ -52,9 +54,21 @@ void fault_often(const char *function, int error, int permille, uint64_t seed)
     arm(function, error, 0, permille, seed);
 }
 
+void fault_short(long bytes)
+{
+    fault_end();
+    __atomic_store_n(&plan.bytes, bytes, __ATOMIC_RELEASE);
+}
+
+long fault_calls(void)
+{
+    return __atomic_load_n(&plan.calls, __ATOMIC_RELAXED);
+}
+
 long fault_end(void)
 {
     __atomic_store_n(&plan.armed, 0, __ATOMIC_RELEASE);
+    __atomic_store_n(&plan.bytes, 0, __ATOMIC_RELEASE);
     return __atomic_load_n(&plan.failed, __ATOMIC_RELAXED);
 }
 
@@ -128,7 +142,6 @@ PASS(ssize_t, read, (int fd, void *bytes, size_t size), (fd, bytes, size))
 PASS(ssize_t, recv, (int fd, void *bytes, size_t size, int flags), (fd, bytes, size, flags))
 PASS(ssize_t, recvmsg, (int fd, struct msghdr *header, int flags), (fd, header, flags))
 PASS(ssize_t, send, (int fd, const void *bytes, size_t size, int flags), (fd, bytes, size, flags))
-PASS(ssize_t, sendmsg, (int fd, const struct msghdr *header, int flags), (fd, header, flags))
 PASS(int, setsockopt, (int fd, int level, int option, const void *value, socklen_t size),
      (fd, level, option, value, size))
 PASS(int, shutdown, (int fd, int how), (fd, how))
@@ -140,6 +153,39 @@ PASS_RESULT(getaddrinfo, (const char *node, const char *service, const struct ad
 PASS_RESULT(pthread_create, (pthread_t *thread, const pthread_attr_t *attributes,
             void *(*function)(void *), void *argument),
             (thread, attributes, function, argument))
+
+/* Copies the first bytes of what is to be sent; returns their number. */
+static size_t beginning(const struct msghdr *header, char *bytes, size_t size)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < header->msg_iovlen && count < size; i++) {
+        const struct iovec *part = &header->msg_iov[i];
+        size_t taken = part->iov_len < size - count ? part->iov_len : size - count;
+        memcpy(bytes + count, part->iov_base, taken);
+        count += taken;
+    }
+    return count;
+}
+
+ssize_t sendmsg(int fd, const struct msghdr *header, int flags)
+{
+    REAL(sendmsg);
+    long most = __atomic_load_n(&plan.bytes, __ATOMIC_ACQUIRE);
+    int error = fault_of("sendmsg");
+    if (error == 0 && most > 0) {
+        char bytes[64];
+        struct iovec part = {bytes, most < (long)sizeof bytes ? (size_t)most : sizeof bytes};
+        struct msghdr shorter = *header;
+        part.iov_len = beginning(header, bytes, part.iov_len);
+        shorter.msg_iov = &part;
+        shorter.msg_iovlen = 1;
+        return real(fd, &shorter, flags);
+    }
+    if (error == 0)
+        return real(fd, header, flags);
+    errno = error;
+    return -1;
+}
 
 /* Linux gives the descriptor up before it tells of an error. */
 int close(int fd)

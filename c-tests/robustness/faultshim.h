@@ -13,6 +13,12 @@ void fault_nth(const char *function, int error, long nth);
 /* So many of a thousand calls of that function fail from now on, chosen by the seed. */
 void fault_often(const char *function, int error, int permille, uint64_t seed);
 
+/* Every call of sendmsg takes so many bytes at most from now on. */
+void fault_short(long bytes);
+
+/* How many calls of that function there were since the beginning of the plan. */
+long fault_calls(void);
+
 /* Nothing fails any more. Says how many calls have failed since the beginning of the plan. */
 long fault_end(void);
 
