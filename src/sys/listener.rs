@@ -24,7 +24,7 @@ pub enum Accepted {
     /// Nobody waits.
     Nobody,
     /// That one went away before it was accepted; the next may be fine.
-    Gone,
+    Gone(io::Error),
 }
 
 impl OsListener {
@@ -96,7 +96,7 @@ impl OsListener {
                     | libc::EHOSTUNREACH
                     | libc::EOPNOTSUPP
                     | libc::ENETUNREACH,
-                ) => Ok(Accepted::Gone),
+                ) => Ok(Accepted::Gone(error)),
                 _ => Err(error),
             },
         }

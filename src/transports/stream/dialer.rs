@@ -359,7 +359,7 @@ mod tests {
         loop {
             match listener.accept().unwrap() {
                 Accepted::Connection(stream) => return Peer(stream),
-                Accepted::Gone => {}
+                Accepted::Gone(_) => {}
                 Accepted::Nobody => {
                     let wait = std::iter::once((listener.as_raw_fd(), WaitFor::Readable));
                     poll(wait, None).unwrap();

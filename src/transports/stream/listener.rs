@@ -1,6 +1,7 @@
 //! Accepts connections, and survives having no descriptor for them.
 
 use std::collections::HashMap;
+use std::io;
 use std::os::fd::AsRawFd;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
@@ -44,6 +45,8 @@ struct State {
 
 struct Open {
     listener: OsListener,
+    /// Connections in a row that went away before they were accepted.
+    gone: u32,
     /// Gives up what the address occupies beside the listener.
     release: Box<dyn FnOnce() + Send>,
 }
@@ -68,6 +71,7 @@ impl Listener {
         let Bound { listener: os_listener, address, release } = bound;
         let reactor = host.reactor()?;
         let descriptor = os_listener.as_raw_fd();
+        let open = Open { listener: os_listener, gone: 0, release };
         let listener = Arc::new_cyclic(|me| Listener {
             me: me.clone(),
             host,
@@ -75,7 +79,7 @@ impl Listener {
             key: OnceLock::new(),
             wire,
             address,
-            open: Mutex::new(Rank::Accepting, Some(Open { listener: os_listener, release })),
+            open: Mutex::new(Rank::Accepting, Some(open)),
             state: Mutex::new(Rank::Endpoint, State::default()),
         });
         let handler: Arc<dyn Handler> = Arc::clone(&listener) as _;
@@ -93,13 +97,13 @@ impl Listener {
     fn accept(&self) {
         for _ in 0..ACCEPTS_MAX {
             let accepted = {
-                let open = self.open.lock();
-                let Some(open) = &*open else { return };
-                open.listener.accept()
+                let mut open = self.open.lock();
+                let Some(open) = &mut *open else { return };
+                open.accept()
             };
             match accepted {
                 Ok(Accepted::Connection(stream)) => self.greet(stream),
-                Ok(Accepted::Gone) => {}
+                Ok(Accepted::Gone(_)) => {}
                 Ok(Accepted::Nobody) => return,
                 Err(error) => {
                     self.host.report(Report::AcceptFailed(error.into()));
@@ -142,7 +146,8 @@ impl Listener {
         }
     }
 
-    /// There is no descriptor for a connection: leave them in the backlog for a while.
+    /// Nobody can be accepted, mostly for want of a descriptor: leave them in the backlog for a
+    /// while.
     fn pause(&self) {
         self.rewatch(Interest::default());
         if let Some(key) = self.key.get() {
@@ -159,6 +164,21 @@ impl Listener {
                 self.reactor.set_timer(*key, Some(Instant::now() + PAUSE));
             }
         }
+    }
+}
+
+impl Open {
+    /// Many in a row that went away are no accident of theirs: it is the network or the kernel that
+    /// is in trouble, and would be asked in a tight loop.
+    fn accept(&mut self) -> io::Result<Accepted> {
+        let accepted = self.listener.accept();
+        match accepted {
+            Ok(Accepted::Gone(error)) if self.gone >= GONE_MAX => return Err(error),
+            Ok(Accepted::Gone(_)) => self.gone += 1,
+            Ok(Accepted::Connection(_) | Accepted::Nobody) => self.gone = 0,
+            Err(_) => {}
+        }
+        accepted
     }
 }
 
@@ -216,6 +236,7 @@ impl Maker for Listener {
 
 const ACCEPTING: Interest = Interest { readable: true, writable: false, ended: false, once: false };
 const ACCEPTS_MAX: usize = 64;
+const GONE_MAX: u32 = 8;
 const PAUSE: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
