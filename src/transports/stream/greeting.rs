@@ -35,6 +35,8 @@ struct State {
     /// Shared with who reads or writes at this moment, which nobody does under the lock.
     stream: Arc<dyn ByteStream>,
     greeter: Box<dyn Greeter>,
+    /// What the kernel has not taken yet of what was said. Nothing is said in front of it.
+    unsaid: Vec<u8>,
     phase: Phase,
     deadline: Instant,
     done: Done,
@@ -86,9 +88,11 @@ impl Greeting {
     ) -> Arc<Greeting> {
         let Beginning { stream, mut greeter } = start;
         let descriptor = stream.descriptor();
-        say(&*stream, &greeter.open(welcome(&*host)));
+        let unsaid = say(&*stream, greeter.open(welcome(&*host)));
+        let interest = interest(&unsaid);
         let deadline = Instant::now() + greeter.limit();
-        let state = State { stream, greeter, phase: Phase::Hearing, deadline, done, ending: None };
+        let (phase, ending) = (Phase::Hearing, None);
+        let state = State { stream, greeter, unsaid, phase, deadline, done, ending };
         let greeting = Arc::new(Greeting {
             reactor: Arc::clone(reactor),
             host,
@@ -98,7 +102,6 @@ impl Greeting {
         let handler: Arc<dyn Handler> = Arc::clone(&greeting) as _;
         let key = *greeting.key.get_or_init(|| reactor.add(|_| handler));
         reactor.set_timer(key, Some(deadline));
-        let interest = Interest { readable: true, ..Interest::default() };
         if reactor.watch(key, descriptor, interest).is_err() {
             // No memory in the kernel for it: the timer ends it at once.
             reactor.set_timer(key, Some(Instant::now()));
@@ -206,7 +209,7 @@ impl Greeting {
 
     /// Who hears that he is accepted is a pipe of the socket by then.
     fn attach(&self, words: Vec<u8>) {
-        let Some(State { stream, mut greeter, done, .. }) = self.take() else { return };
+        let Some(State { stream, mut greeter, unsaid, done, .. }) = self.take() else { return };
         let connection = StreamConnection::new(
             stream,
             greeter.codec(),
@@ -214,6 +217,7 @@ impl Greeting {
             Arc::clone(&self.reactor),
             &self.host.settings(),
         );
+        let words = [&unsaid[..], &words[..]].concat();
         let beginning = connection.begin(words, greeter.take_rest());
         // Watching starts first: a socket that adopts the connection may rely on it.
         let is_wanted = connection.start().is_ok()
@@ -227,7 +231,7 @@ impl Greeting {
                 Decline::AtOnce => Vec::new(),
             };
             let peer = connection.peer_address();
-            connection.reject(&answer);
+            connection.reject(&[unsaid, answer].concat());
             self.host.report(Report::Rejected { peer });
             done(Outcome::Failed);
         }
@@ -236,13 +240,42 @@ impl Greeting {
     /// Sends an answer, and waits a little until the peer has read it: a stream that is closed
     /// with unread input is reset, and the answer is lost.
     fn refuse(&self, answer: &[u8]) {
-        let stream = self.state.lock().as_ref().map(|state| Arc::clone(&state.stream));
-        let Some(stream) = stream else { return };
-        say(&*stream, answer);
-        stream.end();
         if let Some(state) = self.state.lock().as_mut() {
             state.phase = Phase::Leaving;
             self.set_timer(Instant::now() + LEAVING);
+        }
+        self.say_on(answer);
+    }
+
+    /// Says what is left, and `more` behind it, as far as the kernel takes it, which tells when it
+    /// takes the rest. Only the reactor's thread says anything once the greeting has begun.
+    fn say_on(&self, more: &[u8]) {
+        let (stream, words, was_waiting) = {
+            let mut state = self.state.lock();
+            let Some(state) = state.as_mut() else { return };
+            let words = [&state.unsaid[..], more].concat();
+            let was_waiting = !std::mem::take(&mut state.unsaid).is_empty();
+            (Arc::clone(&state.stream), words, was_waiting)
+        };
+        let unsaid = say(&*stream, words);
+        let (is_waiting, interest) = (!unsaid.is_empty(), interest(&unsaid));
+        let is_leaving = {
+            let mut state = self.state.lock();
+            // Another thread may have given it up meanwhile.
+            let Some(state) = state.as_mut() else { return };
+            state.unsaid = unsaid;
+            state.phase == Phase::Leaving
+        };
+        if is_leaving && !is_waiting {
+            stream.end();
+        }
+        if was_waiting == is_waiting {
+            return;
+        }
+        let Some(key) = self.key.get() else { return };
+        if self.reactor.rewatch(*key, stream.descriptor(), interest).is_err() {
+            // As at the start.
+            self.set_timer(Instant::now());
         }
     }
 
@@ -280,7 +313,10 @@ impl Greeting {
 }
 
 impl Handler for Greeting {
-    fn ready(&self, _event: Event) {
+    fn ready(&self, event: Event) {
+        if event.writable {
+            self.say_on(&[]);
+        }
         match self.read() {
             Heard::More => {}
             Heard::Complete => self.complete(),
@@ -312,11 +348,21 @@ fn welcome(host: &dyn Host) -> Welcome {
     if host.is_wanting() { Welcome::Wanted } else { Welcome::Unwanted }
 }
 
-fn say(stream: &dyn ByteStream, words: &[u8]) {
+/// What is left of the words. A fresh connection takes a few bytes, and mostly all of them; else it
+/// is broken, and reading will tell.
+fn say(stream: &dyn ByteStream, mut words: Vec<u8>) -> Vec<u8> {
     if !words.is_empty() {
-        // A fresh connection takes a few bytes; else it is broken, and reading will tell.
-        let _ = stream.write(&[IoSlice::new(words)]);
+        match stream.write(&[IoSlice::new(&words)]) {
+            Ok(count) => drop(words.drain(..count)),
+            Err(_) => words.clear(),
+        }
     }
+    words
+}
+
+/// What a greeting with that much to say is to be told of.
+fn interest(unsaid: &[u8]) -> Interest {
+    Interest { readable: true, writable: !unsaid.is_empty(), ..Interest::default() }
 }
 
 /// Greetings are short.
