@@ -232,6 +232,7 @@ enum { RACES = 200 };
 
 struct race {
     const char *scheme;
+    int is_stale; /* a file is left over from somebody who died */
     struct url url;
     int here;     /* how many have come to the meeting points, all in all */
     int winners;  /* of this race */
@@ -253,6 +254,8 @@ static int run_races(void *argument)
         if (is_first) {
             race->url = unique_url(race->scheme);
             race->winners = 0;
+            if (race->is_stale)
+                close(raw_listen(race->url.text));
         }
         int s = open_pair();
         meet(race, &meetings);
@@ -269,13 +272,14 @@ static int run_races(void *argument)
     return 0;
 }
 
-static void check_races(const char *scheme)
+static void check_races(const char *scheme, int is_stale)
 {
     struct child other;
     struct race *race = mmap(NULL, sizeof *race, PROT_READ | PROT_WRITE,
                              MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     REQUIRE(race != MAP_FAILED);
     race->scheme = scheme;
+    race->is_stale = is_stale;
     child_start(&other, run_races, race);
     run_races(race);
     CHECK_EQ(child_wait(&other, PATIENCE_MS), 0);
@@ -286,12 +290,17 @@ static void check_races(const char *scheme)
  * that start together must have it, and not both. */
 static void one_of_two_processes_gets_a_tcp_port(void)
 {
-    check_races("tcp");
+    check_races("tcp", 0);
 }
 
 static void one_of_two_processes_gets_an_ipc_path(void)
 {
-    check_races("ipc");
+    check_races("ipc", 0);
+}
+
+static void one_of_two_processes_replaces_a_stale_file(void)
+{
+    check_races("ipc", 1);
 }
 
 int main(void)
@@ -311,5 +320,6 @@ int main(void)
     RUN(an_address_that_is_not_permitted_is_refused);
     RUN(one_of_two_processes_gets_a_tcp_port);
     RUN(one_of_two_processes_gets_an_ipc_path);
+    RUN(one_of_two_processes_replaces_a_stale_file);
     return test_end();
 }

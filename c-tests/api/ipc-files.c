@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -238,6 +239,22 @@ static void a_file_that_took_the_place_is_not_removed(void)
     close(other);
 }
 
+/* A program may lock its directory to be the only one, and that concerns nobody else. Fifty binds
+ * take a few milliseconds, and a wait for the lock would take longer in each of them. */
+static void a_lock_on_the_directory_delays_no_bind(void)
+{
+    enum { BINDS = 50, MS_MAX = 1500 };
+    int directory = open(test_directory(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    REQUIRE(directory >= 0 && flock(directory, LOCK_EX | LOCK_NB) == 0);
+    int64_t start = now_ms();
+    for (int i = 0; i < BINDS; i++) {
+        int s = bound_pair(unique_url("ipc").text);
+        CHECK_CLOSE(s);
+    }
+    CHECK_AT_MOST(now_ms() - start, MS_MAX);
+    close(directory);
+}
+
 int main(void)
 {
     test_begin("api/ipc-files", 28);
@@ -251,6 +268,7 @@ int main(void)
     RUN(a_live_ipc_socket_is_left_alone);
     RUN(a_regular_file_is_left_alone);
     RUN(a_directory_is_left_alone);
+    RUN(a_lock_on_the_directory_delays_no_bind);
     RUN(a_fifo_and_a_symbolic_link_are_left_alone);
     RUN(the_ipc_file_is_removed_at_the_end);
     RUN(a_file_that_took_the_place_is_not_removed);

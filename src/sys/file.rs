@@ -1,12 +1,16 @@
 //! The files that Unix domain sockets leave in the file system.
 
-use std::fs::{self, File, Metadata, Permissions, TryLockError};
+use std::ffi::OsStr;
+use std::fs::{self, File, Metadata, Permissions};
 use std::io;
 use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
+
+use super::{Address, OsListener};
 
 /// Tells a file from another that has taken its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,38 +41,79 @@ impl From<Metadata> for FileIdentity {
     }
 }
 
-/// Keeps out everybody else who takes the same directory's lock, in this process and in others.
-/// Nothing is written to the directory, and the lock ends with the process at the latest.
+/// Keeps a file where it is known: as long as this lives, no other file gets its identity.
 #[derive(Debug)]
-pub struct DirectoryLock {
-    /// Closing it unlocks.
-    _directory: File,
+pub struct PinnedFile {
+    _file: File,
+    identity: FileIdentity,
 }
 
-impl DirectoryLock {
-    /// `None` when the directory cannot be locked: it may not be readable, its file system may know
-    /// no locks, or somebody may hold this one for reasons of his own.
+impl PinnedFile {
+    /// Of the file itself; a symbolic link is not followed, and nothing is opened for reading.
+    pub fn at(path: &Path) -> io::Result<PinnedFile> {
+        let file = open_name(path)?;
+        let identity = FileIdentity::of_open(&file)?;
+        Ok(PinnedFile { _file: file, identity })
+    }
+
     #[must_use]
-    pub fn acquire(directory: &Path) -> Option<DirectoryLock> {
-        // Close-on-exec, as every `File`. What is no directory may make whoever opens it wait.
-        let flags = libc::O_DIRECTORY;
-        let directory = File::options().read(true).custom_flags(flags).open(directory).ok()?;
+    pub fn is_socket(&self) -> bool {
+        self.identity.is_socket
+    }
+
+    /// Whether it is still what the name stands for.
+    #[must_use]
+    pub fn is_still_at(&self, path: &Path) -> bool {
+        FileIdentity::of(path).is_ok_and(|identity| identity == self.identity)
+    }
+}
+
+/// Keeps out every other process that is about to bind the same file. Nothing is written anywhere:
+/// it is a name without a file, which the kernel gives to one at a time and takes back when its
+/// holder ends. Locks of the file system are left alone, because applications have uses for them.
+#[derive(Debug)]
+pub struct NameLock {
+    /// Closing it unlocks.
+    _socket: OsListener,
+}
+
+impl NameLock {
+    /// `None` when it cannot be had: the directory may not be there, another process may be stopped
+    /// while it holds it. Those in another network namespace have names of their own, too.
+    #[must_use]
+    pub fn acquire(directory: &Path, name: &OsStr) -> Option<NameLock> {
+        let place = fs::metadata(directory).ok()?;
+        let name = format!("spmsg bind {:x} {:x} {:x}", place.dev(), place.ino(), digest(name));
+        let address = Address::Name(name.into_bytes());
         for _ in 0..LOCK_TRIES {
-            match directory.try_lock() {
-                Ok(()) => return Some(DirectoryLock { _directory: directory }),
-                Err(TryLockError::WouldBlock) => thread::sleep(LOCK_PAUSE),
-                Err(TryLockError::Error(_)) => return None,
+            let socket = OsListener::new(&address).ok()?;
+            match socket.bind(&address) {
+                Ok(()) => return Some(NameLock { _socket: socket }),
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => thread::sleep(LOCK_PAUSE),
+                Err(_) => return None,
             }
         }
         None
     }
 }
 
+/// FNV-1a: of names that come out alike, one waits for the other without need.
+fn digest(name: &OsStr) -> u64 {
+    let step = |digest: u64, byte: &u8| (digest ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
+    name.as_bytes().iter().fold(0xcbf2_9ce4_8422_2325, step)
+}
+
+/// A descriptor that only names a file.
+fn open_name(path: &Path) -> io::Result<File> {
+    let flags = libc::O_PATH | libc::O_NOFOLLOW;
+    // Close-on-exec, as every `File`.
+    File::options().read(true).custom_flags(flags).open(path)
+}
+
 /// Gives a socket's file, which is bound already, the permissions that the umask has denied it.
 /// Nothing else that may have taken its name is touched, nor what a link there points to.
 pub fn set_file_mode(path: &Path, mode: u32) -> io::Result<()> {
-    let flags = libc::O_PATH | libc::O_NOFOLLOW;
-    let file = File::options().read(true).custom_flags(flags).open(path)?;
+    let file = open_name(path)?;
     let metadata = file.metadata()?;
     if !metadata.file_type().is_socket() {
         return Err(io::ErrorKind::AddrInUse.into());
@@ -85,7 +130,7 @@ pub fn unlink(path: &Path) -> io::Result<()> {
     fs::remove_file(path)
 }
 
-/// The lock is held for two system calls: who holds it longer means something else by it.
+/// The lock is held for a few system calls: who holds it longer does not run.
 const LOCK_TRIES: u32 = 100;
 const LOCK_PAUSE: Duration = Duration::from_millis(1);
 /// Of a mode, what is no file type.

@@ -25,7 +25,7 @@ pub use address::Address;
 pub use clock::nanoseconds;
 pub use epoll::{Epoll, Event, EventBuffer, Interest};
 pub use event_fd::EventFd;
-pub use file::{DirectoryLock, FileIdentity, set_file_mode, unlink};
+pub use file::{FileIdentity, NameLock, PinnedFile, set_file_mode, unlink};
 pub use futex::{Waited, futex_wait, futex_wake_all};
 pub use limits::{descriptor_limit, usable_cpus};
 pub use listener::{Accepted, OsListener};

@@ -12,7 +12,8 @@ use super::{Dialect, Host, Maker, Transport};
 use crate::error::Error;
 use crate::sync::{Mutex, Rank};
 use crate::sys::{
-    Address, DirectoryLock, FileIdentity, OsListener, OsStream, PerProcess, set_file_mode, unlink,
+    Address, FileIdentity, NameLock, OsListener, OsStream, PerProcess, PinnedFile, set_file_mode,
+    unlink,
 };
 
 pub struct Ipc;
@@ -59,9 +60,8 @@ fn parse(address: &[u8], dialect: Dialect) -> Result<Address, Error> {
 }
 
 fn bind_file(path: PathBuf, mode: Option<u32>) -> Result<Bound, Error> {
-    let listener = listen(&path, mode)?;
+    let (listener, own) = listen(&path, mode)?;
     let address = path.as_os_str().as_bytes().to_vec();
-    let own = FileIdentity::of(&path).ok();
     let release = move || {
         // Whoever has taken the name since keeps it.
         if own.is_some() && FileIdentity::of(&path).ok() == own {
@@ -71,11 +71,13 @@ fn bind_file(path: PathBuf, mode: Option<u32>) -> Result<Bound, Error> {
     Ok(Bound { listener, address, release: Box::new(release) })
 }
 
-fn listen(path: &Path, mode: Option<u32>) -> Result<OsListener, Error> {
+/// A listener, and its file.
+fn listen(path: &Path, mode: Option<u32>) -> Result<(OsListener, Option<FileIdentity>), Error> {
     // A socket that is bound and does not listen yet looks stale to the next one to bind it: in
     // this process, and in another one that starts at the same moment.
     let _one_at_a_time = BINDING.get().lock();
-    let _one_process_at_a_time = DirectoryLock::acquire(directory_of(path));
+    let _one_process_at_a_time =
+        path.file_name().and_then(|name| NameLock::acquire(directory_of(path), name));
     let address = Address::File(path.to_owned());
     let listener = OsListener::new(&address)?;
     if let Some(mode) = mode {
@@ -83,19 +85,24 @@ fn listen(path: &Path, mode: Option<u32>) -> Result<OsListener, Error> {
     }
     if let Err(error) = listener.bind(&address) {
         let error = Error::from(error);
-        if error != Error::AddressInUse || !is_stale(path, &address) {
-            return Err(error);
-        }
+        let stale = if error == Error::AddressInUse { stale(path, &address) } else { None };
+        // Pinned until it is removed: what replaces it meanwhile does not look the same.
+        let Some(_stale) = stale else { return Err(error) };
         unlink(path)?;
         listener.bind(&address)?;
     }
+    let own = FileIdentity::of(path).ok();
     // Nobody can connect before it listens.
     let allowed = mode.map_or(Ok(()), |mode| set_file_mode(path, mode));
     if let Err(error) = allowed.and_then(|()| listener.listen(BACKLOG)) {
         let _ = unlink(path);
         return Err(error.into());
     }
-    Ok(listener)
+    // Where a process cannot be kept out, it may have taken our file for a stale one.
+    if FileIdentity::of(path).ok() != own {
+        return Err(Error::AddressInUse);
+    }
+    Ok((listener, own))
 }
 
 fn directory_of(path: &Path) -> &Path {
@@ -105,14 +112,15 @@ fn directory_of(path: &Path) -> &Path {
     }
 }
 
-/// A socket file that nobody listens on is left over from a process that died.
-fn is_stale(path: &Path, address: &Address) -> bool {
-    let is_socket = FileIdentity::of(path).is_ok_and(|file| file.is_socket);
-    let probe = |mut stream: OsStream| match stream.connect(address) {
+/// A socket file that nobody listens on, and which is still there, is left over from a process that
+/// died.
+fn stale(path: &Path, address: &Address) -> Option<PinnedFile> {
+    let found = PinnedFile::at(path).ok().filter(PinnedFile::is_socket)?;
+    let refused = match OsStream::new(address).ok()?.connect(address) {
         Ok(_) => false,
         Err(error) => error.kind() == std::io::ErrorKind::ConnectionRefused,
     };
-    is_socket && OsStream::new(address).is_ok_and(probe)
+    (refused && found.is_still_at(path)).then_some(found)
 }
 
 // The reference has 10: of more peers that dial at once it turns some away, who come back later.
