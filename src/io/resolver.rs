@@ -1,17 +1,10 @@
 //! Name look-up off everybody's thread: a slow name server delays nobody else.
 
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::thread;
 
-use crate::sys;
-
-/// Which addresses may be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Family {
-    Ipv4Only,
-    Any,
-}
+use crate::sys::{self, NameFamily};
 
 /// Looks `host` up in a thread of its own and tells `done`, on that thread, the first address.
 ///
@@ -20,13 +13,12 @@ pub enum Family {
 pub fn resolve(
     host: String,
     port: u16,
-    family: Family,
+    family: NameFamily,
     done: impl FnOnce(Option<SocketAddr>) + Send + 'static,
 ) -> io::Result<()> {
     let look_up = move || {
-        let found = (host.as_str(), port).to_socket_addrs().ok();
-        let usable = |address: &SocketAddr| family == Family::Any || address.is_ipv4();
-        done(found.and_then(|mut addresses| addresses.find(usable)));
+        let found = sys::look_up(&host, port, family).ok();
+        done(found.and_then(|addresses| addresses.first().copied()));
     };
     let builder = thread::Builder::new().name("spmsg-resolver".into()).stack_size(STACK_SIZE);
     sys::with_signals_blocked(|| builder.spawn(look_up)).map(|_| ())
@@ -40,7 +32,7 @@ mod tests {
     use super::*;
     use std::sync::mpsc;
 
-    fn resolved(host: &str, family: Family) -> Option<SocketAddr> {
+    fn resolved(host: &str, family: NameFamily) -> Option<SocketAddr> {
         let (tell, told) = mpsc::channel();
         let caller = thread::current().id();
         resolve(host.into(), 7, family, move |found| {
@@ -57,19 +49,19 @@ mod tests {
     #[test]
     fn finds_addresses_of_the_family_that_may_be_used() {
         let found = |host, family| resolved(host, family).map(|address| address.to_string());
-        assert_eq!(found("127.0.0.1", Family::Ipv4Only).as_deref(), Some("127.0.0.1:7"));
-        assert_eq!(found("127.0.0.1", Family::Any).as_deref(), Some("127.0.0.1:7"));
-        assert_eq!(found("::1", Family::Any).as_deref(), Some("[::1]:7"));
-        assert_eq!(found("::1", Family::Ipv4Only), None);
+        assert_eq!(found("127.0.0.1", NameFamily::Ipv4Only).as_deref(), Some("127.0.0.1:7"));
+        assert_eq!(found("127.0.0.1", NameFamily::Any).as_deref(), Some("127.0.0.1:7"));
+        assert_eq!(found("::1", NameFamily::Any).as_deref(), Some("[::1]:7"));
+        assert_eq!(found("::1", NameFamily::Ipv4Only), None);
     }
 
     #[test]
     fn a_name_of_this_machine_is_found() {
-        assert!(resolved("localhost", Family::Any).unwrap().ip().is_loopback());
+        assert!(resolved("localhost", NameFamily::Any).unwrap().ip().is_loopback());
     }
 
     #[test]
     fn what_is_no_name_is_told_as_not_found() {
-        assert_eq!(resolved("no\0name", Family::Any), None);
+        assert_eq!(resolved("no\0name", NameFamily::Any), None);
     }
 }

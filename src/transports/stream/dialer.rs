@@ -10,9 +10,9 @@ use std::time::Instant;
 use super::greeter::Wire;
 use super::greeting::{Beginning, Greeting, Outcome};
 use crate::error::Error;
-use crate::io::{Backoff, Family, Handler, Key, Reactor, resolve};
+use crate::io::{Backoff, Handler, Key, Reactor, resolve};
 use crate::sync::{Mutex, Rank};
-use crate::sys::{Address, Event, Interest, OsStream};
+use crate::sys::{Address, Event, Interest, NameFamily, OsStream};
 use crate::trace;
 use crate::transports::{Host, Maker, Parting, Report};
 
@@ -113,7 +113,8 @@ impl Dialer {
         }
         let plain = trace::Plain(name.as_bytes());
         self.host.trace(trace::Event::Resolving, None, format_args!("name={plain}"));
-        let family = if self.host.settings().ipv4_only { Family::Ipv4Only } else { Family::Any };
+        let family =
+            if self.host.settings().ipv4_only { NameFamily::Ipv4Only } else { NameFamily::Any };
         let (me, host) = (self.me.clone(), Arc::clone(&self.host));
         let started = resolve(name, port, family, move |found| {
             let Some(dialer) = me.upgrade() else {

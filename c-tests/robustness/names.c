@@ -1,0 +1,128 @@
+/* Names of hosts, with a resolver of our own in the place of the C library's: what it is asked, by
+ * how many at a time, and what becomes of its answers. */
+
+#include "support/address.h"
+#include "support/cases.h"
+#include "support/check.h"
+#include "support/clock.h"
+#include "support/resources.h"
+#include "support/sockets.h"
+#include "support/talk.h"
+#include "support/trial.h"
+
+#include <nanomsg/nn.h>
+#include <nanomsg/pipeline.h>
+#include <nanomsg/tcp.h>
+
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- the resolver ---- */
+
+enum { ANSWERS_MAX = 4 };
+
+static struct {
+    const char *answers[ANSWERS_MAX]; /* for every name, those of the family asked for */
+    int is_silent;                    /* who asks waits */
+    int calls;
+    int family; /* of the last call */
+    int type;
+} names;
+
+/* An entry with its address behind it, in one piece as those of the C library are. */
+static struct addrinfo *new_entry(const char *text)
+{
+    struct sockaddr_in6 *six;
+    struct addrinfo *entry = calloc(1, sizeof *entry + sizeof *six);
+    struct sockaddr_in *four = (struct sockaddr_in *)(entry + 1);
+    six = (struct sockaddr_in6 *)(entry + 1);
+    entry->ai_addr = (struct sockaddr *)(entry + 1);
+    entry->ai_socktype = SOCK_STREAM;
+    if (inet_pton(AF_INET, text, &four->sin_addr) == 1) {
+        entry->ai_family = four->sin_family = AF_INET;
+        entry->ai_addrlen = sizeof *four;
+    } else {
+        REQUIRE(inet_pton(AF_INET6, text, &six->sin6_addr) == 1);
+        entry->ai_family = six->sin6_family = AF_INET6;
+        entry->ai_addrlen = sizeof *six;
+    }
+    return entry;
+}
+
+int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
+                struct addrinfo **result)
+{
+    struct addrinfo **end = result;
+    int family = hints ? hints->ai_family : AF_UNSPEC;
+    (void)node, (void)service;
+    *result = NULL;
+    __atomic_store_n(&names.family, family, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&names.type, hints ? hints->ai_socktype : 0, __ATOMIC_SEQ_CST);
+    __atomic_add_fetch(&names.calls, 1, __ATOMIC_SEQ_CST);
+    while (__atomic_load_n(&names.is_silent, __ATOMIC_SEQ_CST))
+        nap_ms(1);
+    for (int i = 0; i < ANSWERS_MAX && names.answers[i]; i++) {
+        struct addrinfo *entry = new_entry(names.answers[i]);
+        if (family != AF_UNSPEC && entry->ai_family != family) {
+            free(entry);
+            continue;
+        }
+        *end = entry;
+        end = &entry->ai_next;
+    }
+    return *result ? 0 : EAI_NONAME;
+}
+
+static int calls(void)
+{
+    return __atomic_load_n(&names.calls, __ATOMIC_SEQ_CST);
+}
+
+/* From now on every name has these addresses. */
+static void answer(const char *first, const char *second, const char *third)
+{
+    const char *answers[ANSWERS_MAX] = {first, second, third, NULL};
+    memcpy(names.answers, answers, sizeof answers);
+    __atomic_store_n(&names.calls, 0, __ATOMIC_SEQ_CST);
+}
+
+static void be_silent(int is_silent)
+{
+    __atomic_store_n(&names.is_silent, is_silent, __ATOMIC_SEQ_CST);
+}
+
+static struct url named(const struct url *bound, const char *host)
+{
+    struct url url;
+    snprintf(url.text, sizeof url.text, "tcp://%s%s", host, strrchr(bound->text, ':'));
+    return url;
+}
+
+/* ---- what is asked ---- */
+
+/* The other kind of question may be one that a name server never answers. */
+static void only_the_wanted_family_is_asked_for(void)
+{
+    for (int only = 0; only < 2; only++) {
+        struct url url = unique_url("tcp"), name = named(&url, "host.test");
+        int s = bound_pair(url.text), peer = open_quick();
+        answer("127.0.0.1", NULL, NULL);
+        set_int(peer, NN_IPV4ONLY, only);
+        CHECK_OK(nn_connect(peer, name.text));
+        CHECK_TALK(s, peer);
+        CHECK_EQ(names.family, only ? AF_INET : AF_UNSPEC);
+        CHECK_EQ(names.type, SOCK_STREAM);
+        CHECK_CLOSE(peer, s);
+    }
+}
+
+int main(int count, char **words)
+{
+    trial_begin("robustness/names", NULL, 60, count, words);
+    RUN(only_the_wanted_family_is_asked_for);
+    RUN(nothing_is_left);
+    return test_end();
+}
