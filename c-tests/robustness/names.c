@@ -119,10 +119,66 @@ static void only_the_wanted_family_is_asked_for(void)
     }
 }
 
+/* ---- by how many ---- */
+
+/* The thread of the background, and those that ask. */
+enum { PENDING = 200, THREADS_MAX = 1 + 8, CLOSE_MS_MAX = 1000 };
+
+static void connect_names(int s, const struct url *bound, int count)
+{
+    for (int i = 0; i < count; i++) {
+        char host[32];
+        snprintf(host, sizeof host, "host%d.test", i);
+        CHECK_OK(nn_connect(s, named(bound, host).text));
+    }
+}
+
+static void a_few_threads_ask_for_all_names(void)
+{
+    struct url url = unique_url("tcp");
+    int threads = count_threads(), s = open_bound(AF_SP, NN_PULL, url.text);
+    int peer = open_socket(AF_SP, NN_PUSH);
+    answer("127.0.0.1", NULL, NULL);
+    be_silent(1);
+    connect_names(peer, &url, PENDING);
+    CHECK(wait_until(calls() >= THREADS_MAX - 1, PATIENCE_MS));
+    nap_ms(20);
+    CHECK_AT_MOST(count_threads(), threads + THREADS_MAX);
+    be_silent(0);
+    CHECK(wait_stat(peer, NN_STAT_CURRENT_CONNECTIONS, PENDING, PATIENCE_MS));
+    CHECK_EQ(calls(), PENDING);
+    CHECK(wait_until(count_threads() == threads + 1, PATIENCE_MS));
+    CHECK_CLOSE(peer, s);
+}
+
+/* Those that are being asked for end by themselves; for the others nobody asks any more. */
+static void closing_waits_for_no_name(void)
+{
+    struct url url = unique_url("tcp");
+    int threads = count_threads(), s = open_socket(AF_SP, NN_PUSH), other;
+    answer("127.0.0.1", NULL, NULL);
+    be_silent(1);
+    connect_names(s, &url, PENDING);
+    CHECK(wait_until(calls() >= 1, PATIENCE_MS));
+    nap_ms(20);
+    int64_t start = now_ms();
+    CHECK_CLOSE(s);
+    CHECK_AT_MOST(now_ms() - start, CLOSE_MS_MAX);
+    other = open_bound(AF_SP, NN_PULL, url.text);
+    s = open_connected(AF_SP, NN_PUSH, named(&url, "last.test").text);
+    be_silent(0);
+    CHECK(wait_stat(s, NN_STAT_CURRENT_CONNECTIONS, 1, PATIENCE_MS));
+    CHECK_AT_MOST(calls(), THREADS_MAX);
+    CHECK_CLOSE(s, other);
+    CHECK(wait_until(count_threads() == threads, PATIENCE_MS));
+}
+
 int main(int count, char **words)
 {
     trial_begin("robustness/names", NULL, 60, count, words);
     RUN(only_the_wanted_family_is_asked_for);
+    RUN(a_few_threads_ask_for_all_names);
+    RUN(closing_waits_for_no_name);
     RUN(nothing_is_left);
     return test_end();
 }

@@ -44,6 +44,8 @@ pub enum Rank {
     Scratch,
     /// Handlers and timers.
     Reactor,
+    /// Names that are to be looked up.
+    Resolving,
     /// Why an endpoint's last attempt failed.
     Failure,
     /// Who wants to hear of the end of a socket.
@@ -195,6 +197,7 @@ impl Rank {
             | Rank::Back
             | Rank::Scratch
             | Rank::Reactor
+            | Rank::Resolving
             | Rank::Failure
             | Rank::Companions
             | Rank::Name

@@ -10,7 +10,7 @@ use std::time::Instant;
 use super::greeter::Wire;
 use super::greeting::{Beginning, Greeting, Outcome};
 use crate::error::Error;
-use crate::io::{Backoff, Handler, Key, Reactor, resolve};
+use crate::io::{Asker, Backoff, Handler, Key, Question, Reactor, resolve};
 use crate::sync::{Mutex, Rank};
 use crate::sys::{Address, Event, Interest, NameFamily, OsStream};
 use crate::trace;
@@ -113,26 +113,11 @@ impl Dialer {
         }
         let plain = trace::Plain(name.as_bytes());
         self.host.trace(trace::Event::Resolving, None, format_args!("name={plain}"));
-        let family =
-            if self.host.settings().ipv4_only { NameFamily::Ipv4Only } else { NameFamily::Any };
+        let is_restricted = self.host.settings().ipv4_only;
+        let family = if is_restricted { NameFamily::Ipv4Only } else { NameFamily::Any };
         let (me, host) = (self.me.clone(), Arc::clone(&self.host));
-        let started = resolve(name, port, family, move |found| {
-            let Some(dialer) = me.upgrade() else {
-                return host.report(Report::ConnectAbandoned);
-            };
-            match found {
-                Some(address) => {
-                    let details = format_args!("address={address}");
-                    dialer.host.trace(trace::Event::Resolved, None, details);
-                    dialer.connect(&Address::Internet(address), local);
-                }
-                None => {
-                    dialer.host.trace(trace::Event::Unresolved, None, format_args!(""));
-                    dialer.fail(None);
-                }
-            }
-        });
-        if started.is_err() {
+        let asking = Asking { me, host, local };
+        if resolve(Question { host: name, port, family }, Box::new(asking)).is_err() {
             self.fail(None);
         }
     }
@@ -242,6 +227,32 @@ impl Dialer {
             left
         };
         drop(left);
+    }
+}
+
+/// A dialer that waits for the addresses of a name.
+struct Asking {
+    me: Weak<Dialer>,
+    host: Arc<dyn Host>,
+    local: Option<IpAddr>,
+}
+
+impl Asker for Asking {
+    fn is_waiting(&self) -> bool {
+        let is_resolving = |it: Arc<Dialer>| matches!(it.state.lock().phase, Phase::Resolving);
+        self.me.upgrade().is_some_and(is_resolving)
+    }
+
+    fn told(self: Box<Self>, addresses: Vec<SocketAddr>) {
+        let Some(dialer) = self.me.upgrade() else {
+            return self.host.report(Report::ConnectAbandoned);
+        };
+        let Some(address) = addresses.first() else {
+            dialer.host.trace(trace::Event::Unresolved, None, format_args!(""));
+            return dialer.fail(None);
+        };
+        dialer.host.trace(trace::Event::Resolved, None, format_args!("address={address}"));
+        dialer.connect(&Address::Internet(*address), self.local);
     }
 }
 
