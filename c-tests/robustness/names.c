@@ -173,12 +173,63 @@ static void closing_waits_for_no_name(void)
     CHECK(wait_until(count_threads() == threads, PATIENCE_MS));
 }
 
+/* ---- what becomes of the answers ---- */
+
+/* Nobody is at the first ones. A second attempt would come too late. */
+static void check_reaches(const struct url *name, int s, int ipv4_only)
+{
+    int peer = open_pair();
+    set_int(peer, NN_IPV4ONLY, ipv4_only);
+    set_int(peer, NN_RECONNECT_IVL, 100 * PATIENCE_MS);
+    CHECK_OK(nn_connect(peer, name->text));
+    CHECK_TALK(s, peer);
+    CHECK_EQ(calls(), 1);
+    CHECK_EQ(nn_get_statistic(peer, NN_STAT_ESTABLISHED_CONNECTIONS), 1);
+    CHECK_EQ(nn_get_statistic(peer, NN_STAT_CONNECT_ERRORS), 0);
+    CHECK_EQ(nn_get_statistic(peer, NN_STAT_INPROGRESS_CONNECTIONS), 0);
+    CHECK_CLOSE(peer);
+    CHECK_PIPES(s, 0);
+}
+
+static void every_address_is_tried_before_the_next_attempt(void)
+{
+    struct url url = unique_url("tcp"), name = named(&url, "host.test");
+    int s = bound_pair(url.text);
+    answer("127.0.0.3", "127.0.0.2", "127.0.0.1");
+    check_reaches(&name, s, 1);
+    answer("::1", "127.0.0.1", NULL);
+    check_reaches(&name, s, 1);
+    answer("::1", "127.0.0.2", "127.0.0.1");
+    check_reaches(&name, s, 0);
+    CHECK_CLOSE(s);
+}
+
+/* The host may have moved meanwhile. */
+static void each_attempt_asks_again(void)
+{
+    struct url url = unique_url("tcp"), name = named(&url, "host.test");
+    int s = bound_pair(url.text), peer = open_quick();
+    answer("127.0.0.2", "127.0.0.3", NULL);
+    CHECK_OK(nn_connect(peer, name.text));
+    CHECK(wait_until(calls() >= 3, PATIENCE_MS));
+    CHECK(nn_get_statistic(peer, NN_STAT_CONNECT_ERRORS) <= (uint64_t)calls());
+    be_silent(1);
+    int now = calls();
+    CHECK(wait_until(calls() > now, PATIENCE_MS));
+    answer("127.0.0.3", "127.0.0.1", NULL);
+    be_silent(0);
+    CHECK_TALK(s, peer);
+    CHECK_CLOSE(peer, s);
+}
+
 int main(int count, char **words)
 {
     trial_begin("robustness/names", NULL, 60, count, words);
     RUN(only_the_wanted_family_is_asked_for);
     RUN(a_few_threads_ask_for_all_names);
     RUN(closing_waits_for_no_name);
+    RUN(every_address_is_tried_before_the_next_attempt);
+    RUN(each_attempt_asks_again);
     RUN(nothing_is_left);
     return test_end();
 }

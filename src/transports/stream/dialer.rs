@@ -1,6 +1,7 @@
 //! Connects, and connects again: every failure and every loss leads to another attempt, with the
 //! delays of `io::Backoff` between them, until the endpoint is closed.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsRawFd;
@@ -53,7 +54,8 @@ enum Phase {
     /// The timer runs until the next attempt.
     Waiting,
     Resolving,
-    Connecting(OsStream),
+    /// To one address, and these come next.
+    Connecting(OsStream, Candidates),
     /// Established; the greeting decides.
     Greeting(Option<Arc<Greeting>>),
     /// The connection is a pipe now.
@@ -61,6 +63,18 @@ enum Phase {
     /// The peer is not one to connect to again.
     Retired,
     Closed,
+}
+
+/// Addresses of the target that have not been tried in this attempt, in their order.
+struct Candidates {
+    addresses: VecDeque<Address>,
+    local: Option<IpAddr>,
+}
+
+impl Candidates {
+    fn one(address: Address, local: Option<IpAddr>) -> Candidates {
+        Candidates { addresses: VecDeque::from([address]), local }
+    }
 }
 
 impl Dialer {
@@ -96,9 +110,10 @@ impl Dialer {
         }
         self.host.report(Report::Connecting);
         match &self.target {
-            Target::Local(address) => self.connect(address, None),
+            Target::Local(address) => self.connect(Candidates::one(address.clone(), None)),
             Target::Internet { local, host: HostName::Literal(ip), port } => {
-                self.connect(&Address::Internet(SocketAddr::new(*ip, *port)), *local);
+                let address = Address::Internet(SocketAddr::new(*ip, *port));
+                self.connect(Candidates::one(address, *local));
             }
             Target::Internet { local, host: HostName::Name(name), port } => {
                 self.look_up(name.clone(), *port, *local);
@@ -122,12 +137,17 @@ impl Dialer {
         }
     }
 
-    fn connect(&self, address: &Address, local: Option<IpAddr>) {
-        match self.open(address, local) {
-            Ok((stream, true)) => self.established(stream),
-            Ok((stream, false)) => self.await_connection(stream),
-            Err(error) => self.fail(Some(error.into())),
+    /// Tries one after the other, as long as they fail at once.
+    fn connect(&self, mut candidates: Candidates) {
+        let mut failure = None;
+        while let Some(address) = candidates.addresses.pop_front() {
+            match self.open(&address, candidates.local) {
+                Ok((stream, true)) => return self.established(stream),
+                Ok((stream, false)) => return self.await_connection(stream, candidates),
+                Err(error) => failure = Some(error.into()),
+            }
         }
+        self.fail(failure);
     }
 
     /// True when the connection is there at once.
@@ -141,7 +161,7 @@ impl Dialer {
         Ok((stream, is_connected))
     }
 
-    fn await_connection(&self, stream: OsStream) {
+    fn await_connection(&self, stream: OsStream, others: Candidates) {
         let Some(key) = self.key.get() else { return };
         let interest = Interest { writable: true, once: true, ..Interest::default() };
         let mut state = self.state.lock();
@@ -153,7 +173,7 @@ impl Dialer {
             drop(state);
             return self.fail(Some(error.into()));
         }
-        state.phase = Phase::Connecting(stream);
+        state.phase = Phase::Connecting(stream, others);
     }
 
     fn established(&self, stream: OsStream) {
@@ -181,7 +201,7 @@ impl Dialer {
                 Phase::Greeting(slot) => return *slot = Some(greeting),
                 // It was faster than we: on the reactor's thread while we are on a resolver's.
                 Phase::Waiting | Phase::Connected | Phase::Retired => return,
-                Phase::Closed | Phase::Resolving | Phase::Connecting(_) => {}
+                Phase::Closed | Phase::Resolving | Phase::Connecting(..) => {}
             }
         }
         if greeting.cancel() {
@@ -247,12 +267,16 @@ impl Asker for Asking {
         let Some(dialer) = self.me.upgrade() else {
             return self.host.report(Report::ConnectAbandoned);
         };
-        let Some(address) = addresses.first() else {
-            dialer.host.trace(trace::Event::Unresolved, None, format_args!(""));
-            return dialer.fail(None);
-        };
-        dialer.host.trace(trace::Event::Resolved, None, format_args!("address={address}"));
-        dialer.connect(&Address::Internet(*address), self.local);
+        let tell =
+            |event, details: std::fmt::Arguments<'_>| dialer.host.trace(event, None, details);
+        if addresses.is_empty() {
+            tell(trace::Event::Unresolved, format_args!(""));
+        }
+        for address in &addresses {
+            tell(trace::Event::Resolved, format_args!("address={address}"));
+        }
+        let addresses = addresses.into_iter().map(Address::Internet).collect();
+        dialer.connect(Candidates { addresses, local: self.local });
     }
 }
 
@@ -267,10 +291,10 @@ impl State {
 
 impl Handler for Dialer {
     fn ready(&self, _event: Event) {
-        let stream = {
+        let (stream, others) = {
             let mut state = self.state.lock();
             match std::mem::replace(&mut state.phase, Phase::Waiting) {
-                Phase::Connecting(stream) => stream,
+                Phase::Connecting(stream, others) => (stream, others),
                 other => {
                     state.phase = other;
                     return;
@@ -282,7 +306,11 @@ impl Handler for Dialer {
             Ok(()) => self.established(stream),
             Err(error) => {
                 drop(stream);
-                self.fail(Some(error.into()));
+                if others.addresses.is_empty() {
+                    self.fail(Some(error.into()));
+                } else {
+                    self.connect(others);
+                }
             }
         }
     }
@@ -317,7 +345,7 @@ impl Maker for Dialer {
                     self.host.report(Report::Dropped);
                 }
             }
-            Phase::Connecting(stream) => {
+            Phase::Connecting(stream, _) => {
                 self.reactor.unwatch(stream.as_raw_fd());
                 self.host.report(Report::ConnectAbandoned);
             }
@@ -400,7 +428,7 @@ mod tests {
         match dialer.state.lock().phase {
             Phase::Waiting => "waiting",
             Phase::Resolving => "resolving",
-            Phase::Connecting(_) => "connecting",
+            Phase::Connecting(..) => "connecting",
             Phase::Greeting(_) => "greeting",
             Phase::Connected => "connected",
             Phase::Retired => "retired",
@@ -495,7 +523,7 @@ mod tests {
             dialer.close();
             assert_eq!(socket.reports(), []);
             match found {
-                Some(address) => dialer.connect(&address, None),
+                Some(address) => dialer.connect(Candidates::one(address, None)),
                 None => dialer.fail(None),
             }
             socket.settle();
@@ -595,7 +623,7 @@ mod tests {
         // Watched already, for somebody else.
         let stream = OsStream::new(&loopback(1)).unwrap();
         socket.reactor().watch(Key(7), stream.as_raw_fd(), Interest::default()).unwrap();
-        dialer.await_connection(stream);
+        dialer.await_connection(stream, Candidates::one(loopback(1), None));
         let failed = |report: &Report| matches!(report, Report::ConnectFailed(Some(_)));
         socket.await_report(failed);
         dialer.close();
