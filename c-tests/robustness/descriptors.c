@@ -7,6 +7,7 @@
 #include "support/cases.h"
 #include "support/check.h"
 #include "support/clock.h"
+#include "support/process.h"
 #include "support/raw-stream.h"
 #include "support/resources.h"
 #include "support/sockets.h"
@@ -355,6 +356,44 @@ static void a_dialer_waits_for_descriptors(void)
     CHECK_CLOSE(s, peer);
 }
 
+/* ---- the standard ones ---- */
+
+/* Most is made while the three are free, and all is in use when they belong to somebody again. */
+static int talk_without_standard_streams(void *argument)
+{
+    struct url url = unique_url(trial.scheme), other = unique_url(trial.scheme);
+    int a, b, fd, said = fcntl(2, F_DUPFD_CLOEXEC, 100);
+    size_t size = sizeof fd;
+    (void)argument;
+    for (int standard = 0; standard < 3; standard++)
+        close(standard);
+    open_pairs(&a, &b, url.text);
+    CHECK_EQ(nn_getsockopt(a, NN_SOL_SOCKET, NN_RCVFD, &fd, &size), 0);
+    int own = open("/dev/null", O_RDWR);
+    CHECK_OK(own);
+    CHECK_OK(dup2(own, 0));
+    CHECK_OK(dup2(own, 1));
+    CHECK_OK(dup2(said, 2));
+    CHECK_AT_LEAST(fd, 3);
+    CHECK_SEND(b, "now");
+    struct pollfd ready = {fd, POLLIN, 0};
+    CHECK_EQ(poll(&ready, 1, PATIENCE_MS), 1);
+    CHECK_RECV(a, "now");
+    CHECK_TALK(a, b);
+    check_fresh_conversation(other.text);
+    CHECK_CLOSE(b, a);
+    for (int standard = 0; standard < 3; standard++)
+        CHECK_OK(fcntl(standard, F_GETFD));
+    return 0;
+}
+
+static void the_standard_descriptors_are_left_to_the_program(void)
+{
+    struct child child;
+    child_start(&child, talk_without_standard_streams, NULL);
+    CHECK_EQ(child_wait(&child, 2 * PATIENCE_MS), 0);
+}
+
 int main(int count, char **words)
 {
     trial_begin("robustness/descriptors", "inproc|ipc|tcp|ws", 40, count, words);
@@ -370,6 +409,7 @@ int main(int count, char **words)
         RUN(a_listener_in_want_can_be_closed);
         RUN(a_dialer_waits_for_descriptors);
     }
+    RUN(the_standard_descriptors_are_left_to_the_program);
     RUN(nothing_is_left);
     return test_end();
 }

@@ -8,6 +8,8 @@ use std::path::PathBuf;
 
 use socket2::{Domain, SockAddr, Type};
 
+use super::descriptor::above_standard;
+
 /// Where a stream socket is bound or connected to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
@@ -31,7 +33,8 @@ impl Address {
             Address::Internet(SocketAddr::V6(_)) => (Domain::IPV6, Family::Internet),
             Address::File(_) | Address::Name(_) => (Domain::UNIX, Family::Local),
         };
-        Ok((socket2::Socket::new(domain, Type::STREAM.nonblocking(), None)?, family))
+        let fresh = socket2::Socket::new(domain, Type::STREAM.nonblocking(), None)?;
+        Ok((above_standard(fresh)?, family))
     }
 
     pub(super) fn to_kernel(&self) -> io::Result<SockAddr> {

@@ -7,6 +7,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 use super::check;
+use super::descriptor::above_standard;
 use crate::sync::before_io;
 
 /// A set of descriptors that one thread can wait for.
@@ -41,7 +42,8 @@ impl Epoll {
         // SAFETY: no pointer is passed.
         let raw = check(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
         // SAFETY: the kernel gave us this descriptor just now; nobody else owns it.
-        Ok(Epoll { descriptor: unsafe { OwnedFd::from_raw_fd(raw) } })
+        let fresh = unsafe { OwnedFd::from_raw_fd(raw) };
+        Ok(Epoll { descriptor: above_standard(fresh)? })
     }
 
     pub fn add(&self, descriptor: RawFd, interest: Interest, key: u64) -> io::Result<()> {

@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use super::check;
+use super::descriptor::above_standard;
 
 #[derive(Debug)]
 pub struct EventFd {
@@ -15,7 +16,8 @@ impl EventFd {
         // SAFETY: no pointer is passed.
         let raw = check(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) })?;
         // SAFETY: the kernel gave us this descriptor just now; nobody else owns it.
-        Ok(EventFd { descriptor: unsafe { OwnedFd::from_raw_fd(raw) } })
+        let fresh = unsafe { OwnedFd::from_raw_fd(raw) };
+        Ok(EventFd { descriptor: above_standard(fresh)? })
     }
 
     /// Any descriptor in the place of one, to see what happens when the kernel fails.

@@ -7,6 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::address::Family;
+use super::descriptor::above_standard;
 use super::{Address, OsStream, check, random};
 use crate::sync::before_io;
 
@@ -78,7 +79,8 @@ impl OsListener {
         before_io();
         // Close-on-exec from birth: accept4(2).
         match self.inner.accept() {
-            Ok((inner, peer)) => {
+            Ok((fresh, peer)) => {
+                let inner = above_standard(fresh)?;
                 inner.set_nonblocking(true)?;
                 Ok(Accepted::Connection(OsStream::of(inner, self.family, peer.as_socket())))
             }

@@ -1,10 +1,12 @@
 //! The kernel: libc in, `io::Result` out. Every system call of the library is written here once.
 //!
 //! Nothing here knows about messages' meaning, sockets of ours, or threads. Every descriptor is
-//! close-on-exec and non-blocking from birth, and no write raises SIGPIPE.
+//! close-on-exec and non-blocking from birth, none that stays lies among the standard ones, and no
+//! write raises SIGPIPE.
 
 mod address;
 mod clock;
+mod descriptor;
 mod epoll;
 mod event_fd;
 pub mod exit;
