@@ -23,17 +23,17 @@ macro_rules! events {
     ($($(#[$meaning:meta])+ $name:ident = $word:literal,)+) => {
         /// What has happened. Programs look for the words: none of them changes its meaning.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum Event {
+        pub enum Happening {
             $($(#[$meaning])+ $name,)+
         }
 
-        impl Event {
+        impl Happening {
             #[cfg(test)]
-            const ALL: &[Event] = &[$(Event::$name),+];
+            const ALL: &[Happening] = &[$(Happening::$name),+];
 
             fn word(self) -> &'static str {
                 match self {
-                    $(Event::$name => $word,)+
+                    $(Happening::$name => $word,)+
                 }
             }
         }
@@ -146,7 +146,7 @@ pub fn begin() {
 /// them `key=value`.
 #[cold]
 #[inline(never)]
-pub fn tell(event: Event, subject: &dyn Display, details: fmt::Arguments<'_>) {
+pub fn tell(event: Happening, subject: &dyn Display, details: fmt::Arguments<'_>) {
     if let Some(trace) = TRACE.get() {
         let micros = sys::nanoseconds().saturating_sub(trace.began) / 1000;
         trace.log.write(Line::new(process::id(), micros, event, subject, details).as_bytes());
@@ -199,7 +199,7 @@ impl Line {
     fn new(
         process: u32,
         micros: u64,
-        event: Event,
+        event: Happening,
         subject: &dyn Display,
         details: fmt::Arguments<'_>,
     ) -> Line {
@@ -271,7 +271,7 @@ mod tests {
     use super::*;
 
     fn line(micros: u64, subject: &str, details: fmt::Arguments<'_>) -> String {
-        let line = Line::new(17, micros, Event::SendRefused, &subject, details);
+        let line = Line::new(17, micros, Happening::SendRefused, &subject, details);
         String::from_utf8(line.as_bytes().to_vec()).unwrap()
     }
 
@@ -331,18 +331,18 @@ mod tests {
 
     #[test]
     fn words_are_all_different_and_plain() {
-        let mut words: Vec<_> = Event::ALL.iter().map(|event| event.word()).collect();
+        let mut words: Vec<_> = Happening::ALL.iter().map(|event| event.word()).collect();
         let is_plain = |word: &&str| word.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'-'));
         assert!(words.iter().all(is_plain));
         words.sort_unstable();
         words.dedup();
-        assert_eq!(words.len(), Event::ALL.len());
+        assert_eq!(words.len(), Happening::ALL.len());
     }
 
     #[test]
     fn the_manual_explains_every_event() {
         let manual = include_str!("../doc/trace.md");
-        for event in Event::ALL {
+        for event in Happening::ALL {
             let row = format!("| `{}` |", event.word());
             assert!(manual.contains(&row), "{}", event.word());
         }

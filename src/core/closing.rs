@@ -8,7 +8,7 @@ use super::linger::Lingering;
 use super::pipe::Pipe;
 use super::socket::Socket;
 use super::state::EndpointEntry;
-use crate::trace::Event;
+use crate::trace::Happening;
 use crate::transports::Stream;
 
 impl Socket {
@@ -22,7 +22,7 @@ impl Socket {
             }
             state.endpoints.take_all()
         };
-        self.context.trace(Event::Closing, format_args!("endpoints={}", endpoints.len()));
+        self.context.trace(Happening::Closing, format_args!("endpoints={}", endpoints.len()));
         self.shown.show_closed();
         self.context.events.show_closed();
         self.wake_everybody();

@@ -9,7 +9,7 @@ use super::statistics::Statistics;
 use crate::error::Error;
 use crate::io::LazyReactor;
 use crate::protocols::SocketType;
-use crate::trace::{self, Event, Plain};
+use crate::trace::{self, Happening, Plain};
 
 pub struct Context {
     pub handle: i32,
@@ -62,7 +62,7 @@ impl Context {
 
     /// Traces what has happened to the socket, if anybody wants to know.
     #[inline]
-    pub fn trace(&self, event: Event, details: fmt::Arguments<'_>) {
+    pub fn trace(&self, event: Happening, details: fmt::Arguments<'_>) {
         if trace::is_on() {
             trace::tell(event, &Subject(self), details);
         }

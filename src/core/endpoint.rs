@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::io::Reactor;
 use crate::protocols::{Priorities, SocketType};
 use crate::sync::{Mutex, Rank};
-use crate::trace::{self, Event, Plain, Reason};
+use crate::trace::{self, Happening, Plain, Reason};
 use crate::transports::{
     Connection, Fault, Host, IfNameless, Rejected, Report, Settings, TRANSPORTS, Transport, TypeTag,
 };
@@ -155,18 +155,18 @@ impl Endpoint {
     }
 
     /// What it reports, as traces tell it.
-    fn told(report: Report) -> (Event, Option<SocketAddr>, Option<Fault>) {
+    fn told(report: Report) -> (Happening, Option<SocketAddr>, Option<Fault>) {
         match report {
-            Report::Connecting => (Event::Connecting, None, None),
-            Report::Established => (Event::Established, None, None),
-            Report::ConnectFailed(why) => (Event::ConnectFailed, None, why.map(Fault::System)),
-            Report::ConnectAbandoned => (Event::ConnectAbandoned, None, None),
-            Report::Accepted => (Event::Accepted, None, None),
-            Report::AcceptFailed(why) => (Event::AcceptFailed, None, Some(Fault::System(why))),
-            Report::Broken => (Event::ConnectionBroken, None, None),
-            Report::Dropped => (Event::ConnectionDropped, None, None),
-            Report::HandshakeFailed { peer, fault } => (Event::HandshakeFailed, peer, fault),
-            Report::Rejected { peer } => (Event::Rejected, peer, None),
+            Report::Connecting => (Happening::Connecting, None, None),
+            Report::Established => (Happening::Established, None, None),
+            Report::ConnectFailed(why) => (Happening::ConnectFailed, None, why.map(Fault::System)),
+            Report::ConnectAbandoned => (Happening::ConnectAbandoned, None, None),
+            Report::Accepted => (Happening::Accepted, None, None),
+            Report::AcceptFailed(why) => (Happening::AcceptFailed, None, Some(Fault::System(why))),
+            Report::Broken => (Happening::ConnectionBroken, None, None),
+            Report::Dropped => (Happening::ConnectionDropped, None, None),
+            Report::HandshakeFailed { peer, fault } => (Happening::HandshakeFailed, peer, fault),
+            Report::Rejected { peer } => (Happening::Rejected, peer, None),
         }
     }
 
@@ -266,7 +266,7 @@ impl Host for Endpoint {
         }
     }
 
-    fn trace(&self, event: Event, peer: Option<SocketAddr>, details: fmt::Arguments<'_>) {
+    fn trace(&self, event: Happening, peer: Option<SocketAddr>, details: fmt::Arguments<'_>) {
         if trace::is_on() {
             trace::tell(event, &Place(self, peer), details);
         }
@@ -450,10 +450,10 @@ mod tests {
         let peer = Some(SocketAddr::from(([192, 0, 2, 9], 4711)));
         let fault = Some(Fault::TimedOut);
         let failed = Endpoint::told(Report::HandshakeFailed { peer, fault });
-        assert_eq!(failed, (Event::HandshakeFailed, peer, fault));
+        assert_eq!(failed, (Happening::HandshakeFailed, peer, fault));
         let why = Error::AddressInUse;
         let (event, peer, fault) = Endpoint::told(Report::ConnectFailed(Some(why)));
-        assert_eq!((event, peer), (Event::ConnectFailed, None));
+        assert_eq!((event, peer), (Happening::ConnectFailed, None));
         assert_eq!(Cause(fault).to_string(), "error=AddressInUse");
         assert_eq!(Cause(Some(Fault::Violation)).to_string(), "error=Violation");
         assert_eq!(Cause(None).to_string(), "");

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::endpoint::Endpoint;
 use crate::sys::{self, WaitFor};
-use crate::trace::{self, Event};
+use crate::trace::{self, Happening};
 use crate::transports::{Connection, Host, Stream};
 
 /// A connection that may take until its deadline to end.
@@ -23,7 +23,7 @@ pub fn end(all: &[Lingering]) {
     write_out(all, |stream| stream.write_out());
     for one in late {
         let left = if one.has_unwritten() { "some" } else { "nothing" };
-        one.trace(Event::Lingered, format_args!("left={left}"));
+        one.trace(Happening::Lingered, format_args!("left={left}"));
     }
     all.iter().for_each(|one| one.connection.close(one.deadline));
 }
@@ -39,7 +39,7 @@ impl Lingering {
         self.connection.stream().is_some_and(Stream::has_unwritten)
     }
 
-    fn trace(&self, event: Event, details: fmt::Arguments<'_>) {
+    fn trace(&self, event: Happening, details: fmt::Arguments<'_>) {
         let peer = self.connection.stream().and_then(Stream::peer_address);
         self.endpoint.trace(event, peer, details);
     }
@@ -50,7 +50,7 @@ impl Lingering {
 fn trace_late(all: &[Lingering]) -> Vec<&Lingering> {
     streams(all).for_each(|(stream, _)| stream.write_out());
     let late: Vec<_> = all.iter().filter(|one| one.has_unwritten()).collect();
-    late.iter().for_each(|one| one.trace(Event::Lingering, format_args!("")));
+    late.iter().for_each(|one| one.trace(Happening::Lingering, format_args!("")));
     late
 }
 

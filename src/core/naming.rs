@@ -7,7 +7,7 @@ use super::endpoint::{Endpoint, transport_of};
 use super::linger;
 use super::socket::Socket;
 use crate::error::Error;
-use crate::trace::{self, Event, Plain, Reason};
+use crate::trace::{self, Happening, Plain, Reason};
 use crate::transports::{Dialect, Host};
 
 #[derive(Clone, Copy)]
@@ -37,8 +37,8 @@ impl Socket {
         let added = self.try_add_endpoint(address, dialect, way);
         if let Err(error) = added {
             let event = match way {
-                Way::Bind => Event::NotBound,
-                Way::Connect => Event::NotDialing,
+                Way::Bind => Happening::NotBound,
+                Way::Connect => Happening::NotDialing,
             };
             let (plain, error) = (Plain(address), Reason(error));
             let address: &dyn Display = if address.is_empty() { &"\"\"" } else { &plain };
@@ -106,7 +106,7 @@ impl Socket {
     /// `Invalid` when there is no such endpoint.
     pub fn shutdown(&self, id: i32) -> Result<(), Error> {
         let entry = self.lock().endpoints.remove(id).ok_or(Error::Invalid)?;
-        entry.endpoint.trace(Event::ShutDown, None, format_args!(""));
+        entry.endpoint.trace(Happening::ShutDown, None, format_args!(""));
         entry.close();
         linger::end(&self.lingering(self.detach_all(|pipe| pipe.endpoint.id == id).iter()));
         self.retry_endpoints();
@@ -125,8 +125,8 @@ fn trace_start(endpoint: &Endpoint, way: Way, known: Option<&[u8]>) {
         let address = endpoint.address(known);
         let at = format_args!("at={}", Plain(&address));
         match way {
-            Way::Bind => endpoint.trace(Event::Bound, None, at),
-            Way::Connect => endpoint.trace(Event::Dialing, None, format_args!("")),
+            Way::Bind => endpoint.trace(Happening::Bound, None, at),
+            Way::Connect => endpoint.trace(Happening::Dialing, None, format_args!("")),
         }
     }
 }

@@ -13,7 +13,7 @@ use super::peer;
 use crate::message::{Chunk, Message};
 use crate::protocols::{Flow, Loss, PipeId, Pipes, Refusal};
 use crate::sys::Credentials;
-use crate::trace::{self, Event};
+use crate::trace::{self, Happening};
 use crate::transports::{Adopter, AfterRecv, AfterSend, Connection, Fault, Host, Pace, Stream};
 
 /// All pipes of one socket, in the order of their numbers.
@@ -136,7 +136,7 @@ impl Pipe {
     pub fn trace_attached(&self) {
         if trace::is_on() {
             let who = Who(self.stream().and_then(Stream::peer_credentials));
-            self.trace(Event::Attached, format_args!("pipe={}{who}", self.id.0));
+            self.trace(Happening::Attached, format_args!("pipe={}{who}", self.id.0));
         }
     }
 
@@ -144,11 +144,11 @@ impl Pipe {
     pub fn trace_detached(&self, why: impl FnOnce() -> Option<Fault>) {
         if trace::is_on() {
             let cause = Cause(why());
-            self.trace(Event::Detached, format_args!("pipe={} {cause}", self.id.0));
+            self.trace(Happening::Detached, format_args!("pipe={} {cause}", self.id.0));
         }
     }
 
-    fn trace(&self, event: Event, details: fmt::Arguments<'_>) {
+    fn trace(&self, event: Happening, details: fmt::Arguments<'_>) {
         let peer = self.stream().and_then(Stream::peer_address);
         self.endpoint.trace(event, peer, details);
     }
@@ -267,7 +267,7 @@ impl Pipes for View<'_> {
         *self.dropped += count as u64;
         if trace::is_on() {
             let details = format_args!("count={count} error={why:?}");
-            self.context.trace(Event::MessageDropped, details);
+            self.context.trace(Happening::MessageDropped, details);
         }
     }
 }

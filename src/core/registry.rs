@@ -12,7 +12,7 @@ use crate::io::LazyReactor;
 use crate::protocols::{Seed, SocketType, socket_type};
 use crate::sync::{MappedRwLockReadGuard, Mutex, Rank, RwLock, RwLockReadGuard};
 use crate::sys::{self, PerProcess, exit};
-use crate::trace::{self, Event};
+use crate::trace::{self, Happening};
 
 /// A socket during one call. Closing waits until nobody has one any more.
 pub struct InUse(MappedRwLockReadGuard<'static, Arc<Socket>>);
@@ -60,7 +60,7 @@ pub(super) fn open_type(
     let protocol = machine(world.seed());
     let socket = Socket::new(handle, domain, socket_type, protocol, &shared);
     let kind = if domain == RAW { "raw" } else { "cooked" };
-    socket.context.trace(Event::Opened, format_args!("type={} kind={kind}", socket_type.name));
+    socket.context.trace(Happening::Opened, format_args!("type={} kind={kind}", socket_type.name));
     *slot.0.write() = Some(socket);
     Ok(handle)
 }
@@ -95,7 +95,7 @@ impl Closing {
         // Waits for every call that is still on its way out.
         let socket = world.slot(self.handle).and_then(|slot| slot.0.write().take());
         if let Some(socket) = &socket {
-            socket.context.trace(Event::Closed, format_args!(""));
+            socket.context.trace(Happening::Closed, format_args!(""));
         }
         drop(socket);
         let unused_reactor = world.library.lock().give_number_back(self.handle);

@@ -21,7 +21,7 @@ use super::waiting::Waiting;
 use crate::error::Error;
 use crate::protocols::{Protocol, SocketType};
 use crate::sync::{Mutex, MutexGuard, Rank};
-use crate::trace::Event;
+use crate::trace::Happening;
 use crate::transports::Pacer;
 
 pub struct Socket {
@@ -114,7 +114,7 @@ impl Socket {
         let machine = self.lock().retire_protocol();
         drop(machine);
         if self.life.break_down() == Change::First {
-            self.context.trace(Event::OutOfService, format_args!(""));
+            self.context.trace(Happening::OutOfService, format_args!(""));
             self.shown.show_closed();
             self.events().show_closed();
             self.wake_everybody();

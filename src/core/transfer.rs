@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::message::Message;
 use crate::protocols::Nothing;
 use crate::sys;
-use crate::trace::{Event, Reason};
+use crate::trace::{Happening, Reason};
 use crate::transports::Moment;
 
 /// Whether a call may wait.
@@ -78,7 +78,7 @@ impl Socket {
     fn refuse(&self, error: Error, message: &Message) -> Error {
         let size = message.body.len();
         let details = format_args!("size={size} error={}", Reason(error));
-        self.context.trace(Event::SendRefused, details);
+        self.context.trace(Happening::SendRefused, details);
         error
     }
 
@@ -131,7 +131,7 @@ impl Socket {
     /// The error with which a receive ends.
     #[cold]
     fn fail(&self, error: Error) -> Error {
-        self.context.trace(Event::RecvFailed, format_args!("error={}", Reason(error)));
+        self.context.trace(Happening::RecvFailed, format_args!("error={}", Reason(error)));
         error
     }
 

@@ -2,7 +2,7 @@
 
 use super::abi::nn::{NN_MSG, PROTO_SP, SP_HDR, nn_cmsghdr, nn_msghdr};
 use super::enter;
-use super::raw::{self, LentChunk, Place};
+use super::raw::{self, LentChunk, OutPlace};
 use crate::error::Error;
 use crate::message::control::{Entry, HEAD, WORD, entries, entry_len, offset_behind};
 use crate::message::{Chunk, Header, OutOfMemory};
@@ -106,7 +106,7 @@ pub(super) unsafe fn deliver(
     let parts = [&head, header.as_slice(), padding, entries];
 
     if target.msg_controllen == NN_MSG {
-        let place = Place::new(target.msg_control.cast::<*mut c_void>())?;
+        let place = OutPlace::new(target.msg_control.cast::<*mut c_void>())?;
         let mut chunk = Chunk::with_capacity(entry_len + entries.len())?;
         parts.iter().for_each(|part| chunk.extend(part));
         // SAFETY: forwarded from our own contract.

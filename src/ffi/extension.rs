@@ -1,7 +1,7 @@
 //! What the library has beyond the reference: the functions of `spmsg/spmsg.h`.
 
 use super::abi::spmsg::*;
-use super::raw::{self, Place};
+use super::raw::{self, OutPlace};
 use super::{enter_socket, errno};
 use crate::core::{Dialect, EventKind, SocketEvent, peer_number};
 use libc::size_t;
@@ -83,7 +83,7 @@ pub extern "C" fn spmsg_events(s: c_int) -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn spmsg_next_event(s: c_int, event: *mut spmsg_event) -> c_int {
     enter_socket(s, |socket| {
-        let place = Place::new(event)?;
+        let place = OutPlace::new(event)?;
         let found = socket.events().next()?;
         // SAFETY: forwarded from our own contract.
         unsafe { place.write(converted(&found)) };

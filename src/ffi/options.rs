@@ -1,7 +1,7 @@
 //! Socket options: bytes in, bytes out. What they mean is core's business.
 
 use super::enter_socket;
-use super::raw::{self, Place};
+use super::raw::{self, OutPlace};
 use crate::core::OptionValue;
 use crate::error::Error;
 use libc::size_t;
@@ -50,7 +50,7 @@ pub unsafe extern "C" fn nn_getsockopt(
         }
         // An unknown option is told even to those who have no room for a known one.
         let found = socket.option(level, option)?;
-        let len = Place::new(optvallen)?;
+        let len = OutPlace::new(optvallen)?;
         if optval.is_null() {
             return Err(Error::BadPointer);
         }

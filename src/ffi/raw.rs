@@ -88,12 +88,12 @@ pub unsafe fn value<T: Copy>(pointer: *const T) -> Option<T> {
 
 /// A place that a result is written to.
 #[derive(Clone, Copy)]
-pub struct Place<T>(NonNull<T>);
+pub struct OutPlace<T>(NonNull<T>);
 
-impl<T: Copy> Place<T> {
+impl<T: Copy> OutPlace<T> {
     #[inline]
-    pub fn new(pointer: *mut T) -> Result<Place<T>, Error> {
-        NonNull::new(pointer).map(Place).ok_or(Error::BadPointer)
+    pub fn new(pointer: *mut T) -> Result<OutPlace<T>, Error> {
+        NonNull::new(pointer).map(OutPlace).ok_or(Error::BadPointer)
     }
 
     /// # Safety

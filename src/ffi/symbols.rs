@@ -12,7 +12,7 @@ use super::abi::survey::*;
 use super::abi::tcp::*;
 use super::abi::ws::*;
 use super::enter;
-use super::raw::{self, Place};
+use super::raw::{self, OutPlace};
 use crate::error::Error;
 use libc::*;
 use std::ffi::{CStr, c_char, c_int};
@@ -26,7 +26,7 @@ use std::mem::MaybeUninit;
 pub unsafe extern "C" fn nn_symbol(i: c_int, value: *mut c_int) -> *const c_char {
     enter(|| {
         let symbol = symbol(i).ok_or(Error::Invalid)?;
-        if let Ok(place) = Place::new(value) {
+        if let Ok(place) = OutPlace::new(value) {
             // SAFETY: forwarded from our own contract.
             unsafe { place.write(symbol.value) };
         }

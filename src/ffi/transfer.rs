@@ -7,7 +7,7 @@
 use super::abi::nn::{NN_DONTWAIT, NN_MSG, nn_iovec, nn_msghdr};
 use super::ancillary::{self, Control};
 use super::enter_socket;
-use super::raw::{self, LentChunk, Place};
+use super::raw::{self, LentChunk, OutPlace};
 use crate::core::{Blocking, Socket};
 use crate::error::Error;
 use crate::message::{Body, Message};
@@ -262,7 +262,7 @@ unsafe fn recv(socket: &Socket, target: &nn_msghdr, flags: c_int) -> Result<c_in
     // A place for the whole message must be there before one is taken from the socket.
     let whole = match pieces {
         [piece] if piece.iov_len == NN_MSG => {
-            Some(Place::new(piece.iov_base.cast::<*mut c_void>())?)
+            Some(OutPlace::new(piece.iov_base.cast::<*mut c_void>())?)
         }
         _ => None,
     };

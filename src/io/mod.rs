@@ -10,4 +10,4 @@ mod timers;
 pub use backoff::Backoff;
 pub use poller::{Poller, Wake, Waker};
 pub use reactor::{Handler, Key, LazyReactor, Reactor, Tick};
-pub use resolver::{Asker, Question, resolve};
+pub use resolver::{Asker, Lookup, resolve};

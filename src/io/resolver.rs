@@ -11,7 +11,7 @@ use crate::sys::{self, NameFamily, PerProcess};
 
 /// Whose addresses are wanted.
 #[derive(Clone, Debug)]
-pub struct Question {
+pub struct Lookup {
     pub host: String,
     pub port: u16,
     pub family: NameFamily,
@@ -32,7 +32,7 @@ pub trait Asker: Send {
 ///
 /// # Errors
 /// When no thread can be had; the asker is then never told.
-pub fn resolve(question: Question, asker: Box<dyn Asker>) -> io::Result<()> {
+pub fn resolve(question: Lookup, asker: Box<dyn Asker>) -> io::Result<()> {
     let mut pool = POOL.get().lock();
     pool.jobs.push_back(Job { question, asker });
     if pool.threads == THREADS_MAX {
@@ -60,13 +60,13 @@ struct Pool {
 }
 
 struct Job {
-    question: Question,
+    question: Lookup,
     asker: Box<dyn Asker>,
 }
 
 impl Job {
     fn run(self) {
-        let Job { question: Question { host, port, family }, asker } = self;
+        let Job { question: Lookup { host, port, family }, asker } = self;
         let found = match asker.is_waiting() {
             true => sys::look_up(&host, port, family).unwrap_or_default(),
             false => Vec::new(),
@@ -126,7 +126,7 @@ mod tests {
     fn ask(host: &str, is_waiting: bool) -> Receiver<Vec<SocketAddr>> {
         let (tell, told) = channel();
         let caller = thread::current().id();
-        let question = Question { host: host.into(), port: 7, family: NameFamily::Ipv4Only };
+        let question = Lookup { host: host.into(), port: 7, family: NameFamily::Ipv4Only };
         resolve(question, Box::new(Teller { tell, caller, is_waiting })).unwrap();
         told
     }

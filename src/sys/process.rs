@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 ///
 /// Nothing waits here, so that a fork at any moment leaves nothing half done behind. What a parent
 /// had stays in its child's memory, because somebody may still refer to it.
-pub struct PerProcess<T: 'static> {
+pub struct PerProcess<T: Send + Sync + 'static> {
     state: AtomicPtr<Owned<T>>,
     fresh: fn() -> T,
 }
@@ -18,7 +18,7 @@ struct Owned<T> {
     value: T,
 }
 
-impl<T> PerProcess<T> {
+impl<T: Send + Sync> PerProcess<T> {
     #[must_use]
     pub const fn new(fresh: fn() -> T) -> PerProcess<T> {
         PerProcess { state: AtomicPtr::new(std::ptr::null_mut()), fresh }

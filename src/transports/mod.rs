@@ -43,7 +43,7 @@ use crate::error::{Error, Refusal};
 use crate::io::Reactor;
 use crate::message::Message;
 use crate::sys::{Credentials, Tuning};
-use crate::trace::Event;
+use crate::trace::Happening;
 
 /// One way of moving bytes, known by the scheme of its addresses.
 pub trait Transport: Sync {
@@ -134,7 +134,7 @@ pub trait Host: Send + Sync {
 
     /// Something that nobody but a trace tells, about a peer if the kernel gives it an address.
     /// Ask [`crate::trace::is_on`] before the details are costly.
-    fn trace(&self, _event: Event, _peer: Option<SocketAddr>, _details: fmt::Arguments<'_>) {}
+    fn trace(&self, _event: Happening, _peer: Option<SocketAddr>, _details: fmt::Arguments<'_>) {}
 
     /// A bug was found in what the endpoint or one of its connections did: the
     /// socket is of no use any more.

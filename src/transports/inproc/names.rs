@@ -12,7 +12,7 @@ use super::Link;
 use crate::error::Error;
 use crate::sync::{Mutex, Rank};
 use crate::sys::PerProcess;
-use crate::trace::Event;
+use crate::trace::Happening;
 use crate::transports::{Connection, Host, Maker, Parting, Report};
 
 /// An endpoint that listens to a name.
@@ -146,7 +146,7 @@ impl Names {
         }
         if !are_compatible(connector, bound) {
             for host in [&connector.host, &bound.host] {
-                host.trace(Event::HandshakeFailed, None, format_args!("error=Violation"));
+                host.trace(Happening::HandshakeFailed, None, format_args!("error=Violation"));
             }
             return None;
         }

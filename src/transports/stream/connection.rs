@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 
 use super::byte_stream::ByteStream;
 use super::codec::{Codec, Parting};
-use super::driver;
+use super::driver::Look;
 use super::ending::end_politely;
 use super::queue::{Gathering, Written};
-use super::reader::{Arrival, Look, News, Passage, Reader};
+use super::reader::{Arrival, Handback, News, Passage, Reader};
 use super::scratch;
 use super::watch::{Wanted, Watch};
 use super::writer::{HasMore, Writer};
@@ -176,14 +176,14 @@ impl StreamConnection {
     }
 
     fn begin_ticking(&self) {
-        self.trace(trace::Event::ReactorLooks);
+        self.trace(trace::Happening::ReactorLooks);
         if let Some(me) = self.me.upgrade() {
             self.reactor.tick_often(me);
         }
     }
 
     /// Tells who reads and writes from now on.
-    fn trace(&self, event: trace::Event) {
+    fn trace(&self, event: trace::Happening) {
         if trace::is_on() {
             self.host.trace(event, self.stream.peer_address(), format_args!(""));
         }
@@ -287,7 +287,7 @@ impl Stream for StreamConnection {
             self.reader.pump(&*self.stream, || self.host.size_max(), &mut buffer);
         drop(buffer);
         if let Passage::ToCallers { look_after } = passage {
-            self.trace(trace::Event::CallersRead);
+            self.trace(trace::Happening::CallersRead);
             self.renew_watch();
             self.watch.look_after(look_after);
         }
@@ -374,9 +374,9 @@ impl Handler for StreamConnection {
     fn timeout(&self, _now: Instant) {
         let is_awaited = || self.pipe.get().is_some_and(|pipe| pipe.is_awaited());
         match self.reader.look(is_awaited) {
-            Look::Again(delay) => self.watch.look_after(delay),
-            Look::TakenOver => {
-                self.trace(trace::Event::ReactorReads);
+            Handback::NotYet(delay) => self.watch.look_after(delay),
+            Handback::Done => {
+                self.trace(trace::Happening::ReactorReads);
                 self.resume();
             }
         }
@@ -388,15 +388,15 @@ impl Handler for StreamConnection {
 
     fn tick(&self) -> Tick {
         match self.writer.look() {
-            driver::Look::Again | driver::Look::AgainAtRest => Tick::Again,
-            driver::Look::Done => {
-                self.trace(trace::Event::ReactorRests);
+            Look::Again | Look::AgainAtRest => Tick::Again,
+            Look::Done => {
+                self.trace(trace::Happening::ReactorRests);
                 Tick::Done
             }
-            driver::Look::Write if !self.write_all().is_stuck => Tick::Again,
-            driver::Look::Write => {
+            Look::Write if !self.write_all().is_stuck => Tick::Again,
+            Look::Write => {
                 if self.writer.leave_to_kernel() {
-                    self.trace(trace::Event::KernelFull);
+                    self.trace(trace::Happening::KernelFull);
                     self.renew_watch();
                 }
                 Tick::Done

@@ -11,7 +11,7 @@ use std::time::Instant;
 use super::greeter::Wire;
 use super::greeting::{Beginning, Greeting, Outcome};
 use crate::error::Error;
-use crate::io::{Asker, Backoff, Handler, Key, Question, Reactor, resolve};
+use crate::io::{Asker, Backoff, Handler, Key, Lookup, Reactor, resolve};
 use crate::sync::{Mutex, Rank};
 use crate::sys::{Address, Event, Interest, NameFamily, OsStream};
 use crate::trace;
@@ -105,7 +105,7 @@ impl Dialer {
     fn attempt(&self) {
         if !self.host.is_wanting() {
             // The peer would believe for a moment that it has a partner, and send to nobody.
-            self.host.trace(trace::Event::Unwanted, None, format_args!(""));
+            self.host.trace(trace::Happening::Unwanted, None, format_args!(""));
             return self.wait();
         }
         self.host.report(Report::Connecting);
@@ -127,12 +127,12 @@ impl Dialer {
             return self.host.report(Report::ConnectAbandoned);
         }
         let plain = trace::Plain(name.as_bytes());
-        self.host.trace(trace::Event::Resolving, None, format_args!("name={plain}"));
+        self.host.trace(trace::Happening::Resolving, None, format_args!("name={plain}"));
         let is_restricted = self.host.settings().ipv4_only;
         let family = if is_restricted { NameFamily::Ipv4Only } else { NameFamily::Any };
         let (me, host) = (self.me.clone(), Arc::clone(&self.host));
         let asking = Asking { me, host, local };
-        if resolve(Question { host: name, port, family }, Box::new(asking)).is_err() {
+        if resolve(Lookup { host: name, port, family }, Box::new(asking)).is_err() {
             self.fail(None);
         }
     }
@@ -241,7 +241,7 @@ impl Dialer {
             if let (Some(_), Some(key)) = (&left, self.key.get()) {
                 let delay = state.backoff.next_delay();
                 let details = format_args!("ms={}", delay.as_millis());
-                self.host.trace(trace::Event::Waiting, None, details);
+                self.host.trace(trace::Happening::Waiting, None, details);
                 self.reactor.set_timer(*key, Some(Instant::now() + delay));
             }
             left
@@ -270,10 +270,10 @@ impl Asker for Asking {
         let tell =
             |event, details: std::fmt::Arguments<'_>| dialer.host.trace(event, None, details);
         if addresses.is_empty() {
-            tell(trace::Event::Unresolved, format_args!(""));
+            tell(trace::Happening::Unresolved, format_args!(""));
         }
         for address in &addresses {
-            tell(trace::Event::Resolved, format_args!("address={address}"));
+            tell(trace::Happening::Resolved, format_args!("address={address}"));
         }
         let addresses = addresses.into_iter().map(Address::Internet).collect();
         dialer.connect(Candidates { addresses, local: self.local });
@@ -361,7 +361,7 @@ impl Maker for Dialer {
         }
         let left = self.state.lock().enter(Phase::Retired);
         if left.is_some() {
-            self.host.trace(trace::Event::Retired, None, format_args!(""));
+            self.host.trace(trace::Happening::Retired, None, format_args!(""));
         }
         drop(left);
     }

@@ -50,6 +50,13 @@ enum Untouched {
     SinceLastLook,
 }
 
+/// What a look at the queue finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    Nothing,
+    Something,
+}
+
 /// What a look at the queue asks of the reactor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Look {
@@ -97,23 +104,23 @@ impl Driver {
         }
     }
 
-    /// The reactor looks at a queue that is empty or not.
-    pub fn look(&mut self, is_empty: bool) -> Look {
+    /// The reactor looks at the queue.
+    pub fn look(&mut self, content: Content) -> Look {
         let untouched = std::mem::replace(&mut self.untouched, Untouched::SinceLastLook);
         let Role::Ticks { quiet_looks } = &mut self.role else {
             return self.end_ticking();
         };
-        match (is_empty, untouched) {
-            (false, Untouched::No) => {
+        match (content, untouched) {
+            (Content::Something, Untouched::No) => {
                 *quiet_looks = 0;
                 Look::Again
             }
-            (false, Untouched::SinceLastLook) => Look::Write,
-            (true, _) if *quiet_looks >= QUIET_LOOKS_MAX => {
+            (Content::Something, Untouched::SinceLastLook) => Look::Write,
+            (Content::Nothing, _) if *quiet_looks >= QUIET_LOOKS_MAX => {
                 self.role = Role::Nobody;
                 self.end_ticking()
             }
-            (true, untouched) => {
+            (Content::Nothing, untouched) => {
                 *quiet_looks += 1;
                 if untouched == Untouched::No { Look::Again } else { Look::AgainAtRest }
             }
@@ -162,7 +169,7 @@ mod tests {
         let mut driver = Driver::default();
         assert!(driver.rely_on_ticks());
         assert!(!driver.rely_on_ticks());
-        let looks: Vec<_> = std::iter::repeat_with(|| driver.look(true))
+        let looks: Vec<_> = std::iter::repeat_with(|| driver.look(Content::Nothing))
             .take_while(|look| *look != Look::Done)
             .collect();
         assert_eq!((looks.len(), looks[0]), (40, Look::Again));
@@ -175,11 +182,11 @@ mod tests {
         let mut driver = Driver::default();
         driver.note_fresh();
         let _ = driver.rely_on_ticks();
-        assert_eq!(driver.look(false), Look::Again);
+        assert_eq!(driver.look(Content::Something), Look::Again);
         driver.note_fresh();
-        assert_eq!(driver.look(false), Look::Again);
-        assert_eq!(driver.look(false), Look::Write);
-        assert_eq!(driver.look(true), Look::AgainAtRest);
+        assert_eq!(driver.look(Content::Something), Look::Again);
+        assert_eq!(driver.look(Content::Something), Look::Write);
+        assert_eq!(driver.look(Content::Nothing), Look::AgainAtRest);
     }
 
     #[test]
@@ -188,7 +195,7 @@ mod tests {
         let _ = driver.rely_on_ticks();
         driver.begin_driving();
         assert!(!driver.rely_on_ticks());
-        assert_eq!(driver.look(false), Look::Done);
+        assert_eq!(driver.look(Content::Something), Look::Done);
         driver.end_driving();
         assert!(driver.rely_on_ticks(), "the reactor had been sent away");
     }
@@ -200,8 +207,8 @@ mod tests {
         driver.begin_driving();
         driver.end_driving();
         assert!(!driver.rely_on_ticks(), "the reactor looks already");
-        assert_eq!(driver.look(false), Look::Again);
-        assert_eq!(driver.look(false), Look::Write);
+        assert_eq!(driver.look(Content::Something), Look::Again);
+        assert_eq!(driver.look(Content::Something), Look::Write);
     }
 
     #[test]
@@ -221,6 +228,6 @@ mod tests {
         driver.begin_driving();
         assert!(!driver.leave_to_kernel() && !driver.awaits_room());
         driver.note_room();
-        assert_eq!(driver.look(false), Look::Done);
+        assert_eq!(driver.look(Content::Something), Look::Done);
     }
 }

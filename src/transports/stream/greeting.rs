@@ -202,7 +202,7 @@ impl Greeting {
             Verdict::Held => {
                 let state = self.state.lock();
                 let peer = state.as_ref().and_then(|state| state.stream.peer_address());
-                self.host.trace(trace::Event::Held, peer, format_args!(""));
+                self.host.trace(trace::Happening::Held, peer, format_args!(""));
             }
         }
     }

@@ -59,6 +59,13 @@ enum Kernel {
     TookLess,
 }
 
+/// Where a message stands among those that no writer has taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Position {
+    First,
+    Behind,
+}
+
 /// Circumstances under which a message is accepted.
 #[derive(Clone, Copy, Debug)]
 pub struct Circumstances {
@@ -133,7 +140,7 @@ impl Queue {
         if self.room != Room::Open {
             return Err(Refusal::Busy);
         }
-        let is_first = self.untaken == 0;
+        let position = if self.untaken == 0 { Position::First } else { Position::Behind };
         let Some(size) = self.append(encoder, message) else {
             // Without memory it is as if nothing more fitted, until something has been written.
             if self.pending == 0 {
@@ -144,7 +151,7 @@ impl Queue {
         };
         self.room = self.room_left();
         self.driver.note_fresh();
-        let then = self.next_step(size, is_first, circumstances, clock);
+        let then = self.next_step(size, position, circumstances, clock);
         self.is_wanted |= then == AfterSend::Deliver;
         Ok(Sent { can_send_more: self.room == Room::Open, then })
     }
@@ -263,14 +270,14 @@ impl Queue {
     fn next_step(
         &mut self,
         size: usize,
-        is_first: bool,
+        position: Position,
         circumstances: Circumstances,
         clock: impl Fn() -> Moment,
     ) -> AfterSend {
         let pace = match circumstances.before {
             // While messages lie here unwritten, the last one was sent a moment ago: else somebody
             // would have written them.
-            Before::Sent if !is_first && self.pacer.goes_on() => Pace::Streaming,
+            Before::Sent if position == Position::Behind && self.pacer.goes_on() => Pace::Streaming,
             Before::Sent => self.pacer.begin(clock()),
             Before::ReceivedSome => self.pacer.begin_busy(clock()),
             Before::Received => {
@@ -288,11 +295,11 @@ impl Queue {
             && size <= GATHERED_BODY_MAX
             && self.pending < GATHERED_MAX.min(self.limit / 2);
         self.gathers |= may_gather;
-        match (may_gather, is_first) {
-            (false, _) => AfterSend::Deliver,
-            (true, true) => AfterSend::WriteLater,
+        match position {
+            _ if !may_gather => AfterSend::Deliver,
+            Position::First => AfterSend::WriteLater,
             // Whoever was to write the first one writes this too.
-            (true, false) => AfterSend::Nothing,
+            Position::Behind => AfterSend::Nothing,
         }
     }
 

@@ -55,6 +55,13 @@ enum Seen {
     Somebody,
 }
 
+/// What a caller does who has read before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Caller {
+    Waits,
+    IsElsewhere,
+}
+
 /// Whether the kernel will report bytes that arrive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Asked {
@@ -102,11 +109,11 @@ pub enum Passage {
 
 /// What the reactor finds when it looks whether callers still read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Look {
+pub enum Handback {
     /// They do; look again after this time.
-    Again(Duration),
+    NotYet(Duration),
     /// They do not: the reactor reads now.
-    TakenOver,
+    Done,
 }
 
 impl Reader {
@@ -217,9 +224,10 @@ impl Reader {
     }
 
     /// Looks whether callers still read, of whom one may be waiting for a message right now.
-    pub fn look(&self, is_awaited: impl FnOnce() -> bool) -> Look {
-        let is_awaited = is_awaited();
-        self.inbox.lock().readership.look(is_awaited)
+    pub fn look(&self, is_awaited: impl FnOnce() -> bool) -> Handback {
+        // Not under the lock: it asks the socket.
+        let caller = if is_awaited() { Caller::Waits } else { Caller::IsElsewhere };
+        self.inbox.lock().readership.look(caller)
     }
 
     /// Whether nothing is left of what has arrived but a violation.
@@ -391,18 +399,18 @@ impl Readership {
         passage
     }
 
-    fn look(&mut self, is_awaited: bool) -> Look {
+    fn look(&mut self, caller: Caller) -> Handback {
         match self {
-            Readership::Callers { .. } if is_awaited => Look::Again(CALLER_WAITS),
+            Readership::Callers { .. } if caller == Caller::Waits => Handback::NotYet(CALLER_WAITS),
             Readership::Callers { since_look: since_look @ Seen::Somebody } => {
                 *since_look = Seen::Nobody;
-                Look::Again(CALLERS_READ)
+                Handback::NotYet(CALLERS_READ)
             }
             Readership::Callers { since_look: Seen::Nobody } => {
                 *self = Readership::Reactor { asked: Asked::No };
-                Look::TakenOver
+                Handback::Done
             }
-            Readership::Reactor { .. } | Readership::Everybody { .. } => Look::TakenOver,
+            Readership::Reactor { .. } | Readership::Everybody { .. } => Handback::Done,
         }
     }
 
@@ -626,11 +634,11 @@ mod tests {
     fn reading_goes_back_to_the_reactor_when_no_caller_has_read_for_a_while() {
         let (reader, kernel) = (reader(0), kernel(b""));
         pump(&reader, &kernel);
-        assert_eq!(reader.look(|| false), Look::Again(CALLERS_READ));
+        assert_eq!(reader.look(|| false), Handback::NotYet(CALLERS_READ));
         pump(&reader, &kernel);
-        assert_eq!(reader.look(|| false), Look::Again(CALLERS_READ));
-        assert_eq!(reader.look(|| true), Look::Again(CALLER_WAITS));
-        assert_eq!(reader.look(|| false), Look::TakenOver);
+        assert_eq!(reader.look(|| false), Handback::NotYet(CALLERS_READ));
+        assert_eq!(reader.look(|| true), Handback::NotYet(CALLER_WAITS));
+        assert_eq!(reader.look(|| false), Handback::Done);
         assert!(reader.ask());
         assert_eq!(pump(&reader, &kernel).1, Passage::ToCallers { look_after: CALLERS_READ });
     }
@@ -640,7 +648,7 @@ mod tests {
         let (reader, kernel) = (reader(0), kernel(b"\x01a"));
         reader.share();
         assert_eq!(pump(&reader, &kernel), (News::Readable, Passage::None));
-        assert_eq!(reader.look(|| false), Look::TakenOver);
+        assert_eq!(reader.look(|| false), Handback::Done);
         assert!(take(&reader).1.must_resume && reader.ask());
     }
 
@@ -855,7 +863,7 @@ mod models {
             if passage != Passage::None {
                 world.renew();
             }
-            while world.reader.look(|| false) != Look::TakenOver {}
+            while world.reader.look(|| false) != Handback::Done {}
             world.renew();
             world.receive();
             world.receive();

@@ -15,7 +15,7 @@ use std::time::Duration;
 use super::batch::Batch;
 use super::byte_stream::Sink;
 use super::codec::Encoder;
-use super::driver::Look;
+use super::driver::{Content, Look};
 use super::queue::{Before, Circumstances, Gathering, Queue, Written};
 use crate::error::Refusal;
 use crate::message::Message;
@@ -163,8 +163,8 @@ impl Writer {
     #[must_use]
     pub fn look(&self) -> Look {
         let mut queue = self.queue.lock();
-        let is_empty = queue.is_empty();
-        let look = queue.driver.look(is_empty);
+        let content = if queue.is_empty() { Content::Nothing } else { Content::Something };
+        let look = queue.driver.look(content);
         if look == Look::AgainAtRest {
             queue.rest();
             drop(queue);
