@@ -505,6 +505,50 @@ static void long_bursts_outlive_quick_exit(void)
         check_death(DEATH_BY_QUICK_EXIT, 2, 1000);
 }
 
+/* ---- exit() while nn_close waits for a slow reader ---- */
+
+enum { SLOW_MESSAGES = 20, SLOW_SIZE = 2 << 20 };
+
+static void leave_now(int number)
+{
+    (void)number;
+    exit(0);
+}
+
+static int close_and_leave(void *argument)
+{
+    struct url *url = argument;
+    int s = open_quick();
+    set_int(s, NN_LINGER, 20000);
+    set_int(s, NN_SNDBUF, 2 * SLOW_MESSAGES * SLOW_SIZE);
+    CHECK_OK(nn_connect(s, url->text));
+    for (unsigned i = 0; i < SLOW_MESSAGES; i++)
+        CHECK_EQ(send_number(s, SLOW_SIZE, i, 0), SLOW_SIZE);
+    signal(SIGALRM, leave_now);
+    ualarm(50000, 0);
+    nn_close(s);
+    return 9;
+}
+
+static void what_a_close_still_waits_for_outlives_exit_in_a_handler(void)
+{
+    struct url url = unique_url(trial.scheme);
+    struct child child;
+    if (strcmp(trial.scheme, "inproc") == 0) {
+        test_skip("both sides exit");
+        return;
+    }
+    child_start(&child, close_and_leave, &url);
+    int s = open_large();
+    CHECK_OK(nn_bind(s, url.text));
+    CHECK(wait_stat(s, NN_STAT_CURRENT_CONNECTIONS, 1, PATIENCE_MS));
+    nap_ms(300);
+    for (unsigned i = 0; i < SLOW_MESSAGES && recv_number(s, SLOW_SIZE, i); i++)
+        continue;
+    CHECK_EQ(child_wait(&child, PATIENCE_MS), 0);
+    CHECK_CLOSE(s);
+}
+
 int main(int count, char **words)
 {
     if (count == 4 && strcmp(words[1], "return") == 0)
@@ -516,6 +560,7 @@ int main(int count, char **words)
     RUN(closing_while_both_streams_are_full_loses_nothing);
     if (strcmp(trial.scheme, "inproc") != 0)
         run_across_processes();
+    RUN(what_a_close_still_waits_for_outlives_exit_in_a_handler);
     RUN(short_bursts_outlive_a_sudden_death);
     RUN(long_bursts_outlive_quick_exit);
     RUN(nothing_is_left);

@@ -1,15 +1,13 @@
 //! The end of a socket.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::life::Change;
-use super::linger::Lingering;
+use super::linger::{Lingering, PATIENCE};
 use super::pipe::Pipe;
 use super::socket::Socket;
 use super::state::EndpointEntry;
 use crate::trace::Happening;
-use crate::transports::Stream;
 
 impl Socket {
     /// Begins to end everything. Threads that are blocked in calls leave them. Later calls find a
@@ -37,8 +35,7 @@ impl Socket {
         let Some(state) = self.try_lock_for(PATIENCE) else { return Vec::new() };
         let mut all = self.lingering(state.pipes.iter());
         drop(state);
-        let is_within_reach = |stream: &dyn Stream| stream.is_within_reach(PATIENCE);
-        all.retain(|one| one.connection.stream().is_some_and(is_within_reach));
+        all.retain(Lingering::is_within_reach);
         all
     }
 
@@ -52,6 +49,3 @@ impl Socket {
         pipes.map(lingering).collect()
     }
 }
-
-/// How long a lock may be held by somebody who runs.
-const PATIENCE: Duration = Duration::from_millis(20);

@@ -2,14 +2,16 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::endpoint::Endpoint;
-use crate::sys::{self, WaitFor};
+use crate::sync::{Mutex, Rank};
+use crate::sys::{self, PerProcess, WaitFor};
 use crate::trace::{self, Happening};
 use crate::transports::{Connection, Host, Stream};
 
 /// A connection that may take until its deadline to end.
+#[derive(Clone)]
 pub struct Lingering {
     /// The one that has made it.
     pub endpoint: Arc<Endpoint>,
@@ -20,7 +22,11 @@ pub struct Lingering {
 /// Ends all of them, side by side.
 pub fn end(all: &[Lingering]) {
     let late = if trace::is_on() { trace_late(all) } else { Vec::new() };
-    write_out(all, |stream| stream.write_out());
+    streams(all).for_each(|(stream, _)| stream.write_out());
+    if all.iter().any(Lingering::has_unwritten) {
+        let _shown = Shown::new(all);
+        write_out(all, |stream| stream.write_out());
+    }
     for one in late {
         let left = if one.has_unwritten() { "some" } else { "nothing" };
         one.trace(Happening::Lingered, format_args!("left={left}"));
@@ -34,7 +40,47 @@ pub fn finish(all: &[Lingering]) {
     streams(all).for_each(|(stream, deadline)| stream.finish(deadline));
 }
 
+/// Those that linger at this moment, for who exits meanwhile: no socket has them any more.
+pub fn at_it() -> Vec<Lingering> {
+    let all = LINGERING.get().try_lock_for(PATIENCE).map(|all| all.clone());
+    let mut all = all.unwrap_or_default();
+    all.retain(Lingering::is_within_reach);
+    all
+}
+
+/// Connections on the list of those that linger.
+struct Shown<'a>(&'a [Lingering]);
+
+impl Shown<'_> {
+    fn new(all: &[Lingering]) -> Shown<'_> {
+        LINGERING.get().lock().extend_from_slice(all);
+        Shown(all)
+    }
+}
+
+impl Drop for Shown<'_> {
+    fn drop(&mut self) {
+        let is_ours = |one: &Lingering| {
+            self.0.iter().any(|own| Arc::ptr_eq(&own.connection, &one.connection))
+        };
+        let ended: Vec<_> = LINGERING.get().lock().extract_if(.., |one| is_ours(one)).collect();
+        // The last owner closes, and that not under the lock.
+        drop(ended);
+    }
+}
+
+/// How long a lock may be held by somebody who runs.
+pub const PATIENCE: Duration = Duration::from_millis(20);
+
+static LINGERING: PerProcess<Mutex<Vec<Lingering>>> =
+    PerProcess::new(|| Mutex::new(Rank::Lingering, Vec::new()));
+
 impl Lingering {
+    /// Whether nobody has locked it who will never run again.
+    pub fn is_within_reach(&self) -> bool {
+        self.connection.stream().is_some_and(|stream| stream.is_within_reach(PATIENCE))
+    }
+
     fn has_unwritten(&self) -> bool {
         self.connection.stream().is_some_and(Stream::has_unwritten)
     }

@@ -267,10 +267,12 @@ fn flush_all() {
     let flushed = std::panic::catch_unwind(|| {
         let world = WORLD.get();
         let sockets = (0..world.handles_end()).filter_map(|handle| {
-            // Whoever closes it at this moment takes care of it.
+            // One that is just being opened or freed has nothing to write.
             world.slot(handle)?.0.try_read()?.clone()
         });
-        let all: Vec<_> = sockets.flat_map(|socket| socket.connections_within_reach()).collect();
+        let mut all: Vec<_> =
+            sockets.flat_map(|socket| socket.connections_within_reach()).collect();
+        all.extend(linger::at_it());
         if let Some(last) = all.iter().map(|one| one.deadline).max() {
             exit::promise(last.saturating_duration_since(Instant::now()) + COLLECTING);
         }

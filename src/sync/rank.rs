@@ -14,6 +14,8 @@ pub enum Rank {
     Library,
     /// The place of a handle's socket: shared, for as long as a call is inside the library.
     Slot,
+    /// Connections that linger, of which no socket knows any more.
+    Lingering,
     /// The file of an ipc address, while it is bound. Held while it is probed.
     Binding,
     /// What a listener accepts from. Held while it does.
@@ -186,6 +188,7 @@ impl Rank {
             | Rank::Reading
             | Rank::Writing => true,
             Rank::Library
+            | Rank::Lingering
             | Rank::Endpoint
             | Rank::Names
             | Rank::Socket

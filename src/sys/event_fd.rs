@@ -63,7 +63,7 @@ impl AsRawFd for EventFd {
 }
 
 /// What file a descriptor stands for, if it does.
-fn identity(descriptor: RawFd) -> Option<(libc::dev_t, libc::ino_t)> {
+pub(super) fn identity(descriptor: RawFd) -> Option<(libc::dev_t, libc::ino_t)> {
     // SAFETY: all zeros are a valid value of this plain type.
     let mut found: libc::stat = unsafe { std::mem::zeroed() };
     // SAFETY: the kernel writes one such value, which is there.

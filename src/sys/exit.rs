@@ -10,92 +10,158 @@ use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use super::event_fd::identity;
 use super::futex::{futex_wake_all, sleep_while};
 use super::nanoseconds;
 
+/// Where the two threads meet. There is one for the process; tests have their own.
+struct Desk {
+    /// What wakes the thread that answers.
+    descriptor: AtomicI32,
+    /// What file that is: the application may have closed the descriptor, and opened its own.
+    file: AtomicU64,
+    /// How many threads are about to use the descriptor.
+    signalling: AtomicU32,
+    is_asked: AtomicBool,
+    /// Changes with each promise.
+    progress: AtomicU32,
+    /// The last promise, as [`nanoseconds`] counts.
+    until: AtomicU64,
+}
+
 /// From now on a thread that waits for `descriptor` to become readable looks at [`is_asked`].
 pub fn answer_through(descriptor: RawFd) {
-    // Pairs with the load in `ask`.
-    DESCRIPTOR.store(descriptor, Ordering::SeqCst);
+    DESK.answer_through(descriptor);
 }
 
 /// Nobody waits for it any more; it may be closed when this returns.
 pub fn withdraw(descriptor: RawFd) {
-    // Pairs with the store and the load in `ask`, in one order of all four: either that finds no
-    // descriptor, or it is seen here to use this one.
-    let withdrawn =
-        DESCRIPTOR.compare_exchange(descriptor, NONE, Ordering::SeqCst, Ordering::SeqCst);
-    let began = Instant::now();
-    // Pairs with the stores in `ask`.
-    let is_signalling = || IS_SIGNALLING.load(Ordering::SeqCst);
-    while withdrawn.is_ok() && is_signalling() && began.elapsed() < SIGNALLING {
-        std::hint::spin_loop();
-    }
+    DESK.withdraw(descriptor);
 }
 
 /// Whether the process exits and waits for what is left to be written. Says so once.
 #[inline]
 pub fn is_asked() -> bool {
-    // Acquire: pairs with the release in `ask`.
-    IS_ASKED.load(Ordering::Relaxed) && IS_ASKED.swap(false, Ordering::Acquire)
+    DESK.is_asked()
 }
 
 /// Somebody is at it, and will have finished in this time.
 pub fn promise(within: Duration) {
-    let until = nanoseconds().saturating_add(within.as_nanos() as u64);
-    UNTIL.store(until, Ordering::Relaxed);
-    // Release: pairs with the acquire in `ask`, who sees the progress sees until when.
-    PROGRESS.fetch_add(1, Ordering::Release);
-    futex_wake_all(&PROGRESS);
+    DESK.promise(within);
 }
 
 /// Everything is written, as far as it can be.
 pub fn finish() {
-    promise(Duration::ZERO);
+    DESK.promise(Duration::ZERO);
 }
 
 /// A child has none of its parent's threads.
 pub(super) fn forget_parent() {
-    DESCRIPTOR.store(NONE, Ordering::Relaxed);
-    IS_ASKED.store(false, Ordering::Relaxed);
+    DESK.descriptor.store(NONE, Ordering::Relaxed);
+    DESK.signalling.store(0, Ordering::Relaxed);
+    DESK.is_asked.store(false, Ordering::Relaxed);
 }
 
 extern "C" fn ask() {
-    // Each pairs with what `withdraw` does.
-    IS_SIGNALLING.store(true, Ordering::SeqCst);
-    let descriptor = DESCRIPTOR.load(Ordering::SeqCst);
-    let mut seen = PROGRESS.load(Ordering::Relaxed);
-    if descriptor != NONE {
-        // Release: pairs with the acquire in `is_asked`.
-        IS_ASKED.store(true, Ordering::Release);
-        signal(descriptor);
+    DESK.ask();
+}
+
+impl Desk {
+    const fn new() -> Desk {
+        Desk {
+            descriptor: AtomicI32::new(NONE),
+            file: AtomicU64::new(0),
+            signalling: AtomicU32::new(0),
+            is_asked: AtomicBool::new(false),
+            progress: AtomicU32::new(0),
+            until: AtomicU64::new(0),
+        }
     }
-    // Pairs with the load in `withdraw`.
-    IS_SIGNALLING.store(false, Ordering::SeqCst);
-    if descriptor == NONE {
-        return;
+
+    fn answer_through(&self, descriptor: RawFd) {
+        self.file.store(file_of(descriptor).unwrap_or_default(), Ordering::Relaxed);
+        // Pairs with the load in `ask`, who sees the descriptor sees what it stands for.
+        self.descriptor.store(descriptor, Ordering::SeqCst);
+        // Pairs with the store in `ask`: the one who was asked before may have left without a look.
+        if self.is_asked.load(Ordering::SeqCst) {
+            self.signal(descriptor);
+        }
     }
-    let mut until = nanoseconds() + ANSWER.as_nanos() as u64;
-    loop {
-        let left = until.saturating_sub(nanoseconds());
-        if left == 0 {
+
+    fn withdraw(&self, descriptor: RawFd) {
+        // Pairs with what `ask` does, in one order of all: either that finds no descriptor, or it
+        // is seen here to be using one.
+        let _ =
+            self.descriptor.compare_exchange(descriptor, NONE, Ordering::SeqCst, Ordering::SeqCst);
+        let began = Instant::now();
+        // Pairs with the changes in `ask`.
+        while self.signalling.load(Ordering::SeqCst) > 0 && began.elapsed() < SIGNALLING {
+            std::hint::spin_loop();
+        }
+    }
+
+    #[inline]
+    fn is_asked(&self) -> bool {
+        // Pairs with the store in `ask`.
+        self.is_asked.load(Ordering::Relaxed) && self.is_asked.swap(false, Ordering::SeqCst)
+    }
+
+    fn promise(&self, within: Duration) {
+        let until = nanoseconds().saturating_add(within.as_nanos() as u64);
+        self.until.store(until, Ordering::Relaxed);
+        // Release: pairs with the acquire in `ask`, who sees the progress sees until when.
+        self.progress.fetch_add(1, Ordering::Release);
+        futex_wake_all(&self.progress);
+    }
+
+    fn ask(&self) {
+        let mut seen = self.progress.load(Ordering::Relaxed);
+        // Each pairs with what `withdraw` does.
+        self.signalling.fetch_add(1, Ordering::SeqCst);
+        let descriptor = self.descriptor.load(Ordering::SeqCst);
+        if descriptor != NONE {
+            // Pairs with the swap in `is_asked`, and with the load in `answer_through`.
+            self.is_asked.store(true, Ordering::SeqCst);
+            self.signal(descriptor);
+        }
+        // Pairs with the load in `withdraw`.
+        self.signalling.fetch_sub(1, Ordering::SeqCst);
+        if descriptor == NONE {
             return;
         }
-        sleep_while(&PROGRESS, seen, Some(Instant::now() + Duration::from_nanos(left)));
-        // Acquire: pairs with the release in `promise`.
-        let now = PROGRESS.load(Ordering::Acquire);
-        if now != seen {
-            (seen, until) = (now, UNTIL.load(Ordering::Relaxed));
+        let mut until = nanoseconds() + ANSWER.as_nanos() as u64;
+        loop {
+            let left = until.saturating_sub(nanoseconds());
+            if left == 0 {
+                return;
+            }
+            let deadline = Instant::now() + Duration::from_nanos(left.min(LOOK_AGAIN));
+            sleep_while(&self.progress, seen, Some(deadline));
+            // Acquire: pairs with the release in `promise`.
+            let now = self.progress.load(Ordering::Acquire);
+            if now != seen {
+                (seen, until) = (now, self.until.load(Ordering::Relaxed));
+            }
         }
+    }
+
+    /// Makes the descriptor readable, if it is still what it was.
+    fn signal(&self, descriptor: RawFd) {
+        if file_of(descriptor) != Some(self.file.load(Ordering::Relaxed)) {
+            return;
+        }
+        let one = 1_u64.to_ne_bytes();
+        // SAFETY: eight bytes are read from a live array.
+        while unsafe { libc::write(descriptor, one.as_ptr().cast(), one.len()) } < 0
+            && io::Error::last_os_error().kind() == io::ErrorKind::Interrupted
+        {}
     }
 }
 
-fn signal(descriptor: RawFd) {
-    let one = 1_u64.to_ne_bytes();
-    // SAFETY: eight bytes are read from a live array.
-    while unsafe { libc::write(descriptor, one.as_ptr().cast(), one.len()) } < 0
-        && io::Error::last_os_error().kind() == io::ErrorKind::Interrupted
-    {}
+/// What tells the file of a descriptor from others, if there is one.
+fn file_of(descriptor: RawFd) -> Option<u64> {
+    let (device, number) = identity(descriptor)?;
+    Some(device.rotate_left(32) ^ number)
 }
 
 unsafe extern "C" {
@@ -115,18 +181,13 @@ pub(super) fn watch_quick_exits() {
 #[used]
 static AT_EXIT: extern "C" fn() = ask;
 
-static DESCRIPTOR: AtomicI32 = AtomicI32::new(NONE);
-/// The thread that exits is about to use the descriptor.
-static IS_SIGNALLING: AtomicBool = AtomicBool::new(false);
-static IS_ASKED: AtomicBool = AtomicBool::new(false);
-/// Changes with each promise.
-static PROGRESS: AtomicU32 = AtomicU32::new(0);
-/// The last promise, as [`nanoseconds`] counts.
-static UNTIL: AtomicU64 = AtomicU64::new(0);
+static DESK: Desk = Desk::new();
 const NONE: RawFd = -1;
 /// How long a thread that is asked may take to say so: it may itself wait for a lock that is never
 /// given back.
 const ANSWER: Duration = Duration::from_millis(200);
+/// Nanoseconds after which the number is looked at, whether or not somebody woke the sleeper.
+const LOOK_AGAIN: u64 = 1_000_000_000;
 /// Longer than signalling takes a thread that has not lost its processor.
 const SIGNALLING: Duration = Duration::from_millis(10);
 
@@ -136,31 +197,58 @@ mod tests {
     use crate::sys::EventFd;
     use std::os::fd::AsRawFd;
 
-    /// One test, because there is one process.
     #[test]
     fn exiting_waits_for_who_answers_and_for_nobody_else() {
+        let desk = Desk::new();
         // Nobody is there.
-        ask();
-        assert!(!is_asked());
+        desk.ask();
+        assert!(!desk.is_asked());
         let descriptor = EventFd::new().unwrap();
-        answer_through(descriptor.as_raw_fd());
+        desk.answer_through(descriptor.as_raw_fd());
         std::thread::scope(|scope| {
-            let exiting = scope.spawn(|| ask());
-            while !is_asked() {
+            let exiting = scope.spawn(|| desk.ask());
+            while !desk.is_asked() {
                 std::thread::yield_now();
             }
-            promise(Duration::from_secs(3600));
+            desk.promise(Duration::from_secs(3600));
             assert!(!exiting.is_finished());
-            finish();
+            desk.promise(Duration::ZERO);
             exiting.join().unwrap();
         });
         // Somebody is there, who does not answer: it takes a moment.
-        ask();
-        assert!(is_asked() && !is_asked());
-        withdraw(descriptor.as_raw_fd() + 1);
-        assert_eq!(DESCRIPTOR.load(Ordering::Relaxed), descriptor.as_raw_fd());
-        withdraw(descriptor.as_raw_fd());
-        ask();
-        assert!(!is_asked());
+        desk.ask();
+        assert!(desk.is_asked() && !desk.is_asked());
+        desk.withdraw(descriptor.as_raw_fd() + 1);
+        assert_eq!(desk.descriptor.load(Ordering::Relaxed), descriptor.as_raw_fd());
+        desk.withdraw(descriptor.as_raw_fd());
+        desk.ask();
+        assert!(!desk.is_asked());
+    }
+
+    #[test]
+    fn nothing_is_written_to_what_the_application_has_put_in_its_place() {
+        let (desk, descriptor) = (Desk::new(), EventFd::new().unwrap());
+        desk.answer_through(descriptor.as_raw_fd());
+        let (own, other) = std::os::unix::net::UnixStream::pair().unwrap();
+        assert_ne!(file_of(own.as_raw_fd()), file_of(descriptor.as_raw_fd()));
+        desk.descriptor.store(own.as_raw_fd(), Ordering::Relaxed);
+        desk.ask();
+        other.set_nonblocking(true).unwrap();
+        assert!(std::io::Read::read(&mut &other, &mut [0; 8]).is_err());
+    }
+
+    #[test]
+    fn who_comes_next_is_asked_again() {
+        let (desk, descriptor) = (Desk::new(), EventFd::new().unwrap());
+        desk.is_asked.store(true, Ordering::Relaxed);
+        desk.answer_through(descriptor.as_raw_fd());
+        assert_eq!(
+            crate::sys::poll(
+                std::iter::once((descriptor.as_raw_fd(), crate::sys::WaitFor::Readable)),
+                Some(Duration::ZERO),
+            )
+            .unwrap(),
+            [0]
+        );
     }
 }

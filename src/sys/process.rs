@@ -16,6 +16,8 @@ pub struct PerProcess<T: Send + Sync + 'static> {
 struct Owned<T> {
     generation: usize,
     value: T,
+    /// What the parent had. Nobody reads it: memory that nothing points to would look lost.
+    _parents: *mut Owned<T>,
 }
 
 impl<T: Send + Sync> PerProcess<T> {
@@ -42,7 +44,8 @@ impl<T: Send + Sync> PerProcess<T> {
 
     #[cold]
     fn make(&self, outdated: *mut Owned<T>, generation: usize) -> &T {
-        let fresh = Box::into_raw(Box::new(Owned { generation, value: (self.fresh)() }));
+        let value = (self.fresh)();
+        let fresh = Box::into_raw(Box::new(Owned { generation, value, _parents: outdated }));
         // Release: pairs with the acquire in `of`.
         let result =
             self.state.compare_exchange(outdated, fresh, Ordering::Release, Ordering::Relaxed);
@@ -85,7 +88,7 @@ extern "C" fn at_load() {
 
 // When the library is loaded: later there may be threads, and a fork in the middle of it.
 // SAFETY: the section holds pointers to functions, whose arguments this one leaves alone.
-#[unsafe(link_section = ".init_array")]
+#[cfg_attr(not(miri), unsafe(link_section = ".init_array"))]
 #[used]
 static AT_LOAD: extern "C" fn() = at_load;
 

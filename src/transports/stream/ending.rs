@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use super::byte_stream::ByteStream;
 use super::reader::Reader;
-use super::scratch;
 use crate::sys::{self, Read, WaitFor};
 
 /// Reads what is unread, because it must go before the descriptor does: a TCP that is closed with
@@ -12,7 +11,8 @@ use crate::sys::{self, Read, WaitFor};
 /// goes on sending, that can only be kept up until it has acknowledged everything.
 pub fn end_politely(stream: &dyn ByteStream, reader: &Reader, deadline: Instant) {
     stream.end();
-    let mut buffer = scratch::take();
+    // On the stack, because a thread that is in exit(3) may have left a lock of ours locked.
+    let mut buffer = [0; UNREAD_AT_ONCE];
     // Input that the reactor has read ahead is unread as well: more may follow it.
     let mut peer_is_sending = !reader.is_empty();
     // A reader that comes late does no harm: nobody wants what it reads.
@@ -37,6 +37,7 @@ pub fn end_politely(stream: &dyn ByteStream, reader: &Reader, deadline: Instant)
     }
 }
 
+const UNREAD_AT_ONCE: usize = 2048;
 const ACKNOWLEDGEMENT_STEP: Duration = Duration::from_millis(5);
 
 #[cfg(test)]
