@@ -77,7 +77,8 @@ impl Socket {
     #[cold]
     fn refuse(&self, error: Error, message: &Message) -> Error {
         let size = message.body.len();
-        let details = format_args!("size={size} error={}", Reason(error));
+        let reason = Reason(error);
+        let details = format_args!("size={size} error={reason}");
         self.context.trace(Happening::SendRefused, details);
         error
     }
@@ -159,6 +160,9 @@ impl Socket {
         };
         aftermath.settle();
         if is_one_of_many {
+            if result.is_err() {
+                self.pacer.take_back();
+            }
             self.pacer.end(now());
         }
         if must_arm {

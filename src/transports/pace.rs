@@ -61,7 +61,13 @@ impl Pacer {
 
     /// Notes a send that begins `now`, of a sender who is known to have been busy since the last.
     pub fn begin_busy(&self, now: Moment) -> Pace {
-        self.note(self.run_so_far(), now)
+        let gap = Moment(self.last.load(Relaxed)).until(now);
+        self.note(if gap < QUANTUM { self.run_so_far() } else { 0 }, now)
+    }
+
+    /// The send that has just begun came to nothing.
+    pub fn take_back(&self) {
+        self.run.store(self.run.load(Relaxed).saturating_sub(1), Relaxed);
     }
 
     fn run_so_far(&self) -> u32 {
@@ -77,12 +83,15 @@ impl Pacer {
         if is_streaming { Pace::Streaming } else { Pace::Unhurried }
     }
 
-    /// Notes a send that is known to follow closely on the last one. True when it is a part of a
-    /// stream, as far as is known without the time.
+    /// Notes a send that is known to follow closely on the last one, if it is a part of a stream as
+    /// far as is known without the time. If not, the time has to be asked for.
     pub fn goes_on(&self) -> bool {
         let unseen = self.unseen.load(Relaxed) + 1;
-        self.unseen.store(unseen, Relaxed);
-        self.is_streaming.load(Relaxed) && unseen < UNSEEN_MAX
+        let goes_on = self.is_streaming.load(Relaxed) && unseen < UNSEEN_MAX;
+        if goes_on {
+            self.unseen.store(unseen, Relaxed);
+        }
+        goes_on
     }
 
     /// Notes that a send, or a write that takes its time, has ended `now`. That time was no pause.
@@ -111,7 +120,8 @@ impl Moment {
 /// A gap between two sends that ends a run.
 const PAUSE: Duration = Duration::from_micros(8);
 /// Behind so many sends a run is a stream: from now on a message may be late by what was gained.
-/// Of a shorter run, everything is with the kernel when the last send returns.
+/// Of a shorter run, everything is with the kernel when the last send returns: but for one that
+/// follows within [`QUANTUM`] on a run that was a stream.
 pub const STREAM: u32 = 64;
 /// Behind so many it is one again.
 const AGAIN: u32 = 8;
@@ -186,7 +196,7 @@ mod tests {
         let unseen = (0..100).take_while(|_| pacer.goes_on()).count();
         assert_eq!(unseen, 15);
         // Each of them may have taken as long as one that is looked at.
-        assert_eq!(pacer.begin(at(64 + 16 * 8)), Pace::Streaming);
+        assert_eq!(pacer.begin(at(64 + 16 * 8 - 1)), Pace::Streaming);
     }
 
     #[test]
@@ -203,8 +213,21 @@ mod tests {
     #[test]
     fn who_is_known_to_be_busy_may_take_his_time() {
         let pacer = Pacer::default();
-        (0..100).for_each(|i| {
-            assert_eq!(pacer.begin_busy(at(i * 1000)) == Pace::Streaming, i >= 63, "{i}");
+        pacer.begin(at(0));
+        (1..100).for_each(|i| {
+            assert_eq!(pacer.begin_busy(at(i * 1000)) == Pace::Streaming, i >= 64, "{i}");
         });
+        (0..100).for_each(|i| {
+            assert_eq!(pacer.begin_busy(at(200_000 + i * 5000)), Pace::Unhurried, "{i}");
+        });
+    }
+
+    #[test]
+    fn sends_that_come_to_nothing_are_none() {
+        let pacer = Pacer::default();
+        for i in 0..1000 {
+            assert_eq!(pacer.begin(at(i)), Pace::Unhurried);
+            pacer.take_back();
+        }
     }
 }

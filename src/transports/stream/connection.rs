@@ -148,14 +148,14 @@ impl StreamConnection {
         self.with_pipe(|pipe| pipe.ended());
     }
 
-    /// Writes what somebody wants to have written. Senders note the time that it took.
+    /// Writes what somebody wants to have written. A sender notes the time that it took him.
     fn write_wanted(&self, clock: Option<Clock>) -> Written {
         let written = self.writer.write(&*self.stream, || clock.map(|clock| clock()));
         self.after_write(written)
     }
 
-    fn write_all(&self) -> Written {
-        let written = self.writer.write_all(&*self.stream, || Some(now()));
+    fn write_all(&self, clock: Option<Clock>) -> Written {
+        let written = self.writer.write_all(&*self.stream, || clock.map(|clock| clock()));
         self.after_write(written)
     }
 
@@ -306,7 +306,7 @@ impl Stream for StreamConnection {
     }
 
     fn write_out(&self) {
-        self.write_all();
+        self.write_all(Some(now));
     }
 
     fn drain(&self) {
@@ -365,7 +365,7 @@ impl Handler for StreamConnection {
         }
         if event.writable {
             self.writer.note_room();
-            self.write_all();
+            self.write_all(None);
         }
         self.renew_watch();
     }
@@ -393,7 +393,7 @@ impl Handler for StreamConnection {
                 self.trace(trace::Happening::ReactorRests);
                 Tick::Done
             }
-            Look::Write if !self.write_all().is_stuck => Tick::Again,
+            Look::Write if !self.write_all(None).is_stuck => Tick::Again,
             Look::Write => {
                 if self.writer.leave_to_kernel() {
                     self.trace(trace::Happening::KernelFull);

@@ -198,9 +198,12 @@ impl Dialer {
         {
             let mut state = self.state.lock();
             match &mut state.phase {
-                Phase::Greeting(slot) => return *slot = Some(greeting),
-                // It was faster than we: on the reactor's thread while we are on a resolver's.
-                Phase::Waiting | Phase::Connected | Phase::Retired => return,
+                Phase::Greeting(slot @ None) => return *slot = Some(greeting),
+                // It was faster than we: on the reactor's thread while we are on a resolver's. The
+                // next one may have begun since.
+                Phase::Greeting(Some(_)) | Phase::Waiting | Phase::Connected | Phase::Retired => {
+                    return;
+                }
                 Phase::Closed | Phase::Resolving | Phase::Connecting(..) => {}
             }
         }
@@ -240,8 +243,8 @@ impl Dialer {
             let left = state.enter(Phase::Waiting);
             if let (Some(_), Some(key)) = (&left, self.key.get()) {
                 let delay = state.backoff.next_delay();
-                let details = format_args!("ms={}", delay.as_millis());
-                self.host.trace(trace::Happening::Waiting, None, details);
+                let ms = delay.as_millis();
+                self.host.trace(trace::Happening::Waiting, None, format_args!("ms={ms}"));
                 self.reactor.set_timer(*key, Some(Instant::now() + delay));
             }
             left

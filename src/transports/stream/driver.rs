@@ -20,6 +20,8 @@ pub struct Driver {
     /// The reactor has this connection on its list of those that it looks at often, or is about to.
     ticking: Ticking,
     untouched: Untouched,
+    /// Whether something has lain here at the last look that is still here.
+    waiting: Waiting,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,6 +42,14 @@ enum Ticking {
     #[default]
     No,
     Yes,
+}
+
+/// Whether anything has waited for a whole look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Waiting {
+    #[default]
+    No,
+    SinceLastLook,
 }
 
 /// Whether something was accepted since the last look.
@@ -76,6 +86,11 @@ impl Driver {
         self.untouched = Untouched::No;
     }
 
+    /// Everything that lay here is on its way.
+    pub fn note_taken(&mut self) {
+        self.waiting = Waiting::No;
+    }
+
     /// Something is left here that nobody writes at once. True when the reactor is to look often
     /// from now on.
     #[must_use]
@@ -110,18 +125,22 @@ impl Driver {
         let Role::Ticks { quiet_looks } = &mut self.role else {
             return self.end_ticking();
         };
-        match (content, untouched) {
-            (Content::Something, Untouched::No) => {
+        match content {
+            Content::Something => {
                 *quiet_looks = 0;
-                Look::Again
+                // However fresh the last of it is: the first may have waited for long.
+                match std::mem::replace(&mut self.waiting, Waiting::SinceLastLook) {
+                    Waiting::No => Look::Again,
+                    Waiting::SinceLastLook => Look::Write,
+                }
             }
-            (Content::Something, Untouched::SinceLastLook) => Look::Write,
-            (Content::Nothing, _) if *quiet_looks >= QUIET_LOOKS_MAX => {
+            Content::Nothing if *quiet_looks >= QUIET_LOOKS_MAX => {
                 self.role = Role::Nobody;
                 self.end_ticking()
             }
-            (Content::Nothing, untouched) => {
+            Content::Nothing => {
                 *quiet_looks += 1;
+                self.waiting = Waiting::No;
                 if untouched == Untouched::No { Look::Again } else { Look::AgainAtRest }
             }
         }
@@ -178,15 +197,29 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_untouched_between_two_looks_is_written() {
+    fn what_lies_here_from_one_look_to_the_next_is_written_however_much_comes_behind() {
         let mut driver = Driver::default();
         driver.note_fresh();
         let _ = driver.rely_on_ticks();
         assert_eq!(driver.look(Content::Something), Look::Again);
         driver.note_fresh();
+        assert_eq!(driver.look(Content::Something), Look::Write);
+        driver.note_taken();
+        driver.note_fresh();
         assert_eq!(driver.look(Content::Something), Look::Again);
         assert_eq!(driver.look(Content::Something), Look::Write);
         assert_eq!(driver.look(Content::Nothing), Look::AgainAtRest);
+    }
+
+    #[test]
+    fn a_sender_that_writes_for_itself_is_left_alone() {
+        let mut driver = Driver::default();
+        let _ = driver.rely_on_ticks();
+        for _ in 0..100 {
+            driver.note_fresh();
+            assert_eq!(driver.look(Content::Something), Look::Again);
+            driver.note_taken();
+        }
     }
 
     #[test]

@@ -221,6 +221,7 @@ impl Queue {
 
     /// Moves what is queued into a writer's batch.
     pub fn fill(&mut self, batch: &mut Batch) {
+        self.driver.note_taken();
         self.is_wanted = false;
         batch.messages += std::mem::take(&mut self.untaken);
         batch.segments.append(&mut self.segments);

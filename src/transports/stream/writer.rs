@@ -171,6 +171,8 @@ impl Writer {
             if let Some(mut batch) = self.batch.try_lock() {
                 batch.rest();
             }
+            // Meanwhile somebody may have left his bytes to who has the batch.
+            return if self.queue.lock().wants_writer() { Look::Write } else { look };
         }
         look
     }
