@@ -5,7 +5,8 @@
 //! wrong or changes, never on the way of a message that is sent or received.
 //!
 //! Lines may be written under locks, so that they come in the order in which things happened. There
-//! is no lock here that a fork could leave behind; what cannot be written at once is lost.
+//! is no lock here that a fork could leave behind. What a file cannot take at once is lost; for
+//! standard error the program waits.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt::{self, Display, Write};
@@ -278,7 +279,8 @@ mod tests {
     #[test]
     fn a_line_has_its_process_its_time_and_its_event_in_front() {
         let expected = "spmsg 17 12.000345 send-refused socket=3 error=WouldBlock\n";
-        let details = format_args!("error={}", Reason(Error::WouldBlock));
+        let reason = Reason(Error::WouldBlock);
+        let details = format_args!("error={reason}");
         assert_eq!(line(12_000_345, "socket=3", details), expected);
         assert_eq!(
             line(0, "socket=3", format_args!("")),

@@ -123,9 +123,9 @@ impl Socket {
 fn trace_start(endpoint: &Endpoint, way: Way, known: Option<&[u8]>) {
     if trace::is_on() {
         let address = endpoint.address(known);
-        let at = format_args!("at={}", Plain(&address));
+        let at = Plain(&address);
         match way {
-            Way::Bind => endpoint.trace(Happening::Bound, None, at),
+            Way::Bind => endpoint.trace(Happening::Bound, None, format_args!("at={at}")),
             Way::Connect => endpoint.trace(Happening::Dialing, None, format_args!("")),
         }
     }
