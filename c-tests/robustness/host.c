@@ -248,6 +248,10 @@ static void closing_ends_after_all_descriptors_were_closed(void)
 {
     struct url url = unique_url(trial.scheme);
     struct child child;
+#if defined __SANITIZE_ADDRESS__
+    test_skip("a library that checks itself, as it does here, ends where its descriptors are gone");
+    return;
+#endif
     child_start(&child, close_everything, &url);
     CHECK_EQ(child_wait(&child, PATIENCE_MS), 0);
 }
