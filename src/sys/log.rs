@@ -7,6 +7,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use super::descriptor::above_standard;
 use super::file::FileIdentity;
 
 /// Where lines go. A line is one write(2) at the end of what is there, so that those of several
@@ -31,7 +32,7 @@ impl Log {
         // Close-on-exec, as every `File`. Nothing of it may make the caller wait.
         let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
         let file = File::options().append(true).create(true).custom_flags(flags).open(path)?;
-        let file = beyond_standard(file)?;
+        let file = above_standard(file)?;
         let identity = FileIdentity::of_open(&file)?;
         Ok(Log::File { file, identity })
     }
@@ -47,12 +48,6 @@ impl Log {
             }
         }
     }
-}
-
-/// A program that was started without standard streams may open its own at any time.
-fn beyond_standard(file: File) -> io::Result<File> {
-    // `try_clone` takes a number above all three.
-    if file.as_raw_fd() > libc::STDERR_FILENO { Ok(file) } else { file.try_clone() }
 }
 
 /// A reader who has gone raises no signal.
