@@ -104,7 +104,7 @@ fn trace_late(all: &[Lingering]) -> Vec<&Lingering> {
 fn write_out(all: &[Lingering], write: impl Fn(&dyn Stream)) {
     loop {
         streams(all).for_each(|(stream, _)| write(stream));
-        let now = Instant::now();
+        let now = sys::now();
         let has_more =
             |(stream, deadline): &(&dyn Stream, Instant)| *deadline > now && stream.has_unwritten();
         let unwritten: Vec<_> = streams(all).filter(has_more).collect();

@@ -8,6 +8,7 @@ use self::option::*;
 use crate::error::Error;
 use crate::protocols::{Priorities, Priority};
 use crate::sync::{Mutex, Rank};
+use crate::sys;
 use crate::transports::{self, Row, Settings, Unit, Values, rows};
 
 /// A value as it is given to the caller, who may have room for less.
@@ -157,7 +158,7 @@ impl Options {
     #[must_use]
     pub fn linger_deadline(&self) -> Instant {
         let linger = deadline(self.value(const { place(&LINGER) }));
-        linger.unwrap_or_else(|| Instant::now() + FOR_EVER)
+        linger.unwrap_or_else(|| sys::now() + FOR_EVER)
     }
 
     fn value(&self, at: usize) -> i32 {
@@ -187,7 +188,7 @@ const fn place(option: &Row) -> usize {
 /// A negative number of milliseconds means for ever.
 fn deadline(ms: i32) -> Option<Instant> {
     let ms = u64::try_from(ms).ok()?;
-    Some(Instant::now() + Duration::from_millis(ms))
+    Some(sys::now() + Duration::from_millis(ms))
 }
 
 /// Options of all levels. The socket's own comes first.

@@ -12,7 +12,7 @@ use super::events::{EventKind, SocketEvent};
 use super::peer;
 use crate::message::{Chunk, Message};
 use crate::protocols::{Flow, Loss, PipeId, Pipes, Refusal};
-use crate::sys::Credentials;
+use crate::sys::{self, Credentials};
 use crate::trace::{self, Happening};
 use crate::transports::{Adopter, AfterRecv, AfterSend, Connection, Fault, Host, Pace, Stream};
 
@@ -256,7 +256,7 @@ impl Pipes for View<'_> {
     }
 
     fn now(&self) -> Instant {
-        Instant::now()
+        sys::now()
     }
 
     fn hop_limit(&self) -> usize {

@@ -33,7 +33,7 @@ pub fn poll(
 ) -> Result<Vec<Readiness>, Error> {
     deferred::write_out();
     // What lies beyond the clock's end is for ever.
-    let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+    let deadline = timeout.and_then(|timeout| sys::now().checked_add(timeout));
     let mut has_looked = false;
     loop {
         let seen: Vec<_> = questions.iter().map(|one| one.socket.waiting.recv.epoch()).collect();
@@ -41,7 +41,7 @@ pub fn poll(
         let is_any_ready = answers.iter().any(|answer| answer.readiness.is_any());
         let mut pairs = questions.iter().zip(&answers);
         let is_all_ready = pairs.all(|(question, answer)| answer.readiness == question.wanted);
-        let is_over = deadline.is_some_and(|at| Instant::now() >= at);
+        let is_over = deadline.is_some_and(|at| sys::now() >= at);
         // Who polls for something that is always so, again and again, must find out about the rest,
         // too: what the kernel holds is looked for, unless nothing more can be found.
         if (has_looked && (is_any_ready || is_over)) || (is_all_ready && !questions.is_empty()) {
@@ -49,11 +49,11 @@ pub fn poll(
         }
         has_looked = true;
         let until = answers.iter().filter_map(|answer| answer.until).chain(deadline).min();
-        let left = until.map(|at| at.saturating_duration_since(Instant::now()));
+        let left = until.map(|at| at.saturating_duration_since(sys::now()));
         let left = if is_any_ready { Some(Duration::ZERO) } else { left };
         Vigil::begin(questions, &seen).wait(left)?;
         for (question, answer) in questions.iter().zip(&answers) {
-            if answer.until.is_some_and(|at| at <= Instant::now()) {
+            if answer.until.is_some_and(|at| at <= sys::now()) {
                 question.socket.pass_timeout();
             }
         }

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::context::{Printer, Shared};
 use super::linger::{self, Lingering};
@@ -274,7 +274,7 @@ fn flush_all() {
             sockets.flat_map(|socket| socket.connections_within_reach()).collect();
         all.extend(linger::at_it());
         if let Some(last) = all.iter().map(|one| one.deadline).max() {
-            exit::promise(last.saturating_duration_since(Instant::now()) + COLLECTING);
+            exit::promise(last.saturating_duration_since(sys::now()) + COLLECTING);
         }
         linger::finish(&all);
     });

@@ -1,7 +1,7 @@
 //! Looking again and again before one sleeps, for as long as that pays.
 
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::sys;
 
@@ -24,14 +24,14 @@ impl Spin {
             self.skips.store(skips - 1, Ordering::Relaxed);
             return false;
         }
-        let began = Instant::now();
+        let began = sys::now();
         let penalty = self.penalty.load(Ordering::Relaxed);
         loop {
             if look() {
                 self.penalty.store(penalty / 2, Ordering::Relaxed);
                 return true;
             }
-            if began.elapsed() >= SPIN_MAX {
+            if sys::now().duration_since(began) >= SPIN_MAX {
                 break;
             }
             (0..PAUSES).for_each(|_| std::hint::spin_loop());
@@ -57,8 +57,8 @@ fn usable_cpus() -> usize {
 
 /// Busy for a moment that is too short to sleep.
 pub fn pause(duration: Duration) {
-    let began = Instant::now();
-    while began.elapsed() < duration {
+    let began = sys::now();
+    while sys::now().duration_since(began) < duration {
         (0..PAUSES).for_each(|_| std::hint::spin_loop());
     }
 }

@@ -65,7 +65,7 @@ impl Socket {
                 deferred::write_out();
                 return Err(self.refuse(error, message));
             }
-            if deadline.flatten().is_some_and(|at| Instant::now() >= at) {
+            if deadline.flatten().is_some_and(|at| sys::now() >= at) {
                 return Err(self.refuse(Error::TimedOut, message));
             }
             let deadline = *deadline.get_or_insert_with(|| self.options().send_deadline());
@@ -116,7 +116,7 @@ impl Socket {
                     Missed::Failed(error) => self.fail(error),
                 });
             }
-            if deadline.flatten().is_some_and(|at| Instant::now() >= at) {
+            if deadline.flatten().is_some_and(|at| sys::now() >= at) {
                 return Err(self.fail(Error::TimedOut));
             }
             let deadline = *deadline.get_or_insert_with(|| self.options().recv_deadline());

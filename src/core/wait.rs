@@ -70,7 +70,7 @@ impl Socket {
             waiting.has_slept.store(false, Ordering::Relaxed);
             return Ok(());
         }
-        let timeout = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+        let timeout = deadline.map(|at| at.saturating_duration_since(sys::now()));
         if !waiting.recv.handover.begin_polling(seen) {
             return Ok(());
         }
@@ -85,7 +85,7 @@ impl Socket {
             // Anything else cannot be helped here; the caller looks again.
             Err(_) => return Ok(()),
         }
-        let is_late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        let is_late = deadline.is_some_and(|deadline| sys::now() >= deadline);
         // What was read at the last moment is still in time.
         if is_late && waiting.recv.epoch() == seen { Err(Error::TimedOut) } else { Ok(()) }
     }
@@ -197,7 +197,7 @@ impl Socket {
     ) -> Result<(), Error> {
         let bell = &self.waiting.send;
         let waker = bell.waker();
-        let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+        let left = deadline.map(|at| at.saturating_duration_since(sys::now()));
         // Without a descriptor to be woken by, look again from time to time.
         let timeout = match (waker, left) {
             (None, left) => Some(left.unwrap_or(LOOK_AGAIN).min(LOOK_AGAIN)),

@@ -197,7 +197,7 @@ impl Reactor {
     fn is_over_soon(&self) -> bool {
         // Acquire: pairs with the release in `run`.
         while self.is_over.load(Ordering::Acquire) == 0 {
-            let moment = Instant::now() + LOOK_AT_DESCRIPTORS;
+            let moment = sys::now() + LOOK_AT_DESCRIPTORS;
             let waited = futex_wait(&self.is_over, 0, Some(moment));
             if waited == Waited::TimedOut && !self.poller.waker().is_intact() {
                 return false;
@@ -220,7 +220,7 @@ impl Reactor {
         // Pairs with the store in `stop`.
         while !self.stopping.load(Ordering::SeqCst) {
             self.wait(&mut events, &lively);
-            self.pass_timers(Instant::now());
+            self.pass_timers(sys::now());
             while let Some(handler) = self.lively.pop() {
                 lively.push(handler);
             }
@@ -255,7 +255,7 @@ impl Reactor {
 
     fn until_next_timer(&self) -> Option<Duration> {
         let next = self.state.lock().timers.next()?;
-        Some(next.saturating_duration_since(Instant::now()))
+        Some(next.saturating_duration_since(sys::now()))
     }
 
     fn pass_timers(&self, now: Instant) {

@@ -1,4 +1,14 @@
-//! clock_gettime(2) as a plain number, for those who compare many moments and keep them in atomics.
+//! The clock that never jumps: as a moment, and as a plain number for those who compare many of
+//! them and keep them in atomics.
+
+use std::time::Instant;
+
+/// This moment.
+#[inline]
+#[must_use]
+pub fn now() -> Instant {
+    Instant::now()
+}
 
 /// Nanoseconds of the clock that never jumps, since some moment before this process.
 #[inline]

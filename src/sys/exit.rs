@@ -8,11 +8,11 @@
 use std::io;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::event_fd::identity;
 use super::futex::{futex_wake_all, sleep_while};
-use super::nanoseconds;
+use super::{nanoseconds, now};
 
 /// Where the two threads meet. There is one for the process; tests have their own.
 struct Desk {
@@ -93,9 +93,10 @@ impl Desk {
         // is seen here to be using one.
         let _ =
             self.descriptor.compare_exchange(descriptor, NONE, Ordering::SeqCst, Ordering::SeqCst);
-        let began = Instant::now();
+        let began = now();
         // Pairs with the changes in `ask`.
-        while self.signalling.load(Ordering::SeqCst) > 0 && began.elapsed() < SIGNALLING {
+        while self.signalling.load(Ordering::SeqCst) > 0 && now().duration_since(began) < SIGNALLING
+        {
             std::hint::spin_loop();
         }
     }
@@ -135,7 +136,7 @@ impl Desk {
             if left == 0 {
                 return;
             }
-            let deadline = Instant::now() + Duration::from_nanos(left.min(LOOK_AGAIN));
+            let deadline = now() + Duration::from_nanos(left.min(LOOK_AGAIN));
             sleep_while(&self.progress, seen, Some(deadline));
             // Acquire: pairs with the release in `promise`.
             let now = self.progress.load(Ordering::Acquire);

@@ -4,6 +4,7 @@
 use std::sync::atomic::AtomicU32;
 use std::time::{Duration, Instant};
 
+use super::now;
 use crate::sync::before_io;
 
 /// How a sleep ended.
@@ -23,7 +24,7 @@ pub fn futex_wait(word: &AtomicU32, expected: u32, deadline: Option<Instant>) ->
 
 /// The same for who may hold any lock, and does not care.
 pub(super) fn sleep_while(word: &AtomicU32, expected: u32, deadline: Option<Instant>) -> Waited {
-    let now = Instant::now();
+    let now = now();
     // The kernel restarts an interrupted wait by itself when the handler asks for that and the
     // wait has no timeout. With a timeout the caller learns of the signal, so there always is one.
     let timeout = deadline.map_or(FOR_EVER, |deadline| deadline.saturating_duration_since(now));

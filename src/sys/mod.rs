@@ -25,7 +25,7 @@ mod stream;
 mod thread;
 
 pub use address::Address;
-pub use clock::nanoseconds;
+pub use clock::{nanoseconds, now};
 pub use epoll::{Epoll, Event, EventBuffer, Interest};
 pub use event_fd::EventFd;
 pub use file::{FileIdentity, NameLock, PinnedFile, set_file_mode, unlink};

@@ -13,7 +13,7 @@ use super::greeting::{Beginning, Greeting, Outcome};
 use crate::error::Error;
 use crate::io::{Asker, Backoff, Handler, Key, Lookup, Reactor, resolve};
 use crate::sync::{Mutex, Rank};
-use crate::sys::{Address, Event, Interest, NameFamily, OsStream};
+use crate::sys::{self, Address, Event, Interest, NameFamily, OsStream};
 use crate::trace;
 use crate::transports::{Host, Maker, Parting, Report};
 
@@ -245,7 +245,7 @@ impl Dialer {
                 let delay = state.backoff.next_delay();
                 let ms = delay.as_millis();
                 self.host.trace(trace::Happening::Waiting, None, format_args!("ms={ms}"));
-                self.reactor.set_timer(*key, Some(Instant::now() + delay));
+                self.reactor.set_timer(*key, Some(sys::now() + delay));
             }
             left
         };
@@ -333,7 +333,7 @@ impl Maker for Dialer {
     /// The first attempt is made at once, in the background.
     fn start(&self) {
         if let Some(key) = self.key.get() {
-            self.reactor.set_timer(*key, Some(Instant::now()));
+            self.reactor.set_timer(*key, Some(sys::now()));
         }
     }
 

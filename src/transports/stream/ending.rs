@@ -21,7 +21,7 @@ pub fn end_politely(stream: &dyn ByteStream, reader: &Reader, deadline: Instant)
             Read::End => return,
             Read::Bytes(_) => peer_is_sending = true,
             Read::Nothing => {
-                let now = Instant::now();
+                let now = sys::now();
                 let all_arrived = stream.unacknowledged() == 0;
                 if !peer_is_sending || all_arrived || now >= deadline {
                     return;
@@ -31,7 +31,7 @@ pub fn end_politely(stream: &dyn ByteStream, reader: &Reader, deadline: Instant)
                 let _ = sys::poll(wait, Some(step));
             }
         }
-        if Instant::now() >= deadline {
+        if sys::now() >= deadline {
             return;
         }
     }

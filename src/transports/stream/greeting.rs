@@ -14,7 +14,7 @@ use super::connection::StreamConnection;
 use super::greeter::{Decline, Greeter, Heard, Welcome};
 use crate::io::{Handler, Key, Reactor};
 use crate::sync::{Mutex, Rank};
-use crate::sys::{Event, Interest, Read};
+use crate::sys::{self, Event, Interest, Read};
 use crate::trace;
 use crate::transports::{Connection, Fault, Host, Report, Stream};
 
@@ -90,7 +90,7 @@ impl Greeting {
         let descriptor = stream.descriptor();
         let unsaid = say(&*stream, greeter.open(welcome(&*host)));
         let interest = interest(&unsaid);
-        let deadline = Instant::now() + greeter.limit();
+        let deadline = sys::now() + greeter.limit();
         let (phase, ending) = (Phase::Hearing, None);
         let state = State { stream, greeter, unsaid, phase, deadline, done, ending };
         let greeting = Arc::new(Greeting {
@@ -104,7 +104,7 @@ impl Greeting {
         reactor.set_timer(key, Some(deadline));
         if reactor.watch(key, descriptor, interest).is_err() {
             // No memory in the kernel for it: the timer ends it at once.
-            reactor.set_timer(key, Some(Instant::now()));
+            reactor.set_timer(key, Some(sys::now()));
         }
         greeting
     }
@@ -121,7 +121,7 @@ impl Greeting {
         let is_held = self.state.lock().as_ref().is_some_and(|state| state.phase == Phase::Held);
         if is_held {
             // The rest happens on the reactor's thread.
-            self.set_timer(Instant::now());
+            self.set_timer(sys::now());
         }
     }
 
@@ -198,7 +198,7 @@ impl Greeting {
             Verdict::Accepted(words) => self.attach(words),
             Verdict::Failed => self.fail(),
             // Since we asked it may have changed its mind, and told us before we were ready.
-            Verdict::Held if self.host.is_wanting() => self.set_timer(Instant::now()),
+            Verdict::Held if self.host.is_wanting() => self.set_timer(sys::now()),
             Verdict::Held => {
                 let state = self.state.lock();
                 let peer = state.as_ref().and_then(|state| state.stream.peer_address());
@@ -242,7 +242,7 @@ impl Greeting {
     fn refuse(&self, answer: &[u8]) {
         if let Some(state) = self.state.lock().as_mut() {
             state.phase = Phase::Leaving;
-            self.set_timer(Instant::now() + LEAVING);
+            self.set_timer(sys::now() + LEAVING);
         }
         self.say_on(answer);
     }
@@ -275,7 +275,7 @@ impl Greeting {
         let Some(key) = self.key.get() else { return };
         if self.reactor.rewatch(*key, stream.descriptor(), interest).is_err() {
             // As at the start.
-            self.set_timer(Instant::now());
+            self.set_timer(sys::now());
         }
     }
 

@@ -11,7 +11,7 @@ use super::greeting::{Beginning, Greeting};
 use crate::error::Error;
 use crate::io::{Handler, Key, Reactor};
 use crate::sync::{Mutex, Rank};
-use crate::sys::{Accepted, Event, Interest, OsListener, OsStream};
+use crate::sys::{self, Accepted, Event, Interest, OsListener, OsStream};
 use crate::transports::{Host, Maker, Parting, Report};
 
 pub struct Listener {
@@ -151,7 +151,7 @@ impl Listener {
     fn pause(&self) {
         self.rewatch(Interest::default());
         if let Some(key) = self.key.get() {
-            self.reactor.set_timer(*key, Some(Instant::now() + PAUSE));
+            self.reactor.set_timer(*key, Some(sys::now() + PAUSE));
         }
     }
 
@@ -161,7 +161,7 @@ impl Listener {
             let rewatched = self.reactor.rewatch(*key, open.listener.as_raw_fd(), interest);
             if rewatched.is_err() {
                 // The kernel is short of something; without another try nobody is accepted again.
-                self.reactor.set_timer(*key, Some(Instant::now() + PAUSE));
+                self.reactor.set_timer(*key, Some(sys::now() + PAUSE));
             }
         }
     }

@@ -3,11 +3,11 @@
 use std::io;
 use std::os::fd::RawFd;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::io::{Handler, Key, Reactor};
 use crate::sync::{Mutex, Rank};
-use crate::sys::Interest;
+use crate::sys::{self, Interest};
 
 /// One stream at the reactor.
 pub struct Watch {
@@ -80,7 +80,7 @@ impl Watch {
     /// Has the handler called when so much time has passed.
     pub fn look_after(&self, delay: Duration) {
         if let Some(key) = self.key.get() {
-            self.reactor.set_timer(*key, Some(Instant::now() + delay));
+            self.reactor.set_timer(*key, Some(sys::now() + delay));
         }
     }
 
@@ -107,6 +107,8 @@ const TRY_AGAIN: Duration = Duration::from_millis(20);
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
     use crate::sys::{Event, OsStream};
     use crate::testing::{FakeSocket, Traits, Watched};
