@@ -3,13 +3,12 @@
 //! A message moves from socket to socket as it is, header, body and control data; nothing is
 //! copied. The second direction of a two-way device needs a thread of its own, beside the caller's.
 
-use std::thread;
-
 use super::registry::RAW;
 use super::socket::Socket;
 use super::transfer::Blocking;
 use crate::error::Error;
 use crate::message::Message;
+use crate::sync::thread;
 use crate::sys;
 
 /// Two sockets that fit together, or one whose messages go back to where they came from.

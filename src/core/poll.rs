@@ -14,6 +14,7 @@ use super::readiness::Side;
 use super::socket::Socket;
 use crate::error::Error;
 use crate::protocols::Readiness;
+use crate::sync::thread;
 use crate::sys::{self, EventBuffer, WaitFor};
 
 /// A socket, and what is asked of it. The same one may be asked several times.
@@ -172,7 +173,7 @@ impl<'a> Vigil<'a> {
             // Anything else cannot be helped here; the caller looks again, and not too often.
             Err(_) => {
                 self.pump(&[]);
-                std::thread::sleep(LOOK_AGAIN);
+                thread::sleep(LOOK_AGAIN);
                 Ok(())
             }
         }

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::sync::spin_loop;
 use crate::sys;
 
 /// Whether waiting starts with a little spinning: every failure doubles the number of waits that
@@ -34,7 +35,7 @@ impl Spin {
             if sys::now().duration_since(began) >= SPIN_MAX {
                 break;
             }
-            (0..PAUSES).for_each(|_| std::hint::spin_loop());
+            (0..PAUSES).for_each(|_| spin_loop());
         }
         let penalty = (penalty * 2 + 1).min(SKIPS_MAX);
         self.penalty.store(penalty, Ordering::Relaxed);
@@ -59,7 +60,7 @@ fn usable_cpus() -> usize {
 pub fn pause(duration: Duration) {
     let began = sys::now();
     while sys::now().duration_since(began) < duration {
-        (0..PAUSES).for_each(|_| std::hint::spin_loop());
+        (0..PAUSES).for_each(|_| spin_loop());
     }
 }
 

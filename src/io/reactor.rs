@@ -10,7 +10,6 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam_queue::SegQueue;
@@ -18,6 +17,7 @@ use once_cell::sync::OnceCell;
 
 use super::poller::{Poller, Wake};
 use super::timers::Timers;
+use crate::sync::thread::{self, JoinHandle};
 use crate::sync::{Mutex, Rank};
 use crate::sys::{self, Event, EventBuffer, Interest, Waited, exit, futex_wait, futex_wake_all};
 

@@ -4,9 +4,8 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::thread;
 
-use crate::sync::{Mutex, Rank};
+use crate::sync::{Mutex, Rank, thread};
 use crate::sys::{self, NameFamily, PerProcess};
 
 /// Whose addresses are wanted.

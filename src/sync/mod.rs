@@ -1,4 +1,4 @@
-//! Locks and atomics of the product, and of the parts whose interleavings are modelled:
+//! Locks, atomics and threads of the product, and of the parts whose interleavings are modelled:
 //! parking_lot's and the standard library's in the product, loom's in a model
 //! (`RUSTFLAGS="--cfg loom"`).
 //!
@@ -18,4 +18,8 @@ pub use loom::sync::atomic;
 pub use model::Mutex;
 pub use rank::{Rank, before_io};
 #[cfg(not(loom))]
+pub use std::hint::spin_loop;
+#[cfg(not(loom))]
 pub use std::sync::atomic;
+#[cfg(not(loom))]
+pub use std::thread;

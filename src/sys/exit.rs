@@ -13,6 +13,7 @@ use std::time::Duration;
 use super::event_fd::identity;
 use super::futex::{futex_wake_all, sleep_while};
 use super::{nanoseconds, now};
+use crate::sync::spin_loop;
 
 /// Where the two threads meet. There is one for the process; tests have their own.
 struct Desk {
@@ -97,7 +98,7 @@ impl Desk {
         // Pairs with the changes in `ask`.
         while self.signalling.load(Ordering::SeqCst) > 0 && now().duration_since(began) < SIGNALLING
         {
-            std::hint::spin_loop();
+            spin_loop();
         }
     }
 

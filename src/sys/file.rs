@@ -7,10 +7,10 @@ use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
-use std::thread;
 use std::time::Duration;
 
 use super::{Address, OsListener};
+use crate::sync::thread;
 
 /// Tells a file from another that has taken its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,13 +3,12 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
-use std::thread;
 use std::time::Duration;
 
 use super::address::Family;
 use super::descriptor::above_standard;
 use super::{Address, OsStream, check, random};
-use crate::sync::before_io;
+use crate::sync::{before_io, thread};
 
 /// A socket of the kernel that accepts streams, once it listens.
 #[derive(Debug)]
