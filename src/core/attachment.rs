@@ -1,7 +1,6 @@
 //! Connections become pipes of a socket, have news for its protocol, and go.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::endpoint::Owner;
 use super::events::EventKind;
@@ -9,6 +8,7 @@ use super::pipe::{Aftermath, Audience, Pipe, PipeNews, View};
 use super::socket::Socket;
 use super::state::State;
 use crate::protocols::{PipeId, Protocol};
+use crate::sync::atomic::Ordering;
 use crate::transports::{Connection, Parting, Rejected, Stream};
 
 impl Owner for Socket {

@@ -5,10 +5,12 @@
 
 use std::collections::VecDeque;
 use std::os::fd::{AsRawFd, RawFd};
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::Error;
-use crate::sync::{Mutex, Rank};
+use crate::sync::{
+    Mutex, Rank,
+    atomic::{AtomicBool, Ordering},
+};
 use crate::sys::EventFd;
 use crate::transports::Fault;
 

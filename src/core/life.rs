@@ -1,6 +1,6 @@
 //! Where a socket is in its life.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use crate::sync::atomic::{AtomicU8, Ordering};
 
 /// The life of one socket, as one number that can be looked at without a lock.
 ///

@@ -1,13 +1,15 @@
 //! Options of a socket: the table of its own level, and the values of all that are numbers.
 
 use std::iter;
-use std::sync::atomic::{AtomicIsize, Ordering};
 use std::time::{Duration, Instant};
 
 use self::option::*;
 use crate::error::Error;
 use crate::protocols::{Priorities, Priority};
-use crate::sync::{Mutex, Rank};
+use crate::sync::{
+    Mutex, Rank,
+    atomic::{AtomicIsize, Ordering},
+};
 use crate::sys;
 use crate::transports::{self, Row, Settings, Unit, Values, rows};
 

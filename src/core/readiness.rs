@@ -1,10 +1,12 @@
 //! Can-send and can-receive, shown on descriptors once somebody asked for them.
 
 use std::os::fd::{AsRawFd, RawFd};
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::protocols::Readiness;
+use crate::sync::{
+    OnceLock,
+    atomic::{AtomicBool, Ordering},
+};
 use crate::sys::EventFd;
 
 /// Which of the two.

@@ -1,7 +1,6 @@
 //! Handles, and the library's life: it exists while a socket does.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::context::{Printer, Shared};
@@ -10,7 +9,10 @@ use super::socket::Socket;
 use crate::error::Error;
 use crate::io::LazyReactor;
 use crate::protocols::{Seed, SocketType, socket_type};
-use crate::sync::{MappedRwLockReadGuard, Mutex, Rank, RwLock, RwLockReadGuard};
+use crate::sync::{
+    MappedRwLockReadGuard, Mutex, OnceLock, Rank, RwLock, RwLockReadGuard,
+    atomic::{AtomicBool, AtomicU32, Ordering},
+};
 use crate::sys::{self, PerProcess, exit};
 use crate::trace::{self, Happening};
 

@@ -6,7 +6,6 @@
 
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -20,7 +19,7 @@ use super::timer::Timer;
 use super::waiting::Waiting;
 use crate::error::Error;
 use crate::protocols::{Protocol, SocketType};
-use crate::sync::{Mutex, MutexGuard, Rank};
+use crate::sync::{Mutex, MutexGuard, Rank, atomic::AtomicBool};
 use crate::trace::Happening;
 use crate::transports::Pacer;
 

@@ -1,9 +1,11 @@
 //! Looking again and again before one sleeps, for as long as that pays.
 
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::sync::spin_loop;
+use crate::sync::{
+    atomic::{AtomicU32, AtomicUsize, Ordering},
+    spin_loop,
+};
 use crate::sys;
 
 /// Whether waiting starts with a little spinning: every failure doubles the number of waits that

@@ -1,9 +1,8 @@
 //! Counters of one socket. Messages and bytes are counted under the socket's lock, the rest here.
 
-use std::sync::atomic::{AtomicI64, Ordering};
-
 use crate::error::Error;
 use crate::protocols::SendPriority;
+use crate::sync::atomic::{AtomicI64, Ordering};
 use crate::transports::Report;
 
 /// What endpoints have seen. Levels go up and down, the others only up.

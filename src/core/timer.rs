@@ -1,9 +1,10 @@
 //! How the reactor knows a socket whose protocol has deadlines.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::io::{Handler, Key, LazyReactor, Reactor};
+use crate::sync::OnceLock;
 
 /// The one timer of a socket, which the reactor hears of when the protocol first has a deadline.
 #[derive(Debug, Default)]

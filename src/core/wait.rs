@@ -4,7 +4,6 @@
 use std::io;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::deferred;
@@ -14,6 +13,7 @@ use super::waiting::watch;
 use crate::error::Error;
 use crate::io::Poller;
 use crate::protocols::PipeId;
+use crate::sync::atomic::Ordering;
 use crate::sys::{self, Event, EventBuffer, WaitFor};
 use crate::transports::{Connection, Stream};
 

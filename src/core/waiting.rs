@@ -1,7 +1,5 @@
 //! What those share who wait for one socket: whom to wake, and what the leader sleeps in front of.
 
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use super::handover::{Handover, Ring};
@@ -9,6 +7,10 @@ use super::spin::Spin;
 use crate::error::Error;
 use crate::io::{Poller, Wake, Waker};
 use crate::protocols::PipeId;
+use crate::sync::{
+    OnceLock,
+    atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
+};
 use crate::sys::{Interest, Waited, futex_wait, futex_wake_all};
 use crate::transports::{Connection, Stream};
 

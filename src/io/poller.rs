@@ -5,9 +5,9 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sys::{Epoll, Event, EventBuffer, EventFd, Interest};
 
 #[derive(Debug)]

@@ -9,16 +9,15 @@ use std::io::{self, Write};
 use std::os::fd::{AsRawFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-
-use crossbeam_queue::SegQueue;
-use once_cell::sync::OnceCell;
 
 use super::poller::{Poller, Wake};
 use super::timers::Timers;
-use crate::sync::thread::{self, JoinHandle};
-use crate::sync::{Mutex, Rank};
+use crate::sync::{
+    Mutex, OnceCell, Rank, SegQueue,
+    atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+    thread::{self, JoinHandle},
+};
 use crate::sys::{self, Event, EventBuffer, Interest, Waited, exit, futex_wait, futex_wake_all};
 
 /// Whom the reactor calls, always on its own thread.

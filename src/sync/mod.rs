@@ -11,15 +11,19 @@ mod model;
 mod rank;
 
 #[cfg(not(loom))]
+pub use crossbeam_queue::SegQueue;
+#[cfg(not(loom))]
 pub use lock::{MappedRwLockReadGuard, Mutex, MutexGuard, RwLock, RwLockReadGuard};
 #[cfg(loom)]
 pub use loom::sync::atomic;
 #[cfg(loom)]
 pub use model::Mutex;
+#[cfg(not(loom))]
+pub use once_cell::sync::OnceCell;
 pub use rank::{Rank, before_io};
 #[cfg(not(loom))]
 pub use std::hint::spin_loop;
 #[cfg(not(loom))]
-pub use std::sync::atomic;
+pub use std::sync::{OnceLock, atomic};
 #[cfg(not(loom))]
 pub use std::thread;

@@ -7,13 +7,15 @@
 
 use std::io;
 use std::os::fd::RawFd;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::event_fd::identity;
 use super::futex::{futex_wake_all, sleep_while};
 use super::{nanoseconds, now};
-use crate::sync::spin_loop;
+use crate::sync::{
+    atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering},
+    spin_loop,
+};
 
 /// Where the two threads meet. There is one for the process; tests have their own.
 struct Desk {

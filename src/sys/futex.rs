@@ -1,11 +1,10 @@
 //! futex(2): sleeping until a number changes. Unlike a condition variable it lets a signal
 //! handler interrupt the sleep, which callers of the library are promised.
 
-use std::sync::atomic::AtomicU32;
 use std::time::{Duration, Instant};
 
 use super::now;
-use crate::sync::before_io;
+use crate::sync::{atomic::AtomicU32, before_io};
 
 /// How a sleep ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

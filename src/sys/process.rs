@@ -1,7 +1,8 @@
 //! The process as a whole: its environment, and its children.
 
 use std::ffi::OsString;
-use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+
+use crate::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 /// State that a forked child does not share with its parent: the child has none of the parent's
 /// threads, and any lock may have been held by one of them. Each process starts with its own.

@@ -4,7 +4,6 @@ use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsRawFd, RawFd};
-use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
 use socket2::{MaybeUninitSlice, TcpKeepalive};
@@ -12,7 +11,10 @@ use socket2::{MaybeUninitSlice, TcpKeepalive};
 use super::address::Family;
 use super::{Address, Read};
 use crate::message::Chunk;
-use crate::sync::before_io;
+use crate::sync::{
+    atomic::{AtomicI32, Ordering},
+    before_io,
+};
 
 /// Settings of one connection, as the application left them when it is made.
 #[derive(Clone, Copy, Debug)]

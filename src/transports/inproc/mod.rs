@@ -5,8 +5,7 @@
 mod names;
 mod queue;
 
-use std::sync::atomic::{AtomicBool, Ordering, fence};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Instant;
 
 use self::names::{Binder, Connector};
@@ -17,6 +16,10 @@ use super::{
 };
 use crate::error::{Error, Refusal};
 use crate::message::Message;
+use crate::sync::{
+    OnceLock,
+    atomic::{AtomicBool, Ordering, fence},
+};
 
 pub struct Inproc;
 

@@ -5,12 +5,14 @@
 //! way round; and nothing is closed under it, because closing calls the endpoints back.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use super::Link;
 use crate::error::Error;
-use crate::sync::{Mutex, Rank};
+use crate::sync::{
+    Mutex, Rank,
+    atomic::{AtomicBool, AtomicU64, Ordering},
+};
 use crate::sys::PerProcess;
 use crate::trace::Happening;
 use crate::transports::{Connection, Host, Maker, Parting, Report};

@@ -6,8 +6,7 @@
 
 use std::net::SocketAddr;
 use std::os::fd::RawFd;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use super::byte_stream::ByteStream;
@@ -22,6 +21,10 @@ use super::writer::{HasMore, Writer};
 use crate::error::Refusal;
 use crate::io::{Handler, Reactor, Tick};
 use crate::message::Message;
+use crate::sync::{
+    OnceLock,
+    atomic::{AtomicBool, Ordering},
+};
 use crate::sys::{Credentials, Event, nanoseconds};
 use crate::trace;
 use crate::transports::{

@@ -5,14 +5,14 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsRawFd;
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use super::greeter::Wire;
 use super::greeting::{Beginning, Greeting, Outcome};
 use crate::error::Error;
 use crate::io::{Asker, Backoff, Handler, Key, Lookup, Reactor, resolve};
-use crate::sync::{Mutex, Rank};
+use crate::sync::{Mutex, OnceLock, Rank};
 use crate::sys::{self, Address, Event, Interest, NameFamily, OsStream};
 use crate::trace;
 use crate::transports::{Host, Maker, Parting, Report};

@@ -6,14 +6,14 @@
 //! will ever receive.
 
 use std::io::IoSlice;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::byte_stream::ByteStream;
 use super::connection::StreamConnection;
 use super::greeter::{Decline, Greeter, Heard, Welcome};
 use crate::io::{Handler, Key, Reactor};
-use crate::sync::{Mutex, Rank};
+use crate::sync::{Mutex, OnceLock, Rank};
 use crate::sys::{self, Event, Interest, Read};
 use crate::trace;
 use crate::transports::{Connection, Fault, Host, Report, Stream};

@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::AsRawFd;
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use super::greeter::Wire;
 use super::greeting::{Beginning, Greeting};
 use crate::error::Error;
 use crate::io::{Handler, Key, Reactor};
-use crate::sync::{Mutex, Rank};
+use crate::sync::{Mutex, OnceLock, Rank};
 use crate::sys::{self, Accepted, Event, Interest, OsListener, OsStream};
 use crate::transports::{Host, Maker, Parting, Report};
 

@@ -2,11 +2,11 @@
 
 use std::io;
 use std::os::fd::RawFd;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::io::{Handler, Key, Reactor};
-use crate::sync::{Mutex, Rank};
+use crate::sync::{Mutex, OnceLock, Rank};
 use crate::sys::{self, Interest};
 
 /// One stream at the reactor.
