@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use socket2::{Domain, SockAddr, Type};
 
 use super::descriptor::above_standard;
+use super::kernel;
 
 /// Where a stream socket is bound or connected to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,13 +28,13 @@ pub enum Family {
 
 impl Address {
     /// A socket of the kernel that is fit for it.
-    pub(super) fn open(&self) -> io::Result<(socket2::Socket, Family)> {
+    pub(super) fn open(&self) -> io::Result<(kernel::Socket, Family)> {
         let (domain, family) = match self {
             Address::Internet(SocketAddr::V4(_)) => (Domain::IPV4, Family::Internet),
             Address::Internet(SocketAddr::V6(_)) => (Domain::IPV6, Family::Internet),
             Address::File(_) | Address::Name(_) => (Domain::UNIX, Family::Local),
         };
-        let fresh = socket2::Socket::new(domain, Type::STREAM.nonblocking(), None)?;
+        let fresh = kernel::Socket::new(domain, Type::STREAM.nonblocking(), None)?;
         Ok((above_standard(fresh)?, family))
     }
 

@@ -1,6 +1,7 @@
 //! The clock that never jumps: as a moment, and as a plain number for those who compare many of
 //! them and keep them in atomics.
 
+use super::kernel;
 use std::time::Instant;
 
 /// This moment.
@@ -16,7 +17,7 @@ pub fn now() -> Instant {
 pub fn nanoseconds() -> u64 {
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the kernel writes one timespec, which is there. This clock always exists.
-    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
+    unsafe { kernel::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd};
 
-use super::check;
+use super::{check, kernel};
 
 /// A fresh descriptor, or another in its place that lies above those of standard input, output and
 /// error. A program may start with these closed, and put its own over them later.
@@ -12,7 +12,7 @@ pub(super) fn above_standard<T: AsRawFd + FromRawFd>(fresh: T) -> io::Result<T> 
         return Ok(fresh);
     }
     // SAFETY: no pointer is passed.
-    let raw = check(unsafe { libc::fcntl(fresh.as_raw_fd(), libc::F_DUPFD_CLOEXEC, FIRST) })?;
+    let raw = check(unsafe { kernel::fcntl(fresh.as_raw_fd(), libc::F_DUPFD_CLOEXEC, FIRST) })?;
     // SAFETY: the kernel gave us this descriptor just now; nobody else owns it.
     Ok(unsafe { T::from_raw_fd(raw) })
 }

@@ -3,17 +3,17 @@
 //! with two more system calls whenever a wait has a timeout.
 
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd, RawFd};
 use std::time::Duration;
 
-use super::check;
 use super::descriptor::above_standard;
+use super::{check, kernel};
 use crate::sync::before_io;
 
 /// A set of descriptors that one thread can wait for.
 #[derive(Debug)]
 pub struct Epoll {
-    descriptor: OwnedFd,
+    descriptor: kernel::OwnedFd,
 }
 
 /// What to wait for. Errors and hang-ups are always reported.
@@ -40,9 +40,9 @@ pub struct Event {
 impl Epoll {
     pub fn new() -> io::Result<Epoll> {
         // SAFETY: no pointer is passed.
-        let raw = check(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
+        let raw = check(unsafe { kernel::epoll_create1(libc::EPOLL_CLOEXEC) })?;
         // SAFETY: the kernel gave us this descriptor just now; nobody else owns it.
-        let fresh = unsafe { OwnedFd::from_raw_fd(raw) };
+        let fresh = unsafe { kernel::OwnedFd::from_raw_fd(raw) };
         Ok(Epoll { descriptor: above_standard(fresh)? })
     }
 
@@ -71,7 +71,7 @@ impl Epoll {
         let buffer = events.0.as_mut_ptr();
         // SAFETY: the buffer has `room` entries and outlives the call.
         let count =
-            check(unsafe { libc::epoll_wait(descriptor, buffer, room, milliseconds(timeout)) })?;
+            check(unsafe { kernel::epoll_wait(descriptor, buffer, room, milliseconds(timeout)) })?;
         Ok(events.0[..count as usize].iter().map(Event::from_kernel))
     }
 
@@ -85,7 +85,7 @@ impl Epoll {
             tv_nsec: timeout.subsec_nanos().into(),
         };
         // SAFETY: one entry, one timespec, both alive during the call; no signal mask.
-        let count = check(unsafe { libc::ppoll(&mut entry, 1, &limit, std::ptr::null()) })?;
+        let count = check(unsafe { kernel::ppoll(&mut entry, 1, &limit, std::ptr::null()) })?;
         Ok(count > 0)
     }
 
@@ -99,7 +99,7 @@ impl Epoll {
         let mut event = libc::epoll_event { events: interest.to_kernel(), u64: key };
         // SAFETY: the event lives during the call, which only reads it.
         check(unsafe {
-            libc::epoll_ctl(self.descriptor.as_raw_fd(), operation, descriptor, &mut event)
+            kernel::epoll_ctl(self.descriptor.as_raw_fd(), operation, descriptor, &mut event)
         })?;
         Ok(())
     }

@@ -1,28 +1,28 @@
 //! eventfd(2): a descriptor that is readable while somebody says so.
 
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd, RawFd};
 
-use super::check;
 use super::descriptor::above_standard;
+use super::{check, kernel};
 
 #[derive(Debug)]
 pub struct EventFd {
-    descriptor: OwnedFd,
+    descriptor: kernel::OwnedFd,
 }
 
 impl EventFd {
     pub fn new() -> io::Result<EventFd> {
         // SAFETY: no pointer is passed.
-        let raw = check(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) })?;
+        let raw = check(unsafe { kernel::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) })?;
         // SAFETY: the kernel gave us this descriptor just now; nobody else owns it.
-        let fresh = unsafe { OwnedFd::from_raw_fd(raw) };
+        let fresh = unsafe { kernel::OwnedFd::from_raw_fd(raw) };
         Ok(EventFd { descriptor: above_standard(fresh)? })
     }
 
     /// Any descriptor in the place of one, to see what happens when the kernel fails.
     #[cfg(test)]
-    pub fn of(descriptor: OwnedFd) -> EventFd {
+    pub fn of(descriptor: kernel::OwnedFd) -> EventFd {
         EventFd { descriptor }
     }
 
@@ -42,7 +42,7 @@ impl EventFd {
         let one = 1_u64.to_ne_bytes();
         (0..ATTEMPTS).any(|_| {
             // SAFETY: eight bytes are read from a live array.
-            let result = unsafe { libc::write(self.as_raw_fd(), one.as_ptr().cast(), one.len()) };
+            let result = unsafe { kernel::write(self.as_raw_fd(), one.as_ptr().cast(), one.len()) };
             // A full counter is readable already.
             result > 0 || io::Error::last_os_error().kind() == io::ErrorKind::WouldBlock
         })
@@ -52,7 +52,7 @@ impl EventFd {
     pub fn drain(&self) {
         let mut count = [0_u8; 8];
         // SAFETY: eight bytes are written to a live array.
-        unsafe { libc::read(self.as_raw_fd(), count.as_mut_ptr().cast(), count.len()) };
+        unsafe { kernel::read(self.as_raw_fd(), count.as_mut_ptr().cast(), count.len()) };
     }
 }
 
@@ -67,7 +67,7 @@ pub(super) fn identity(descriptor: RawFd) -> Option<(libc::dev_t, libc::ino_t)> 
     // SAFETY: all zeros are a valid value of this plain type.
     let mut found: libc::stat = unsafe { std::mem::zeroed() };
     // SAFETY: the kernel writes one such value, which is there.
-    let result = unsafe { libc::fstat(descriptor, &raw mut found) };
+    let result = unsafe { kernel::fstat(descriptor, &raw mut found) };
     (result == 0).then_some((found.st_dev, found.st_ino))
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::event_fd::identity;
 use super::futex::{futex_wake_all, sleep_while};
-use super::{nanoseconds, now};
+use super::{kernel, nanoseconds, now};
 use crate::sync::{
     atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering},
     spin_loop,
@@ -156,7 +156,7 @@ impl Desk {
         }
         let one = 1_u64.to_ne_bytes();
         // SAFETY: eight bytes are read from a live array.
-        while unsafe { libc::write(descriptor, one.as_ptr().cast(), one.len()) } < 0
+        while unsafe { kernel::write(descriptor, one.as_ptr().cast(), one.len()) } < 0
             && io::Error::last_os_error().kind() == io::ErrorKind::Interrupted
         {}
     }

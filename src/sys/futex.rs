@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::now;
+use super::{kernel, now};
 use crate::sync::{atomic::AtomicU32, before_io};
 
 /// How a sleep ended.
@@ -33,12 +33,11 @@ pub(super) fn sleep_while(word: &AtomicU32, expected: u32, deadline: Option<Inst
     };
     // SAFETY: the word and the timeout live during the call; the other arguments are unused.
     let result = unsafe {
-        libc::syscall(
-            libc::SYS_futex,
+        kernel::futex(
             word.as_ptr(),
             libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG,
             expected,
-            &timeout,
+            &raw const timeout,
         )
     };
     if result == 0 {
@@ -55,11 +54,11 @@ pub(super) fn sleep_while(word: &AtomicU32, expected: u32, deadline: Option<Inst
 pub fn futex_wake_all(word: &AtomicU32) {
     // SAFETY: the word lives during the call; waking touches no memory of ours.
     unsafe {
-        libc::syscall(
-            libc::SYS_futex,
+        kernel::futex(
             word.as_ptr(),
             libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG,
-            libc::c_int::MAX,
+            libc::c_int::MAX as u32,
+            std::ptr::null(),
         )
     };
 }

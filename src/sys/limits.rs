@@ -1,5 +1,6 @@
 //! What the machine and the process allow.
 
+use super::kernel;
 use std::num::NonZeroUsize;
 
 /// How many descriptors the process may have.
@@ -7,7 +8,7 @@ use std::num::NonZeroUsize;
 pub fn descriptor_limit() -> usize {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: the kernel fills a live struct.
-    let result = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) };
+    let result = unsafe { kernel::getrlimit(libc::RLIMIT_NOFILE, &mut limit) };
     if result == 0 { limit.rlim_cur.try_into().unwrap_or(usize::MAX) } else { usize::MAX }
 }
 

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use super::address::Family;
 use super::descriptor::above_standard;
-use super::{Address, OsStream, check, random};
+use super::{Address, OsStream, check, kernel, random};
 use crate::sync::{before_io, thread};
 
 /// A socket of the kernel that accepts streams, once it listens.
 #[derive(Debug)]
 pub struct OsListener {
-    inner: socket2::Socket,
+    inner: kernel::Socket,
     family: Family,
 }
 
@@ -67,7 +67,7 @@ impl OsListener {
     /// of the process denies: it has them from birth, so that nobody gets in between.
     pub fn set_file_mode(&self, mode: u32) -> io::Result<()> {
         // SAFETY: the descriptor is ours and open.
-        check(unsafe { libc::fchmod(self.as_raw_fd(), mode) }).map(drop)
+        check(unsafe { kernel::fchmod(self.as_raw_fd(), mode) }).map(drop)
     }
 
     pub fn listen(&self, backlog: i32) -> io::Result<()> {

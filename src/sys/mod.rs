@@ -12,6 +12,7 @@ mod event_fd;
 pub mod exit;
 mod file;
 mod futex;
+mod kernel;
 mod limits;
 mod listener;
 mod log;

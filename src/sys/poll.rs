@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::RawFd;
 use std::time::Duration;
 
-use super::check;
+use super::{check, kernel};
 use crate::sync::before_io;
 
 /// What is awaited of a descriptor.
@@ -30,7 +30,7 @@ pub fn poll(
     let limit = limit.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
     let count = entries.len() as libc::nfds_t;
     // SAFETY: `count` entries and the limit live during the call; no signal mask is given.
-    check(unsafe { libc::ppoll(entries.as_mut_ptr(), count, limit, std::ptr::null()) })?;
+    check(unsafe { kernel::ppoll(entries.as_mut_ptr(), count, limit, std::ptr::null()) })?;
     let is_ready = |(place, entry): (usize, &libc::pollfd)| (entry.revents != 0).then_some(place);
     Ok(entries.iter().enumerate().filter_map(is_ready).collect())
 }

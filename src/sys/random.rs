@@ -1,11 +1,13 @@
 //! Numbers that nobody can foresee.
 
+use super::kernel;
+
 /// Fills `bytes` from the kernel's source of randomness.
 fn fill_random(bytes: &mut [u8]) {
     let mut rest = bytes;
     while !rest.is_empty() {
         // SAFETY: the kernel writes at most as many bytes as there are.
-        let count = unsafe { libc::getrandom(rest.as_mut_ptr().cast(), rest.len(), 0) };
+        let count = unsafe { kernel::getrandom(rest.as_mut_ptr().cast(), rest.len(), 0) };
         match usize::try_from(count) {
             Ok(count) => rest = &mut rest[count..],
             Err(_) if std::io::Error::last_os_error().raw_os_error() == Some(libc::EINTR) => {}

@@ -2,6 +2,8 @@
 
 use std::mem::MaybeUninit;
 
+use super::kernel;
+
 /// Runs `start` with all signals blocked; a thread that it starts inherits that.
 pub fn with_signals_blocked<T>(start: impl FnOnce() -> T) -> T {
     let mut all = MaybeUninit::<libc::sigset_t>::uninit();
@@ -9,10 +11,10 @@ pub fn with_signals_blocked<T>(start: impl FnOnce() -> T) -> T {
     // SAFETY: there is room for a set.
     unsafe { libc::sigfillset(all.as_mut_ptr()) };
     // SAFETY: `all` was filled by the call above; `before` is only written.
-    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr()) };
+    unsafe { kernel::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr()) };
     let result = start();
     // SAFETY: `before` was filled by the call above.
-    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut()) };
+    unsafe { kernel::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut()) };
     result
 }
 

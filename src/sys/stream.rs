@@ -9,7 +9,7 @@ use std::time::Duration;
 use socket2::{MaybeUninitSlice, TcpKeepalive};
 
 use super::address::Family;
-use super::{Address, Read};
+use super::{Address, Read, kernel};
 use crate::message::Chunk;
 use crate::sync::{
     atomic::{AtomicI32, Ordering},
@@ -28,7 +28,7 @@ pub struct Tuning {
 /// A stream that is connecting or connected.
 #[derive(Debug)]
 pub struct OsStream {
-    inner: socket2::Socket,
+    inner: kernel::Socket,
     family: Family,
     /// Kept, because the kernel forgets it when the stream breaks.
     peer: Option<SocketAddr>,
@@ -51,7 +51,7 @@ impl OsStream {
         Ok(OsStream::of(inner, family, None))
     }
 
-    pub(super) fn of(inner: socket2::Socket, family: Family, peer: Option<SocketAddr>) -> OsStream {
+    pub(super) fn of(inner: kernel::Socket, family: Family, peer: Option<SocketAddr>) -> OsStream {
         OsStream { inner, family, peer, failure: AtomicI32::new(0) }
     }
 
@@ -188,7 +188,7 @@ impl OsStream {
         let place = (&raw mut found).cast();
         // SAFETY: the kernel writes at most `len` bytes, which are there.
         let result =
-            unsafe { libc::getsockopt(self.as_raw_fd(), level, option, place, &raw mut len) };
+            unsafe { kernel::getsockopt(self.as_raw_fd(), level, option, place, &raw mut len) };
         let libc::ucred { pid, uid, gid } = found;
         (result == 0).then_some(Credentials { process: pid, user: uid, group: gid })
     }
@@ -210,7 +210,7 @@ impl OsStream {
     pub fn unacknowledged(&self) -> usize {
         let mut count: libc::c_int = 0;
         // SAFETY: the kernel writes one int.
-        let result = unsafe { libc::ioctl(self.as_raw_fd(), libc::TIOCOUTQ, &mut count) };
+        let result = unsafe { kernel::ioctl(self.as_raw_fd(), libc::TIOCOUTQ, &mut count) };
         if result == 0 { count.max(0) as usize } else { 0 }
     }
 }
@@ -240,7 +240,7 @@ impl OsStream {
     /// Two connected ones.
     pub fn pair() -> (OsStream, OsStream) {
         let kind = socket2::Type::STREAM.nonblocking();
-        let (one, other) = socket2::Socket::pair(socket2::Domain::UNIX, kind, None).unwrap();
+        let (one, other) = kernel::Socket::pair(socket2::Domain::UNIX, kind, None).unwrap();
         (OsStream::of(one, Family::Local, None), OsStream::of(other, Family::Local, None))
     }
 }
