@@ -13,7 +13,7 @@ use crate::sync::{
     MappedRwLockReadGuard, Mutex, OnceLock, Rank, RwLock, RwLockReadGuard,
     atomic::{AtomicBool, AtomicU32, Ordering},
 };
-use crate::sys::{self, PerProcess, exit};
+use crate::sys::{self, Inherited, PerProcess, exit};
 use crate::trace::{self, Happening};
 
 /// A socket during one call. Closing waits until nobody has one any more.
@@ -40,7 +40,7 @@ pub(super) fn open_type(
 ) -> Result<i32, Error> {
     let world = WORLD.get();
     let mut library = world.library.lock();
-    if IS_TERMINATED.load(Ordering::Relaxed) {
+    if IS_TERMINATED.get().load(Ordering::Relaxed) {
         return Err(Error::Terminated);
     }
     if domain != COOKED && domain != RAW {
@@ -51,7 +51,7 @@ pub(super) fn open_type(
     }
     let socket_type = find().ok_or(Error::Invalid)?;
     let machine = if domain == RAW { socket_type.raw } else { socket_type.cooked };
-    WAS_USED.store(true, Ordering::Relaxed);
+    WAS_USED.get().store(true, Ordering::Relaxed);
     trace::begin();
     let handle = library.take_number();
     let slot = world.slot(handle).ok_or(Error::TooManySockets)?;
@@ -138,7 +138,7 @@ fn in_use(slot: RwLockReadGuard<'static, Option<Arc<Socket>>>) -> Result<InUse, 
 /// Closes every socket, and lets none be opened until [`restart`]. Does nothing before the first
 /// socket.
 pub fn terminate() {
-    if !WAS_USED.load(Ordering::Relaxed) {
+    if !WAS_USED.get().load(Ordering::Relaxed) {
         return;
     }
     let world = WORLD.get();
@@ -146,7 +146,7 @@ pub fn terminate() {
     {
         // Whoever opens a socket holds this lock: that one is found below.
         let _library = world.library.lock();
-        IS_TERMINATED.store(true, Ordering::Relaxed);
+        IS_TERMINATED.get().store(true, Ordering::Relaxed);
     }
     // Side by side, so that all of them together take one linger.
     let mut all: Vec<_> = (0..world.handles_end()).filter_map(Closing::begin).collect();
@@ -160,7 +160,7 @@ pub fn terminate() {
 /// Undoes [`terminate`], when it has finished.
 pub fn restart() {
     let _terminated = WORLD.get().terminating.lock();
-    IS_TERMINATED.store(false, Ordering::Relaxed);
+    IS_TERMINATED.get().store(false, Ordering::Relaxed);
 }
 
 impl std::ops::Deref for InUse {
@@ -287,8 +287,8 @@ fn flush_all() {
 
 static WORLD: PerProcess<World> = PerProcess::new(World::default);
 /// These two outlive a fork: the child of a process that terminated the library cannot use it.
-static WAS_USED: AtomicBool = AtomicBool::new(false);
-static IS_TERMINATED: AtomicBool = AtomicBool::new(false);
+static WAS_USED: Inherited<AtomicBool> = Inherited::new(AtomicBool::new(false));
+static IS_TERMINATED: Inherited<AtomicBool> = Inherited::new(AtomicBool::new(false));
 const SEGMENTS: usize = 256;
 const SEGMENT: usize = 256;
 

@@ -6,7 +6,7 @@ use crate::sync::{
     atomic::{AtomicU32, AtomicUsize, Ordering},
     spin_loop,
 };
-use crate::sys;
+use crate::sys::{self, Inherited};
 
 /// Whether waiting starts with a little spinning: every failure doubles the number of waits that
 /// do without, every success halves it.
@@ -48,10 +48,10 @@ impl Spin {
 
 /// On one processor the one that is waited for could not run meanwhile.
 fn usable_cpus() -> usize {
-    match USABLE_CPUS.load(Ordering::Relaxed) {
+    match USABLE_CPUS.get().load(Ordering::Relaxed) {
         0 => {
             let found = sys::usable_cpus();
-            USABLE_CPUS.store(found, Ordering::Relaxed);
+            USABLE_CPUS.get().store(found, Ordering::Relaxed);
             found
         }
         known => known,
@@ -68,7 +68,7 @@ pub fn pause(duration: Duration) {
 
 /// What [`usable_cpus`] has found; 0 while nobody has asked. Any thread may find out: in a forked
 /// child there is none of those that were about to.
-static USABLE_CPUS: AtomicUsize = AtomicUsize::new(0);
+static USABLE_CPUS: Inherited<AtomicUsize> = Inherited::new(AtomicUsize::new(0));
 /// About what sleeping and being woken on another processor costs.
 const SPIN_MAX: Duration = Duration::from_micros(50);
 const SKIPS_MAX: u32 = 255;

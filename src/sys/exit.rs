@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::event_fd::identity;
 use super::futex::{futex_wake_all, sleep_while};
-use super::{kernel, nanoseconds, now};
+use super::{Inherited, kernel, nanoseconds, now};
 use crate::sync::{
     atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering},
     spin_loop,
@@ -34,39 +34,39 @@ struct Desk {
 
 /// From now on a thread that waits for `descriptor` to become readable looks at [`is_asked`].
 pub fn answer_through(descriptor: RawFd) {
-    DESK.answer_through(descriptor);
+    DESK.get().answer_through(descriptor);
 }
 
 /// Nobody waits for it any more; it may be closed when this returns.
 pub fn withdraw(descriptor: RawFd) {
-    DESK.withdraw(descriptor);
+    DESK.get().withdraw(descriptor);
 }
 
 /// Whether the process exits and waits for what is left to be written. Says so once.
 #[inline]
 pub fn is_asked() -> bool {
-    DESK.is_asked()
+    DESK.get().is_asked()
 }
 
 /// Somebody is at it, and will have finished in this time.
 pub fn promise(within: Duration) {
-    DESK.promise(within);
+    DESK.get().promise(within);
 }
 
 /// Everything is written, as far as it can be.
 pub fn finish() {
-    DESK.promise(Duration::ZERO);
+    DESK.get().promise(Duration::ZERO);
 }
 
 /// A child has none of its parent's threads.
 pub(super) fn forget_parent() {
-    DESK.descriptor.store(NONE, Ordering::Relaxed);
-    DESK.signalling.store(0, Ordering::Relaxed);
-    DESK.is_asked.store(false, Ordering::Relaxed);
+    DESK.get().descriptor.store(NONE, Ordering::Relaxed);
+    DESK.get().signalling.store(0, Ordering::Relaxed);
+    DESK.get().is_asked.store(false, Ordering::Relaxed);
 }
 
 extern "C" fn ask() {
-    DESK.ask();
+    DESK.get().ask();
 }
 
 impl Desk {
@@ -185,7 +185,7 @@ pub(super) fn watch_quick_exits() {
 #[used]
 static AT_EXIT: extern "C" fn() = ask;
 
-static DESK: Desk = Desk::new();
+static DESK: Inherited<Desk> = Inherited::new(Desk::new());
 const NONE: RawFd = -1;
 /// How long a thread that is asked may take to say so: it may itself wait for a lock that is never
 /// given back.

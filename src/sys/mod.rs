@@ -36,7 +36,7 @@ pub use listener::{Accepted, OsListener};
 pub use log::Log;
 pub use names::{NameFamily, look_up};
 pub use poll::{WaitFor, poll};
-pub use process::{PerProcess, environment, generation};
+pub use process::{Inherited, PerProcess, environment, generation};
 pub use random::{random, random_bytes};
 pub use read::Read;
 #[cfg(test)]

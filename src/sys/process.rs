@@ -61,6 +61,23 @@ impl<T: Send + Sync> PerProcess<T> {
     }
 }
 
+/// State that a forked child finds as its parent left it. It must bear a fork at any moment.
+pub struct Inherited<T> {
+    value: T,
+}
+
+impl<T> Inherited<T> {
+    #[must_use]
+    pub const fn new(value: T) -> Inherited<T> {
+        Inherited { value }
+    }
+
+    #[inline]
+    pub fn get(&self) -> &T {
+        &self.value
+    }
+}
+
 /// How many forks lie between this process and the one that loaded the library.
 #[inline]
 pub fn generation() -> usize {

@@ -13,7 +13,7 @@ use crate::sync::{
     Mutex, Rank,
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
-use crate::sys::PerProcess;
+use crate::sys::{Inherited, PerProcess};
 use crate::trace::Happening;
 use crate::transports::{Connection, Host, Maker, Parting, Report};
 
@@ -73,7 +73,7 @@ impl Maker for Binder {
 
 impl Connector {
     pub fn new(name: &[u8], host: Arc<dyn Host>) -> Arc<Connector> {
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let number = NEXT.get().fetch_add(1, Ordering::Relaxed);
         Arc::new_cyclic(|me| Connector {
             me: me.clone(),
             number,
@@ -194,7 +194,7 @@ fn are_compatible(connector: &Connector, bound: &Binder) -> bool {
 
 static NAMES: PerProcess<Mutex<Names>> =
     PerProcess::new(|| Mutex::new(Rank::Names, Names::default()));
-static NEXT: AtomicU64 = AtomicU64::new(0);
+static NEXT: Inherited<AtomicU64> = Inherited::new(AtomicU64::new(0));
 
 #[cfg(test)]
 mod tests {
@@ -208,7 +208,7 @@ mod tests {
     const PULL: TypeTag = TypeTag { number: 0x51, name: "pull" };
 
     fn fresh_name() -> Vec<u8> {
-        format!("names {}", NEXT.fetch_add(1, Ordering::Relaxed)).into_bytes()
+        format!("names {}", NEXT.get().fetch_add(1, Ordering::Relaxed)).into_bytes()
     }
 
     fn binding(name: &[u8], traits: Traits) -> FakeSocket {
