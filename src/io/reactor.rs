@@ -4,7 +4,7 @@
 //! left behind. It never decides anything: handlers do. Locks of the reactor are never held while
 //! a handler runs.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Write};
 use std::os::fd::{AsRawFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -136,7 +136,8 @@ impl Reactor {
         }
         // Handlers own the reactor, which owns them: somebody has to let go.
         let handlers = std::mem::take(&mut self.state.lock().handlers);
-        drop(handlers);
+        // In the order in which they came, whatever seed the table has.
+        drop(handlers.into_iter().collect::<BTreeMap<_, _>>());
         while self.lively.pop().is_some() {}
     }
 

@@ -1,6 +1,6 @@
 //! Accepts connections, and survives having no descriptor for them.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::sync::{Arc, Weak};
@@ -39,7 +39,7 @@ pub struct Bound {
 #[derive(Default)]
 struct State {
     is_closed: bool,
-    greetings: HashMap<u64, Arc<Greeting>>,
+    greetings: BTreeMap<u64, Arc<Greeting>>,
     next_greeting: u64,
 }
 
