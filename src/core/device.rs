@@ -3,19 +3,27 @@
 //! A message moves from socket to socket as it is, header, body and control data; nothing is
 //! copied. The second direction of a two-way device needs a thread of its own, beside the caller's.
 
+use std::sync::Arc;
+
 use super::registry::RAW;
+use super::sleep::{Step, Turn, Visit};
 use super::socket::Socket;
-use super::transfer::Blocking;
+use super::transfer::{Blocking, finish};
 use crate::error::Error;
 use crate::message::Message;
-use crate::sync::thread;
-use crate::sys;
+use crate::sync::{
+    atomic::{AtomicBool, Ordering},
+    thread::{self, JoinHandle},
+};
+use crate::sys::{self, cancellation};
 
 /// Two sockets that fit together, or one whose messages go back to where they came from.
-pub struct Device<'a> {
-    first: &'a Socket,
-    second: &'a Socket,
+pub struct Device {
+    there: Direction,
     way: Way,
+    back: Back,
+    /// Neither direction goes on when this is set.
+    stop: Arc<AtomicBool>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,27 +33,34 @@ enum Way {
     Both,
 }
 
-impl<'a> Device<'a> {
+/// The second direction.
+enum Back {
+    NotStarted,
+    Running(JoinHandle<()>),
+}
+
+impl Device {
     /// A device that sends what `socket` receives on the same socket.
     ///
     /// # Errors
     /// `Invalid` when it is not raw.
-    pub fn looping(socket: &'a Socket) -> Result<Device<'a>, Error> {
-        if !is_raw(socket) {
+    pub fn looping(socket: Visit) -> Result<Device, Error> {
+        if !is_raw(&socket) {
             return Err(Error::Invalid);
         }
-        Ok(Device::new(socket, socket, Way::One))
+        let same = Visit::new(&socket);
+        Ok(Device::new(socket, same, Way::One))
     }
 
     /// # Errors
     /// `Invalid` when they are not raw, not of one family, or when one of them can receive what the
     /// other one cannot send.
-    pub fn between(first: &'a Socket, second: &'a Socket) -> Result<Device<'a>, Error> {
+    pub fn between(first: Visit, second: Visit) -> Result<Device, Error> {
         let (one, other) = (first.socket_type(), second.socket_type());
         // Socket types come in families of sixteen.
         let are_related = one.number >> 4 == other.number >> 4;
         let do_fit = one.can_recv == other.can_send && one.can_send == other.can_recv;
-        if !(is_raw(first) && is_raw(second) && are_related && do_fit) {
+        if !(is_raw(&first) && is_raw(&second) && are_related && do_fit) {
             return Err(Error::Invalid);
         }
         Ok(match (one.can_recv, other.can_recv) {
@@ -55,70 +70,118 @@ impl<'a> Device<'a> {
         })
     }
 
-    fn new(first: &'a Socket, second: &'a Socket, way: Way) -> Device<'a> {
+    fn new(first: Visit, second: Visit, way: Way) -> Device {
         // Each direction touches one socket at a time, and has to hear of the end of the other.
-        first.add_companion(second);
-        second.add_companion(first);
-        Device { first, second, way }
+        first.add_companion(&second);
+        second.add_companion(&first);
+        let there = Direction::new(first, second, way);
+        Device { there, way, back: Back::NotStarted, stop: Arc::default() }
     }
 
-    /// Passes messages on until that is no longer possible. Says why.
-    pub fn run(&self) -> Error {
-        match self.way {
-            Way::One => self.forward(self.first, self.second),
-            Way::Both => self.run_both_ways(),
+    /// Passes messages on until nothing is there any more, or until that is no longer possible.
+    /// The caller sleeps before the next step.
+    ///
+    /// # Errors
+    /// Why it is not possible.
+    pub fn step(&mut self, turn: &mut Turn) -> Result<Step<()>, Error> {
+        if let (Way::Both, Back::NotStarted) = (self.way, &self.back) {
+            self.back = Back::Running(self.start_back()?);
         }
+        self.there.step(turn, &self.stop)
     }
 
-    fn run_both_ways(&self) -> Error {
-        thread::scope(|scope| {
-            let back = || self.forward_undisturbed(self.second, self.first);
-            let builder = thread::Builder::new().name("spmsg-device".into());
-            let started = sys::with_signals_blocked(|| builder.spawn_scoped(scope, back));
-            match started {
-                Ok(_) => self.forward_undisturbed(self.first, self.second),
-                Err(error) => error.into(),
-            }
-        })
+    /// The two sockets, which may be one.
+    pub fn sockets(&self) -> [&Socket; 2] {
+        [&self.there.from, &self.there.to].map(|socket| &***socket)
     }
 
-    /// Signals concern neither direction.
-    fn forward_undisturbed(&self, from: &Socket, to: &Socket) -> Error {
-        loop {
-            match self.forward(from, to) {
-                Error::Interrupted => {}
-                error => return error,
-            }
+    fn start_back(&self) -> Result<JoinHandle<()>, Error> {
+        let (first, second) = (Visit::new(&self.there.from), Visit::new(&self.there.to));
+        let mut back = Direction::new(second, first, Way::Both);
+        let stop = Arc::clone(&self.stop);
+        let builder = thread::Builder::new().name("spmsg-device".into());
+        let run = move || _ = finish(|turn| back.step(turn, &stop));
+        Ok(sys::with_signals_blocked(|| builder.spawn(run))?)
+    }
+
+    #[cfg(test)]
+    fn run(mut self) -> Error {
+        finish(|turn| self.step(turn)).expect_err("a device does not end well")
+    }
+}
+
+impl Drop for Device {
+    fn drop(&mut self) {
+        let (first, second) = (&self.there.from, &self.there.to);
+        self.stop.store(true, Ordering::Relaxed);
+        if let Back::Running(thread) = std::mem::replace(&mut self.back, Back::NotStarted) {
+            first.waiting.ring_all();
+            second.waiting.ring_all();
+            // A panic on that thread has been reported there.
+            let _ = cancellation::held(|| thread.join());
         }
+        first.remove_companion(second);
+        second.remove_companion(first);
+    }
+}
+
+/// One direction of a device, and the message that is on its way.
+struct Direction {
+    from: Visit,
+    to: Visit,
+    way: Way,
+    message: Message,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Receiving,
+    Sending,
+}
+
+impl Direction {
+    fn new(from: Visit, to: Visit, way: Way) -> Direction {
+        Direction { from, to, way, message: Message::default(), stage: Stage::Receiving }
     }
 
-    fn forward(&self, from: &Socket, to: &Socket) -> Error {
-        let mut message = Message::default();
+    /// # Errors
+    /// Why nothing more can be passed on.
+    fn step(&mut self, turn: &mut Turn, stop: &AtomicBool) -> Result<Step<()>, Error> {
         loop {
-            if let Err(error) = self.step(from, to, &mut message) {
-                return error;
-            }
-        }
-    }
-
-    fn step(&self, from: &Socket, to: &Socket, message: &mut Message) -> Result<(), Error> {
-        from.check_can_recv()?;
-        from.recv(message, Blocking::Beside(to), |_| Ok(()))?;
-        to.check_can_send()?;
-        loop {
-            match to.send(message, Blocking::Beside(from)) {
-                // The message must not be lost to a signal that concerns nobody here.
+            let step = match self.stage {
+                Stage::Receiving => self.receive(turn, stop),
+                Stage::Sending => self.send(turn, stop),
+            };
+            match step {
+                Ok(Step::Done(())) => {}
+                // Signals concern neither direction, and the message must not be lost to one.
                 Err(Error::Interrupted) if self.way == Way::Both => {}
                 result => return result,
             }
         }
     }
-}
 
-impl Drop for Device<'_> {
-    fn drop(&mut self) {
-        self.first.remove_companion(self.second);
-        self.second.remove_companion(self.first);
+    fn receive(&mut self, turn: &mut Turn, stop: &AtomicBool) -> Result<Step<()>, Error> {
+        self.from.check_can_recv()?;
+        let blocking = Blocking::Beside(&self.to, stop);
+        let step = self.from.recv_step(turn, &mut self.message, blocking, |_| Ok(()))?;
+        if step == Step::Done(()) {
+            self.stage = Stage::Sending;
+            *turn = Turn::default();
+        }
+        Ok(step)
+    }
+
+    fn send(&mut self, turn: &mut Turn, stop: &AtomicBool) -> Result<Step<()>, Error> {
+        self.to.check_can_send()?;
+        let blocking = Blocking::Beside(&self.from, stop);
+        let step = self.to.send_step(turn, &mut self.message, blocking)?;
+        if step == Step::Done(()) {
+            self.stage = Stage::Receiving;
+            *turn = Turn::default();
+        }
+        Ok(step)
     }
 }
 
@@ -140,7 +203,7 @@ mod tests {
 
     fn way(first: &Opened, second: &Opened) -> Result<Way, Error> {
         let (first, second) = (first.get(), second.get());
-        Device::between(&first, &second).map(|device| device.way)
+        Device::between(first.to_visit(), second.to_visit()).map(|device| device.way)
     }
 
     #[test]
@@ -152,8 +215,9 @@ mod tests {
         assert_eq!(way(&raw(REP), &Opened::cooked(REQ)), Err(Error::Invalid));
         assert_eq!(way(&raw(PULL), &raw(PULL)), Err(Error::Invalid));
         assert_eq!(way(&raw(PULL), &raw(PUB)), Err(Error::Invalid));
-        assert!(Device::looping(&raw(PAIR).get()).is_ok());
-        assert_eq!(Device::looping(&Opened::cooked(PAIR).get()).err(), Some(Error::Invalid));
+        assert!(Device::looping(raw(PAIR).get().to_visit()).is_ok());
+        let cooked = Opened::cooked(PAIR).get().to_visit();
+        assert_eq!(Device::looping(cooked).err(), Some(Error::Invalid));
     }
 
     #[test]
@@ -162,7 +226,7 @@ mod tests {
         let (first, second) = (first.get(), second.get());
         let known = || [&first, &second].map(|socket| Weak::weak_count(&socket.me));
         let before = known();
-        let device = Device::between(&first, &second).unwrap();
+        let device = Device::between(first.to_visit(), second.to_visit()).unwrap();
         assert_eq!(known(), before.map(|count| count + 1));
         drop(device);
         assert_eq!(known(), before);
@@ -182,7 +246,7 @@ mod tests {
                 let running = scope.spawn(|| {
                     let (pull, push) = (pull.get(), push.get());
                     let pair = if swap { (&push, &pull) } else { (&pull, &push) };
-                    Device::between(pair.0, pair.1).unwrap().run()
+                    Device::between(pair.0.to_visit(), pair.1.to_visit()).unwrap().run()
                 });
                 source.send("one").unwrap();
                 source.send("two").unwrap();
@@ -205,7 +269,7 @@ mod tests {
         thread::scope(|scope| {
             let running = scope.spawn(|| {
                 let (front, back) = (front.get(), back.get());
-                Device::between(&front, &back).unwrap().run()
+                Device::between(front.to_visit(), back.to_visit()).unwrap().run()
             });
             for text in ["one", "two"] {
                 req.send(text).unwrap();
@@ -226,7 +290,7 @@ mod tests {
         peer.send("there").unwrap();
         looping.set_int(&RECV_TIMEOUT, 0).unwrap();
         let socket = looping.get();
-        assert_eq!(Device::looping(&socket).unwrap().run(), Error::TimedOut);
+        assert_eq!(Device::looping(socket.to_visit()).unwrap().run(), Error::TimedOut);
         assert_eq!(peer.recv(), Ok("there".into()));
     }
 }

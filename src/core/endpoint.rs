@@ -1,7 +1,7 @@
 //! What one bind or connect made: the transport's host in its socket.
 
 use std::fmt::{self, Display};
-use std::io::{self, Write};
+use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 
@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::io::Reactor;
 use crate::protocols::{Priorities, SocketType};
 use crate::sync::{Mutex, Rank};
+use crate::sys;
 use crate::trace::{self, Happening, Plain, Reason};
 use crate::transports::{
     Connection, Fault, Host, IfNameless, Rejected, Report, Settings, TRANSPORTS, Transport, TypeTag,
@@ -174,8 +175,7 @@ impl Endpoint {
         let name = self.context.name();
         let (name, address) = (name.escape_ascii(), self.address.escape_ascii());
         let line = format!("nanomsg: socket.{name}[{address}]: Error: {}\n", describe(error));
-        // Nobody may be listening.
-        let _ = io::stderr().write_all(line.as_bytes());
+        sys::complain(line.as_bytes());
     }
 }
 

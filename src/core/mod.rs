@@ -8,7 +8,7 @@
 //!    holds what a socket and its endpoints share;
 //! 2. `endpoint.rs` and `pipe.rs`, which own the traits through which they call their socket,
 //!    `peer.rs`, whom a message comes from, and `state.rs`, what the lock of a socket guards;
-//! 3. `socket.rs`, and the files for what a socket does;
+//! 3. `socket.rs`, `sleep.rs`, how a call on it sleeps, and the files for what a socket does;
 //! 4. `registry.rs`, `poll.rs` and `device.rs`, which deal with several sockets.
 //!
 //! Locks are taken in the order of `sync::Rank`, which debug builds check.
@@ -39,6 +39,7 @@ mod pipe;
 mod poll;
 mod readiness;
 mod registry;
+mod sleep;
 mod socket;
 mod spin;
 mod state;
@@ -53,10 +54,11 @@ pub use device::Device;
 pub use events::{EventKind, Events, SocketEvent};
 pub use options::{OptionValue, option};
 pub use peer::number as peer_number;
-pub use poll::{Question, poll};
-pub use registry::{COOKED, InUse, RAW, close, find, find_beside, open, restart, terminate};
+pub use poll::{Polling, Question};
+pub use registry::{COOKED, Held, InUse, RAW, close, find, find_beside, open, restart, terminate};
+pub use sleep::{Miss, Step, Turn, Visit};
 pub use socket::Socket;
 pub use statistics::number as statistic_number;
-pub use transfer::Blocking;
+pub use transfer::{Blocking, Now};
 
 pub use crate::transports::{Dialect, Fault};

@@ -5,17 +5,18 @@
 //! pollers: nothing is handed from thread to thread. Where somebody leads already, and where room
 //! for sending is awaited, it waits for the descriptor that shows the readiness.
 
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
 use super::deferred;
 use super::pipe::Aftermath;
 use super::readiness::Side;
+use super::sleep::{self, Bed, Duty, Led, Risen, Step, Turn};
 use super::socket::Socket;
 use crate::error::Error;
 use crate::protocols::Readiness;
 use crate::sync::thread;
-use crate::sys::{self, EventBuffer, WaitFor};
+use crate::sys::{self, EventBuffer, PollEntry, Slept, WaitFor, cancellation};
 
 /// A socket, and what is asked of it. The same one may be asked several times.
 pub struct Question<'a> {
@@ -23,42 +24,68 @@ pub struct Question<'a> {
     pub wanted: Readiness,
 }
 
-/// Waits until one of the sockets can do what is asked for, or until the timeout; `None` waits for
-/// ever. Says of each what it can do of that.
-///
-/// # Errors
-/// `NotOpen` when one of them is closed meanwhile, `Interrupted`.
-pub fn poll(
-    questions: &[Question<'_>],
-    timeout: Option<Duration>,
-) -> Result<Vec<Readiness>, Error> {
-    deferred::write_out();
-    // What lies beyond the clock's end is for ever.
-    let deadline = timeout.and_then(|timeout| sys::now().checked_add(timeout));
-    let mut has_looked = false;
-    loop {
+/// A wait for several sockets.
+#[derive(Default)]
+pub struct Polling {
+    has_looked: bool,
+}
+
+impl Polling {
+    /// Says of each socket what it can do of what is asked for, unless nothing can be done and it
+    /// is not yet the time to give up; `None` waits for ever. Then the caller sleeps, and makes
+    /// another step with the same questions.
+    ///
+    /// # Errors
+    /// `NotOpen` when one of them is closed meanwhile, `Interrupted`.
+    pub fn step(
+        &mut self,
+        turn: &mut Turn,
+        questions: &[Question<'_>],
+        timeout: Option<Duration>,
+    ) -> Result<Step<Vec<Readiness>>, Error> {
+        match turn.rise() {
+            Some(risen) => rise(risen?)?,
+            None => deferred::write_out(),
+        }
+        // What lies beyond the clock's end is for ever.
+        let deadline =
+            turn.deadline(|| timeout.and_then(|timeout| sys::now().checked_add(timeout)));
         let seen: Vec<_> = questions.iter().map(|one| one.socket.waiting.recv.epoch()).collect();
         let answers = questions.iter().map(Question::answer).collect::<Result<Vec<_>, _>>()?;
         let is_any_ready = answers.iter().any(|answer| answer.readiness.is_any());
         let mut pairs = questions.iter().zip(&answers);
         let is_all_ready = pairs.all(|(question, answer)| answer.readiness == question.wanted);
-        let is_over = deadline.is_some_and(|at| sys::now() >= at);
         // Who polls for something that is always so, again and again, must find out about the rest,
         // too: what the kernel holds is looked for, unless nothing more can be found.
-        if (has_looked && (is_any_ready || is_over)) || (is_all_ready && !questions.is_empty()) {
-            return Ok(answers.into_iter().map(|answer| answer.readiness).collect());
+        let has_seen_all = self.has_looked && (is_any_ready || turn.is_over());
+        if has_seen_all || (is_all_ready && !questions.is_empty()) {
+            let found = answers.into_iter().map(|answer| answer.readiness).collect();
+            return Ok(Step::Done(found));
         }
-        has_looked = true;
-        let until = answers.iter().filter_map(|answer| answer.until).chain(deadline).min();
-        let left = until.map(|at| at.saturating_duration_since(sys::now()));
-        let left = if is_any_ready { Some(Duration::ZERO) } else { left };
-        Vigil::begin(questions, &seen).wait(left)?;
+        self.has_looked = true;
         for (question, answer) in questions.iter().zip(&answers) {
             if answer.until.is_some_and(|at| at <= sys::now()) {
                 question.socket.pass_timeout();
             }
         }
+        let until = answers.iter().filter_map(|answer| answer.until).chain(deadline).min();
+        let until = if is_any_ready { Some(sys::now()) } else { until };
+        Vigil::begin(questions, &seen).lie_down(turn, until);
+        Ok(Step::Sleep)
     }
+}
+
+/// Waits until one of the sockets can do what is asked for, or until the timeout.
+///
+/// # Errors
+/// `NotOpen` when one of them is closed meanwhile, `Interrupted`.
+#[cfg(test)]
+pub fn poll(
+    questions: &[Question<'_>],
+    timeout: Option<Duration>,
+) -> Result<Vec<Readiness>, Error> {
+    let mut polling = Polling::default();
+    super::transfer::finish(|turn| polling.step(turn, questions, timeout))
 }
 
 /// What a socket says without a system call.
@@ -103,19 +130,20 @@ impl std::ops::BitAnd for Readiness {
 }
 
 /// One sleep, in front of all the sockets.
-struct Vigil<'a> {
-    descriptors: Vec<RawFd>,
-    /// The sockets whose streams this thread drives meanwhile, in the order of the descriptors that
-    /// come first.
-    led: Vec<&'a Socket>,
+struct Vigil {
+    /// Those of the sockets that are led come first, in the same order.
+    entries: Vec<PollEntry>,
+    /// The sockets whose streams this thread drives meanwhile.
+    led: Vec<Led>,
     /// Something has happened since the look, or no descriptor can be had to sleep on.
     pause_max: Option<Duration>,
 }
 
-impl<'a> Vigil<'a> {
+impl Vigil {
     /// Takes the lead where it can be had.
-    fn begin(questions: &[Question<'a>], seen: &[u32]) -> Vigil<'a> {
-        let mut vigil = Vigil { descriptors: Vec::new(), led: Vec::new(), pause_max: None };
+    fn begin(questions: &[Question<'_>], seen: &[u32]) -> Vigil {
+        sleep::settle();
+        let mut vigil = Vigil { entries: Vec::new(), led: Vec::new(), pause_max: None };
         let mut shown = Vec::new();
         for (question, seen) in questions.iter().zip(seen) {
             let socket = question.socket;
@@ -128,7 +156,9 @@ impl<'a> Vigil<'a> {
         }
         for descriptor in shown {
             match descriptor {
-                Ok(descriptor) => vigil.descriptors.push(descriptor),
+                Ok(descriptor) => {
+                    vigil.entries.push(PollEntry::new(descriptor, WaitFor::Readable));
+                }
                 Err(_) => vigil.pause_max = vigil.pause_max.or(Some(LOOK_AGAIN)),
             }
         }
@@ -136,66 +166,49 @@ impl<'a> Vigil<'a> {
     }
 
     /// False when somebody else leads.
-    fn lead(&mut self, socket: &'a Socket, seen: u32) -> bool {
+    fn lead(&mut self, socket: &Socket, seen: u32) -> bool {
         let handover = &socket.waiting.recv.handover;
         if !handover.try_lead() {
-            return self.led.iter().any(|led| std::ptr::eq(*led, socket));
+            return self.led.iter().any(|Led(led)| std::ptr::eq(&**led, socket));
         }
-        let Ok(poller) = socket.poller() else {
-            socket.waiting.recv.resign();
-            return false;
-        };
+        let Some(led) = socket.me.upgrade().map(Led) else { return false };
+        let Ok(poller) = socket.poller() else { return false };
         if !handover.begin_polling(seen) {
             self.pause_max = Some(Duration::ZERO);
         }
-        self.descriptors.push(poller.as_raw_fd());
-        self.led.push(socket);
+        self.entries.push(PollEntry::new(poller.as_raw_fd(), WaitFor::Readable));
+        self.led.push(led);
         true
     }
 
-    fn wait(mut self, timeout: Option<Duration>) -> Result<(), Error> {
-        let timeout = match (self.pause_max, timeout) {
-            (Some(pause), Some(timeout)) => Some(pause.min(timeout)),
-            (pause, timeout) => pause.or(timeout),
-        };
-        let waits = self.descriptors.iter().map(|descriptor| (*descriptor, WaitFor::Readable));
-        let result = sys::poll(waits, timeout);
-        // Before reading: what this thread reads is no news that it must be woken for.
-        self.led.iter().for_each(|socket| socket.waiting.recv.handover.end_polling());
-        match result {
-            Ok(ready) => {
-                self.pump(&ready);
-                Ok(())
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {
-                Err(Error::Interrupted)
-            }
-            // Anything else cannot be helped here; the caller looks again, and not too often.
-            Err(_) => {
-                self.pump(&[]);
-                thread::sleep(LOOK_AGAIN);
-                Ok(())
-            }
-        }
+    fn lie_down(self, turn: &mut Turn, until: Option<Instant>) {
+        let pause = self.pause_max.map(|pause| sys::now() + pause);
+        let until = [until, pause].into_iter().flatten().min();
+        let duty = Duty::Watch { led: self.led };
+        turn.lie_down(duty, Bed::Descriptors { entries: self.entries, seen: 0 }, None, until);
     }
+}
 
-    fn pump(&mut self, ready: &[usize]) {
+/// Gets up from a vigil.
+fn rise(risen: Risen) -> Result<(), Error> {
+    let Risen { duty, bed, slept } = risen;
+    if slept == Slept::Interrupted {
+        return Err(Error::Interrupted);
+    }
+    if let (Duty::Watch { led }, Bed::Descriptors { entries, .. }) = (&duty, &bed) {
         let mut events = EventBuffer::default();
-        for socket in ready.iter().filter_map(|place| self.led.get(*place)) {
+        for (Led(socket), _) in led.iter().zip(entries).filter(|(_, entry)| entry.is_ready()) {
             if let Ok(poller) = socket.poller() {
                 socket.pump_ready(poller, &mut events);
             }
         }
     }
-}
-
-impl Drop for Vigil<'_> {
-    fn drop(&mut self) {
-        for socket in &self.led {
-            socket.waiting.recv.handover.end_polling();
-            socket.waiting.recv.resign();
-        }
+    drop(duty);
+    if slept == Slept::Failed {
+        // It cannot be helped here; the caller looks again, and not too often.
+        cancellation::held(|| thread::sleep(LOOK_AGAIN));
     }
+    Ok(())
 }
 
 const LOOK_AGAIN: Duration = Duration::from_millis(10);

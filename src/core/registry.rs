@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::context::{Printer, Shared};
 use super::linger::{self, Lingering};
+use super::sleep::{self, Visit};
 use super::socket::Socket;
 use crate::error::Error;
 use crate::io::LazyReactor;
@@ -18,6 +19,41 @@ use crate::trace::{self, Happening};
 
 /// A socket during one call. Closing waits until nobody has one any more.
 pub struct InUse(MappedRwLockReadGuard<'static, Arc<Socket>>);
+
+impl InUse {
+    /// The same for a call that sleeps: it holds no lock.
+    pub fn to_visit(&self) -> Visit {
+        Visit::new(&self.0)
+    }
+}
+
+/// A socket during one call that may sleep.
+pub enum Held {
+    InUse(InUse),
+    Visit(Visit),
+}
+
+impl Held {
+    /// Lets go of the lock before a sleep.
+    #[must_use]
+    pub fn for_sleep(self) -> Held {
+        match self {
+            Held::InUse(socket) => Held::Visit(socket.to_visit()),
+            visit @ Held::Visit(_) => visit,
+        }
+    }
+}
+
+impl std::ops::Deref for Held {
+    type Target = Socket;
+
+    fn deref(&self) -> &Socket {
+        match self {
+            Held::InUse(socket) => socket,
+            Held::Visit(socket) => socket,
+        }
+    }
+}
 
 /// Opens a socket. Returns its handle. `printer` is asked for once, until all sockets are closed
 /// again.
@@ -72,6 +108,7 @@ pub(super) fn open_type(
 /// # Errors
 /// `NotOpen`, also when another thread is closing it.
 pub fn close(handle: i32) -> Result<(), Error> {
+    sleep::settle();
     let closing = Closing::begin(handle).ok_or(Error::NotOpen)?;
     linger::end(&closing.connections);
     closing.finish();
@@ -97,6 +134,8 @@ impl Closing {
         // Waits for every call that is still on its way out.
         let socket = world.slot(self.handle).and_then(|slot| slot.0.write().take());
         if let Some(socket) = &socket {
+            // And for those that are asleep, or were a moment ago.
+            socket.waiting.visitors.await_leaving();
             socket.context.trace(Happening::Closed, format_args!(""));
         }
         drop(socket);
@@ -141,6 +180,7 @@ pub fn terminate() {
     if !WAS_USED.get().load(Ordering::Relaxed) {
         return;
     }
+    sleep::settle();
     let world = WORLD.get();
     let _one_at_a_time = world.terminating.lock();
     {

@@ -4,7 +4,6 @@
 //! takes connections in, `transfer.rs` sends and receives, `wait.rs` waits, `deadline.rs` keeps
 //! time, `display.rs` shows the readiness, `configuration.rs` sets options, `closing.rs` ends it.
 
-use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -20,6 +19,7 @@ use super::waiting::Waiting;
 use crate::error::Error;
 use crate::protocols::{Protocol, SocketType};
 use crate::sync::{Mutex, MutexGuard, Rank, atomic::AtomicBool};
+use crate::sys;
 use crate::trace::Happening;
 use crate::transports::Pacer;
 
@@ -136,8 +136,8 @@ impl Socket {
     fn report_bug(&self) {
         let name = self.context.name();
         let line = format!("spmsg: internal error in socket {}\n", name.escape_ascii());
-        // The panic itself was reported by the panic hook. Nobody may be listening.
-        let _ = io::stderr().write_all(line.as_bytes());
+        // The panic itself was reported by the panic hook.
+        sys::complain(line.as_bytes());
     }
 
     /// From now on who waits on `other` hears of the end of this socket.

@@ -4,10 +4,12 @@ use std::time::Instant;
 
 use super::deferred;
 use super::pipe::Aftermath;
+use super::sleep::{self, Miss, Step, Turn};
 use super::socket::Socket;
 use crate::error::Error;
 use crate::message::Message;
 use crate::protocols::Nothing;
+use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sys;
 use crate::trace::{Happening, Reason};
 use crate::transports::Moment;
@@ -18,7 +20,8 @@ pub enum Blocking<'a> {
     Wait,
     DontWait,
     /// For as long as the other socket is of any use, whose companion this one is.
-    Beside(&'a Socket),
+    /// And for as long as nobody has told to stop.
+    Beside(&'a Socket, &'a AtomicBool),
 }
 
 impl Blocking<'_> {
@@ -28,9 +31,18 @@ impl Blocking<'_> {
             Blocking::Wait => None,
             Blocking::DontWait => Some(Error::WouldBlock),
             // Who closes it wakes its companions afterwards: what is not seen here ends the wait.
-            Blocking::Beside(other) => (!other.is_usable()).then_some(Error::NotOpen),
+            Blocking::Beside(other, stop) => {
+                (!other.is_usable() || stop.load(Ordering::Relaxed)).then_some(Error::NotOpen)
+            }
         }
     }
+}
+
+/// What a look has found.
+pub enum Now {
+    Done,
+    /// It has to be waited for.
+    Later(Miss),
 }
 
 impl Socket {
@@ -48,29 +60,71 @@ impl Socket {
         if self.socket_type().can_recv { Ok(()) } else { Err(Error::NotSupported) }
     }
 
-    /// Takes `message` and sends it, waiting for as long as the send timeout allows.
+    /// Takes `message` and sends it, if that can be done at once.
+    ///
+    /// # Errors
+    /// When it is not sent, and waiting would not help or is not wanted.
+    #[inline]
+    pub fn send_now(&self, message: &mut Message, blocking: Blocking<'_>) -> Result<Now, Error> {
+        let seen = self.waiting.send.epoch();
+        match self.try_send(message) {
+            Ok(()) => return Ok(Now::Done),
+            Err(Error::WouldBlock) => {}
+            Err(error) => return Err(self.refuse(error, message)),
+        }
+        match blocking.hindrance() {
+            None => Ok(Now::Later(Miss { seen, until: None })),
+            Some(error) => {
+                deferred::write_out();
+                sleep::settle();
+                Err(self.refuse(error, message))
+            }
+        }
+    }
+
+    /// Takes `message` and sends it, unless that has to be waited for: for as long as the send
+    /// timeout allows. Then the caller sleeps, and makes another step.
+    ///
+    /// # Errors
+    /// When it is not sent; the message is not touched.
+    pub fn send_step(
+        &self,
+        turn: &mut Turn,
+        message: &mut Message,
+        blocking: Blocking<'_>,
+    ) -> Result<Step<()>, Error> {
+        if let Some(risen) = turn.rise() {
+            match risen.and_then(|risen| self.rise_to_send(risen)) {
+                // There may be nobody to say so before.
+                Err(Error::TimedOut) if !turn.is_over() => {}
+                result => result.map_err(|error| self.refuse(error, message))?,
+            }
+        }
+        loop {
+            let miss = match turn.miss.take() {
+                Some(miss) => miss,
+                None => match self.send_now(message, blocking)? {
+                    Now::Done => return Ok(Step::Done(())),
+                    Now::Later(miss) => miss,
+                },
+            };
+            if turn.is_over() {
+                return Err(self.refuse(Error::TimedOut, message));
+            }
+            let deadline = turn.deadline(|| self.options().send_deadline());
+            let step = self.lie_down_to_send(miss.seen, deadline, turn);
+            if step.map_err(|error| self.refuse(error, message))? == Step::Sleep {
+                return Ok(Step::Sleep);
+            }
+        }
+    }
+
+    /// The same, waiting in the call.
     ///
     /// # Errors
     /// When it is not sent; the message is not touched.
     pub fn send(&self, message: &mut Message, blocking: Blocking<'_>) -> Result<(), Error> {
-        let mut deadline = None;
-        loop {
-            let seen = self.waiting.send.epoch();
-            match self.try_send(message) {
-                Ok(()) => return Ok(()),
-                Err(Error::WouldBlock) => {}
-                Err(error) => return Err(self.refuse(error, message)),
-            }
-            if let Some(error) = blocking.hindrance() {
-                deferred::write_out();
-                return Err(self.refuse(error, message));
-            }
-            if deadline.flatten().is_some_and(|at| sys::now() >= at) {
-                return Err(self.refuse(Error::TimedOut, message));
-            }
-            let deadline = *deadline.get_or_insert_with(|| self.options().send_deadline());
-            self.wait_to_send(seen, deadline).map_err(|error| self.refuse(error, message))?;
-        }
+        finish(|turn| self.send_step(turn, message, blocking))
     }
 
     /// The error with which a message is left to the caller.
@@ -83,9 +137,84 @@ impl Socket {
         error
     }
 
-    /// Receives into `message`, waiting for as long as the receive timeout allows. `check` says
-    /// whether the caller can take a body of that size; if not, the message is lost and not
-    /// counted.
+    /// Receives into `message`, if that can be done at once. `check` says whether the caller can
+    /// take a body of that size; if not, the message is lost and not counted.
+    ///
+    /// # Errors
+    /// When there is none, and waiting would not help or is not wanted; or that of `check`.
+    #[inline]
+    pub fn recv_now(
+        &self,
+        message: &mut Message,
+        blocking: Blocking<'_>,
+        check: impl Fn(usize) -> Result<(), Error>,
+    ) -> Result<Now, Error> {
+        let (seen, error) = loop {
+            let seen = self.waiting.recv.epoch();
+            let until = match self.try_recv(message, &check) {
+                Ok(()) => return Ok(Now::Done),
+                Err(Missed::Nothing { until }) => until,
+                Err(Missed::Failed(error)) => return Err(self.fail(error)),
+            };
+            match blocking.hindrance() {
+                Some(error) => break (seen, error),
+                None if self.look_before_sleep(seen) => {}
+                None => return Ok(Now::Later(Miss { seen, until })),
+            }
+        };
+        deferred::write_out();
+        if error != Error::WouldBlock {
+            return Err(self.fail(error));
+        }
+        // A caller who does not wait still gets what the kernel has for him.
+        let has_news = self.pump_ready_streams(seen);
+        let again = if has_news { self.try_recv(message, &check) } else { NOTHING };
+        again.map(|()| Now::Done).map_err(|missed| match missed {
+            Missed::Nothing { .. } => Error::WouldBlock,
+            Missed::Failed(error) => self.fail(error),
+        })
+    }
+
+    /// Receives into `message`, unless that has to be waited for: for as long as the receive
+    /// timeout allows. Then the caller sleeps, and makes another step.
+    ///
+    /// # Errors
+    /// When there is none, or that of `check`.
+    pub fn recv_step(
+        &self,
+        turn: &mut Turn,
+        message: &mut Message,
+        blocking: Blocking<'_>,
+        check: impl Fn(usize) -> Result<(), Error>,
+    ) -> Result<Step<()>, Error> {
+        if let Some(risen) = turn.rise() {
+            match risen.and_then(|risen| self.rise_to_recv(risen, turn)) {
+                // The reactor says so, too, but there may be no reactor to be had.
+                Err(Error::TimedOut) if !turn.is_over() => self.pass_timeout(),
+                result => result.map_err(|error| self.fail(error))?,
+            }
+        }
+        loop {
+            let miss = match turn.miss.take() {
+                Some(miss) => miss,
+                None => match self.recv_now(message, blocking, &check)? {
+                    Now::Done => return Ok(Step::Done(())),
+                    Now::Later(miss) => miss,
+                },
+            };
+            if turn.is_over() {
+                return Err(self.fail(Error::TimedOut));
+            }
+            let deadline = turn.deadline(|| self.options().recv_deadline());
+            let earliest = [deadline, miss.until].into_iter().flatten().min();
+            let step = self.lie_down_to_recv(miss.seen, earliest, turn);
+            if step.map_err(|error| self.fail(error))? == Step::Sleep {
+                return Ok(Step::Sleep);
+            }
+        }
+    }
+
+    /// The same, waiting in the call.
     ///
     /// # Errors
     /// When there is none, or that of `check`.
@@ -95,38 +224,7 @@ impl Socket {
         blocking: Blocking<'_>,
         check: impl Fn(usize) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let mut deadline = None;
-        loop {
-            let seen = self.waiting.recv.epoch();
-            let until = match self.try_recv(message, &check) {
-                Err(Missed::Nothing { until }) => until,
-                Err(Missed::Failed(error)) => return Err(self.fail(error)),
-                Ok(()) => return Ok(()),
-            };
-            if let Some(error) = blocking.hindrance() {
-                deferred::write_out();
-                if error != Error::WouldBlock {
-                    return Err(self.fail(error));
-                }
-                // A caller who does not wait still gets what the kernel has for him.
-                let has_news = self.pump_ready_streams(seen);
-                let again = if has_news { self.try_recv(message, &check) } else { NOTHING };
-                return again.map_err(|missed| match missed {
-                    Missed::Nothing { .. } => Error::WouldBlock,
-                    Missed::Failed(error) => self.fail(error),
-                });
-            }
-            if deadline.flatten().is_some_and(|at| sys::now() >= at) {
-                return Err(self.fail(Error::TimedOut));
-            }
-            let deadline = *deadline.get_or_insert_with(|| self.options().recv_deadline());
-            let earliest = [deadline, until].into_iter().flatten().min();
-            match self.wait_to_recv(seen, earliest) {
-                // The reactor says so, too, but there may be no reactor to be had.
-                Err(Error::TimedOut) if earliest != deadline => self.pass_timeout(),
-                result => result.map_err(|error| self.fail(error))?,
-            }
-        }
+        finish(|turn| self.recv_step(turn, message, blocking, &check))
     }
 
     /// The error with which a receive ends.
@@ -221,6 +319,19 @@ impl Socket {
             self.retry_endpoints();
         }
         result
+    }
+}
+
+/// Makes steps until the call is done, and sleeps in between.
+pub(super) fn finish<T>(
+    mut step: impl FnMut(&mut Turn) -> Result<Step<T>, Error>,
+) -> Result<T, Error> {
+    let mut turn = Turn::default();
+    loop {
+        match step(&mut turn)? {
+            Step::Done(value) => return Ok(value),
+            Step::Sleep => turn.sleep(),
+        }
     }
 }
 
@@ -347,7 +458,11 @@ mod tests {
         let mut message = Message::default();
         let beside = other.get();
         beside.take_out_of_service();
-        let received = one.get().recv(&mut message, Blocking::Beside(&beside), |_| Ok(()));
+        let received = one.get().recv(
+            &mut message,
+            Blocking::Beside(&beside, &AtomicBool::new(false)),
+            |_| Ok(()),
+        );
         assert_eq!(received, Err(Error::NotOpen));
     }
 

@@ -1,5 +1,7 @@
 //! How a blocked caller waits: spins a little when that pays, then drives its own socket's I/O
 //! if nobody else does, or sleeps until somebody rings.
+//!
+//! What is here lies down and gets up; the sleep in between is slept by whoever called.
 
 use std::io;
 use std::os::fd::AsRawFd;
@@ -7,6 +9,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::deferred;
+use super::readiness::Side;
+use super::sleep::{self, Bed, Duty, Risen, Step, Turn, Visit};
 use super::socket::Socket;
 use super::spin::pause;
 use super::waiting::watch;
@@ -14,80 +18,119 @@ use crate::error::Error;
 use crate::io::Poller;
 use crate::protocols::PipeId;
 use crate::sync::atomic::Ordering;
-use crate::sys::{self, Event, EventBuffer, WaitFor};
+use crate::sys::{self, Event, EventBuffer, PollEntry, Slept, WaitFor};
 use crate::transports::{Connection, Stream};
 
 impl Socket {
-    /// Returns when something may have become receivable since `seen`.
-    pub(super) fn wait_to_recv(&self, seen: u32, deadline: Option<Instant>) -> Result<(), Error> {
+    /// Looks for a moment for what may have become receivable since `seen`, if that has paid
+    /// lately. True when there is news.
+    pub(super) fn look_before_sleep(&self, seen: u32) -> bool {
         deferred::write_out();
-        let bell = &self.waiting.recv;
-        let has_streams = self.waiting.has_streams();
-        if has_streams && bell.handover.try_lead() {
-            return self.lead(seen, deadline);
-        }
-        if !has_streams && self.waiting.spin.try_spin(|| bell.epoch() != seen) {
-            return Ok(());
-        }
-        bell.handover.begin_sleeping();
-        // The leader may have resigned before it could see that we are about to sleep.
-        if has_streams && bell.handover.try_lead() {
-            bell.handover.end_sleeping();
-            return self.lead(seen, deadline);
-        }
-        let result = bell.sleep(seen, deadline);
-        bell.handover.end_sleeping();
-        result
-    }
-
-    /// Drives the socket's streams until there is news.
-    fn lead(&self, seen: u32, deadline: Option<Instant>) -> Result<(), Error> {
-        let bell = &self.waiting.recv;
-        let result = match self.poller() {
-            Ok(poller) => self.drive(poller, seen, deadline),
-            Err(_) => self.sleep_without_descriptors(seen, deadline),
-        };
-        bell.resign();
-        result
-    }
-
-    fn drive(&self, poller: &Poller, seen: u32, deadline: Option<Instant>) -> Result<(), Error> {
         let waiting = &self.waiting;
-        let mut events = EventBuffer::default();
+        let bell = &waiting.recv;
+        if !waiting.has_streams() {
+            return waiting.spin.try_spin(|| bell.epoch() != seen);
+        }
+        if !self.try_lead() {
+            return false;
+        }
+        let has_news = self.look_at_streams(seen);
+        bell.resign();
+        has_news
+    }
+
+    fn look_at_streams(&self, seen: u32) -> bool {
+        let waiting = &self.waiting;
         let only = self.only_connection();
+        let mut events = None;
         let mut look = || {
-            match &only {
-                Some(only) => pump(&**only),
-                None => self.pump_ready(poller, &mut events),
+            match (&only, self.poller()) {
+                (Some(only), _) => pump(&**only),
+                (None, Ok(poller)) => self.pump_ready(poller, events.get_or_insert_default()),
+                (None, Err(_)) => {}
             }
             waiting.recv.epoch() != seen
         };
-        if waiting.spin.try_spin(&mut look) {
+        let has_news = waiting.spin.try_spin(&mut look)
+            || (!waiting.has_slept.swap(true, Ordering::Relaxed) && look());
+        if has_news {
             waiting.has_slept.store(false, Ordering::Relaxed);
-            return Ok(());
         }
-        if !waiting.has_slept.swap(true, Ordering::Relaxed) && look() {
-            waiting.has_slept.store(false, Ordering::Relaxed);
-            return Ok(());
+        has_news
+    }
+
+    /// Prepares to sleep until something may have become receivable since `seen`. It is done when
+    /// that may be so already.
+    pub(super) fn lie_down_to_recv(
+        &self,
+        seen: u32,
+        until: Option<Instant>,
+        turn: &mut Turn,
+    ) -> Result<Step<()>, Error> {
+        deferred::write_out();
+        sleep::settle();
+        let handover = &self.waiting.recv.handover;
+        let has_streams = self.waiting.has_streams();
+        let visit = self.visit()?;
+        if has_streams && handover.try_lead() {
+            return Ok(self.lie_down_leading(visit, seen, until, turn));
         }
-        let timeout = deadline.map(|at| at.saturating_duration_since(sys::now()));
-        if !waiting.recv.handover.begin_polling(seen) {
-            return Ok(());
+        let duty = Duty::follow(visit, Side::Recv);
+        // The leader may have resigned before it could see that we are about to sleep.
+        if has_streams && handover.try_lead() {
+            drop(duty);
+            return Ok(self.lie_down_leading(self.visit()?, seen, until, turn));
         }
-        let result = poller.wait(&mut events, timeout);
-        // Before reading: what this thread reads is no news that it must be woken for.
-        waiting.recv.handover.end_polling();
-        match result {
-            Ok(reported) => self.pump_reported(reported),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
-                return Err(Error::Interrupted);
+        turn.follow(duty, seen, until);
+        Ok(Step::Sleep)
+    }
+
+    /// Prepares to sleep in front of the socket's streams.
+    fn lie_down_leading(
+        &self,
+        visit: Visit,
+        seen: u32,
+        until: Option<Instant>,
+        turn: &mut Turn,
+    ) -> Step<()> {
+        let socket = Arc::clone(&visit);
+        let duty = Duty::LeadRecv { socket: visit };
+        if self.poller().is_err() {
+            // With no descriptor to be had, the reactor reads and this thread just sleeps.
+            drop(duty);
+            self.read_in_background();
+            turn.follow(Duty::follow(Visit::new(&socket), Side::Recv), seen, until);
+            return Step::Sleep;
+        }
+        if !self.waiting.recv.handover.begin_polling(seen) {
+            return Step::Done(());
+        }
+        turn.lie_down(duty, Bed::Poller { seen }, Some(&socket), until);
+        Step::Sleep
+    }
+
+    /// Gets up again.
+    ///
+    /// # Errors
+    /// `TimedOut` at the end of the sleep, `Interrupted`.
+    pub(super) fn rise_to_recv(&self, risen: Risen, turn: &mut Turn) -> Result<(), Error> {
+        let Risen { duty, bed, slept } = risen;
+        if let (Bed::Poller { seen }, Slept::Woken | Slept::TimedOut) = (&bed, slept) {
+            if let Some(poller) = self.waiting.recv.leader.get() {
+                self.pump_reported(poller.reported(turn.events()));
             }
-            // Anything else cannot be helped here; the caller looks again.
-            Err(_) => return Ok(()),
+            // What was read at the last moment is still in time.
+            if self.waiting.recv.epoch() != *seen {
+                return Ok(());
+            }
         }
-        let is_late = deadline.is_some_and(|deadline| sys::now() >= deadline);
-        // What was read at the last moment is still in time.
-        if is_late && waiting.recv.epoch() == seen { Err(Error::TimedOut) } else { Ok(()) }
+        drop(duty);
+        // Anything else that the kernel says cannot be helped here; the caller looks again.
+        match slept {
+            Slept::Woken | Slept::Failed => Ok(()),
+            Slept::TimedOut => Err(Error::TimedOut),
+            Slept::Interrupted => Err(Error::Interrupted),
+        }
     }
 
     /// Reads from every stream that has something now.
@@ -111,7 +154,7 @@ impl Socket {
     /// Reads what the kernel has without waiting. True when there is news since `seen`.
     pub(super) fn pump_ready_streams(&self, seen: u32) -> bool {
         let bell = &self.waiting.recv;
-        if self.waiting.has_streams() && bell.handover.try_lead() {
+        if self.waiting.has_streams() && self.try_lead() {
             if let Some(only) = self.only_connection() {
                 pump(&*only);
             } else if let Ok(poller) = self.poller() {
@@ -120,6 +163,15 @@ impl Socket {
             bell.resign();
         }
         bell.epoch() != seen
+    }
+
+    /// Takes the lead, unless another thread has it.
+    fn try_lead(&self) -> bool {
+        let handover = &self.waiting.recv.handover;
+        handover.try_lead() || {
+            sleep::settle();
+            handover.try_lead()
+        }
     }
 
     fn only_connection(&self) -> Option<Arc<dyn Connection>> {
@@ -149,19 +201,16 @@ impl Socket {
         slot.get().ok_or_else(|| io::ErrorKind::Other.into())
     }
 
-    /// With no descriptor to be had, the reactor reads and this thread just sleeps.
-    fn sleep_without_descriptors(&self, seen: u32, deadline: Option<Instant>) -> Result<(), Error> {
-        self.read_in_background();
-        let bell = &self.waiting.recv;
-        bell.handover.begin_sleeping();
-        let result = bell.sleep(seen, deadline);
-        bell.handover.end_sleeping();
-        result
-    }
-
-    /// Returns when something may have become sendable since `seen`.
-    pub(super) fn wait_to_send(&self, seen: u32, deadline: Option<Instant>) -> Result<(), Error> {
+    /// Prepares to sleep until something may have become sendable since `seen`. It is done when
+    /// that may be so already.
+    pub(super) fn lie_down_to_send(
+        &self,
+        seen: u32,
+        until: Option<Instant>,
+        turn: &mut Turn,
+    ) -> Result<Step<()>, Error> {
         deferred::write_out();
+        sleep::settle();
         let bell = &self.waiting.send;
         let unwritten = self.unwritten();
         if unwritten.is_empty() {
@@ -169,62 +218,68 @@ impl Socket {
                 // There is room for one message. A moment later there is room for many, and they
                 // can be sent without stepping on the receiver's toes for each.
                 pause(ROOM_TO_GROW);
-                return Ok(());
+                return Ok(Step::Done(()));
             }
         } else if bell.handover.try_lead() {
-            let result = self.drive_out(&unwritten, seen, deadline);
-            bell.resign();
-            return result;
+            return Ok(self.lie_down_driving(self.visit()?, unwritten, seen, until, turn));
         }
-        bell.handover.begin_sleeping();
+        let duty = Duty::follow(self.visit()?, Side::Send);
         if !unwritten.is_empty() && bell.handover.try_lead() {
-            bell.handover.end_sleeping();
-            let result = self.drive_out(&unwritten, seen, deadline);
-            bell.resign();
-            return result;
+            drop(duty);
+            return Ok(self.lie_down_driving(self.visit()?, unwritten, seen, until, turn));
         }
-        let result = bell.sleep(seen, deadline);
-        bell.handover.end_sleeping();
-        result
+        turn.follow(duty, seen, until);
+        Ok(Step::Sleep)
     }
 
-    /// Waits until one of the streams takes more, and writes.
-    fn drive_out(
+    /// Prepares to sleep until one of the streams takes more.
+    fn lie_down_driving(
         &self,
-        unwritten: &[Arc<dyn Connection>],
+        visit: Visit,
+        unwritten: Vec<Arc<dyn Connection>>,
         seen: u32,
-        deadline: Option<Instant>,
-    ) -> Result<(), Error> {
+        until: Option<Instant>,
+        turn: &mut Turn,
+    ) -> Step<()> {
         let bell = &self.waiting.send;
         let waker = bell.waker();
-        let left = deadline.map(|at| at.saturating_duration_since(sys::now()));
+        let socket = Arc::clone(&visit);
         // Without a descriptor to be woken by, look again from time to time.
-        let timeout = match (waker, left) {
-            (None, left) => Some(left.unwrap_or(LOOK_AGAIN).min(LOOK_AGAIN)),
-            (Some(_), left) => left,
-        };
-        if !bell.handover.begin_polling(seen) {
-            return Ok(());
-        }
+        let slice = waker.is_none().then(|| sys::now() + LOOK_AGAIN);
         let streams = || unwritten.iter().filter_map(|connection| connection.stream());
-        streams().for_each(Stream::begin_driving);
         let waits = streams()
-            .map(|stream| (stream.descriptor(), WaitFor::Writable))
-            .chain(waker.map(|waker| (waker.as_raw_fd(), WaitFor::Readable)));
-        let result = sys::poll(waits, timeout);
-        bell.handover.end_polling();
-        if let Some(waker) = waker {
+            .map(|stream| PollEntry::new(stream.descriptor(), WaitFor::Writable))
+            .chain(waker.map(|waker| PollEntry::new(waker.as_raw_fd(), WaitFor::Readable)));
+        let entries = waits.collect();
+        if bell.handover.begin_polling(seen) {
+            streams().for_each(Stream::begin_driving);
+            let duty = Duty::LeadSend { socket: visit, driven: unwritten };
+            let bed = Bed::Descriptors { entries, seen };
+            let until = [until, slice].into_iter().flatten().min();
+            turn.lie_down(duty, bed, Some(&socket), until);
+            return Step::Sleep;
+        }
+        bell.resign();
+        Step::Done(())
+    }
+
+    /// Gets up again.
+    ///
+    /// # Errors
+    /// `TimedOut` at the end of the sleep, `Interrupted`.
+    pub(super) fn rise_to_send(&self, risen: Risen) -> Result<(), Error> {
+        let Risen { duty, bed, slept } = risen;
+        if let (Duty::LeadSend { .. }, Some(waker)) = (&duty, self.waiting.send.leader.get()) {
             waker.notice();
         }
-        streams().for_each(Stream::end_driving);
-        streams().for_each(Stream::write_out);
-        match result {
+        // Writes, before anybody looks whether there is room.
+        drop(duty);
+        match slept {
+            Slept::Woken | Slept::Failed => Ok(()),
             // What found room at the last moment is still in time.
-            Ok(ready) if ready.is_empty() && left.is_some() && left == timeout => {
-                if bell.epoch() == seen { Err(Error::TimedOut) } else { Ok(()) }
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(Error::Interrupted),
-            Ok(_) | Err(_) => Ok(()),
+            Slept::TimedOut if self.waiting.send.epoch() != bed.seen() => Ok(()),
+            Slept::TimedOut => Err(Error::TimedOut),
+            Slept::Interrupted => Err(Error::Interrupted),
         }
     }
 
@@ -235,6 +290,14 @@ impl Socket {
             connection.stream().is_some_and(Stream::has_unwritten)
         };
         connections.filter(has_unwritten).cloned().collect()
+    }
+
+    /// For a call that is about to sleep.
+    ///
+    /// # Errors
+    /// `NotOpen` when the socket is gone.
+    pub(super) fn visit(&self) -> Result<Visit, Error> {
+        self.me.upgrade().as_ref().map(Visit::new).ok_or(Error::NotOpen)
     }
 }
 
@@ -254,7 +317,7 @@ mod tests {
 
     use super::*;
     use crate::core::joined::{By, Opened, PULL, PUSH, until};
-    use crate::core::transfer::Blocking;
+    use crate::core::transfer::{Blocking, finish};
     use crate::core::waiting::Bell;
     use crate::io::Wake;
     use crate::sys::interrupted;
@@ -263,12 +326,26 @@ mod tests {
 
     fn wait_to_recv(socket: &Opened, deadline: Option<Instant>) -> Result<(), Error> {
         let socket = socket.socket();
-        socket.wait_to_recv(socket.waiting.recv.epoch(), deadline)
+        recv_since(&socket, socket.waiting.recv.epoch(), deadline)
     }
 
     fn wait_to_send(socket: &Opened, deadline: Option<Instant>) -> Result<(), Error> {
         let socket = socket.socket();
-        socket.wait_to_send(socket.waiting.send.epoch(), deadline)
+        send_since(&socket, socket.waiting.send.epoch(), deadline)
+    }
+
+    fn recv_since(socket: &Socket, seen: u32, deadline: Option<Instant>) -> Result<(), Error> {
+        finish(|turn| match turn.rise() {
+            Some(risen) => socket.rise_to_recv(risen?, turn).map(Step::Done),
+            None => socket.lie_down_to_recv(seen, deadline, turn),
+        })
+    }
+
+    fn send_since(socket: &Socket, seen: u32, deadline: Option<Instant>) -> Result<(), Error> {
+        finish(|turn| match turn.rise() {
+            Some(risen) => socket.rise_to_send(risen?).map(Step::Done),
+            None => socket.lie_down_to_send(seen, deadline, turn),
+        })
     }
 
     /// Sends until nothing more fits. Returns how often. A peer that reads ahead makes room for a
@@ -379,8 +456,8 @@ mod tests {
             let socket = own.socket();
             let (to_recv, to_send) = (socket.waiting.recv.epoch(), socket.waiting.send.epoch());
             socket.waiting.ring_all();
-            assert_eq!(socket.wait_to_recv(to_recv, None), Ok(()));
-            assert_eq!(socket.wait_to_send(to_send, None), Ok(()));
+            assert_eq!(recv_since(&socket, to_recv, None), Ok(()));
+            assert_eq!(send_since(&socket, to_send, None), Ok(()));
         }
     }
 

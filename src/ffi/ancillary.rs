@@ -1,7 +1,7 @@
 //! Control data between C and messages; what a block looks like is said in `message/control.rs`.
 
 use super::abi::nn::{NN_MSG, PROTO_SP, SP_HDR, nn_cmsghdr, nn_msghdr};
-use super::enter;
+use super::enter_lightly;
 use super::raw::{self, LentChunk, OutPlace};
 use crate::error::Error;
 use crate::message::control::{Entry, HEAD, WORD, entries, entry_len, offset_behind};
@@ -20,7 +20,7 @@ pub unsafe extern "C" fn nn_cmsg_nxthdr_(
     mhdr: *const nn_msghdr,
     cmsg: *const nn_cmsghdr,
 ) -> *mut nn_cmsghdr {
-    enter(|| {
+    enter_lightly(|| {
         // SAFETY: forwarded from our own contract.
         let Some(message) = (unsafe { raw::value(mhdr) }) else { return Ok(ptr::null_mut()) };
         // SAFETY: forwarded from our own contract.

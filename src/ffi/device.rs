@@ -1,10 +1,11 @@
 //! Devices: two raw sockets whose messages are passed on to each other.
 
-use super::{BreakOnPanic, enter};
-use crate::core::{self, Device};
+use super::BreakOnPanic;
+use super::blocking::{Begun, Job, block};
+use crate::core::{self, Device, Step, Turn};
 use crate::error::Error;
 use std::ffi::c_int;
-use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 /// Passes the messages of each of two raw sockets on to the other, until one of them is closed.
 ///
@@ -17,21 +18,38 @@ use std::mem;
 /// receive, ETIMEDOUT after NN_RCVTIMEO or NN_SNDTIMEO, and EINTR when a signal arrived, unless
 /// messages go both ways.
 #[unsafe(no_mangle)]
-pub extern "C" fn nn_device(s1: c_int, s2: c_int) -> c_int {
-    enter(|| {
-        if s1 < 0 || s2 < 0 {
-            let socket = core::find(s1.max(s2))?;
-            return Err(run(&[&socket], Device::looping(&socket)?));
-        }
-        let first = core::find(s1)?;
-        let second = core::find_beside(s2)?;
-        Err(run(&[&first, &second], Device::between(&first, &second)?))
-    })
+pub extern "C-unwind" fn nn_device(s1: c_int, s2: c_int) -> c_int {
+    // SAFETY: this frame has nothing to drop.
+    unsafe { block(|| Running::begin(s1, s2)) }
 }
 
-fn run(sockets: &[&core::Socket], device: Device<'_>) -> Error {
-    let guards: Vec<_> = sockets.iter().map(|socket| BreakOnPanic(socket)).collect();
-    let error = device.run();
-    guards.into_iter().for_each(mem::forget);
-    error
+struct Running(Device);
+
+impl Running {
+    fn begin(s1: c_int, s2: c_int) -> Result<Begun<Running>, Error> {
+        let device = if s1 < 0 || s2 < 0 {
+            Device::looping(core::find(s1.max(s2))?.to_visit())?
+        } else {
+            let first = core::find(s1)?;
+            let second = core::find_beside(s2)?;
+            Device::between(first.to_visit(), second.to_visit())?
+        };
+        Ok(Begun::GoesOn(Running(device), None))
+    }
+}
+
+impl Job for Running {
+    type Value = c_int;
+
+    fn step(&mut self, turn: &mut Turn) -> Result<Step<c_int>, Error> {
+        let Running(device) = self;
+        match catch_unwind(AssertUnwindSafe(|| device.step(turn))) {
+            Ok(Ok(_)) => Ok(Step::Sleep),
+            Ok(Err(error)) => Err(error),
+            Err(panic) => {
+                device.sockets().into_iter().for_each(|socket| drop(BreakOnPanic(socket)));
+                resume_unwind(panic)
+            }
+        }
+    }
 }

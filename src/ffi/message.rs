@@ -1,6 +1,6 @@
 //! Message memory that C holds by its payload: allocate, resize, free.
 
-use super::enter;
+use super::enter_lightly;
 use super::raw;
 use crate::error::Error;
 use crate::message::{Chunk, OutOfMemory};
@@ -22,7 +22,7 @@ impl From<OutOfMemory> for Error {
 /// Returns NULL with errno ENOMEM without memory, EINVAL for another type.
 #[unsafe(no_mangle)]
 pub extern "C" fn nn_allocmsg(size: size_t, r#type: c_int) -> *mut c_void {
-    enter(|| {
+    enter_lightly(|| {
         if size > SIZE_MAX {
             return Err(Error::OutOfMemory);
         }
@@ -40,7 +40,7 @@ pub extern "C" fn nn_allocmsg(size: size_t, r#type: c_int) -> *mut c_void {
 /// msg is found not to be a message; the message is then as before.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nn_reallocmsg(msg: *mut c_void, size: size_t) -> *mut c_void {
-    enter(|| {
+    enter_lightly(|| {
         if msg.is_null() {
             return Ok(Chunk::for_caller(size)?.into_raw());
         }
@@ -64,7 +64,7 @@ pub unsafe extern "C" fn nn_reallocmsg(msg: *mut c_void, size: size_t) -> *mut c
 /// Returns 0, also for NULL, or -1 with errno EFAULT when msg is found not to be a message.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nn_freemsg(msg: *mut c_void) -> c_int {
-    enter(|| {
+    enter_lightly(|| {
         if !msg.is_null() {
             // SAFETY: forwarded from our own contract.
             let chunk = unsafe { raw::chunk(msg) }?;

@@ -9,11 +9,13 @@
 
 pub mod abi;
 pub mod ancillary;
+mod blocking;
 pub mod device;
 pub mod errno;
 pub mod extension;
 pub mod message;
 pub mod options;
+mod outgoing;
 pub mod poll;
 mod raw;
 pub mod socket;
@@ -23,9 +25,9 @@ pub mod transfer;
 
 use crate::core::{self, Socket};
 use crate::error::Error;
+use crate::sys::{self, cancellation};
 use std::any::type_name;
 use std::ffi::c_int;
-use std::io::Write;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
@@ -56,15 +58,29 @@ impl<T> Failure for *mut T {
 }
 
 /// The one door: an error becomes an error number and the value that stands for failure, and so
-/// does a panic, after a line on stderr that says where it was caught.
+/// does a panic, after a line on stderr that says where it was caught. Nobody cancels the thread
+/// meanwhile.
 #[inline]
 fn enter<T: Failure, F: FnOnce() -> Result<T, Error>>(call: F) -> T {
-    match catch_unwind(AssertUnwindSafe(call)) {
-        Ok(Ok(value)) => value,
-        Ok(Err(error)) => fail(error),
+    cancellation::held(|| enter_lightly(call))
+}
+
+/// The same for what never enters the kernel, where alone a thread can be cancelled.
+#[inline]
+fn enter_lightly<T: Failure, F: FnOnce() -> Result<T, Error>>(call: F) -> T {
+    attempt::<T, F, _>(|| Some(call())).unwrap_or(T::VALUE)
+}
+
+/// The same for a step of a call, which may have no result yet. `N` names the exported function.
+#[inline]
+fn attempt<T: Failure, N, F: FnOnce() -> Option<Result<T, Error>>>(step: F) -> Option<T> {
+    match catch_unwind(AssertUnwindSafe(step)) {
+        Ok(Some(Ok(value))) => Some(value),
+        Ok(Some(Err(error))) => Some(fail(error)),
+        Ok(None) => None,
         Err(_) => {
-            report(type_name::<F>());
-            fail(Error::NotOpen)
+            report(type_name::<N>());
+            Some(fail(Error::NotOpen))
         }
     }
 }
@@ -73,13 +89,19 @@ fn enter<T: Failure, F: FnOnce() -> Result<T, Error>>(call: F) -> T {
 /// takes this socket, and no other, out of service.
 #[inline]
 fn enter_socket<T: Failure>(handle: c_int, call: impl FnOnce(&Socket) -> Result<T, Error>) -> T {
-    enter(|| {
-        let socket = core::find(handle)?;
-        let guard = BreakOnPanic(&socket);
-        let result = call(&socket);
-        mem::forget(guard);
-        result
-    })
+    enter(|| with_socket(handle, call))
+}
+
+#[inline]
+fn with_socket<T>(
+    handle: c_int,
+    call: impl FnOnce(&Socket) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let socket = core::find(handle)?;
+    let guard = BreakOnPanic(&socket);
+    let result = call(&socket);
+    mem::forget(guard);
+    result
 }
 
 /// Is forgotten unless a panic drops it.
@@ -103,7 +125,7 @@ fn fail<T: Failure>(error: Error) -> T {
 #[cold]
 fn report(call: &str) {
     let line = format!("spmsg: internal error in {}; this is a bug\n", exported_name(call));
-    let _ = std::io::stderr().write_all(line.as_bytes());
+    sys::complain(line.as_bytes());
 }
 
 /// The exported function in the type name of a closure that it passed to [`enter`], so that no

@@ -1,8 +1,9 @@
 //! Polling several sockets at once.
 
 use super::abi::nn::{NN_POLLIN, NN_POLLOUT, nn_pollfd};
-use super::{enter, raw};
-use crate::core::{self, InUse, Question};
+use super::blocking::{Begun, Job, block};
+use super::raw;
+use crate::core::{self, Held, Polling, Question, Step, Turn};
 use crate::error::Error;
 use crate::protocols::Readiness;
 use std::ffi::{c_int, c_short};
@@ -16,27 +17,60 @@ use std::time::Duration;
 /// negative nfds, EFAULT when fds is NULL, ENOPROTOOPT when a socket can never do what is asked
 /// for, EINTR when a signal arrived. Without a socket to report revents is left alone.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn nn_poll(fds: *mut nn_pollfd, nfds: c_int, timeout: c_int) -> c_int {
-    enter(|| {
-        let count = usize::try_from(nfds).map_err(|_| Error::Invalid)?;
-        // SAFETY: forwarded from our own contract.
-        let entries = unsafe { raw::array(fds.cast_const(), count) }?;
-        let sockets: Vec<_> = entries.iter().map(find).collect::<Result<_, _>>()?;
-        let questions: Vec<_> = entries.iter().zip(&sockets).filter_map(question).collect();
-        let timeout = u64::try_from(timeout).ok().map(Duration::from_millis);
-        let mut answers = core::poll(&questions, timeout)?.into_iter();
+pub unsafe extern "C-unwind" fn nn_poll(fds: *mut nn_pollfd, nfds: c_int, timeout: c_int) -> c_int {
+    // SAFETY: this frame has nothing to drop.
+    unsafe {
+        block(|| {
+            let (sockets, polling) = (Vec::new(), Polling::default());
+            Ok(Begun::GoesOn(Poll { fds, nfds, timeout, sockets, polling }, None))
+        })
+    }
+}
+
+struct Poll {
+    fds: *mut nn_pollfd,
+    nfds: c_int,
+    timeout: c_int,
+    /// The sockets of the entries that ask for something, found in the first step.
+    sockets: Vec<Option<Held>>,
+    polling: Polling,
+}
+
+impl Job for Poll {
+    type Value = c_int;
+
+    fn step(&mut self, turn: &mut Turn) -> Result<Step<c_int>, Error> {
+        let count = usize::try_from(self.nfds).map_err(|_| Error::Invalid)?;
+        // SAFETY: forwarded from the contract of the exported function.
+        let entries = unsafe { raw::array(self.fds.cast_const(), count) }?;
+        if self.sockets.is_empty() {
+            self.sockets = entries.iter().map(find).collect::<Result<_, _>>()?;
+        }
+        let questions: Vec<_> = entries.iter().zip(&self.sockets).filter_map(question).collect();
+        let timeout = u64::try_from(self.timeout).ok().map(Duration::from_millis);
+        let answers = match self.polling.step(turn, &questions, timeout)? {
+            Step::Done(answers) => answers,
+            Step::Sleep => {
+                for socket in &mut self.sockets {
+                    *socket = socket.take().map(Held::for_sleep);
+                }
+                return Ok(Step::Sleep);
+            }
+        };
+        let mut answers = answers.into_iter();
+        let sockets = self.sockets.iter();
         let found: Vec<_> = sockets
-            .iter()
             .map(|socket| socket.as_ref().and_then(|_| answers.next()).map_or(0, events_of))
             .collect();
         let ready = found.iter().filter(|events| **events != 0).count();
         if ready > 0 {
-            // SAFETY: forwarded from our own contract; the entries are not used any more.
-            let entries = unsafe { raw::array_mut(fds, count) }?;
+            // SAFETY: forwarded from the contract of the exported function; the entries are not
+            // used any more.
+            let entries = unsafe { raw::array_mut(self.fds, count) }?;
             entries.iter_mut().zip(found).for_each(|(entry, found)| entry.revents = found);
         }
-        raw::count(ready)
-    })
+        raw::count(ready).map(Step::Done)
+    }
 }
 
 fn wanted(entry: &nn_pollfd) -> Readiness {
@@ -45,7 +79,7 @@ fn wanted(entry: &nn_pollfd) -> Readiness {
 }
 
 /// The socket of an entry. One that asks for nothing is not looked at any further.
-fn find(entry: &nn_pollfd) -> Result<Option<InUse>, Error> {
+fn find(entry: &nn_pollfd) -> Result<Option<Held>, Error> {
     let Readiness { can_send, can_recv } = wanted(entry);
     if !can_send && !can_recv {
         return Ok(None);
@@ -57,7 +91,7 @@ fn find(entry: &nn_pollfd) -> Result<Option<InUse>, Error> {
     if can_send {
         has_direction(socket.check_can_send())?;
     }
-    Ok(Some(socket))
+    Ok(Some(Held::InUse(socket)))
 }
 
 /// A state that forbids the operation now may change while we wait; a missing direction cannot.
@@ -65,7 +99,7 @@ fn has_direction(can: Result<(), Error>) -> Result<(), Error> {
     if can == Err(Error::NotSupported) { Err(Error::UnknownOption) } else { Ok(()) }
 }
 
-fn question<'a>((entry, socket): (&nn_pollfd, &'a Option<InUse>)) -> Option<Question<'a>> {
+fn question<'a>((entry, socket): (&nn_pollfd, &'a Option<Held>)) -> Option<Question<'a>> {
     socket.as_ref().map(|socket| Question { socket, wanted: wanted(entry) })
 }
 

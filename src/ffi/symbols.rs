@@ -11,7 +11,7 @@ use super::abi::reqrep::*;
 use super::abi::survey::*;
 use super::abi::tcp::*;
 use super::abi::ws::*;
-use super::enter;
+use super::enter_lightly;
 use super::raw::{self, OutPlace};
 use crate::error::Error;
 use libc::*;
@@ -24,7 +24,7 @@ use std::mem::MaybeUninit;
 /// The name must not be freed. Returns NULL with errno EINVAL behind the last name.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nn_symbol(i: c_int, value: *mut c_int) -> *const c_char {
-    enter(|| {
+    enter_lightly(|| {
         let symbol = symbol(i).ok_or(Error::Invalid)?;
         if let Ok(place) = OutPlace::new(value) {
             // SAFETY: forwarded from our own contract.
@@ -43,7 +43,7 @@ pub unsafe extern "C" fn nn_symbol_info(
     buf: *mut nn_symbol_properties,
     buflen: c_int,
 ) -> c_int {
-    enter(|| {
+    enter_lightly(|| {
         let Some(symbol) = symbol(i) else { return Ok(0) };
         let room = usize::try_from(buflen).unwrap_or(0);
         // SAFETY: forwarded from our own contract.

@@ -5,15 +5,16 @@
 //! message has been accepted.
 
 use super::abi::nn::{NN_DONTWAIT, NN_MSG, nn_iovec, nn_msghdr};
-use super::ancillary::{self, Control};
-use super::enter_socket;
-use super::raw::{self, LentChunk, OutPlace};
-use crate::core::{Blocking, Socket};
+use super::ancillary;
+use super::blocking::{Begun, Job, block, on_socket};
+use super::outgoing::Prepared;
+use super::raw::{self, OutPlace};
+use super::with_socket;
+use crate::core::{Blocking, Now, Socket, Step, Turn};
 use crate::error::Error;
-use crate::message::{Body, Message};
+use crate::message::Message;
 use libc::size_t;
 use std::ffi::{c_int, c_void};
-use std::mem::{self, ManuallyDrop};
 use std::ptr;
 
 /// Sends a message whose body is the len bytes at buf.
@@ -27,16 +28,20 @@ use std::ptr;
 /// when the protocol does not allow it now, EAGAIN with NN_DONTWAIT, ETIMEDOUT after NN_SNDTIMEO,
 /// EINTR when a signal arrived, ENOMEM.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn nn_send(s: c_int, buf: *const c_void, len: size_t, flags: c_int) -> c_int {
-    enter_socket(s, |socket| {
-        if len != NN_MSG {
-            // SAFETY: forwarded from our own contract.
-            return unsafe { send_bytes(socket, buf, len, flags) };
-        }
-        let mut piece = nn_iovec { iov_base: buf.cast_mut(), iov_len: len };
-        // SAFETY: forwarded from our own contract.
-        unsafe { send(socket, &bare(&mut piece), flags) }
-    })
+pub unsafe extern "C-unwind" fn nn_send(
+    s: c_int,
+    buf: *const c_void,
+    len: size_t,
+    flags: c_int,
+) -> c_int {
+    if len != NN_MSG {
+        // SAFETY: this frame has nothing to drop.
+        return unsafe { block(|| SendBytes::begin(s, buf, len, flags)) };
+    }
+    let mut piece = nn_iovec { iov_base: buf.cast_mut(), iov_len: len };
+    let message = bare(&mut piece);
+    // SAFETY: this frame has nothing to drop.
+    unsafe { block(|| Send::begin(s, &raw const message, flags)) }
 }
 
 /// Receives a message and copies its body to the len bytes at buf. What does not fit is lost.
@@ -49,16 +54,20 @@ pub unsafe extern "C" fn nn_send(s: c_int, buf: *const c_void, len: size_t, flag
 /// NULL that something has to be stored in, EAGAIN with NN_DONTWAIT, ETIMEDOUT after NN_RCVTIMEO
 /// or at the end of a survey, EINTR when a signal arrived, ENOMEM.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn nn_recv(s: c_int, buf: *mut c_void, len: size_t, flags: c_int) -> c_int {
-    enter_socket(s, |socket| {
-        if len != NN_MSG {
-            // SAFETY: forwarded from our own contract.
-            return unsafe { recv_bytes(socket, buf, len, flags) };
-        }
-        let mut piece = nn_iovec { iov_base: buf, iov_len: len };
-        // SAFETY: forwarded from our own contract.
-        unsafe { recv(socket, &bare(&mut piece), flags) }
-    })
+pub unsafe extern "C-unwind" fn nn_recv(
+    s: c_int,
+    buf: *mut c_void,
+    len: size_t,
+    flags: c_int,
+) -> c_int {
+    if len != NN_MSG {
+        // SAFETY: this frame has nothing to drop.
+        return unsafe { block(|| RecvBytes::begin(s, buf, len, flags)) };
+    }
+    let mut piece = nn_iovec { iov_base: buf, iov_len: len };
+    let message = bare(&mut piece);
+    // SAFETY: this frame has nothing to drop.
+    unsafe { block(|| Recv::begin(s, &raw const message, flags)) }
 }
 
 /// Sends a message whose body lies in pieces, with control data.
@@ -73,13 +82,13 @@ pub unsafe extern "C" fn nn_recv(s: c_int, buf: *mut c_void, len: size_t, flags:
 /// the control data holds a header that the protocol cannot send, EFAULT when a piece or control
 /// data is NULL or no message, EMSGSIZE when the number of pieces is negative.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn nn_sendmsg(s: c_int, msghdr: *const nn_msghdr, flags: c_int) -> c_int {
-    enter_socket(s, |socket| {
-        // SAFETY: forwarded from our own contract.
-        let message = unsafe { raw::value(msghdr) }.ok_or(Error::Invalid)?;
-        // SAFETY: forwarded from our own contract.
-        unsafe { send(socket, &message, flags) }
-    })
+pub unsafe extern "C-unwind" fn nn_sendmsg(
+    s: c_int,
+    msghdr: *const nn_msghdr,
+    flags: c_int,
+) -> c_int {
+    // SAFETY: this frame has nothing to drop.
+    unsafe { block(|| Send::begin(s, msghdr, flags)) }
 }
 
 /// Receives a message, spreads its body over the pieces in turn, and stores the control data.
@@ -93,13 +102,13 @@ pub unsafe extern "C" fn nn_sendmsg(s: c_int, msghdr: *const nn_msghdr, flags: c
 /// NULL or when a piece of size NN_MSG among others was to be filled, which loses the message,
 /// and with EMSGSIZE when the number of pieces is negative.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn nn_recvmsg(s: c_int, msghdr: *mut nn_msghdr, flags: c_int) -> c_int {
-    enter_socket(s, |socket| {
-        // SAFETY: forwarded from our own contract.
-        let message = unsafe { raw::value(msghdr) }.ok_or(Error::Invalid)?;
-        // SAFETY: forwarded from our own contract.
-        unsafe { recv(socket, &message, flags) }
-    })
+pub unsafe extern "C-unwind" fn nn_recvmsg(
+    s: c_int,
+    msghdr: *mut nn_msghdr,
+    flags: c_int,
+) -> c_int {
+    // SAFETY: this frame has nothing to drop.
+    unsafe { block(|| Recv::begin(s, msghdr, flags)) }
 }
 
 /// One piece and no control data.
@@ -113,178 +122,244 @@ fn blocking(flags: c_int) -> Blocking<'static> {
     if flags & NN_DONTWAIT == 0 { Blocking::Wait } else { Blocking::DontWait }
 }
 
-/// The short way of the most frequent call.
-///
-/// # Safety
-/// As `raw` says, for `len` bytes.
-#[inline]
-unsafe fn send_bytes(
-    socket: &Socket,
-    buf: *const c_void,
-    len: size_t,
+/// A send of bytes that has to wait: the short way of the most frequent call.
+struct SendBytes {
+    s: c_int,
     flags: c_int,
-) -> Result<c_int, Error> {
-    if buf.is_null() && len > 0 {
-        return Err(Error::BadPointer);
-    }
-    let count = raw::claimed_count(len)?;
-    socket.check_can_send()?;
-    // SAFETY: forwarded from our own contract.
-    let bytes = unsafe { raw::bytes(buf, len) }?;
-    let mut message = Message::default();
-    message.body.fill(bytes)?;
-    socket.send(&mut message, blocking(flags))?;
-    Ok(count)
-}
-
-/// The short way of the most frequent call.
-///
-/// # Safety
-/// As `raw` says, for `len` bytes.
-#[inline]
-unsafe fn recv_bytes(
-    socket: &Socket,
-    buf: *mut c_void,
-    len: size_t,
-    flags: c_int,
-) -> Result<c_int, Error> {
-    socket.check_can_recv()?;
-    let check = |size: usize| match buf.is_null() && len.min(size) > 0 {
-        true => Err(Error::BadPointer),
-        false => Ok(()),
-    };
-    let mut message = Message::default();
-    socket.recv(&mut message, blocking(flags), check)?;
-    let received = raw::count(message.body.len())?;
-    // SAFETY: forwarded from our own contract.
-    unsafe { raw::copy_out(message.body.as_slice(), buf, len) }?;
-    Ok(received)
-}
-
-/// # Safety
-/// As `raw` says.
-#[inline]
-unsafe fn send(socket: &Socket, message: &nn_msghdr, flags: c_int) -> Result<c_int, Error> {
-    let count = raw::piece_count(message)?;
-    // SAFETY: forwarded from our own contract.
-    let pieces = unsafe { raw::array(message.msg_iov, count) }?;
-    // SAFETY: forwarded from our own contract.
-    let outgoing = unsafe { Outgoing::of(pieces) }?;
-    // SAFETY: forwarded from our own contract.
-    let control = unsafe { Control::of(message) }?;
-    if let (Source::Lent(body), Control::Lent(control)) = (&outgoing.source, &control)
-        && ptr::eq(body.as_slice().as_ptr(), control.as_slice().as_ptr())
-    {
-        return Err(Error::BadPointer);
-    }
-    let (header, ancillary) = control.take()?;
-    socket.check_can_send()?;
-    match outgoing.source {
-        Source::Pieces(pieces) => {
-            // SAFETY: the pieces have been looked at.
-            let parts = pieces.iter().map(|piece| unsafe { part(piece) });
-            let body = Body::concat(outgoing.len, parts)?;
-            let mut message = Message { header, body, ancillary };
-            socket.send(&mut message, blocking(flags))?;
-        }
-        Source::Lent(chunk) => {
-            let body = Body::from_chunk(ManuallyDrop::into_inner(chunk));
-            // A panic on the way must not free what the caller then still owns.
-            let mut message = ManuallyDrop::new(Message { header, body, ancillary });
-            let sent = socket.send(&mut message, blocking(flags));
-            let message = ManuallyDrop::into_inner(message);
-            if let Err(error) = sent {
-                // The chunk is the caller's again, who may send or free it.
-                mem::forget(message.body);
-                return Err(error);
-            }
-        }
-    }
-    Ok(outgoing.count)
-}
-
-/// A body that the caller offers and that has been found right.
-struct Outgoing<'a> {
-    source: Source<'a>,
-    len: usize,
+    message: Message,
     count: c_int,
 }
 
-enum Source<'a> {
-    Pieces(&'a [nn_iovec]),
-    Lent(LentChunk),
+impl SendBytes {
+    #[inline]
+    fn begin(
+        s: c_int,
+        buf: *const c_void,
+        len: size_t,
+        flags: c_int,
+    ) -> Result<Begun<SendBytes>, Error> {
+        with_socket(s, |socket| {
+            if buf.is_null() && len > 0 {
+                return Err(Error::BadPointer);
+            }
+            let count = raw::claimed_count(len)?;
+            socket.check_can_send()?;
+            // SAFETY: forwarded from the contract of the exported function.
+            let bytes = unsafe { raw::bytes(buf, len) }?;
+            let mut message = Message::default();
+            message.body.fill(bytes)?;
+            match socket.send_now(&mut message, blocking(flags))? {
+                Now::Done => Ok(Begun::Done(count)),
+                Now::Later(miss) => {
+                    let job = SendBytes { s, flags, message, count };
+                    Ok(Begun::GoesOn(job, Some(miss)))
+                }
+            }
+        })
+    }
 }
 
-impl Outgoing<'_> {
+impl Job for SendBytes {
+    type Value = c_int;
+
+    fn step(&mut self, turn: &mut Turn) -> Result<Step<c_int>, Error> {
+        on_socket(self.s, turn, |socket, turn| {
+            let step = socket.send_step(turn, &mut self.message, blocking(self.flags))?;
+            Ok(step.map(|()| self.count))
+        })
+    }
+}
+
+/// A receive of bytes that has to wait: the short way of the most frequent call.
+struct RecvBytes {
+    s: c_int,
+    buf: *mut c_void,
+    len: size_t,
+    flags: c_int,
+}
+
+impl RecvBytes {
+    #[inline]
+    fn begin(
+        s: c_int,
+        buf: *mut c_void,
+        len: size_t,
+        flags: c_int,
+    ) -> Result<Begun<RecvBytes>, Error> {
+        with_socket(s, |socket| {
+            socket.check_can_recv()?;
+            let job = RecvBytes { s, buf, len, flags };
+            let mut message = Message::default();
+            let check = |size| job.check(size);
+            match socket.recv_now(&mut message, blocking(flags), check)? {
+                Now::Done => job.finish(&message).map(Begun::Done),
+                Now::Later(miss) => Ok(Begun::GoesOn(job, Some(miss))),
+            }
+        })
+    }
+
+    #[inline]
+    fn check(&self, size: usize) -> Result<(), Error> {
+        let is_missing = self.buf.is_null() && self.len.min(size) > 0;
+        if is_missing { Err(Error::BadPointer) } else { Ok(()) }
+    }
+
+    #[inline]
+    fn finish(&self, message: &Message) -> Result<c_int, Error> {
+        let body = message.body.as_slice();
+        let received = raw::count(body.len())?;
+        // SAFETY: forwarded from the contract of the exported function.
+        unsafe { raw::copy_out(body, self.buf, self.len) }?;
+        Ok(received)
+    }
+}
+
+impl Job for RecvBytes {
+    type Value = c_int;
+
+    fn step(&mut self, turn: &mut Turn) -> Result<Step<c_int>, Error> {
+        on_socket(self.s, turn, |socket, turn| {
+            let mut message = Message::default();
+            let check = |size| self.check(size);
+            match socket.recv_step(turn, &mut message, blocking(self.flags), check)? {
+                Step::Sleep => Ok(Step::Sleep),
+                Step::Done(()) => self.finish(&message).map(Step::Done),
+            }
+        })
+    }
+}
+
+/// Every other send that has to wait.
+struct Send {
+    s: c_int,
+    flags: c_int,
+    prepared: Prepared,
+}
+
+impl Send {
+    #[inline]
+    fn begin(s: c_int, msghdr: *const nn_msghdr, flags: c_int) -> Result<Begun<Send>, Error> {
+        with_socket(s, |socket| {
+            // SAFETY: forwarded from the contract of the exported function.
+            let msghdr = unsafe { raw::value(msghdr) }.ok_or(Error::Invalid)?;
+            // SAFETY: forwarded from the contract of the exported function.
+            let mut prepared = unsafe { Prepared::new(socket, &msghdr) }?;
+            match socket.send_now(&mut prepared.message, blocking(flags))? {
+                Now::Done => Ok(Begun::Done(prepared.finish())),
+                Now::Later(miss) => Ok(Begun::GoesOn(Send { s, flags, prepared }, Some(miss))),
+            }
+        })
+    }
+}
+
+impl Job for Send {
+    type Value = c_int;
+
+    fn step(&mut self, turn: &mut Turn) -> Result<Step<c_int>, Error> {
+        on_socket(self.s, turn, |socket, turn| {
+            let message = &mut self.prepared.message;
+            let step = socket.send_step(turn, message, blocking(self.flags))?;
+            Ok(step.map(|()| self.prepared.finish()))
+        })
+    }
+}
+
+/// Every other receive that has to wait.
+struct Recv {
+    s: c_int,
+    msghdr: *const nn_msghdr,
+    flags: c_int,
+}
+
+/// Where a received message goes.
+struct Target<'a> {
+    msghdr: nn_msghdr,
+    pieces: &'a [nn_iovec],
+    whole: Option<OutPlace<*mut c_void>>,
+}
+
+impl Recv {
+    #[inline]
+    fn begin(s: c_int, msghdr: *const nn_msghdr, flags: c_int) -> Result<Begun<Recv>, Error> {
+        with_socket(s, |socket| {
+            let job = Recv { s, msghdr, flags };
+            // SAFETY: forwarded from the contract of the exported function.
+            let target = unsafe { Target::new(socket, job.msghdr) }?;
+            let mut message = Message::default();
+            let check = |size| target.check(size);
+            match socket.recv_now(&mut message, blocking(flags), check)? {
+                // SAFETY: forwarded from the contract of the exported function.
+                Now::Done => unsafe { target.deliver(message) }.map(Begun::Done),
+                Now::Later(miss) => Ok(Begun::GoesOn(job, Some(miss))),
+            }
+        })
+    }
+}
+
+impl Job for Recv {
+    type Value = c_int;
+
+    fn step(&mut self, turn: &mut Turn) -> Result<Step<c_int>, Error> {
+        on_socket(self.s, turn, |socket, turn| {
+            // SAFETY: forwarded from the contract of the exported function.
+            let target = unsafe { Target::new(socket, self.msghdr) }?;
+            let mut message = Message::default();
+            let check = |size| target.check(size);
+            match socket.recv_step(turn, &mut message, blocking(self.flags), check)? {
+                Step::Sleep => Ok(Step::Sleep),
+                // SAFETY: forwarded from the contract of the exported function.
+                Step::Done(()) => unsafe { target.deliver(message) }.map(Step::Done),
+            }
+        })
+    }
+}
+
+impl Target<'_> {
     /// # Safety
     /// As `raw` says.
     #[inline]
-    unsafe fn of(pieces: &[nn_iovec]) -> Result<Outgoing<'_>, Error> {
-        if let [piece] = pieces
-            && piece.iov_len == NN_MSG
-        {
+    unsafe fn new<'a>(socket: &Socket, msghdr: *const nn_msghdr) -> Result<Target<'a>, Error> {
+        // SAFETY: forwarded from our own contract.
+        let msghdr = unsafe { raw::value(msghdr) }.ok_or(Error::Invalid)?;
+        let count = raw::piece_count(&msghdr)?;
+        socket.check_can_recv()?;
+        // SAFETY: forwarded from our own contract.
+        let pieces = unsafe { raw::array(msghdr.msg_iov, count) }?;
+        // A place for the whole message must be there before one is taken from the socket.
+        let whole = match pieces {
+            [piece] if piece.iov_len == NN_MSG => {
+                Some(OutPlace::new(piece.iov_base.cast::<*mut c_void>())?)
+            }
+            _ => None,
+        };
+        Ok(Target { msghdr, pieces, whole })
+    }
+
+    #[inline]
+    fn check(&self, size: usize) -> Result<(), Error> {
+        if self.whole.is_some() { Ok(()) } else { check_room(size, self.pieces) }
+    }
+
+    /// # Safety
+    /// As `raw` says; the size of the body has been checked.
+    unsafe fn deliver(self, message: Message) -> Result<c_int, Error> {
+        let Message { header, body, ancillary } = message;
+        let received = raw::count(body.len())?;
+        if let Some(place) = self.whole {
+            let chunk = body.into_chunk().map_err(|_| Error::OutOfMemory)?;
             // SAFETY: forwarded from our own contract.
-            let chunk = unsafe { raw::chunk_at(piece.iov_base) }?;
-            let len = chunk.len();
-            return Ok(Outgoing { source: Source::Lent(chunk), len, count: raw::count(len)? });
+            unsafe { ancillary::deliver(&self.msghdr, &header, ancillary.as_ref()) }?;
+            // Last, because a call that fails leaves the caller's pointer alone.
+            // SAFETY: forwarded from our own contract.
+            unsafe { place.write(chunk.into_raw()) };
+        } else {
+            // SAFETY: forwarded from our own contract.
+            unsafe { spread(body.as_slice(), self.pieces) };
+            // SAFETY: forwarded from our own contract.
+            unsafe { ancillary::deliver(&self.msghdr, &header, ancillary.as_ref()) }?;
         }
-        let mut len = 0_usize;
-        for piece in pieces {
-            if piece.iov_len == NN_MSG {
-                return Err(Error::Invalid);
-            }
-            if piece.iov_base.is_null() && piece.iov_len > 0 {
-                return Err(Error::BadPointer);
-            }
-            len = len.checked_add(piece.iov_len).ok_or(Error::Invalid)?;
-        }
-        Ok(Outgoing { source: Source::Pieces(pieces), len, count: raw::claimed_count(len)? })
+        Ok(received)
     }
-}
-
-/// # Safety
-/// As `raw` says; the piece has been found right as one of a body.
-#[inline]
-unsafe fn part<'a>(piece: &nn_iovec) -> &'a [u8] {
-    // SAFETY: forwarded from our own contract.
-    let bytes = unsafe { raw::bytes(piece.iov_base, piece.iov_len) };
-    bytes.expect("a body of acceptable size has no null or overlong piece")
-}
-
-/// # Safety
-/// As `raw` says.
-#[inline]
-unsafe fn recv(socket: &Socket, target: &nn_msghdr, flags: c_int) -> Result<c_int, Error> {
-    let count = raw::piece_count(target)?;
-    socket.check_can_recv()?;
-    // SAFETY: forwarded from our own contract.
-    let pieces = unsafe { raw::array(target.msg_iov, count) }?;
-    // A place for the whole message must be there before one is taken from the socket.
-    let whole = match pieces {
-        [piece] if piece.iov_len == NN_MSG => {
-            Some(OutPlace::new(piece.iov_base.cast::<*mut c_void>())?)
-        }
-        _ => None,
-    };
-    let check = |size| if whole.is_some() { Ok(()) } else { check_room(size, pieces) };
-    let mut message = Message::default();
-    socket.recv(&mut message, blocking(flags), check)?;
-    let Message { header, body, ancillary } = message;
-    let received = raw::count(body.len())?;
-    if let Some(place) = whole {
-        let chunk = body.into_chunk().map_err(|_| Error::OutOfMemory)?;
-        // SAFETY: forwarded from our own contract.
-        unsafe { ancillary::deliver(target, &header, ancillary.as_ref()) }?;
-        // Last, because a call that fails leaves the caller's pointer alone.
-        // SAFETY: forwarded from our own contract.
-        unsafe { place.write(chunk.into_raw()) };
-    } else {
-        // SAFETY: forwarded from our own contract.
-        unsafe { spread(body.as_slice(), pieces) };
-        // SAFETY: forwarded from our own contract.
-        unsafe { ancillary::deliver(target, &header, ancillary.as_ref()) }?;
-    }
-    Ok(received)
 }
 
 /// Whether a body of `rest` bytes can be spread over the pieces.
@@ -326,29 +401,6 @@ mod tests {
 
     fn piece(bytes: &mut [u8]) -> nn_iovec {
         nn_iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() }
-    }
-
-    fn offer(pieces: &[nn_iovec]) -> Result<(usize, c_int), Error> {
-        // SAFETY: no test offers memory that is not there, and nothing is copied.
-        unsafe { Outgoing::of(pieces) }.map(|outgoing| (outgoing.len, outgoing.count))
-    }
-
-    #[test]
-    fn bodies_are_looked_at_from_the_first_piece() {
-        let mut bytes = [0; 8];
-        let good = piece(&mut bytes);
-        let null = nn_iovec { iov_base: ptr::null_mut(), ..good };
-        let empty = nn_iovec { iov_base: ptr::null_mut(), iov_len: 0 };
-        let whole = nn_iovec { iov_len: NN_MSG, ..good };
-        let endless = nn_iovec { iov_len: NN_MSG - 8, ..good };
-        assert_eq!(offer(&[]), Ok((0, 0)));
-        assert_eq!(offer(&[good, empty, good]), Ok((16, 16)));
-        assert_eq!(offer(&[good, whole, null]), Err(Error::Invalid));
-        assert_eq!(offer(&[good, null, whole]), Err(Error::BadPointer));
-        assert_eq!(offer(&[good, good, endless, null]), Err(Error::Invalid));
-        assert_eq!(offer(&[endless]), Err(Error::OutOfMemory));
-        assert_eq!(offer(&[nn_iovec { iov_len: 1 << 31, ..good }]), Err(Error::TooLong));
-        assert_eq!(offer(&[nn_iovec { iov_len: NN_MSG, ..null }]), Err(Error::BadPointer));
     }
 
     #[test]

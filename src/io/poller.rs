@@ -75,11 +75,16 @@ impl Poller {
         events: &'a mut EventBuffer,
         timeout: Option<Duration>,
     ) -> io::Result<impl Iterator<Item = Event> + use<'a>> {
-        let mut reported = self.epoll.wait(events, timeout)?;
-        if let Some(woken) = reported.clone().find(is_waker) {
+        self.epoll.wait(events, timeout)?;
+        Ok(self.reported(events))
+    }
+
+    /// What somebody who has waited for the descriptor has been told: the same as by a wait.
+    pub fn reported<'a>(&self, events: &'a EventBuffer) -> impl Iterator<Item = Event> + use<'a> {
+        if let Some(woken) = events.iter().find(is_waker) {
             self.notice(woken);
         }
-        Ok(std::iter::from_fn(move || reported.find(|event| !is_waker(event))))
+        events.iter().filter(|event| !is_waker(event))
     }
 
     /// Waits with the precision of the kernel's high-resolution timers, for delays far below a

@@ -5,7 +5,7 @@
 //! a handler runs.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -278,7 +278,7 @@ fn guarded<T>(handler: &dyn Handler, call: impl FnOnce(&dyn Handler) -> T) -> Op
     let result = catch_unwind(AssertUnwindSafe(|| call(handler)));
     if result.is_err() {
         // Not eprintln, which panics when stderr is closed.
-        let _ = writeln!(io::stderr(), "spmsg: internal error in the background thread");
+        sys::complain(b"spmsg: internal error in the background thread\n");
         // What it breaks further is out of service anyway.
         let _ = catch_unwind(AssertUnwindSafe(|| handler.broken()));
     }

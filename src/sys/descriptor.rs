@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd};
 
+use super::cancellation::Owned;
 use super::{check, kernel};
 
 /// A fresh descriptor, or another in its place that lies above those of standard input, output and
@@ -11,6 +12,8 @@ pub(super) fn above_standard<T: AsRawFd + FromRawFd>(fresh: T) -> io::Result<T> 
     if fresh.as_raw_fd() >= FIRST {
         return Ok(fresh);
     }
+    // Where the thread is cancelled, closing it would be the place.
+    let fresh = Owned::new(fresh);
     // SAFETY: no pointer is passed.
     let raw = check(unsafe { kernel::fcntl(fresh.as_raw_fd(), libc::F_DUPFD_CLOEXEC, FIRST) })?;
     // SAFETY: the kernel gave us this descriptor just now; nobody else owns it.

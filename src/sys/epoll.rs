@@ -6,6 +6,7 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, RawFd};
 use std::time::Duration;
 
+use super::cancellation::{Owned, held};
 use super::descriptor::above_standard;
 use super::{check, kernel};
 use crate::sync::before_io;
@@ -13,7 +14,7 @@ use crate::sync::before_io;
 /// A set of descriptors that one thread can wait for.
 #[derive(Debug)]
 pub struct Epoll {
-    descriptor: kernel::OwnedFd,
+    descriptor: Owned<kernel::OwnedFd>,
 }
 
 /// What to wait for. Errors and hang-ups are always reported.
@@ -43,7 +44,7 @@ impl Epoll {
         let raw = check(unsafe { kernel::epoll_create1(libc::EPOLL_CLOEXEC) })?;
         // SAFETY: the kernel gave us this descriptor just now; nobody else owns it.
         let fresh = unsafe { kernel::OwnedFd::from_raw_fd(raw) };
-        Ok(Epoll { descriptor: above_standard(fresh)? })
+        Ok(Epoll { descriptor: Owned::new(above_standard(fresh)?) })
     }
 
     pub fn add(&self, descriptor: RawFd, interest: Interest, key: u64) -> io::Result<()> {
@@ -58,21 +59,17 @@ impl Epoll {
         self.control(libc::EPOLL_CTL_DEL, descriptor, Interest::default(), 0)
     }
 
-    /// Waits until something happens or the timeout passes; `None` waits for ever. The result is
-    /// a part of `events`. An interrupting signal is an error of kind `Interrupted`.
-    pub fn wait<'a>(
-        &self,
-        events: &'a mut EventBuffer,
-        timeout: Option<Duration>,
-    ) -> io::Result<impl Iterator<Item = Event> + Clone + use<'a>> {
+    /// Waits until something happens or the timeout passes; `None` waits for ever. The reports are
+    /// in `events` then. An interrupting signal is an error of kind `Interrupted`.
+    pub fn wait(&self, events: &mut EventBuffer, timeout: Option<Duration>) -> io::Result<()> {
         before_io();
-        let descriptor = self.descriptor.as_raw_fd();
-        let room = events.0.len() as libc::c_int;
-        let buffer = events.0.as_mut_ptr();
+        events.count = 0;
+        let (buffer, room) = events.room();
+        let (descriptor, limit) = (self.descriptor.as_raw_fd(), milliseconds(timeout));
         // SAFETY: the buffer has `room` entries and outlives the call.
-        let count =
-            check(unsafe { kernel::epoll_wait(descriptor, buffer, room, milliseconds(timeout)) })?;
-        Ok(events.0[..count as usize].iter().map(Event::from_kernel))
+        let count = check(held(|| unsafe { kernel::epoll_wait(descriptor, buffer, room, limit) }))?;
+        events.set_count(count as usize);
+        Ok(())
     }
 
     /// Waits with the precision of the kernel's high-resolution timers, for delays far below a
@@ -85,7 +82,9 @@ impl Epoll {
             tv_nsec: timeout.subsec_nanos().into(),
         };
         // SAFETY: one entry, one timespec, both alive during the call; no signal mask.
-        let count = check(unsafe { kernel::ppoll(&mut entry, 1, &limit, std::ptr::null()) })?;
+        let wait =
+            || unsafe { kernel::ppoll(&raw mut entry, 1, &raw const limit, std::ptr::null()) };
+        let count = check(held(wait))?;
         Ok(count > 0)
     }
 
@@ -112,11 +111,31 @@ impl AsRawFd for Epoll {
 }
 
 /// Room for the reports of one wait.
-pub struct EventBuffer([libc::epoll_event; EVENTS_MAX]);
+pub struct EventBuffer {
+    room: [libc::epoll_event; EVENTS_MAX],
+    /// How many there are.
+    count: usize,
+}
+
+impl EventBuffer {
+    /// The reports.
+    pub fn iter(&self) -> impl Iterator<Item = Event> + use<'_> {
+        self.room[..self.count].iter().map(Event::from_kernel)
+    }
+
+    pub(super) fn room(&mut self) -> (*mut libc::epoll_event, libc::c_int) {
+        (self.room.as_mut_ptr(), self.room.len() as libc::c_int)
+    }
+
+    pub(super) fn set_count(&mut self, count: usize) {
+        self.count = count.min(self.room.len());
+    }
+}
 
 impl Default for EventBuffer {
     fn default() -> EventBuffer {
-        EventBuffer([libc::epoll_event { events: 0, u64: 0 }; EVENTS_MAX])
+        let nothing = libc::epoll_event { events: 0, u64: 0 };
+        EventBuffer { room: [nothing; EVENTS_MAX], count: 0 }
     }
 }
 
@@ -149,7 +168,7 @@ impl Event {
 }
 
 /// Rounded up: a timeout is never early. Longer ones than the kernel takes wake up and wait again.
-fn milliseconds(timeout: Option<Duration>) -> libc::c_int {
+pub(super) fn milliseconds(timeout: Option<Duration>) -> libc::c_int {
     match timeout {
         None => -1,
         Some(timeout) => {
@@ -173,8 +192,11 @@ mod tests {
     /// Key, readable, writable, ended.
     fn wait(epoll: &Epoll, timeout: Option<Duration>) -> Vec<(u64, bool, bool, bool)> {
         let mut events = EventBuffer::default();
-        let reported = epoll.wait(&mut events, timeout).unwrap();
-        reported.map(|event| (event.key, event.readable, event.writable, event.ended)).collect()
+        epoll.wait(&mut events, timeout).unwrap();
+        events
+            .iter()
+            .map(|event| (event.key, event.readable, event.writable, event.ended))
+            .collect()
     }
 
     #[test]

@@ -3,12 +3,13 @@
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, RawFd};
 
+use super::cancellation::Owned;
 use super::descriptor::above_standard;
 use super::{check, kernel};
 
 #[derive(Debug)]
 pub struct EventFd {
-    descriptor: kernel::OwnedFd,
+    descriptor: Owned<kernel::OwnedFd>,
 }
 
 impl EventFd {
@@ -17,13 +18,13 @@ impl EventFd {
         let raw = check(unsafe { kernel::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) })?;
         // SAFETY: the kernel gave us this descriptor just now; nobody else owns it.
         let fresh = unsafe { kernel::OwnedFd::from_raw_fd(raw) };
-        Ok(EventFd { descriptor: above_standard(fresh)? })
+        Ok(EventFd { descriptor: Owned::new(above_standard(fresh)?) })
     }
 
     /// Any descriptor in the place of one, to see what happens when the kernel fails.
     #[cfg(test)]
     pub fn of(descriptor: kernel::OwnedFd) -> EventFd {
-        EventFd { descriptor }
+        EventFd { descriptor: Owned::new(descriptor) }
     }
 
     /// Whether the descriptor is still one of these, as far as can be told.
@@ -42,7 +43,7 @@ impl EventFd {
         let one = 1_u64.to_ne_bytes();
         (0..ATTEMPTS).any(|_| {
             // SAFETY: eight bytes are read from a live array.
-            let result = unsafe { kernel::write(self.as_raw_fd(), one.as_ptr().cast(), one.len()) };
+            let result = unsafe { kernel::write(self.as_raw_fd(), one.as_ptr(), one.len()) };
             // A full counter is readable already.
             result > 0 || io::Error::last_os_error().kind() == io::ErrorKind::WouldBlock
         })
@@ -52,7 +53,7 @@ impl EventFd {
     pub fn drain(&self) {
         let mut count = [0_u8; 8];
         // SAFETY: eight bytes are written to a live array.
-        unsafe { kernel::read(self.as_raw_fd(), count.as_mut_ptr().cast(), count.len()) };
+        unsafe { kernel::read(self.as_raw_fd(), count.as_mut_ptr(), count.len()) };
     }
 }
 

@@ -2,14 +2,99 @@
 //!
 //! Files, names of hosts and signals are asked for where they are needed.
 
+use std::ffi::c_int;
+use std::io::{self, IoSlice};
+use std::os::fd::AsRawFd;
+
+use socket2::MaybeUninitSlice;
+
 pub use libc::{
-    clock_gettime, epoll_create1, epoll_ctl, epoll_wait, eventfd, fchmod, fcntl, fstat, getrandom,
-    getrlimit, getsockopt, ioctl, ppoll, pthread_sigmask, read, write,
+    clock_gettime, epoll_create1, epoll_ctl, eventfd, fchmod, fcntl, fstat, getrlimit, getsockopt,
+    ioctl, pthread_sigmask,
 };
 pub use socket2::Socket;
 pub use std::os::fd::OwnedFd;
 
-/// futex(2), for which the C library has no wrapper.
+// A thread may be cancelled in them, and then they unwind.
+unsafe extern "C-unwind" {
+    pub fn epoll_wait(
+        descriptor: c_int,
+        events: *mut libc::epoll_event,
+        room: c_int,
+        timeout: c_int,
+    ) -> c_int;
+    pub fn ppoll(
+        entries: *mut libc::pollfd,
+        count: libc::nfds_t,
+        limit: *const libc::timespec,
+        mask: *const libc::sigset_t,
+    ) -> c_int;
+    fn syscall(number: libc::c_long, ...) -> libc::c_long;
+}
+
+/// read(2), in which no thread is cancelled.
+///
+/// # Safety
+/// As much as `len` bytes may be written to.
+pub unsafe fn read(descriptor: c_int, bytes: *mut u8, len: usize) -> libc::c_long {
+    // SAFETY: forwarded from our own contract.
+    unsafe { libc::syscall(libc::SYS_read, descriptor, bytes, len) }
+}
+
+/// write(2), in which no thread is cancelled.
+///
+/// # Safety
+/// As much as `len` bytes may be read.
+pub unsafe fn write(descriptor: c_int, bytes: *const u8, len: usize) -> libc::c_long {
+    // SAFETY: forwarded from our own contract.
+    unsafe { libc::syscall(libc::SYS_write, descriptor, bytes, len) }
+}
+
+/// getrandom(2), in which no thread is cancelled.
+///
+/// # Safety
+/// As much as `len` bytes may be written to.
+pub unsafe fn getrandom(bytes: *mut u8, len: usize) -> libc::c_long {
+    // SAFETY: forwarded from our own contract.
+    unsafe { libc::syscall(libc::SYS_getrandom, bytes, len, 0) }
+}
+
+/// sendmsg(2), in which no thread is cancelled.
+pub fn send(socket: &Socket, parts: &[IoSlice<'_>], flags: c_int) -> io::Result<usize> {
+    // An IoSlice is an iovec, and the kernel only reads these.
+    let header = header(parts.as_ptr().cast_mut().cast(), parts.len());
+    // SAFETY: the parts are there, and the header says how many.
+    let result =
+        unsafe { libc::syscall(libc::SYS_sendmsg, socket.as_raw_fd(), &raw const header, flags) };
+    usize::try_from(result).map_err(|_| io::Error::last_os_error())
+}
+
+/// recvmsg(2), in which no thread is cancelled.
+pub fn receive(
+    socket: &Socket,
+    parts: &mut [MaybeUninitSlice<'_>],
+    flags: c_int,
+) -> io::Result<usize> {
+    // A MaybeUninitSlice is an iovec.
+    let mut header = header(parts.as_mut_ptr().cast(), parts.len());
+    // SAFETY: the parts are there, and the header says how many.
+    let result =
+        unsafe { libc::syscall(libc::SYS_recvmsg, socket.as_raw_fd(), &raw mut header, flags) };
+    usize::try_from(result).map_err(|_| io::Error::last_os_error())
+}
+
+fn header(parts: *mut libc::iovec, count: usize) -> libc::msghdr {
+    // SAFETY: a msghdr is numbers and pointers; what is not set here says that there is nothing.
+    let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
+    header.msg_iov = parts;
+    header.msg_iovlen = count.min(IOVECS_MAX) as _;
+    header
+}
+
+/// More parts than the kernel takes at once.
+const IOVECS_MAX: usize = 1024;
+
+/// futex(2), for which the C library has no wrapper. It is no cancellation point by itself.
 ///
 /// # Safety
 /// The word and the timeout are null or live during the call.
@@ -20,5 +105,5 @@ pub unsafe fn futex(
     timeout: *const libc::timespec,
 ) -> libc::c_long {
     // SAFETY: forwarded from our own contract; the other arguments are unused.
-    unsafe { libc::syscall(libc::SYS_futex, word, operation, value, timeout) }
+    unsafe { syscall(libc::SYS_futex, word, operation, value, timeout) }
 }

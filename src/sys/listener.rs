@@ -6,6 +6,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::time::Duration;
 
 use super::address::Family;
+use super::cancellation::{Owned, held};
 use super::descriptor::above_standard;
 use super::{Address, OsStream, check, kernel, random};
 use crate::sync::{before_io, thread};
@@ -13,7 +14,7 @@ use crate::sync::{before_io, thread};
 /// A socket of the kernel that accepts streams, once it listens.
 #[derive(Debug)]
 pub struct OsListener {
-    inner: kernel::Socket,
+    inner: Owned<kernel::Socket>,
     family: Family,
 }
 
@@ -31,7 +32,7 @@ impl OsListener {
     /// One fit for `address`, which is neither bound nor listens.
     pub fn new(address: &Address) -> io::Result<OsListener> {
         let (inner, family) = address.open()?;
-        Ok(OsListener { inner, family })
+        Ok(OsListener { inner: Owned::new(inner), family })
     }
 
     /// One that listens at `address`.
@@ -77,7 +78,7 @@ impl OsListener {
     pub fn accept(&self) -> io::Result<Accepted> {
         before_io();
         // Close-on-exec from birth: accept4(2).
-        match self.inner.accept() {
+        match held(|| self.inner.accept()) {
             Ok((fresh, peer)) => {
                 let inner = above_standard(fresh)?;
                 inner.set_nonblocking(true)?;

@@ -1,12 +1,13 @@
 //! Lines for whoever watches: standard error, or a file that several processes may append to.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use super::cancellation::held;
 use super::descriptor::above_standard;
 use super::file::FileIdentity;
 
@@ -50,6 +51,11 @@ impl Log {
     }
 }
 
+/// Tells whoever started the process. Nobody may be listening.
+pub fn complain(line: &[u8]) {
+    let _ = held(|| io::stderr().write_all(line));
+}
+
 /// A reader who has gone raises no signal.
 fn write_quietly(descriptor: RawFd, bytes: &[u8]) {
     let was_pending = is_pending(libc::SIGPIPE);
@@ -58,12 +64,15 @@ fn write_quietly(descriptor: RawFd, bytes: &[u8]) {
     // SAFETY: the first set is there, and the other one is only written.
     unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const pipe, before.as_mut_ptr()) };
     // SAFETY: the bytes are there; a descriptor that is not open fails the call.
-    let written = unsafe { libc::write(descriptor, bytes.as_ptr().cast(), bytes.len()) };
+    let written =
+        unsafe { libc::syscall(libc::SYS_write, descriptor, bytes.as_ptr(), bytes.len()) };
     let is_gone = written < 0 && io::Error::last_os_error().kind() == io::ErrorKind::BrokenPipe;
     if is_gone && !was_pending {
         let now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
         // SAFETY: the set and the time are there. It takes the signal that the write has raised.
-        unsafe { libc::sigtimedwait(&raw const pipe, std::ptr::null_mut(), &raw const now) };
+        held(|| unsafe {
+            libc::sigtimedwait(&raw const pipe, std::ptr::null_mut(), &raw const now)
+        });
     }
     // SAFETY: `before` was filled by the first call.
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut()) };

@@ -5,6 +5,7 @@
 //! write raises SIGPIPE.
 
 mod address;
+pub mod cancellation;
 mod clock;
 mod descriptor;
 mod epoll;
@@ -17,6 +18,7 @@ mod limits;
 mod listener;
 mod log;
 mod names;
+mod nap;
 mod poll;
 mod process;
 mod random;
@@ -33,9 +35,10 @@ pub use file::{FileIdentity, NameLock, PinnedFile, set_file_mode, unlink};
 pub use futex::{Waited, futex_wait, futex_wake_all};
 pub use limits::{descriptor_limit, usable_cpus};
 pub use listener::{Accepted, OsListener};
-pub use log::Log;
+pub use log::{Log, complain};
 pub use names::{NameFamily, look_up};
-pub use poll::{WaitFor, poll};
+pub use nap::{Nap, Slept, nap, nap_with_cancellation};
+pub use poll::{PollEntry, WaitFor, poll};
 pub use process::{Inherited, PerProcess, environment, generation};
 pub use random::{random, random_bytes};
 pub use read::Read;

@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::RawFd;
 use std::time::Duration;
 
+use super::cancellation::held;
 use super::{check, kernel};
 use crate::sync::before_io;
 
@@ -30,17 +31,34 @@ pub fn poll(
     let limit = limit.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
     let count = entries.len() as libc::nfds_t;
     // SAFETY: `count` entries and the limit live during the call; no signal mask is given.
-    check(unsafe { kernel::ppoll(entries.as_mut_ptr(), count, limit, std::ptr::null()) })?;
+    let wait = || unsafe { kernel::ppoll(entries.as_mut_ptr(), count, limit, std::ptr::null()) };
+    check(held(wait))?;
     let is_ready = |(place, entry): (usize, &libc::pollfd)| (entry.revents != 0).then_some(place);
     Ok(entries.iter().enumerate().filter_map(is_ready).collect())
 }
 
 fn entry((fd, wait_for): (RawFd, WaitFor)) -> libc::pollfd {
-    let events = match wait_for {
-        WaitFor::Readable => libc::POLLIN,
-        WaitFor::Writable => libc::POLLOUT,
-    };
-    libc::pollfd { fd, events, revents: 0 }
+    PollEntry::new(fd, wait_for).0
+}
+
+/// A descriptor to wait for, and what has become of it.
+#[derive(Clone, Copy, Debug)]
+#[repr(transparent)]
+pub struct PollEntry(libc::pollfd);
+
+impl PollEntry {
+    pub fn new(descriptor: RawFd, wait_for: WaitFor) -> PollEntry {
+        let events = match wait_for {
+            WaitFor::Readable => libc::POLLIN,
+            WaitFor::Writable => libc::POLLOUT,
+        };
+        PollEntry(libc::pollfd { fd: descriptor, events, revents: 0 })
+    }
+
+    /// Whether it is what was waited for, or has ended, or is none.
+    pub fn is_ready(&self) -> bool {
+        self.0.revents != 0
+    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ fn fill_random(bytes: &mut [u8]) {
     let mut rest = bytes;
     while !rest.is_empty() {
         // SAFETY: the kernel writes at most as many bytes as there are.
-        let count = unsafe { kernel::getrandom(rest.as_mut_ptr().cast(), rest.len(), 0) };
+        let count = unsafe { kernel::getrandom(rest.as_mut_ptr(), rest.len()) };
         match usize::try_from(count) {
             Ok(count) => rest = &mut rest[count..],
             Err(_) if std::io::Error::last_os_error().raw_os_error() == Some(libc::EINTR) => {}

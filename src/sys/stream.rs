@@ -9,6 +9,7 @@ use std::time::Duration;
 use socket2::{MaybeUninitSlice, TcpKeepalive};
 
 use super::address::Family;
+use super::cancellation::{Owned, held};
 use super::{Address, Read, kernel};
 use crate::message::Chunk;
 use crate::sync::{
@@ -28,7 +29,7 @@ pub struct Tuning {
 /// A stream that is connecting or connected.
 #[derive(Debug)]
 pub struct OsStream {
-    inner: kernel::Socket,
+    inner: Owned<kernel::Socket>,
     family: Family,
     /// Kept, because the kernel forgets it when the stream breaks.
     peer: Option<SocketAddr>,
@@ -52,7 +53,7 @@ impl OsStream {
     }
 
     pub(super) fn of(inner: kernel::Socket, family: Family, peer: Option<SocketAddr>) -> OsStream {
-        OsStream { inner, family, peer, failure: AtomicI32::new(0) }
+        OsStream { inner: Owned::new(inner), family, peer, failure: AtomicI32::new(0) }
     }
 
     /// Binds it to a local address, from which it connects then.
@@ -70,7 +71,8 @@ impl OsStream {
             Address::Internet(address) => Some(*address),
             Address::File(_) | Address::Name(_) => None,
         };
-        match self.inner.connect(&address.to_kernel()?) {
+        let address = address.to_kernel()?;
+        match held(|| self.inner.connect(&address)) {
             Ok(()) => Ok(true),
             Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => Ok(false),
             Err(error) => Err(error),
@@ -101,7 +103,7 @@ impl OsStream {
         before_io();
         let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
         loop {
-            match self.inner.send_vectored_with_flags(parts, flags) {
+            match kernel::send(&self.inner, parts, flags) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 // The kernel is short of memory for the moment, not the connection broken.
@@ -131,9 +133,9 @@ impl OsStream {
     fn read_parts(&self, parts: &mut [MaybeUninitSlice<'_>]) -> Read {
         before_io();
         loop {
-            match self.inner.recv_vectored_with_flags(parts, libc::MSG_DONTWAIT) {
-                Ok((0, _)) => return Read::End,
-                Ok((count, _)) => return Read::Bytes(count),
+            match kernel::receive(&self.inner, parts, libc::MSG_DONTWAIT) {
+                Ok(0) => return Read::End,
+                Ok(count) => return Read::Bytes(count),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Read::Nothing,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if is_shortage(&error) => return Read::Nothing,
