@@ -71,9 +71,8 @@ impl Audience for Socket {
 
     fn pipe_withdrawn(&self, id: PipeId) {
         let removed = self.change(|state, aftermath| {
-            if self.end_pipes(state, |pipe| pipe.id == id).is_empty() {
-                return None;
-            }
+            state.pipes.get(id)?;
+            self.end_pipes(state, &[id]);
             let (protocol, mut view) = state.parts(&self.context, aftermath);
             protocol.pipe_ended(id, &mut view);
             state.remove_pipe(id)
@@ -84,8 +83,7 @@ impl Audience for Socket {
 
     fn pipe_ended(&self, id: PipeId) {
         let ended = self.change(|state, aftermath| {
-            let pipe = state.pipes.get_mut(id).filter(|pipe| !pipe.is_ended)?;
-            pipe.is_ended = true;
+            let pipe = state.pipes.end(id)?;
             let disconnected =
                 || pipe.event(EventKind::Disconnected, pipe.stream().and_then(Stream::fault));
             self.events().record(disconnected);
@@ -160,9 +158,14 @@ impl Socket {
         streams.for_each(|stream| stream.read_in_background());
     }
 
-    pub(super) fn detach_all(&self, is_meant: impl Fn(&Pipe) -> bool) -> Vec<Pipe> {
+    /// Takes pipes out whose endpoint is closed.
+    pub(super) fn detach(&self, whose: Whose) -> Vec<Pipe> {
         let detach = |state: &mut State, aftermath: &mut Aftermath| {
-            let ids = self.end_pipes(state, &is_meant);
+            let ids = match whose {
+                Whose::Everybody => state.pipes.ids(),
+                Whose::Endpoint(id) => state.pipes.ids_of(id),
+            };
+            self.end_pipes(state, &ids);
             if !self.life.is_closing() {
                 // All of them have ended before the first one's messages may go elsewhere.
                 let (protocol, mut view) = state.parts(&self.context, aftermath);
@@ -177,19 +180,23 @@ impl Socket {
     }
 
     /// Marks pipes as ended whose endpoint is closed.
-    fn end_pipes(&self, state: &mut State, is_meant: impl Fn(&Pipe) -> bool) -> Vec<PipeId> {
-        let mut ids = Vec::new();
-        for pipe in state.pipes.iter_mut().filter(|pipe| is_meant(pipe)) {
-            ids.push(pipe.id);
-            if !std::mem::replace(&mut pipe.is_ended, true) {
+    fn end_pipes(&self, state: &mut State, ids: &[PipeId]) {
+        for id in ids {
+            if let Some(pipe) = state.pipes.end(*id) {
                 self.events().record(|| pipe.event(EventKind::Disconnected, None));
                 pipe.trace_detached(|| None);
                 state.traffic.connections -= 1;
                 self.waiting.remove_stream(&*pipe.connection);
             }
         }
-        ids
     }
+}
+
+/// Whose pipes are meant.
+#[derive(Clone, Copy)]
+pub(super) enum Whose {
+    Everybody,
+    Endpoint(i32),
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::attachment::Whose;
 use super::life::Change;
 use super::linger::{Lingering, PATIENCE};
 use super::pipe::Pipe;
@@ -26,7 +27,7 @@ impl Socket {
         self.wake_everybody();
         self.timer.forget(&self.context.reactor);
         endpoints.iter().for_each(EndpointEntry::close);
-        Some(self.lingering(self.detach_all(|_| true).iter()))
+        Some(self.lingering(self.detach(Whose::Everybody).iter()))
     }
 
     /// All connections, for the end of the process: but those that a thread may have locked that

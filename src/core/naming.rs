@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::sync::Arc;
 
+use super::attachment::Whose;
 use super::endpoint::{Endpoint, transport_of};
 use super::linger;
 use super::socket::Socket;
@@ -108,7 +109,7 @@ impl Socket {
         let entry = self.lock().endpoints.remove(id).ok_or(Error::Invalid)?;
         entry.endpoint.trace(Happening::ShutDown, None, format_args!(""));
         entry.close();
-        linger::end(&self.lingering(self.detach_all(|pipe| pipe.endpoint.id == id).iter()));
+        linger::end(&self.lingering(self.detach(Whose::Endpoint(id)).iter()));
         self.retry_endpoints();
         Ok(())
     }

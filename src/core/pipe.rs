@@ -1,6 +1,7 @@
 //! Pipes: connections adopted by a socket, as its protocol sees them.
 
 use std::cell::OnceCell;
+use std::collections::BTreeSet;
 use std::fmt::{self, Display};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
@@ -11,7 +12,7 @@ use super::endpoint::{Cause, Endpoint};
 use super::events::{EventKind, SocketEvent};
 use super::peer;
 use crate::message::{Chunk, Message};
-use crate::protocols::{Flow, Loss, PipeId, Pipes, Refusal};
+use crate::protocols::{Flow, Loss, PipeId, PipeMap, Pipes, Refusal};
 use crate::sys::{self, Credentials};
 use crate::trace::{self, Happening};
 use crate::transports::{Adopter, AfterRecv, AfterSend, Connection, Fault, Host, Pace, Stream};
@@ -19,8 +20,19 @@ use crate::transports::{Adopter, AfterRecv, AfterSend, Connection, Fault, Host, 
 /// All pipes of one socket, in the order of their numbers.
 #[derive(Default)]
 pub struct PipeTable {
-    pipes: Vec<Pipe>,
+    pipes: PipeMap<Pipe>,
     next: u32,
+    /// The same by the endpoints that made them.
+    by_endpoint: BTreeSet<(i32, PipeId)>,
+    live: Live,
+}
+
+/// Pipes that have not ended: how many, and the exclusive or of their numbers, which is the number
+/// of the only one when there is one.
+#[derive(Clone, Copy, Default)]
+struct Live {
+    count: usize,
+    mix: u32,
 }
 
 pub struct Pipe {
@@ -66,13 +78,10 @@ impl PipeTable {
     pub fn insert(&mut self, endpoint: Arc<Endpoint>, connection: Arc<dyn Connection>) -> PipeId {
         let id = self.next_id();
         self.next += 1;
-        self.pipes.push(Pipe {
-            id,
-            endpoint,
-            connection,
-            is_ended: false,
-            description: OnceCell::new(),
-        });
+        self.by_endpoint.insert((endpoint.id, id));
+        self.live.come(id);
+        let description = OnceCell::new();
+        self.pipes.insert(id, Pipe { id, endpoint, connection, is_ended: false, description });
         id
     }
 
@@ -81,43 +90,70 @@ impl PipeTable {
         PipeId(self.next)
     }
 
+    /// Notes that its peer is gone. `None` when that is known, or when there is no such pipe.
+    pub fn end(&mut self, id: PipeId) -> Option<&Pipe> {
+        let pipe = self.pipes.get_mut(id).filter(|pipe| !pipe.is_ended)?;
+        pipe.is_ended = true;
+        self.live.go(id);
+        Some(pipe)
+    }
+
     pub fn remove(&mut self, id: PipeId) -> Option<Pipe> {
-        let position = self.position(id)?;
-        Some(self.pipes.remove(position))
+        let pipe = self.pipes.remove(id)?;
+        self.by_endpoint.remove(&(pipe.endpoint.id, id));
+        if !pipe.is_ended {
+            self.live.go(id);
+        }
+        Some(pipe)
     }
 
     pub fn get(&self, id: PipeId) -> Option<&Pipe> {
-        Some(&self.pipes[self.position(id)?])
+        self.pipes.get(id)
     }
 
-    pub fn get_mut(&mut self, id: PipeId) -> Option<&mut Pipe> {
-        let position = self.position(id)?;
-        Some(&mut self.pipes[position])
+    pub fn len(&self) -> usize {
+        self.pipes.len()
     }
 
     /// Whether one connection sees only a part of what the socket does.
     #[inline]
     pub fn has_several(&self) -> bool {
-        self.pipes.len() > 1
+        self.len() > 1
     }
 
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Pipe> {
-        self.pipes.iter_mut()
+    /// The one that has not ended, if it is one.
+    pub fn only_live(&self) -> Option<&Pipe> {
+        if self.live.count == 1 { self.get(PipeId(self.live.mix)) } else { None }
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Pipe> {
         self.pipes.iter()
     }
 
-    pub fn connections(&self) -> Vec<Arc<dyn Connection>> {
-        self.pipes.iter().map(|pipe| Arc::clone(&pipe.connection)).collect()
+    pub fn ids(&self) -> Vec<PipeId> {
+        self.iter().map(|pipe| pipe.id).collect()
     }
 
-    fn position(&self, id: PipeId) -> Option<usize> {
-        match &self.pipes[..] {
-            [only] => (only.id == id).then_some(0),
-            all => all.binary_search_by_key(&id, |pipe| pipe.id).ok(),
-        }
+    /// Those that an endpoint has made.
+    pub fn ids_of(&self, endpoint: i32) -> Vec<PipeId> {
+        let range = (endpoint, PipeId(0))..=(endpoint, PipeId(u32::MAX));
+        self.by_endpoint.range(range).map(|(_, id)| *id).collect()
+    }
+
+    pub fn connections(&self) -> Vec<Arc<dyn Connection>> {
+        self.iter().map(|pipe| Arc::clone(&pipe.connection)).collect()
+    }
+}
+
+impl Live {
+    fn come(&mut self, id: PipeId) {
+        self.count += 1;
+        self.mix ^= id.0;
+    }
+
+    fn go(&mut self, id: PipeId) {
+        self.count -= 1;
+        self.mix ^= id.0;
     }
 }
 
@@ -318,5 +354,73 @@ impl<S: Audience> Adopter for PipeNews<S> {
         if let Some(socket) = self.socket.upgrade() {
             socket.pipe_ended(self.pipe);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::context::Shared;
+    use crate::core::endpoint::Owner;
+    use crate::core::fixtures::{FakeConnection, PULL};
+    use crate::core::socket::Socket;
+    use crate::protocols::socket_type;
+    use crate::testing::{MANY, in_disorder};
+
+    fn endpoint(id: i32) -> Arc<Endpoint> {
+        let shared = Shared { reactor: Arc::default(), printer: None };
+        let context = Arc::new(Context::new(0, 1, socket_type(PULL).unwrap(), &shared));
+        let owner = Weak::<Socket>::new() as Weak<dyn Owner>;
+        Arc::new(Endpoint::new(id, context, owner, "inproc", b"name"))
+    }
+
+    fn ids(numbers: impl IntoIterator<Item = u32>) -> Vec<PipeId> {
+        numbers.into_iter().map(PipeId).collect()
+    }
+
+    #[test]
+    fn one_of_many_pipes_ends_and_goes_at_once() {
+        let mut table = PipeTable::default();
+        let (endpoints, connection) = ([7, 8].map(endpoint), FakeConnection::with_room(0));
+        for number in 0..MANY {
+            let endpoint = Arc::clone(&endpoints[number as usize % 2]);
+            let id = table.insert(endpoint, Arc::clone(&connection) as _);
+            assert_eq!(id, PipeId(number));
+        }
+        for id in in_disorder().map(PipeId) {
+            assert!(table.end(id).is_some() && table.end(id).is_none());
+            // Whatever ends is as easily passed over as what has gone.
+            assert!(table.only_live().is_none_or(|only| only.id != id));
+            assert!(id.0 % 3 == 0 || table.remove(id).is_some());
+        }
+        assert_eq!(table.ids_of(7), ids((0..MANY).step_by(6)));
+        for id in in_disorder().map(PipeId) {
+            assert_eq!(table.remove(id).is_some(), id.0 % 3 == 0);
+            assert!(table.end(id).is_none());
+        }
+        assert_eq!((table.len(), table.ids_of(7), table.ids_of(8)), (0, ids([]), ids([])));
+        assert_eq!(Arc::strong_count(&connection), 1);
+    }
+
+    #[test]
+    fn the_only_one_that_lives_is_known_among_those_that_have_ended() {
+        let (mut table, endpoint) = (PipeTable::default(), endpoint(1));
+        let only = |table: &PipeTable| table.only_live().map(|pipe| pipe.id.0);
+        let come = |table: &mut PipeTable| {
+            table.insert(Arc::clone(&endpoint), FakeConnection::with_room(0)).0
+        };
+        assert_eq!(only(&table), None);
+        let [first, second, third] = [(); 3].map(|()| come(&mut table));
+        assert_eq!(only(&table), None);
+        table.end(PipeId(second));
+        assert_eq!(only(&table), None);
+        table.remove(PipeId(first));
+        assert_eq!(only(&table), Some(third));
+        table.end(PipeId(third));
+        assert_eq!(only(&table), None);
+        let fourth = come(&mut table);
+        assert_eq!(only(&table), Some(fourth));
+        table.remove(PipeId(second));
+        assert_eq!(only(&table), Some(fourth));
     }
 }

@@ -175,12 +175,7 @@ impl Socket {
     }
 
     fn only_connection(&self) -> Option<Arc<dyn Connection>> {
-        let state = self.lock();
-        let mut streams = state.pipes.iter().filter(|pipe| !pipe.is_ended);
-        match (streams.next(), streams.next()) {
-            (Some(only), None) => Some(Arc::clone(&only.connection)),
-            _ => None,
-        }
+        self.lock().pipes.only_live().map(|pipe| Arc::clone(&pipe.connection))
     }
 
     /// The poller of all streams, made when somebody first waits for them. Only the leader asks.
@@ -283,8 +278,13 @@ impl Socket {
         }
     }
 
+    /// What a blocked sender may write for himself. Among many, looking for it would cost more than
+    /// that saves; what is left behind has somebody who writes it in any case.
     fn unwritten(&self) -> Vec<Arc<dyn Connection>> {
         let state = self.lock();
+        if state.pipes.len() > DRIVEN_MAX {
+            return Vec::new();
+        }
         let connections = state.pipes.iter().map(|pipe| &pipe.connection);
         let has_unwritten = |connection: &&Arc<dyn Connection>| {
             connection.stream().is_some_and(Stream::has_unwritten)
@@ -310,6 +310,9 @@ fn pump(connection: &dyn Connection) {
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 const ROOM_TO_GROW: Duration = Duration::from_micros(3);
+/// So many streams are looked through, and waited for, at most.
+const DRIVEN_MAX: usize = 64;
+
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;

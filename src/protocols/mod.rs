@@ -6,6 +6,7 @@
 mod backtrace;
 mod bus;
 mod pair;
+mod pipe_map;
 mod pipeline;
 mod pubsub;
 mod reqrep;
@@ -18,6 +19,7 @@ use std::time::Instant;
 use crate::error::Error;
 use crate::message::Message;
 
+pub use pipe_map::PipeMap;
 pub use routing::Priority;
 
 pub use crate::error::{Refusal, Rejected};

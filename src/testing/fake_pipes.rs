@@ -6,6 +6,15 @@ use std::time::{Duration, Instant};
 use crate::message::{Body, Header, Message};
 use crate::protocols::{Flow, Loss, PipeId, Pipes, Refusal};
 
+/// So many pipes that a test takes minutes if the work for one of them grows with all of them.
+pub const MANY: u32 = 100_000;
+
+/// The numbers below [`MANY`], each once, in an order that has no pattern to profit from.
+pub fn in_disorder() -> impl Iterator<Item = u32> {
+    // It has no divisor in common with the count.
+    (0..u64::from(MANY)).map(|at| (at * 61_803 % u64::from(MANY)) as u32)
+}
+
 /// Every pipe that was connected; what was sent on it, and what has arrived.
 pub struct FakePipes {
     pipes: HashMap<PipeId, FakePipe>,

@@ -1,63 +1,94 @@
 //! Sends each message to every pipe that can take it now. The others miss it (protocols 2.5).
 
 use crate::message::Message;
-use crate::protocols::{Flow, Loss, PipeId, Pipes};
+use crate::protocols::{Flow, Loss, PipeId, PipeMap, Pipes};
 
 #[derive(Debug, Default)]
 pub struct Distributor {
-    members: Vec<PipeId>,
-    /// In the order in which they became able to take one.
-    writable: Vec<PipeId>,
+    /// Where each stands in the list of those that can take a message, if it does.
+    members: PipeMap<Option<usize>>,
+    /// In the order in which they became able to take one, with gaps where one has left.
+    writable: Vec<Option<PipeId>>,
+    gaps: usize,
 }
 
 impl Distributor {
     pub fn add(&mut self, pipe: PipeId) {
-        self.members.push(pipe);
+        self.members.insert(pipe, None);
     }
 
     pub fn remove(&mut self, pipe: PipeId) {
-        self.members.retain(|member| *member != pipe);
-        self.writable.retain(|member| *member != pipe);
+        if let Some(Some(at)) = self.members.remove(pipe) {
+            self.writable[at] = None;
+            self.gaps += 1;
+            self.close_gaps();
+        }
     }
 
     /// The pipe may be able to take a message.
     pub fn note_writable(&mut self, pipe: PipeId, pipes: &dyn Pipes) {
-        let is_new = self.members.contains(&pipe) && !self.writable.contains(&pipe);
-        if is_new && pipes.flow(pipe) == Flow::Ready {
-            self.writable.push(pipe);
+        if let Some(place @ None) = self.members.get_mut(pipe)
+            && pipes.flow(pipe) == Flow::Ready
+        {
+            *place = Some(self.writable.len());
+            self.writable.push(Some(pipe));
         }
     }
 
     /// Takes `message` and sends it to all that can take it, but for `except`.
     pub fn send(&mut self, message: &mut Message, except: Option<PipeId>, pipes: &mut dyn Pipes) {
         let mut message = std::mem::take(message);
-        let is_excepted = |pipe: &PipeId| except == Some(*pipe);
-        let wanted = self.members.iter().filter(|pipe| !is_excepted(pipe)).count();
-        let last = self.writable.iter().rposition(|pipe| !is_excepted(pipe));
-        let (mut sent, mut at) = (0, 0);
-        self.writable.retain(|pipe| {
-            let is_last = Some(at) == last;
-            at += 1;
-            if is_excepted(pipe) {
-                return true;
+        let except = except.filter(|pipe| self.members.contains(*pipe));
+        let wanted = self.members.len() - usize::from(except.is_some());
+        let is_meant = |place: &Option<PipeId>| place.is_some() && *place != except;
+        let last = self.writable.iter().rposition(is_meant);
+        let mut sent = 0;
+        for at in 0..last.map_or(0, |last| last + 1) {
+            let Some(pipe) = self.writable[at] else { continue };
+            if Some(pipe) == except {
+                continue;
             }
             // The last one needs no copy, and most often it is the only one.
-            let result = match is_last {
-                true => pipes.send(*pipe, &mut message),
+            let result = match Some(at) == last {
+                true => pipes.send(pipe, &mut message),
                 false => match message.share() {
-                    Ok(mut copy) => pipes.send(*pipe, &mut copy),
+                    Ok(mut copy) => pipes.send(pipe, &mut copy),
                     // Without memory this one misses it.
-                    Err(_) => return true,
+                    Err(_) => continue,
                 },
             };
             sent += usize::from(result.is_ok());
-            match result {
-                Ok(flow) => flow == Flow::Ready,
-                Err(_) => pipes.flow(*pipe) == Flow::Ready,
+            let flow = result.unwrap_or_else(|_| pipes.flow(pipe));
+            if flow == Flow::Busy {
+                self.retire(pipe, at);
             }
-        });
+        }
+        self.close_gaps();
         if sent < wanted {
             pipes.count_dropped(wanted - sent, Loss::Busy);
+        }
+    }
+
+    /// The pipe cannot take another one for now.
+    fn retire(&mut self, pipe: PipeId, at: usize) {
+        self.writable[at] = None;
+        self.gaps += 1;
+        if let Some(place) = self.members.get_mut(pipe) {
+            *place = None;
+        }
+    }
+
+    /// When there are so many that those who have left have paid for it.
+    fn close_gaps(&mut self) {
+        if self.gaps == 0 || self.gaps < self.writable.len() - self.gaps {
+            return;
+        }
+        self.writable.retain(Option::is_some);
+        self.gaps = 0;
+        for (at, pipe) in self.writable.iter().enumerate() {
+            if let Some(place) = pipe.and_then(|pipe| self.members.get_mut(pipe)) {
+                *place = Some(at);
+            }
         }
     }
 }
@@ -65,7 +96,7 @@ impl Distributor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::FakePipes;
+    use crate::testing::{FakePipes, MANY, in_disorder};
 
     const A: PipeId = PipeId(1);
     const B: PipeId = PipeId(2);
@@ -127,5 +158,46 @@ mod tests {
         send(&mut distributor, &mut pipes, "b");
         assert_eq!(pipes.sent_to(B), ["a", "a"]);
         assert_eq!(pipes.dropped(), 0);
+    }
+
+    #[test]
+    fn one_of_many_leaves_at_once() {
+        let (mut distributor, mut pipes) = (Distributor::default(), FakePipes::default());
+        for pipe in (0..MANY).map(PipeId) {
+            pipes.connect(pipe);
+            distributor.add(pipe);
+            distributor.note_writable(pipe, &pipes);
+        }
+        for pipe in in_disorder().map(PipeId) {
+            distributor.note_writable(pipe, &pipes);
+            distributor.remove(pipe);
+        }
+        assert_eq!((distributor.members.len(), distributor.writable.len()), (0, 0));
+    }
+
+    #[test]
+    fn the_order_stays_when_some_leave_and_others_are_busy() {
+        let (mut distributor, mut pipes) = (Distributor::default(), FakePipes::default());
+        for pipe in [4, 1, 3, 0, 2].map(PipeId) {
+            pipes.connect(pipe);
+            distributor.add(pipe);
+            distributor.note_writable(pipe, &pipes);
+        }
+        pipes.set_room(PipeId(1), 1);
+        pipes.set_room(PipeId(0), 1);
+        send(&mut distributor, &mut pipes, "a");
+        distributor.remove(PipeId(4));
+        pipes.set_room(PipeId(1), 9);
+        distributor.note_writable(PipeId(1), &pipes);
+        let order = |distributor: &Distributor| -> Vec<u32> {
+            distributor.writable.iter().flatten().map(|pipe| pipe.0).collect()
+        };
+        assert_eq!(order(&distributor), [3, 2, 1]);
+        send(&mut distributor, &mut pipes, "b");
+        distributor.remove(PipeId(2));
+        assert_eq!(order(&distributor), [3, 1]);
+        assert_eq!(pipes.sent_to(PipeId(1)), ["a", "b"]);
+        assert_eq!(pipes.sent_to(PipeId(0)), ["a"]);
+        assert_eq!(pipes.dropped(), 1);
     }
 }

@@ -3,7 +3,7 @@
 //! The best ring that is not empty is served, in turn and beginning with the pipe that became
 //! ready first. A worse one has its turn only while no better pipe is ready.
 
-use crate::protocols::PipeId;
+use crate::protocols::{PipeId, PipeMap};
 
 /// 1 is the best, 16 the worst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,115 +17,134 @@ impl Default for Priority {
 
 #[derive(Debug, Default)]
 pub struct Rings {
-    /// In the order of their numbers, which is the order in which they were added.
-    members: Vec<Member>,
+    members: PipeMap<Member>,
     /// The best first. A ring stays when it is empty: it will be needed again.
     rings: Vec<Ring>,
 }
 
 #[derive(Debug)]
 struct Member {
-    pipe: PipeId,
     priority: Priority,
-    is_ready: bool,
+    /// Where it stands in its ring, while it is ready.
+    place: Option<Place>,
+}
+
+/// Members know their neighbours, so that one among thousands leaves its ring at once.
+#[derive(Clone, Copy, Debug, Default)]
+struct Place {
+    before: Option<PipeId>,
+    behind: Option<PipeId>,
 }
 
 #[derive(Debug)]
 struct Ring {
     priority: Priority,
-    pipes: Vec<PipeId>,
-    /// Whose turn it is. Inside `pipes` unless that is empty.
-    cursor: usize,
+    /// Absent while no pipe of this priority is ready.
+    ready: Option<Ready>,
+}
+
+/// Pipes in the order in which they became ready.
+#[derive(Clone, Copy, Debug)]
+struct Ready {
+    first: PipeId,
+    last: PipeId,
+    /// Whose turn it is.
+    cursor: PipeId,
 }
 
 impl Rings {
     /// A pipe that is not ready yet.
     pub fn add(&mut self, pipe: PipeId, priority: Priority) {
-        let at = self.members.partition_point(|member| member.pipe < pipe);
-        self.members.insert(at, Member { pipe, priority, is_ready: false });
+        self.members.insert(pipe, Member { priority, place: None });
         if let Err(at) = self.rings.binary_search_by_key(&priority, |ring| ring.priority) {
-            self.rings.insert(at, Ring { priority, pipes: Vec::new(), cursor: 0 });
+            self.rings.insert(at, Ring { priority, ready: None });
         }
     }
 
     pub fn remove(&mut self, pipe: PipeId) {
         self.retire(pipe);
-        if let Ok(at) = self.position(pipe) {
-            self.members.remove(at);
-        }
+        self.members.remove(pipe);
     }
 
     /// Appends a member to its ring, unless it is there.
     pub fn make_ready(&mut self, pipe: PipeId) {
-        let Ok(at) = self.position(pipe) else { return };
-        let member = &mut self.members[at];
-        if !std::mem::replace(&mut member.is_ready, true) {
-            let priority = member.priority;
-            self.ring(priority).pipes.push(pipe);
+        let Some(member) = self.members.get_mut(pipe) else { return };
+        if member.place.is_some() {
+            return;
+        }
+        let ring = ring(&mut self.rings, member.priority);
+        let before = ring.ready.map(|ready| ready.last);
+        member.place = Some(Place { before, behind: None });
+        match &mut ring.ready {
+            Some(ready) => ready.last = pipe,
+            None => ring.ready = Some(Ready { first: pipe, last: pipe, cursor: pipe }),
+        }
+        if let Some(place) = before.and_then(|before| place(&mut self.members, before)) {
+            place.behind = Some(pipe);
         }
     }
 
-    /// Takes a member out of its ring, if it is there.
+    /// Takes a member out of its ring, if it is there. The turn goes to the one behind, if it was
+    /// the member's.
     pub fn retire(&mut self, pipe: PipeId) {
-        let Ok(at) = self.position(pipe) else { return };
-        let member = &mut self.members[at];
-        if std::mem::take(&mut member.is_ready) {
-            let priority = member.priority;
-            self.ring(priority).remove(pipe);
+        let Some(member) = self.members.get_mut(pipe) else { return };
+        let Some(Place { before, behind }) = member.place.take() else { return };
+        let ring = ring(&mut self.rings, member.priority);
+        let Some(ready) = &mut ring.ready else { return };
+        match (before, behind) {
+            // Most often it is the only one.
+            (None, None) => return ring.ready = None,
+            (None, Some(behind)) => ready.first = behind,
+            (Some(before), None) => ready.last = before,
+            (Some(_), Some(_)) => {}
+        }
+        if ready.cursor == pipe {
+            ready.cursor = behind.unwrap_or(ready.first);
+        }
+        if let Some(place) = before.and_then(|before| place(&mut self.members, before)) {
+            place.behind = behind;
+        }
+        if let Some(place) = behind.and_then(|behind| place(&mut self.members, behind)) {
+            place.before = before;
         }
     }
 
     /// Whose turn it is.
     #[inline]
     pub fn current(&self) -> Option<PipeId> {
-        let ring = self.rings.iter().find(|ring| !ring.pipes.is_empty())?;
-        Some(ring.pipes[ring.cursor])
+        self.rings.iter().find_map(|ring| ring.ready).map(|ready| ready.cursor)
     }
 
     /// The priority that is served.
     pub fn current_priority(&self) -> Option<Priority> {
-        let ring = self.rings.iter().find(|ring| !ring.pipes.is_empty())?;
-        Some(ring.priority)
+        self.rings.iter().find(|ring| ring.ready.is_some()).map(|ring| ring.priority)
     }
 
     /// The current pipe had its turn and is still ready.
     #[inline]
     pub fn advance(&mut self) {
-        if let Some(ring) = self.rings.iter_mut().find(|ring| !ring.pipes.is_empty()) {
-            ring.cursor = (ring.cursor + 1) % ring.pipes.len();
+        if let Some(ready) = self.rings.iter_mut().find_map(|ring| ring.ready.as_mut())
+            && ready.first != ready.last
+        {
+            let behind = place(&mut self.members, ready.cursor).and_then(|place| place.behind);
+            ready.cursor = behind.unwrap_or(ready.first);
         }
-    }
-
-    fn position(&self, pipe: PipeId) -> Result<usize, usize> {
-        match &self.members[..] {
-            [only] if only.pipe == pipe => Ok(0),
-            all => all.binary_search_by_key(&pipe, |member| member.pipe),
-        }
-    }
-
-    fn ring(&mut self, priority: Priority) -> &mut Ring {
-        let at = self.rings.binary_search_by_key(&priority, |ring| ring.priority);
-        &mut self.rings[at.expect("a member's ring is there since it was added")]
     }
 }
 
-impl Ring {
-    /// The turn goes to the one behind, if it was the removed one's.
-    fn remove(&mut self, pipe: PipeId) {
-        let Some(at) = self.pipes.iter().position(|other| *other == pipe) else { return };
-        self.pipes.remove(at);
-        if at < self.cursor {
-            self.cursor -= 1;
-        }
-        if self.cursor >= self.pipes.len() {
-            self.cursor = 0;
-        }
-    }
+fn ring(rings: &mut [Ring], priority: Priority) -> &mut Ring {
+    let at = rings.binary_search_by_key(&priority, |ring| ring.priority);
+    &mut rings[at.expect("a member's ring is there since it was added")]
+}
+
+fn place(members: &mut PipeMap<Member>, pipe: PipeId) -> Option<&mut Place> {
+    members.get_mut(pipe)?.place.as_mut()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::{MANY, in_disorder};
     use proptest::prelude::*;
 
     fn rings(priorities: &[u8]) -> Rings {
@@ -173,6 +192,23 @@ mod tests {
         assert_eq!(turns(&mut rings, 2), [0, 0]);
         rings.remove(PipeId(0));
         assert_eq!((rings.current(), rings.current_priority()), (None, None));
+    }
+
+    #[test]
+    fn one_of_many_leaves_at_once() {
+        let mut rings = Rings::default();
+        for pipe in (0..MANY).map(PipeId) {
+            rings.add(pipe, Priority::default());
+            rings.make_ready(pipe);
+        }
+        for pipe in in_disorder().map(PipeId) {
+            // It becomes ready once more, behind all others, and goes.
+            rings.retire(pipe);
+            rings.make_ready(pipe);
+            rings.advance();
+            rings.remove(pipe);
+        }
+        assert_eq!((rings.current(), rings.members.len()), (None, 0));
     }
 
     /// The table of protocols 2.4 with lists that are searched.
