@@ -16,8 +16,7 @@ impl Owner for Socket {
         let attached = self.change(|state, _| {
             let entry = state.endpoints.get(endpoint).ok_or(Rejected)?;
             let endpoint = Arc::clone(&entry.endpoint);
-            let id = state.pipes.next_id();
-            state.protocol.add_pipe(id, endpoint.priorities)?;
+            let id = state.add_pipe(endpoint.priorities)?;
             connection.adopt(Box::new(PipeNews { socket: self.me.clone(), pipe: id }));
             state.pipes.insert(endpoint, Arc::clone(&connection));
             if let Some(pipe) = state.pipes.get(id) {
@@ -42,7 +41,7 @@ impl Owner for Socket {
     }
 
     fn wants_pipe(&self) -> bool {
-        self.contain(|| self.lock().protocol.wants_pipe()).unwrap_or(false)
+        self.contain(|| self.lock().wants_pipe()).unwrap_or(false)
     }
 
     fn broken(&self) {

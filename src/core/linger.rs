@@ -1,5 +1,6 @@
 //! Ending connections: what was accepted is delivered first, as far as the linger allows.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -42,28 +43,36 @@ pub fn finish(all: &[Lingering]) {
 
 /// Those that linger at this moment, for who exits meanwhile: no socket has them any more.
 pub fn at_it() -> Vec<Lingering> {
-    let all = LINGERING.get().try_lock_for(PATIENCE).map(|all| all.clone());
-    let mut all = all.unwrap_or_default();
+    let all = LINGERING.get().try_lock_for(PATIENCE);
+    let mut all: Vec<_> =
+        all.iter().flat_map(|shown| shown.groups.values().flatten().cloned()).collect();
     all.retain(Lingering::is_within_reach);
     all
 }
 
-/// Connections on the list of those that linger.
-struct Shown<'a>(&'a [Lingering]);
+/// All connections that linger, a group for each call that ends some.
+#[derive(Default)]
+struct Groups {
+    groups: BTreeMap<u64, Vec<Lingering>>,
+    next: u64,
+}
 
-impl Shown<'_> {
-    fn new(all: &[Lingering]) -> Shown<'_> {
-        LINGERING.get().lock().extend_from_slice(all);
-        Shown(all)
+/// A group on the list of those that linger.
+struct Shown(u64);
+
+impl Shown {
+    fn new(all: &[Lingering]) -> Shown {
+        let mut lingering = LINGERING.get().lock();
+        let number = lingering.next;
+        lingering.next += 1;
+        lingering.groups.insert(number, all.to_vec());
+        Shown(number)
     }
 }
 
-impl Drop for Shown<'_> {
+impl Drop for Shown {
     fn drop(&mut self) {
-        let is_ours = |one: &Lingering| {
-            self.0.iter().any(|own| Arc::ptr_eq(&own.connection, &one.connection))
-        };
-        let ended: Vec<_> = LINGERING.get().lock().extract_if(.., |one| is_ours(one)).collect();
+        let ended = LINGERING.get().lock().groups.remove(&self.0);
         // The last owner closes, and that not under the lock.
         drop(ended);
     }
@@ -72,8 +81,8 @@ impl Drop for Shown<'_> {
 /// How long a lock may be held by somebody who runs.
 pub const PATIENCE: Duration = Duration::from_millis(20);
 
-static LINGERING: PerProcess<Mutex<Vec<Lingering>>> =
-    PerProcess::new(|| Mutex::new(Rank::Lingering, Vec::new()));
+static LINGERING: PerProcess<Mutex<Groups>> =
+    PerProcess::new(|| Mutex::new(Rank::Lingering, Groups::default()));
 
 impl Lingering {
     /// Whether nobody has locked it who will never run again.
@@ -102,20 +111,24 @@ fn trace_late(all: &[Lingering]) -> Vec<&Lingering> {
 
 /// Writes until nothing is left to write, or until each one's deadline.
 fn write_out(all: &[Lingering], write: impl Fn(&dyn Stream)) {
+    let mut left: Vec<_> = streams(all).collect();
+    left.iter().for_each(|(stream, _)| write(*stream));
     loop {
-        streams(all).for_each(|(stream, _)| write(stream));
         let now = sys::now();
-        let has_more =
-            |(stream, deadline): &(&dyn Stream, Instant)| *deadline > now && stream.has_unwritten();
-        let unwritten: Vec<_> = streams(all).filter(has_more).collect();
-        let Some(next_deadline) = unwritten.iter().map(|(_, deadline)| *deadline).min() else {
+        left.retain(|(stream, deadline)| *deadline > now && stream.has_unwritten());
+        let Some(next_deadline) = left.iter().map(|(_, deadline)| *deadline).min() else {
             return;
         };
-        let waits = unwritten.iter().map(|(stream, _)| (stream.descriptor(), WaitFor::Writable));
-        unwritten.iter().for_each(|(stream, _)| stream.begin_driving());
-        // An interruption makes us look again, which is what a signal should lead to.
-        let _ = sys::poll(waits, Some(next_deadline - now));
-        unwritten.iter().for_each(|(stream, _)| stream.end_driving());
+        let waits = left.iter().map(|(stream, _)| (stream.descriptor(), WaitFor::Writable));
+        left.iter().for_each(|(stream, _)| stream.begin_driving());
+        let ready = sys::poll(waits, Some(next_deadline - now));
+        left.iter().for_each(|(stream, _)| stream.end_driving());
+        match ready {
+            // Of thousands, only those are written that take more.
+            Ok(ready) => ready.iter().for_each(|at| write(left[*at].0)),
+            // An interruption makes us look again, which is what a signal should lead to.
+            Err(_) => left.iter().for_each(|(stream, _)| write(*stream)),
+        }
     }
 }
 

@@ -116,8 +116,11 @@ impl Socket {
 
     /// A connection that was rejected for the sake of another may be welcome now.
     pub(super) fn retry_endpoints(&self) {
-        let makers = self.lock().endpoints.makers();
-        makers.iter().for_each(|maker| maker.retry());
+        let makers = self.contain(|| {
+            let mut state = self.lock();
+            if state.must_retry() { state.endpoints.makers() } else { Vec::new() }
+        });
+        makers.iter().flatten().for_each(|maker| maker.retry());
     }
 }
 

@@ -20,6 +20,8 @@ pub struct State {
     pub shown: Readiness,
     /// When the reactor will say that time has passed.
     pub armed: Option<Instant>,
+    /// Somebody was told that no connection is wanted, and would hear of it when one is.
+    has_refused: bool,
 }
 
 /// All endpoints of one socket, by the numbers that the user knows.
@@ -43,6 +45,7 @@ impl State {
             traffic: Traffic::default(),
             shown: Readiness::default(),
             armed: None,
+            has_refused: false,
         }
     }
 
@@ -74,6 +77,30 @@ impl State {
         self.pipes.get(id)?;
         self.protocol.remove_pipe(id);
         self.pipes.remove(id)
+    }
+
+    /// Whether another connection would be taken in.
+    pub fn wants_pipe(&mut self) -> bool {
+        let is_wanted = self.protocol.wants_pipe();
+        self.has_refused |= !is_wanted;
+        is_wanted
+    }
+
+    /// # Errors
+    /// When the connection that was to become the next pipe is not wanted.
+    pub fn add_pipe(&mut self, priorities: Priorities) -> Result<PipeId, Rejected> {
+        let id = self.pipes.next_id();
+        let added = self.protocol.add_pipe(id, priorities);
+        self.has_refused |= added.is_err();
+        added.map(|()| id)
+    }
+
+    /// Whether those who were refused are to be told that a connection is wanted now. Mostly there
+    /// is nobody, and no endpoint has to be looked at whenever a peer leaves.
+    pub fn must_retry(&mut self) -> bool {
+        let must_retry = self.has_refused && self.wants_pipe();
+        self.has_refused &= !must_retry;
+        must_retry
     }
 
     /// Puts a machine that does nothing in the place of one that has shown a bug, and must not be

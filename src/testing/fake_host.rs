@@ -294,6 +294,11 @@ impl FakeSocket {
     }
 
     /// Waits until somebody has asked so often whether a connection is wanted.
+    /// How often somebody has asked whether a connection is wanted.
+    pub fn questions(&self) -> usize {
+        self.host.questions.change(|count| *count)
+    }
+
     pub fn await_questions(&self, count: usize) {
         self.host.questions.wait_until("a question", |questions| *questions >= count);
     }

@@ -4,7 +4,7 @@
 //! happen one after another. Sockets' locks are taken under it, one at a time, never the other
 //! way round; and nothing is closed under it, because closing calls the endpoints back.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Weak};
 
 use super::Link;
@@ -36,9 +36,20 @@ pub struct Connector {
 #[derive(Default)]
 struct Names {
     bound: HashMap<Vec<u8>, Arc<Binder>>,
-    connectors: HashMap<Vec<u8>, Vec<Arc<Connector>>>,
+    /// Those without a connection, by name and in the order in which they came. However many have
+    /// theirs, nobody looks through them.
+    waiting: HashMap<Vec<u8>, BTreeMap<u64, Arc<Connector>>>,
     /// Connectors that have their connection.
     joined: HashSet<u64>,
+}
+
+/// What became of an attempt to join two.
+enum Joining {
+    Joined(Arc<Link>),
+    /// These two do not come together now.
+    Apart,
+    /// Nor does anybody else with whoever is bound to the name, if somebody is.
+    Refused,
 }
 
 impl Binder {
@@ -86,27 +97,26 @@ impl Connector {
 
 impl Maker for Connector {
     fn start(&self) {
-        let Some(me) = self.me.upgrade() else { return };
         let opened = {
             let mut names = NAMES.get().lock();
             if self.is_closed.load(Ordering::Relaxed) {
                 return;
             }
             self.host.report(Report::Connecting);
-            names.connectors.entry(self.name.clone()).or_default().push(me);
-            names.join(self)
+            names.wait(self);
+            names.join_number(&self.name, self.number)
         };
         opened.iter().for_each(|link| link.show_open());
     }
 
     fn close(&self) {
-        let (removed, was_joined) = {
+        let removed = {
             let mut names = NAMES.get().lock();
             self.is_closed.store(true, Ordering::Relaxed);
-            let was_joined = names.joined.remove(&self.number);
-            (names.remove(self), was_joined)
+            names.joined.remove(&self.number);
+            names.stop_waiting(self)
         };
-        let was_waiting = removed.is_some() && !was_joined;
+        let was_waiting = removed.is_some();
         drop(removed);
         if was_waiting {
             self.host.report(Report::ConnectAbandoned);
@@ -114,11 +124,15 @@ impl Maker for Connector {
     }
 
     fn connection_lost(&self, _parting: Parting) {
-        let was_joined = NAMES.get().lock().joined.remove(&self.number);
-        if was_joined {
-            self.host.report(Report::Connecting);
-        }
-        self.retry();
+        let opened = {
+            let mut names = NAMES.get().lock();
+            if names.joined.remove(&self.number) {
+                self.host.report(Report::Connecting);
+                names.wait(self);
+            }
+            names.join_number(&self.name, self.number)
+        };
+        opened.iter().for_each(|link| link.show_open());
     }
 
     fn retry(&self) {
@@ -128,62 +142,87 @@ impl Maker for Connector {
 }
 
 impl Names {
+    fn wait(&mut self, connector: &Connector) {
+        if let Some(me) = connector.me.upgrade() {
+            self.waiting.entry(connector.name.clone()).or_default().insert(connector.number, me);
+        }
+    }
+
+    fn stop_waiting(&mut self, connector: &Connector) -> Option<Arc<Connector>> {
+        let all = self.waiting.get_mut(&connector.name)?;
+        let removed = all.remove(&connector.number);
+        if all.is_empty() {
+            self.waiting.remove(&connector.name);
+        }
+        removed
+    }
+
+    /// Joins those who wait, one after the other, for as long as another is taken.
     fn join_all(&mut self, name: &[u8]) -> Vec<Arc<Link>> {
-        let all = self.connectors.get(name).cloned().unwrap_or_default();
-        all.iter().filter_map(|connector| self.join(connector)).collect()
+        let (mut opened, mut next) = (Vec::new(), 0);
+        while let Some(connector) = self.waiting_from(name, next) {
+            next = connector.number + 1;
+            match self.join(&connector) {
+                Joining::Joined(link) => opened.push(link),
+                Joining::Apart => {}
+                Joining::Refused => break,
+            }
+        }
+        opened
     }
 
     fn join_number(&mut self, name: &[u8], number: u64) -> Option<Arc<Link>> {
-        let mut all = self.connectors.get(name).into_iter().flatten();
-        let connector = all.find(|connector| connector.number == number).cloned()?;
-        self.join(&connector)
+        let connector = self.waiting_from(name, number).filter(|it| it.number == number)?;
+        match self.join(&connector) {
+            Joining::Joined(link) => Some(link),
+            Joining::Apart | Joining::Refused => None,
+        }
     }
 
-    /// Connects `connector` to whoever is bound to its name, if both sockets want that. They have
-    /// to be told when the names are unlocked.
-    fn join(&mut self, connector: &Connector) -> Option<Arc<Link>> {
-        let bound = self.bound.get(&connector.name)?;
-        if self.joined.contains(&connector.number) {
-            return None;
-        }
-        if !are_compatible(connector, bound) {
+    /// The first that waits and came no earlier than the one with that number.
+    fn waiting_from(&self, name: &[u8], number: u64) -> Option<Arc<Connector>> {
+        let (_, connector) = self.waiting.get(name)?.range(number..).next()?;
+        Some(Arc::clone(connector))
+    }
+
+    /// Connects `connector`, which waits, to whoever is bound to its name, if both sockets want
+    /// that. They have to be told when the names are unlocked.
+    fn join(&mut self, connector: &Connector) -> Joining {
+        let Some(bound) = self.bound.get(&connector.name).map(Arc::clone) else {
+            return Joining::Refused;
+        };
+        if !are_compatible(connector, &bound) {
             for host in [&connector.host, &bound.host] {
                 host.trace(Happening::HandshakeFailed, None, format_args!("error=Violation"));
             }
-            return None;
+            return Joining::Apart;
         }
         let hosts = [&connector.host, &bound.host];
-        if !hosts.iter().all(|host| host.is_wanting()) {
-            return None;
+        if !connector.host.is_wanting() {
+            return Joining::Apart;
+        }
+        if !bound.host.is_wanting() {
+            return Joining::Refused;
         }
         let [own, peer] = Link::sides(hosts.map(|host| host.settings().recv_buffer));
         if bound.host.attach(Arc::clone(&peer) as Arc<dyn Connection>).is_err() {
-            return None;
+            return Joining::Refused;
         }
         if connector.host.attach(Arc::clone(&own) as Arc<dyn Connection>).is_err() {
             peer.withdraw();
-            return None;
+            return Joining::Apart;
         }
         if peer.is_closed() {
             // The bound socket was closed in between, when there was nobody to tell.
             own.withdraw();
-            return None;
+            return Joining::Apart;
         }
+        self.stop_waiting(connector);
         self.joined.insert(connector.number);
         connector.host.report(Report::Established);
         bound.host.report(Report::Accepted);
         own.link.open();
-        Some(Arc::clone(&own.link))
-    }
-
-    fn remove(&mut self, connector: &Connector) -> Option<Arc<Connector>> {
-        let all = self.connectors.get_mut(&connector.name)?;
-        let position = all.iter().position(|other| other.number == connector.number)?;
-        let removed = all.remove(position);
-        if all.is_empty() {
-            self.connectors.remove(&connector.name);
-        }
-        Some(removed)
+        Joining::Joined(Arc::clone(&own.link))
     }
 }
 
@@ -298,6 +337,24 @@ mod tests {
     }
 
     #[test]
+    fn nobody_looks_through_those_who_are_joined_or_cannot_be() {
+        let name = fresh_name();
+        let bound = binding(&name, Traits::pair().wanting(1));
+        let joined = connecting(&name, Traits::pair());
+        assert!(!NAMES.get().lock().waiting.contains_key(&name));
+        let waiting: Vec<_> = (0..9).map(|_| connecting(&name, Traits::pair())).collect();
+        let questions = bound.questions();
+        bound.want(1);
+        // One answer is enough for all of them.
+        assert_eq!(bound.questions(), questions + 1);
+        joined.close();
+        joined.host.close_connections(Instant::now());
+        bound.want(1);
+        assert_eq!((bound.pipes(), waiting[0].pipes()), (2, 1));
+        assert_eq!(NAMES.get().lock().waiting[&name].len(), waiting.len() - 1);
+    }
+
+    #[test]
     fn sockets_that_do_not_go_together_stay_apart_and_in_nobodys_way() {
         let name = fresh_name();
         let same = connecting(&name, Traits::new(PULL, PUSH));
@@ -337,7 +394,7 @@ mod tests {
         let joined = connecting(&name, Traits::pair());
         joined.close();
         assert_eq!(joined.reports(), [Report::Connecting, Report::Established]);
-        assert!(!NAMES.get().lock().connectors.contains_key(&name));
+        assert!(!NAMES.get().lock().waiting.contains_key(&name));
         let closed = Connector::new(&name, joined.host());
         closed.close();
         closed.start();
