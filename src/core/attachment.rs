@@ -7,7 +7,8 @@ use super::events::EventKind;
 use super::pipe::{Aftermath, Audience, Pipe, PipeNews, View};
 use super::socket::Socket;
 use super::state::State;
-use crate::protocols::{PipeId, Protocol};
+use crate::message::Message;
+use crate::protocols::{Loss, PipeId, Pipes, Protocol};
 use crate::sync::atomic::Ordering;
 use crate::transports::{Connection, Parting, Rejected, Stream};
 
@@ -42,6 +43,10 @@ impl Owner for Socket {
 
     fn wants_pipe(&self) -> bool {
         self.contain(|| self.lock().wants_pipe()).unwrap_or(false)
+    }
+
+    fn is_behind(&self) -> bool {
+        self.contain(|| self.lock().is_behind()).unwrap_or(false)
     }
 
     fn broken(&self) {
@@ -96,10 +101,13 @@ impl Audience for Socket {
             let is_drained = !self.socket_type().can_recv
                 || state.pipes.get(id).is_some_and(|pipe| !pipe.connection.is_readable());
             aftermath.drained.extend(is_drained.then_some(id));
+            let excess =
+                if is_drained { Vec::new() } else { state.leave_behind(id, &self.context) };
             let entry = state.endpoints.get(endpoint);
-            Some((entry.and_then(|entry| entry.maker.clone()), parting))
+            Some((entry.and_then(|entry| entry.maker.clone()), parting, excess))
         });
-        let Some((maker, parting)) = ended.flatten() else { return };
+        let Some((maker, parting, excess)) = ended.flatten() else { return };
+        self.give_up(excess);
         self.waiting.ring_all();
         if let Some(maker) = maker {
             maker.connection_lost(parting);
@@ -121,6 +129,23 @@ impl Socket {
                 news(protocol, &mut view);
             }
         });
+    }
+
+    /// Counts the messages of pipes that are taken out with some.
+    fn give_up(&self, pipes: Vec<Pipe>) {
+        let left = |pipe: &Pipe| {
+            let mut message = Message::default();
+            std::iter::repeat_with(|| pipe.connection.recv(&mut message))
+                .take_while(|received| received.has_message)
+                .count()
+        };
+        let count = pipes.iter().map(left).sum();
+        drop(pipes);
+        if count > 0 {
+            self.change(|state, aftermath| {
+                state.parts(&self.context, aftermath).1.count_dropped(count, Loss::Busy);
+            });
+        }
     }
 
     /// Changes the state under the lock, and does outside it what that leaves to be done.
@@ -203,7 +228,8 @@ mod tests {
     use std::sync::atomic::Ordering;
 
     use super::*;
-    use crate::core::fixtures::{FakeConnection, Opened, PAIR, PUB, PULL, PUSH, fresh_name};
+    use crate::core::fixtures::{BUS, FakeConnection, Opened, PAIR, PUB, PULL, PUSH, fresh_name};
+
     use crate::core::statistics::number::{CONNECTIONS, MESSAGES_DROPPED};
     use crate::error::Error;
     use crate::transports::Fault;
@@ -311,6 +337,68 @@ mod tests {
         assert_eq!(next(), Ok((EventKind::Connected, None)));
         assert_eq!(next(), Ok((EventKind::Disconnected, Some(Fault::Violation))));
         assert_eq!(next(), Err(Error::WouldBlock));
+    }
+
+    /// Has a peer come, say something and go. False when it is not let in.
+    fn pass_by(socket: &Opened, endpoint: i32, text: &str) -> bool {
+        if !socket.get().wants_pipe() {
+            return false;
+        }
+        let connection = FakeConnection::with_room(1);
+        socket.attach(endpoint, &connection).unwrap();
+        connection.arrive(text);
+        connection.end();
+        true
+    }
+
+    #[test]
+    fn who_is_behind_with_what_others_have_left_lets_nobody_in() {
+        let (socket, endpoint) = bound(PULL);
+        let text = "x".repeat(10_000);
+        let count = (0..).take_while(|_| pass_by(&socket, endpoint, &text)).count();
+        assert!((100..300).contains(&count), "{count} have left their words");
+        assert!(socket.get().is_behind());
+        for left in (1..=count).rev() {
+            // Half of it makes room.
+            assert_eq!(socket.get().is_behind(), left > count / 2, "{left} of {count}");
+            assert_eq!(socket.recv().unwrap().len(), text.len());
+        }
+        assert_eq!(socket.try_recv(), Err(Error::WouldBlock));
+    }
+
+    #[test]
+    fn who_waits_outside_comes_in_when_enough_is_received() {
+        let (socket, address) = (Opened::cooked(PULL), fresh_name());
+        let endpoint = socket.bind(&address);
+        let text = "x".repeat(100_000);
+        while pass_by(&socket, endpoint, &text) {}
+        let pusher = Opened::cooked(PUSH);
+        pusher.connect(&address);
+        assert_eq!(pusher.try_send("wait"), Err(Error::WouldBlock));
+        let mut received = 0;
+        while pusher.try_send("at last").is_err() {
+            assert_eq!(socket.recv().unwrap().len(), text.len());
+            received += 1;
+        }
+        assert!(received > 5 && socket.statistic(CONNECTIONS) == 1);
+        pusher.close().unwrap();
+        while socket.recv().unwrap() != "at last" {}
+        assert_eq!(socket.try_recv(), Err(Error::WouldBlock));
+    }
+
+    /// It would not be heard by anybody any more.
+    #[test]
+    fn who_talks_and_does_not_listen_forgets_the_oldest_and_lets_everybody_in() {
+        let (socket, endpoint) = bound(BUS);
+        for number in 0..3000 {
+            assert!(pass_by(&socket, endpoint, &number.to_string()));
+        }
+        let dropped = socket.statistic(MESSAGES_DROPPED);
+        assert!((1500..2500).contains(&dropped), "{dropped} were dropped");
+        for number in dropped..3000 {
+            assert_eq!(socket.recv(), Ok(number.to_string()));
+        }
+        assert_eq!(socket.try_recv(), Err(Error::WouldBlock));
     }
 
     /// A machine that still counts it as a member says that each message to everybody missed it.

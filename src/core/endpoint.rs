@@ -52,6 +52,9 @@ pub trait Owner: Send + Sync {
     /// Whether [`Owner::attach`] would succeed now.
     fn wants_pipe(&self) -> bool;
 
+    /// Whether so much of peers that have gone is to be received yet that others wait outside.
+    fn is_behind(&self) -> bool;
+
     /// A bug was found in what the endpoint did.
     fn broken(&self);
 }
@@ -260,6 +263,10 @@ impl Host for Endpoint {
         self.owner.upgrade().is_some_and(|owner| owner.wants_pipe())
     }
 
+    fn is_behind(&self) -> bool {
+        self.owner.upgrade().is_some_and(|owner| owner.is_behind())
+    }
+
     fn broken(&self) {
         if let Some(owner) = self.owner.upgrade() {
             owner.broken();
@@ -332,6 +339,10 @@ mod tests {
             self.attached.load(Ordering::Relaxed) == 0
         }
 
+        fn is_behind(&self) -> bool {
+            self.attached.load(Ordering::Relaxed) > 1
+        }
+
         fn broken(&self) {
             self.breakdowns.fetch_add(1, Ordering::Relaxed);
         }
@@ -381,11 +392,13 @@ mod tests {
         assert!(endpoint.is_wanting());
         assert_eq!(endpoint.attach(FakeConnection::with_room(0)), Ok(()));
         assert!(!endpoint.is_wanting());
+        assert!(!endpoint.is_behind());
         assert_eq!(endpoint.attach(FakeConnection::with_room(0)), Err(Rejected));
+        assert!(endpoint.is_behind());
         Host::broken(&endpoint);
         assert_eq!(owner.breakdowns.load(Ordering::Relaxed), 1);
         drop(owner);
-        assert!(!endpoint.is_wanting());
+        assert!(!endpoint.is_wanting() && !endpoint.is_behind());
         assert_eq!(endpoint.attach(FakeConnection::with_room(0)), Err(Rejected));
         Host::broken(&endpoint);
     }

@@ -26,6 +26,7 @@ pub const PUB: i32 = 0x20;
 pub const SUB: i32 = 0x21;
 pub const REQ: i32 = 0x30;
 pub const REP: i32 = 0x31;
+pub const BUS: i32 = 0x70;
 pub const PUSH: i32 = 0x50;
 pub const PULL: i32 = 0x51;
 
@@ -237,6 +238,10 @@ impl Connection for FakeConnection {
 
     fn is_readable(&self) -> bool {
         !self.arrived.lock().is_empty()
+    }
+
+    fn held(&self) -> usize {
+        self.arrived.lock().iter().map(Message::wire_len).sum()
     }
 
     fn can_send(&self) -> bool {

@@ -14,6 +14,7 @@
 //! Locks are taken in the order of `sync::Rank`, which debug builds check.
 
 mod attachment;
+mod backlog;
 mod closing;
 mod configuration;
 mod context;

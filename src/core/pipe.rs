@@ -6,6 +6,7 @@ use std::fmt::{self, Display};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
+use super::backlog::Backlog;
 use super::context::Context;
 use super::deferred;
 use super::endpoint::{Cause, Endpoint};
@@ -25,6 +26,7 @@ pub struct PipeTable {
     /// The same by the endpoints that made them.
     by_endpoint: BTreeSet<(i32, PipeId)>,
     live: Live,
+    pub backlog: Backlog,
 }
 
 /// Pipes that have not ended: how many, and the exclusive or of their numbers, which is the number
@@ -54,6 +56,8 @@ pub struct Aftermath {
     others: Vec<(Arc<dyn Connection>, Duty)>,
     /// Ended pipes whose last message has been taken.
     pub drained: Vec<PipeId>,
+    /// Something of an ended pipe has been taken.
+    pub is_backlog_less: bool,
 }
 
 /// What a connection is owed.
@@ -101,6 +105,7 @@ impl PipeTable {
     pub fn remove(&mut self, id: PipeId) -> Option<Pipe> {
         let pipe = self.pipes.remove(id)?;
         self.by_endpoint.remove(&(pipe.endpoint.id, id));
+        self.backlog.remove(id);
         if !pipe.is_ended {
             self.live.go(id);
         }
@@ -274,8 +279,13 @@ impl Pipes for View<'_> {
             pipe.describe_peer(message);
         }
         self.aftermath.note_received(&pipe.connection, received.then);
-        if pipe.is_ended && !pipe.connection.is_readable() {
-            self.aftermath.drained.push(pipe.id);
+        if pipe.is_ended {
+            let (id, is_drained) = (pipe.id, !pipe.connection.is_readable());
+            self.aftermath.is_backlog_less = true;
+            self.aftermath.drained.extend(is_drained.then_some(id));
+            if received.has_message {
+                self.table.backlog.take(id, message.wire_len());
+            }
         }
         received.has_message
     }

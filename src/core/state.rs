@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::backlog::{Allowance, Occupied};
 use super::context::Context;
 use super::endpoint::Endpoint;
 use super::pipe::{Aftermath, Pipe, PipeTable, View};
 use super::statistics::Traffic;
 use crate::protocols::{PipeId, Pipes, Priorities, Protocol, Readiness, Rejected};
+use crate::sys;
 use crate::transports::{Maker, Pace};
 
 pub struct State {
@@ -81,7 +83,7 @@ impl State {
 
     /// Whether another connection would be taken in.
     pub fn wants_pipe(&mut self) -> bool {
-        let is_wanted = self.protocol.wants_pipe();
+        let is_wanted = !self.pipes.backlog.is_full() && self.protocol.wants_pipe();
         self.has_refused |= !is_wanted;
         is_wanted
     }
@@ -93,6 +95,34 @@ impl State {
         let added = self.protocol.add_pipe(id, priorities);
         self.has_refused |= added.is_err();
         added.map(|()| id)
+    }
+
+    /// Whether so much of peers that have gone is to be received yet that others wait outside.
+    pub fn is_behind(&mut self) -> bool {
+        let is_behind = self.pipes.backlog.is_full();
+        self.has_refused |= is_behind;
+        is_behind
+    }
+
+    /// The peer of a pipe has gone, and what it has sent is still to be received. Returns what is
+    /// given up for it.
+    pub fn leave_behind(&mut self, id: PipeId, context: &Context) -> Vec<Pipe> {
+        let Some(pipe) = self.pipes.get(id) else { return Vec::new() };
+        let what = if pipe.stream().is_some() { Occupied::Descriptor } else { Occupied::Memory };
+        let held = pipe.connection.held();
+        let allowance = Allowance {
+            recv_buffer: context.options.settings().recv_buffer,
+            descriptors: sys::descriptor_limit() / 2,
+        };
+        self.pipes.backlog.add(id, held, what, allowance);
+        if !context.socket_type.drops_when_busy {
+            self.pipes.backlog.bound(allowance);
+            return Vec::new();
+        }
+        // Who only talks would never let anybody in again; and what is said to who does not listen
+        // may be lost.
+        let excess = || self.pipes.backlog.excess(allowance).and_then(|id| self.remove_pipe(id));
+        std::iter::from_fn(excess).collect()
     }
 
     /// Whether those who were refused are to be told that a connection is wanted now. Mostly there

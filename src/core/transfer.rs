@@ -312,8 +312,9 @@ impl Socket {
             self.show(state);
             (result, removed)
         };
+        let is_backlog_less = aftermath.is_backlog_less;
         aftermath.settle();
-        if !removed.is_empty() {
+        if is_backlog_less {
             // The last owner closes, and that not under the lock.
             drop(removed);
             self.retry_endpoints();

@@ -95,6 +95,7 @@ pub struct FakeHost {
     breakdowns: Watched<usize>,
     /// How often somebody asked whether a connection is wanted.
     questions: Watched<usize>,
+    is_behind: Watched<bool>,
 }
 
 struct Members {
@@ -190,6 +191,7 @@ impl FakeSocket {
             reports: Watched::default(),
             breakdowns: Watched::default(),
             questions: Watched::default(),
+            is_behind: Watched::default(),
         });
         FakeSocket { host }
     }
@@ -246,6 +248,17 @@ impl FakeSocket {
     /// How many connections it wants from now on, of which the endpoint is told.
     pub fn want(&self, wants: usize) {
         self.host.want(wants);
+        self.host.maker.get().unwrap().retry();
+    }
+
+    /// Is behind with what others have left from now on; a test says when it is no longer.
+    pub fn fall_behind(&self) {
+        self.host.is_behind.change(|is_behind| *is_behind = true);
+    }
+
+    /// Is so no longer, of which the endpoint is told.
+    pub fn catch_up(&self) {
+        self.host.is_behind.change(|is_behind| *is_behind = false);
         self.host.maker.get().unwrap().retry();
     }
 
@@ -411,6 +424,10 @@ impl Host for FakeHost {
             .change(|members| (members.live < members.wants, members.when_asked.take()));
         when_asked.into_iter().for_each(|call| call());
         is_wanting
+    }
+
+    fn is_behind(&self) -> bool {
+        self.is_behind.change(|is_behind| *is_behind)
     }
 
     fn report(&self, event: Report) {

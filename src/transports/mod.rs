@@ -130,6 +130,10 @@ pub trait Host: Send + Sync {
     /// Whether [`Host::attach`] would succeed now.
     fn is_wanting(&self) -> bool;
 
+    /// Whether so much of peers that have gone is to be received yet that others are to wait where
+    /// they send nothing. It is not wanting then, either, and [`Maker::retry`] tells when it is.
+    fn is_behind(&self) -> bool;
+
     fn report(&self, event: Report);
 
     /// Something that nobody but a trace tells, about a peer if the kernel gives it an address.
@@ -222,6 +226,9 @@ pub trait Connection: Send + Sync {
     fn recv(&self, message: &mut Message) -> Received;
 
     fn is_readable(&self) -> bool;
+
+    /// Bytes that have arrived and nobody has received, about.
+    fn held(&self) -> usize;
 
     fn can_send(&self) -> bool;
 

@@ -139,6 +139,10 @@ impl Connection for Side {
         self.incoming().is_readable()
     }
 
+    fn held(&self) -> usize {
+        self.incoming().held()
+    }
+
     fn can_send(&self) -> bool {
         self.outgoing().can_push()
     }

@@ -177,6 +177,14 @@ impl Queue {
         !back.is_consumer_idle
     }
 
+    /// Bytes that have been taken in and not popped.
+    pub fn held(&self) -> usize {
+        let back = self.back.0.lock();
+        let popped = self.front.0.popped_bytes.load(Ordering::Relaxed);
+        let pushed = back.pushed_bytes + back.waiting.unwrap_or_default();
+        pushed.saturating_sub(popped) as usize
+    }
+
     pub fn can_push(&self) -> bool {
         let mut back = self.back.0.lock();
         back.is_open && self.has_room(&mut back)
@@ -273,6 +281,8 @@ mod tests {
     fn after_one_pop_exactly_one_more_is_accepted() {
         let queue = open_queue(200);
         while queue.push(&mut message(10)).is_ok() {}
+        // The one that waits counts, too.
+        assert_eq!(queue.held(), 200);
         for _ in 0..50 {
             assert!(pop(&queue).unwrap().1);
             assert!(queue.can_push());
@@ -300,8 +310,9 @@ mod tests {
         queue.push(&mut message(3)).unwrap();
         queue.close();
         assert!(queue.push(&mut message(1)).is_err());
+        assert_eq!(queue.held(), 3);
         assert_eq!(pop(&queue).unwrap().0, 3);
-        assert!(!queue.is_readable());
+        assert_eq!((queue.is_readable(), queue.held()), (false, 0));
     }
 }
 

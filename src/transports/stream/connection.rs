@@ -246,6 +246,10 @@ impl Connection for StreamConnection {
         self.reader.is_readable()
     }
 
+    fn held(&self) -> usize {
+        self.reader.held()
+    }
+
     fn can_send(&self) -> bool {
         self.writer.can_accept()
     }

@@ -39,6 +39,8 @@ pub struct Bound {
 #[derive(Default)]
 struct State {
     is_closed: bool,
+    /// Nobody is accepted until the socket has received more.
+    is_holding: bool,
     greetings: BTreeMap<u64, Arc<Greeting>>,
     next_greeting: u64,
 }
@@ -96,6 +98,9 @@ impl Listener {
     /// Accepts what waits, a bounded number at a time so that nobody else starves.
     fn accept(&self) {
         for _ in 0..ACCEPTS_MAX {
+            if self.host.is_behind() {
+                return self.hold();
+            }
             let accepted = {
                 let mut open = self.open.lock();
                 let Some(open) = &mut *open else { return };
@@ -152,6 +157,24 @@ impl Listener {
         self.rewatch(Interest::default());
         if let Some(key) = self.key.get() {
             self.reactor.set_timer(*key, Some(sys::now() + PAUSE));
+        }
+    }
+
+    /// Leaves those who come in the kernel's backlog, where they send nothing, until the socket has
+    /// received more of what others have left.
+    fn hold(&self) {
+        self.rewatch(Interest::default());
+        self.state.lock().is_holding = true;
+        // It may have done so before it could see that we hold.
+        if !self.host.is_behind() {
+            self.resume();
+        }
+    }
+
+    fn resume(&self) {
+        let was_holding = std::mem::take(&mut self.state.lock().is_holding);
+        if was_holding {
+            self.rewatch(ACCEPTING);
         }
     }
 
@@ -225,6 +248,7 @@ impl Maker for Listener {
     fn connection_lost(&self, _parting: Parting) {}
 
     fn retry(&self) {
+        self.resume();
         let greetings: Vec<_> = self.state.lock().greetings.values().cloned().collect();
         greetings.iter().for_each(|greeting| greeting.retry());
     }
@@ -337,6 +361,27 @@ mod tests {
         assert_eq!(socket.reports(), [Report::Accepted, Report::Dropped]);
         drop(listener);
         assert_eq!(Peer(peer).read_to_end(), b"hi");
+    }
+
+    #[test]
+    fn nobody_is_accepted_while_the_socket_is_behind() {
+        let (socket, listener, address) = setup();
+        socket.start(Arc::clone(&listener) as _);
+        let early = dial(&address);
+        assert_eq!(early.read(2), b"hi");
+        socket.fall_behind();
+        let late = dial(&address);
+        // The kernel has told of it by then.
+        socket.settle();
+        assert_eq!(socket.count(Report::Accepted), 1);
+        socket.catch_up();
+        assert_eq!(late.read(2), b"hi");
+        // What was received while the kernel was told to be silent is not overlooked.
+        listener.hold();
+        assert_eq!(dial(&address).read(2), b"hi");
+        listener.close();
+        listener.hold();
+        socket.catch_up();
     }
 
     #[test]

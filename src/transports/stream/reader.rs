@@ -148,6 +148,11 @@ impl Reader {
         self.inbox.lock().is_readable()
     }
 
+    /// Bytes of whole messages, and of what follows them, that nobody has received.
+    pub fn held(&self) -> usize {
+        self.inbox.lock().store.waiting()
+    }
+
     /// Reads for a caller, unless he has something to receive already.
     pub fn pump(
         &self,
