@@ -67,6 +67,10 @@ extern "C" {
  * the peer that they were meant for could not take any more, or was gone. */
 #define SPMSG_STAT_MESSAGES_DROPPED (SPMSG_BASE + 4)
 
+/** A statistic that only grows: connections that ended because the peer broke the rules, or sent a
+ * message that is larger than NN_RCVMAXSIZE allows. An event tells of each, with EPROTO. */
+#define SPMSG_STAT_VIOLATIONS (SPMSG_BASE + 5)
+
 /** One thing that has happened to a connection. */
 struct spmsg_event {
   /** One of SPMSG_EVENT_*. */

@@ -10,7 +10,7 @@ use super::state::State;
 use crate::message::Message;
 use crate::protocols::{Loss, PipeId, Pipes, Protocol};
 use crate::sync::atomic::Ordering;
-use crate::transports::{Connection, Parting, Rejected, Stream};
+use crate::transports::{Connection, Fault, Parting, Rejected, Stream};
 
 impl Owner for Socket {
     fn attach(&self, endpoint: i32, connection: Arc<dyn Connection>) -> Result<(), Rejected> {
@@ -88,15 +88,18 @@ impl Audience for Socket {
     fn pipe_ended(&self, id: PipeId) {
         let ended = self.change(|state, aftermath| {
             let pipe = state.pipes.end(id)?;
-            let disconnected =
-                || pipe.event(EventKind::Disconnected, pipe.stream().and_then(Stream::fault));
-            self.events().record(disconnected);
-            pipe.trace_detached(|| pipe.stream().and_then(Stream::fault));
+            let fault = pipe.stream().and_then(Stream::fault);
+            self.events().record(|| pipe.event(EventKind::Disconnected, fault));
+            pipe.trace_detached(|| fault);
             let endpoint = pipe.endpoint.id;
             let parting = pipe.stream().map_or(Parting::Passing, Stream::parting);
             self.waiting.remove_stream(&*pipe.connection);
             state.traffic.connections -= 1;
             let (protocol, mut view) = state.parts(&self.context, aftermath);
+            if fault == Some(Fault::Violation) {
+                self.context.statistics.note_violation();
+                protocol.pipe_violated(id);
+            }
             protocol.pipe_ended(id, &mut view);
             let is_drained = !self.socket_type().can_recv
                 || state.pipes.get(id).is_some_and(|pipe| !pipe.connection.is_readable());

@@ -16,6 +16,7 @@ pub struct Statistics {
     accept_errors: AtomicI64,
     in_progress: AtomicI64,
     endpoint_errors: AtomicI64,
+    violations: AtomicI64,
 }
 
 /// What a socket counts under its lock.
@@ -61,6 +62,11 @@ impl Statistics {
         self.endpoint_errors.fetch_add(change, Ordering::Relaxed);
     }
 
+    /// A connection ended because its peer broke the rules, or sent more than it may.
+    pub fn note_violation(&self) {
+        self.violations.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// One statistic by its number, with what the socket's lock guards.
     ///
     /// # Errors
@@ -85,6 +91,7 @@ impl Statistics {
             number::BYTES_SENT => traffic.bytes_sent,
             number::BYTES_RECEIVED => traffic.bytes_received,
             number::MESSAGES_DROPPED => traffic.messages_dropped,
+            number::VIOLATIONS => level(&self.violations),
             number::SEND_PRIORITY => match best {
                 SendPriority::Unknown => 0,
                 SendPriority::Some(priority) => priority.0.into(),
@@ -114,6 +121,7 @@ pub mod number {
     pub const BYTES_RECEIVED: i32 = 304;
     pub const SEND_PRIORITY: i32 = 401;
     pub const MESSAGES_DROPPED: i32 = 0x5350_0004;
+    pub const VIOLATIONS: i32 = 0x5350_0005;
 }
 
 #[cfg(test)]
@@ -171,6 +179,8 @@ mod tests {
             (Statistics::default(), Traffic { bytes_sent: 7, ..Traffic::default() });
         let value = |id, best| statistics.value(id, &traffic, best);
         assert_eq!(value(number::BYTES_SENT, SendPriority::Unknown), Ok(7));
+        statistics.note_violation();
+        assert_eq!(value(number::VIOLATIONS, SendPriority::Unknown), Ok(1));
         statistics.endpoint_error(2);
         statistics.endpoint_error(-1);
         assert_eq!(value(number::ENDPOINT_ERRORS, SendPriority::Unknown), Ok(1));

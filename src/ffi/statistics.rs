@@ -32,4 +32,5 @@ const _: () = {
     assert!(core::BYTES_RECEIVED == NN_STAT_BYTES_RECEIVED);
     assert!(core::SEND_PRIORITY == NN_STAT_CURRENT_SND_PRIORITY);
     assert!(core::MESSAGES_DROPPED == SPMSG_STAT_MESSAGES_DROPPED);
+    assert!(core::VIOLATIONS == SPMSG_STAT_VIOLATIONS);
 };

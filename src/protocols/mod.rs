@@ -134,6 +134,9 @@ pub trait Protocol: Send {
     /// Another message can be sent where none could. It may have been sent meanwhile.
     fn pipe_writable(&mut self, _pipe: PipeId, _pipes: &mut dyn Pipes) {}
 
+    /// The peer broke the rules, or sent more than it may; [`Protocol::pipe_ended`] follows.
+    fn pipe_violated(&mut self, _pipe: PipeId) {}
+
     /// The peer is gone: nothing can be sent any more, and nothing will arrive beyond what the
     /// pipe still holds. [`Protocol::remove_pipe`] follows when that has been taken.
     fn pipe_ended(&mut self, pipe: PipeId, pipes: &mut dyn Pipes);

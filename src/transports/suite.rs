@@ -412,7 +412,7 @@ pub fn a_message_beyond_the_limit_ends_its_own_connection_only(subject: Subject)
     assert_eq!(of_big.recv(), None);
     of_big.await_end();
     big.pipe(0).await_end();
-    assert_eq!(of_big.stream().fault(), (subject != Subject::Ws).then_some(Fault::Violation));
+    assert_eq!(of_big.stream().fault(), VIOLATION);
     exchange(&of_small, &small.pipe(0));
     // It may come back.
     exchange(&listener.pipe(2), &big.pipe(1));

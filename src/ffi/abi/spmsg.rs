@@ -83,3 +83,7 @@ pub const SPMSG_TCP_KEEPALIVE: c_int = SPMSG_BASE + 3;
 /// A statistic that only grows: messages that were accepted and then had nowhere to go, because
 /// the peer that they were meant for could not take any more, or was gone.
 pub const SPMSG_STAT_MESSAGES_DROPPED: c_int = SPMSG_BASE + 4;
+
+/// A statistic that only grows: connections that ended because the peer broke the rules, or sent a
+/// message that is larger than NN_RCVMAXSIZE allows. An event tells of each, with EPROTO.
+pub const SPMSG_STAT_VIOLATIONS: c_int = SPMSG_BASE + 5;

@@ -19,6 +19,17 @@ pub struct Req {
     exchange: Exchange,
     /// Milliseconds; the timer does not run when it is not positive.
     resend_interval: i32,
+    /// Whose end will be told next, because he broke the rules.
+    violator: Option<PipeId>,
+    /// How often in a row who was asked broke the rules, instead of a reply.
+    futile: u32,
+}
+
+/// How a peer has left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Parting {
+    Plain,
+    Violation,
 }
 
 #[derive(Debug, Default)]
@@ -36,6 +47,12 @@ enum Exchange {
         of: PipeId,
         resend_at: Option<Instant>,
     },
+    /// Who was asked broke the rules, and not for the first time: a reply that is too large will
+    /// not be smaller the next time.
+    Resting {
+        request: Message,
+        until: Instant,
+    },
     Answered {
         reply: Message,
     },
@@ -49,6 +66,8 @@ impl Req {
             id: seed.random,
             exchange: Exchange::Idle,
             resend_interval: RESEND_INTERVAL,
+            violator: None,
+            futile: 0,
         }
     }
 
@@ -71,6 +90,20 @@ impl Req {
         };
     }
 
+    /// Asks again when who was asked has gone: at once, unless that has been of no use before.
+    fn ask_again(&mut self, request: Message, how: Parting, pipes: &mut dyn Pipes) {
+        match how {
+            Parting::Plain => self.futile = 0,
+            Parting::Violation => self.futile = self.futile.saturating_add(1),
+        }
+        let Some(doublings) = self.futile.checked_sub(2) else {
+            return self.ask(request, pipes);
+        };
+        let rest = RETRY_INTERVAL.saturating_mul(1_u32.checked_shl(doublings).unwrap_or(u32::MAX));
+        let rest = rest.min(self.interval().unwrap_or(REST_MAX));
+        self.exchange = Exchange::Resting { request, until: pipes.now() + rest };
+    }
+
     fn interval(&self) -> Option<Duration> {
         let ms = u64::try_from(self.resend_interval).ok().filter(|ms| *ms > 0)?;
         Some(Duration::from_millis(ms))
@@ -84,7 +117,9 @@ impl Req {
             let is_reply = split_answer(&mut message) == Ok(self.id);
             let message = std::mem::take(&mut message);
             match self.exchange {
-                Exchange::Unsent { .. } | Exchange::Asked { .. } if is_reply => {
+                Exchange::Unsent { .. } | Exchange::Asked { .. } | Exchange::Resting { .. }
+                    if is_reply =>
+                {
                     self.exchange = Exchange::Answered { reply: message };
                 }
                 _ => {}
@@ -111,11 +146,19 @@ impl Protocol for Req {
         }
     }
 
+    fn pipe_violated(&mut self, pipe: PipeId) {
+        self.violator = Some(pipe);
+    }
+
     fn pipe_ended(&mut self, pipe: PipeId, pipes: &mut dyn Pipes) {
+        let is_violator = self.violator.take() == Some(pipe);
+        let how = if is_violator { Parting::Violation } else { Parting::Plain };
         self.services.remove(pipe);
         self.look_for_reply(pipe, pipes);
         match std::mem::take(&mut self.exchange) {
-            Exchange::Asked { request, of, .. } if of == pipe => self.ask(request, pipes),
+            Exchange::Asked { request, of, .. } if of == pipe => {
+                self.ask_again(request, how, pipes);
+            }
             other => self.exchange = other,
         }
     }
@@ -129,6 +172,7 @@ impl Protocol for Req {
         self.id = next_id(self.id);
         message.header = header_of(self.id);
         // Whatever was asked before is given up.
+        self.futile = 0;
         self.ask(std::mem::take(message), pipes);
         Ok(())
     }
@@ -155,6 +199,7 @@ impl Protocol for Req {
     fn next_timeout(&self) -> Option<Instant> {
         match self.exchange {
             Exchange::Asked { resend_at: at, .. } | Exchange::Unsent { retry_at: at, .. } => at,
+            Exchange::Resting { until, .. } => Some(until),
             Exchange::Idle | Exchange::Answered { .. } => None,
         }
     }
@@ -164,6 +209,7 @@ impl Protocol for Req {
         match std::mem::take(&mut self.exchange) {
             Exchange::Asked { request, resend_at: Some(at), .. }
             | Exchange::Unsent { request, retry_at: Some(at) }
+            | Exchange::Resting { request, until: at }
                 if at <= now =>
             {
                 self.ask(request, pipes);
@@ -195,6 +241,8 @@ impl Protocol for Req {
 const RESEND_INTERVAL: i32 = 60_000;
 /// Before a request that found no memory is tried again.
 const RETRY_INTERVAL: Duration = Duration::from_millis(100);
+/// How long a request is not sent again at most, without an interval.
+const REST_MAX: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {
@@ -331,6 +379,65 @@ mod tests {
         req.pipe_ended(A, &mut pipes);
         assert!(pipes.sent_bytes(B).is_empty());
         assert_eq!(recv(&mut req, &mut pipes).unwrap(), "a");
+    }
+
+    /// The asked one says what it may not, and comes back with another number.
+    fn violate(req: &mut Req, pipes: &mut FakePipes, pipe: u32) {
+        pipes.disconnect(PipeId(pipe));
+        req.pipe_violated(PipeId(pipe));
+        req.pipe_ended(PipeId(pipe), pipes);
+        req.remove_pipe(PipeId(pipe));
+        connect(req, pipes, PipeId(pipe + 1));
+    }
+
+    /// protocols 4.2
+    #[test]
+    fn who_breaks_the_rules_whenever_he_is_asked_is_asked_less_and_less_often() {
+        for (interval, most) in [(60_000, 60_000), (1000, 1000), (0, 60_000)] {
+            let (mut req, mut pipes) = (Req::new(SEED), FakePipes::default());
+            let value = i32::to_ne_bytes(interval);
+            req.set_option(option::REQ_RESEND_INTERVAL, Some(&value)).unwrap();
+            connect(&mut req, &mut pipes, PipeId(0));
+            send(&mut req, &mut pipes, "q");
+            violate(&mut req, &mut pipes, 0);
+            assert_eq!(pipes.sent_bytes(PipeId(1)).len(), 1, "the first time is no habit");
+            let mut rest = 100;
+            for pipe in 1..20 {
+                violate(&mut req, &mut pipes, pipe);
+                let again = PipeId(pipe + 1);
+                let until = pipes.now() + Duration::from_millis(rest.min(most));
+                assert_eq!(req.next_timeout(), Some(until));
+                // Who comes meanwhile is not asked, either.
+                req.pipe_writable(again, &mut pipes);
+                req.timeout(&mut pipes);
+                assert!(pipes.sent_bytes(again).is_empty());
+                pipes.pass(until - pipes.now());
+                req.timeout(&mut pipes);
+                assert_eq!(pipes.sent_bytes(again).len(), 1);
+                rest *= 2;
+            }
+            // Another request is another matter, and so is an end without a violation.
+            send(&mut req, &mut pipes, "r");
+            violate(&mut req, &mut pipes, 20);
+            assert_eq!(pipes.sent_bytes(PipeId(21)).len(), 1);
+            pipes.disconnect(PipeId(21));
+            connect(&mut req, &mut pipes, PipeId(22));
+            req.pipe_ended(PipeId(21), &mut pipes);
+            assert_eq!(pipes.sent_bytes(PipeId(22)).len(), 1);
+        }
+    }
+
+    #[test]
+    fn a_reply_counts_while_the_request_rests() {
+        let (mut req, mut pipes) = (Req::new(SEED), FakePipes::default());
+        connect(&mut req, &mut pipes, PipeId(0));
+        send(&mut req, &mut pipes, "q");
+        (0..2).for_each(|pipe| violate(&mut req, &mut pipes, pipe));
+        assert!(matches!(req.exchange, Exchange::Resting { .. }));
+        let id = req.id;
+        reply(&mut req, &mut pipes, PipeId(2), id, "a");
+        assert_eq!(recv(&mut req, &mut pipes).unwrap(), "a");
+        assert_eq!(req.next_timeout(), None);
     }
 
     /// protocols 4.4, last row.

@@ -69,6 +69,11 @@ pub trait Decoder: Send {
         false
     }
 
+    /// Whether that reason is that the peer broke the rules.
+    fn is_violated(&self) -> bool {
+        false
+    }
+
     /// How to leave then.
     fn farewell(&self) -> Option<Farewell> {
         None
@@ -116,6 +121,8 @@ pub struct Farewell {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Parting {
     Passing,
+    /// The peer broke the rules before it sent anything of use: again, but later each time.
+    Futile,
     /// The peer is not one to connect to again.
     Final,
 }
@@ -226,5 +233,6 @@ mod tests {
         assert_eq!(&bytes, b"abc");
         assert!(Plain.label(Tag(1)).unwrap().is_none());
         assert_eq!((Plain.take_answer(), Plain.is_over(), Plain.farewell()), (None, false, None));
+        assert!(!Plain.is_violated());
     }
 }

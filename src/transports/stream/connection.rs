@@ -350,11 +350,17 @@ impl Stream for StreamConnection {
 
     fn fault(&self) -> Option<Fault> {
         let broken = || self.stream.failure().map(|error| Fault::System(error.into()));
-        self.reader.is_broken().then_some(Fault::Violation).or_else(broken)
+        self.reader.is_violated().then_some(Fault::Violation).or_else(broken)
     }
 
     fn parting(&self) -> Parting {
-        self.reader.farewell().map_or(Parting::Passing, |farewell| farewell.parting)
+        let said = self.reader.farewell().map_or(Parting::Passing, |farewell| farewell.parting);
+        match said {
+            Parting::Passing if self.reader.is_violated() && !self.reader.is_of_use() => {
+                Parting::Futile
+            }
+            Parting::Passing | Parting::Futile | Parting::Final => said,
+        }
     }
 }
 
@@ -603,6 +609,19 @@ mod tests {
         assert_eq!(connection.fault(), Some(Fault::Violation));
         assert_eq!((peer.read_to_end(), connection.parting()), (vec![], Parting::Passing));
         assert_eq!(socket.reports(), [Report::Broken]);
+    }
+
+    #[test]
+    fn a_peer_that_breaks_the_rules_at_once_is_of_no_use() {
+        let Setup { connection, pipe, peer, .. } = &Setup::started();
+        peer.write(&[VIOLATION]);
+        pipe.await_end();
+        assert_eq!(connection.parting(), Parting::Futile);
+        let Setup { connection, pipe, peer, .. } = &Setup::started();
+        peer.write(&[1, b'a', VIOLATION]);
+        assert_eq!(pipe.recv().as_deref(), Some(&b"a"[..]));
+        pipe.await_end();
+        assert_eq!(connection.parting(), Parting::Passing);
     }
 
     #[test]

@@ -359,8 +359,16 @@ impl Maker for Dialer {
     }
 
     fn connection_lost(&self, parting: Parting) {
-        if parting == Parting::Passing {
-            return self.wait();
+        match parting {
+            Parting::Passing => {
+                self.state.lock().backoff.was_of_use();
+                return self.wait();
+            }
+            Parting::Futile => {
+                self.state.lock().backoff.was_futile();
+                return self.wait();
+            }
+            Parting::Final => {}
         }
         let left = self.state.lock().enter(Phase::Retired);
         if left.is_some() {

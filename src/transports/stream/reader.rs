@@ -36,6 +36,8 @@ struct Inbox {
     /// Bytes that may wait here although a message can be received.
     ahead: usize,
     readership: Readership,
+    /// A message has been received.
+    is_of_use: bool,
 }
 
 /// Who reads, and what the kernel has been asked to report for it.
@@ -126,7 +128,7 @@ impl Reader {
             turn: Mutex::new(Rank::Reading, Turn::default()),
             inbox: Mutex::new(
                 Rank::Inbound,
-                Inbox { decoder, store: Store::default(), ahead, readership },
+                Inbox { decoder, store: Store::default(), ahead, readership, is_of_use: false },
             ),
             read_size: recv_buffer.clamp(READ_MIN, READ_MAX),
         }
@@ -137,6 +139,7 @@ impl Reader {
     pub fn take(&self, size_max: impl FnOnce() -> Option<u64>, message: &mut Message) -> Taken {
         let mut inbox = self.inbox.lock();
         let has_message = inbox.take(size_max, message);
+        inbox.is_of_use |= has_message;
         Taken {
             has_message,
             has_more: !inbox.is_empty(),
@@ -238,6 +241,18 @@ impl Reader {
     /// Whether nothing is left of what has arrived but a violation.
     pub fn is_broken(&self) -> bool {
         self.inbox.lock().is_broken()
+    }
+
+    /// Whether the peer broke the rules.
+    pub fn is_violated(&self) -> bool {
+        let inbox = self.inbox.lock();
+        inbox.is_broken() || inbox.decoder.is_violated()
+    }
+
+    /// Whether a message has been received, or can be.
+    pub fn is_of_use(&self) -> bool {
+        let inbox = self.inbox.lock();
+        inbox.is_of_use || inbox.is_readable()
     }
 
     /// Whether nothing has arrived that nobody has received, not even a part of a message.

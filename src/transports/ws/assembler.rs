@@ -24,6 +24,8 @@ pub struct Assembler {
     seen: usize,
     ping: Option<Vec<u8>>,
     close: Option<Close>,
+    /// The peer broke the rules, which is why.
+    is_violated: bool,
 }
 
 impl Assembler {
@@ -33,7 +35,8 @@ impl Assembler {
     #[must_use]
     pub fn new(sending: Arc<Sending>) -> Assembler {
         let decoder = Decoder::new(sending.role());
-        Assembler { sending, decoder, open_at: 0, seen: 0, ping: None, close: None }
+        let (ping, close, is_violated) = (None, None, false);
+        Assembler { sending, decoder, open_at: 0, seen: 0, ping, close, is_violated }
     }
 
     /// The size of the complete message at the front of the store.
@@ -66,6 +69,7 @@ impl Assembler {
             Ok(()) => Ok(None),
             Err(Trouble::Violation(violation)) => {
                 self.close = Some(violation.close());
+                self.is_violated = true;
                 Ok(None)
             }
             Err(Trouble::Memory) => Err(OutOfMemory),
@@ -176,6 +180,10 @@ impl stream::Decoder for Assembler {
 
     fn is_over(&self) -> bool {
         self.close.is_some()
+    }
+
+    fn is_violated(&self) -> bool {
+        self.is_violated
     }
 
     fn farewell(&self) -> Option<Farewell> {
