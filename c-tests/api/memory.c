@@ -125,14 +125,52 @@ static void memory_of_others_is_not_freed(void)
         REQUIRE(foreign[i] == 0);
 }
 
-/* core-quirks B-2; of sizes for which an allocator does not give the memory back at once. */
+/* core-quirks B-2; of the larger ones an allocator gives the memory back to the kernel at once. */
 static void a_second_free_is_refused(void)
 {
-    static const size_t sizes[] = {0, 10, 100, 500};
+    static const size_t sizes[] = {0, 10, 100, 500, 20000, 131072, 1 << 20, 5 << 20, 100 << 20};
     for (size_t i = 0; i < COUNT_OF(sizes); i++) {
         void *message = nn_allocmsg(sizes[i], 0);
+        CHECK(message != NULL);
         CHECK_EQ(nn_freemsg(message), 0);
         CHECK_ERRNO(nn_freemsg(message), -1, EFAULT);
+        CHECK_ERRNO(nn_reallocmsg(message, 10), 0, EFAULT);
+    }
+}
+
+/* core-quirks B-2: also when many others were freed since, and some of their memory is in use. */
+static void a_late_second_free_of_many_is_refused(void)
+{
+    enum { MANY = 3000, BIG = 200000 };
+    static void *messages[MANY];
+    for (size_t i = 0; i < MANY; i++) {
+        messages[i] = nn_allocmsg(BIG, 0);
+        REQUIRE(messages[i] != NULL);
+    }
+    for (size_t i = 0; i < MANY; i++)
+        CHECK_EQ(nn_freemsg(messages[i]), 0);
+    char *other = nn_allocmsg(BIG, 0);
+    fill_body(other, BIG, 6);
+    for (size_t i = 0; i < MANY; i++)
+        if (messages[i] != other)
+            CHECK_ERRNO(nn_freemsg(messages[i]), -1, EFAULT);
+    CHECK(is_body(other, BIG, 6));
+    CHECK_EQ(nn_freemsg(other), 0);
+    CHECK_ERRNO(nn_freemsg(other), -1, EFAULT);
+}
+
+/* abi 6.13: what has moved is no message any more, wherever it was. */
+static void what_has_been_reallocated_is_gone(void)
+{
+    static const size_t sizes[] = {100, 131072, 1 << 20, 5 << 20};
+    for (size_t i = 0; i < COUNT_OF(sizes); i++) {
+        void *message = nn_allocmsg(sizes[i], 0);
+        CHECK(nn_reallocmsg(message, 10) == message);
+        char *moved = nn_reallocmsg(message, sizes[i]);
+        CHECK(moved != NULL);
+        CHECK_ERRNO(nn_freemsg(message), -1, EFAULT);
+        CHECK_ERRNO(nn_reallocmsg(message, 1), 0, EFAULT);
+        CHECK_EQ(nn_freemsg(moved), 0);
     }
 }
 
@@ -147,5 +185,7 @@ int main(void)
     RUN(no_message_can_be_freed_and_grown);
     RUN(memory_of_others_is_not_freed);
     RUN(a_second_free_is_refused);
+    RUN(a_late_second_free_of_many_is_refused);
+    RUN(what_has_been_reallocated_is_gone);
     return test_end();
 }

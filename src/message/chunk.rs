@@ -10,6 +10,8 @@ use std::mem::{ManuallyDrop, MaybeUninit};
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicUsize, Ordering, fence};
 
+use super::freed::{Freed, Known};
+
 /// Memory for a message cannot be had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutOfMemory;
@@ -32,7 +34,8 @@ struct Prefix {
     len: usize,
     /// One for a [`Chunk`], else the number of [`SharedChunk`]s.
     owners: AtomicUsize,
-    reserved: usize,
+    /// How much was had in addition, to place the payload well.
+    slack: usize,
     /// Tells our payloads from foreign pointers. Last, so that it sits just before the payload.
     magic: u64,
 }
@@ -62,13 +65,16 @@ impl Chunk {
         let offset = payload_offset(base.as_ptr() as usize, slack);
         // SAFETY: `offset` is at most size_of::<Prefix>() + slack, so payload and capacity fit.
         let payload = unsafe { base.cast::<u8>().add(offset) };
+        if is_well_placed(payload) {
+            FREED.note_used(payload.addr().get());
+        }
         let chunk = Chunk { payload };
         let prefix = Prefix {
             base: base.as_ptr(),
             capacity,
             len: 0,
             owners: AtomicUsize::new(1),
-            reserved: 0,
+            slack,
             magic: MAGIC,
         };
         // SAFETY: at least size_of::<Prefix>() bytes of ours lie before the payload, aligned.
@@ -193,16 +199,20 @@ impl Chunk {
     /// Takes back what [`Chunk::into_raw`] gave. `None` when the pointer is seen not to be ours.
     ///
     /// # Safety
-    /// `payload` came from [`Chunk::into_raw`] and nobody else will use it, or it is some pointer
-    /// with 8 readable bytes in front of it.
+    /// `payload` came from [`Chunk::into_raw`] and nobody else will use it, or its chunk has been
+    /// freed, or it is some pointer with 8 readable bytes in front of it.
     #[must_use]
     pub unsafe fn from_raw(payload: *mut c_void) -> Option<Chunk> {
         let payload = NonNull::new(payload.cast::<u8>())?;
         if !payload.as_ptr().addr().is_multiple_of(ALIGNMENT) {
             return None;
         }
+        if is_well_placed(payload) && !may_be_in_use(payload) {
+            return None;
+        }
         let magic = payload.as_ptr().cast::<u64>().wrapping_sub(1);
-        // SAFETY: the caller vouches for the 8 bytes in front; alignment is checked above.
+        // SAFETY: the caller vouches for the 8 bytes in front, or they were those of a chunk, which
+        // are there for as long as its page is; alignment is checked above.
         let magic = unsafe { magic.read() };
         // Lazily: a chunk that is dropped frees its memory.
         (magic == MAGIC).then(|| Chunk { payload })
@@ -270,8 +280,12 @@ impl Drop for SharedChunk {
 
 impl Drop for Chunk {
     fn drop(&mut self) {
+        let payload = self.payload;
         let prefix = self.prefix_mut();
         let (magic, base) = (&raw mut prefix.magic, prefix.base);
+        if prefix.slack > 0 {
+            FREED.note_freed(payload.addr().get());
+        }
         // The magic goes first, so that a second free is recognised while the memory is unused;
         // volatile, because the compiler sees that nobody may read it any more.
         // SAFETY: the prefix is valid until `free`.
@@ -302,6 +316,35 @@ fn payload_offset(base: usize, slack: usize) -> usize {
     }
     size_of::<Prefix>() + (GOOD_PAGE_OFFSET + PAGE - nearest % PAGE) % PAGE
 }
+
+/// Whether the payload of a big chunk could lie there. Hardly one in hundred others does.
+fn is_well_placed(payload: NonNull<u8>) -> bool {
+    payload.addr().get() % PAGE == GOOD_PAGE_OFFSET
+}
+
+/// Whether a chunk may lie there, and in any case memory. Small ones are not remembered: their
+/// memory stays.
+fn may_be_in_use(payload: NonNull<u8>) -> bool {
+    match FREED.look_up(payload.addr().get()) {
+        Known::Freed => false,
+        Known::InUse => true,
+        Known::Perhaps => is_mapped(payload),
+    }
+}
+
+/// Whether there is memory in the page of `payload`.
+fn is_mapped(payload: NonNull<u8>) -> bool {
+    if cfg!(miri) {
+        return true;
+    }
+    let page = payload.as_ptr().map_addr(|address| address / PAGE * PAGE);
+    let mut residency = 0;
+    // SAFETY: one byte of answer for the one page, of which nothing is read.
+    unsafe { libc::mincore(page.cast(), 1, &raw mut residency) == 0 }
+}
+
+/// Big chunks that have been freed.
+static FREED: Freed = Freed::new();
 
 const MAGIC: u64 = 0x5350_6d73_6743_6875;
 const ALIGNMENT: usize = 16;
@@ -373,5 +416,52 @@ mod tests {
         assert!(unsafe { Chunk::from_raw(second.cast()) }.is_none());
         // SAFETY: null is recognised before anything is read.
         assert!(unsafe { Chunk::from_raw(ptr::null_mut()) }.is_none());
+    }
+
+    /// The memory of some of these goes back to the kernel.
+    #[test]
+    fn what_was_freed_is_recognised_whatever_its_size() {
+        for size in [PLACED_FROM, 128 * 1024, 1 << 20, 5 << 20] {
+            let kept = Chunk::for_caller(size).unwrap();
+            let raw = Chunk::for_caller(size).unwrap().into_raw();
+            for _ in 0..3 {
+                // SAFETY: it came from into_raw, or has been freed since.
+                drop(unsafe { Chunk::from_raw(raw) });
+            }
+            // SAFETY: it has been freed.
+            assert!(unsafe { Chunk::from_raw(raw) }.is_none());
+            let raw = kept.into_raw();
+            // SAFETY: it came from into_raw just now.
+            let mut chunk = unsafe { Chunk::from_raw(raw) }.unwrap();
+            // However little is left of it.
+            chunk.truncate(1);
+            drop(chunk);
+            // SAFETY: it has been freed.
+            assert!(unsafe { Chunk::from_raw(raw) }.is_none());
+        }
+    }
+
+    #[test]
+    fn who_gets_memory_of_a_freed_chunk_is_no_freed_chunk() {
+        for step in 0..2000 {
+            let size = [PLACED_FROM, 1 << 18, 20_000][step % 3];
+            let raw = Chunk::for_caller(size).unwrap().into_raw();
+            // SAFETY: it came from into_raw just now.
+            assert_eq!(unsafe { Chunk::from_raw(raw) }.unwrap().len(), size);
+        }
+    }
+
+    /// More than can be remembered, and nobody looks at memory that is not there.
+    #[test]
+    #[cfg_attr(miri, ignore = "asks the kernel")]
+    fn any_number_of_freed_chunks_is_recognised() {
+        let fresh = |_| Chunk::for_caller(1 << 18).unwrap().into_raw();
+        let all: Vec<_> = (0..3000).map(fresh).collect();
+        // SAFETY: they came from into_raw, and each is freed once.
+        all.iter().for_each(|raw| drop(unsafe { Chunk::from_raw(*raw) }.unwrap()));
+        for raw in all {
+            // SAFETY: it has been freed; where something else lies by now, that is no chunk.
+            assert!(unsafe { Chunk::from_raw(raw) }.is_none());
+        }
     }
 }

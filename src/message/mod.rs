@@ -6,6 +6,7 @@ mod body;
 #[allow(unsafe_code, reason = "memory that C may hold")]
 mod chunk;
 pub mod control;
+mod freed;
 mod header;
 
 pub use body::Body;
