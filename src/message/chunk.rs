@@ -280,6 +280,14 @@ impl Drop for SharedChunk {
 
 impl Drop for Chunk {
     fn drop(&mut self) {
+        self.free();
+    }
+}
+
+impl Chunk {
+    /// Apart from what drops a message: most have no chunk, and drop what little they are in line.
+    #[inline(never)]
+    fn free(&mut self) {
         let payload = self.payload;
         let prefix = self.prefix_mut();
         let (magic, base) = (&raw mut prefix.magic, prefix.base);
@@ -324,6 +332,7 @@ fn is_well_placed(payload: NonNull<u8>) -> bool {
 
 /// Whether a chunk may lie there, and in any case memory. Small ones are not remembered: their
 /// memory stays.
+#[cold]
 fn may_be_in_use(payload: NonNull<u8>) -> bool {
     match FREED.look_up(payload.addr().get()) {
         Known::Freed => false,

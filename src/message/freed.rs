@@ -27,8 +27,11 @@ impl Freed {
         Freed { slots: [const { AtomicUsize::new(NONE) }; SLOTS] }
     }
 
+    // Cold, all of them: what is inlined for big chunks is paid for by small ones.
+
     /// To be called before the memory is given back, for somebody else may have it at once. The
     /// allocator, which hands it from one to the other, orders what both note here.
+    #[cold]
     pub fn note_freed(&self, address: usize) {
         let slot = self.slot(address);
         let before = slot.swap(address, Ordering::Relaxed);
@@ -39,6 +42,7 @@ impl Freed {
     }
 
     /// A chunk lies there now.
+    #[cold]
     pub fn note_used(&self, address: usize) {
         let slot = self.slot(address);
         let known = slot.load(Ordering::Relaxed);
@@ -49,6 +53,7 @@ impl Freed {
         }
     }
 
+    #[cold]
     pub fn look_up(&self, address: usize) -> Known {
         let known = self.slot(address).load(Ordering::Relaxed);
         match known & FORGOTTEN {
