@@ -365,6 +365,72 @@ static int64_t close_against_a_deaf_peer(int linger)
     return took;
 }
 
+/* Five in turn, as an event loop would: it must not stand still meanwhile. */
+static void who_does_not_want_to_wait_loses_nothing(void)
+{
+    enum { SOCKETS = 5, MESSAGES = 10, SIZE = 1 << 20 };
+    int senders[SOCKETS], readers[SOCKETS];
+    for (int i = 0; i < SOCKETS; i++) {
+        struct url url = unique_url(trial.scheme);
+        readers[i] = open_large();
+        senders[i] = open_large();
+        set_int(senders[i], NN_LINGER, 0);
+        set_int(senders[i], NN_SNDBUF, 2 * MESSAGES * SIZE);
+        CHECK_OK(nn_bind(senders[i], url.text));
+        CHECK_OK(nn_connect(readers[i], url.text));
+        CHECK_PIPES(senders[i], 1);
+        for (unsigned n = 0; n < MESSAGES; n++)
+            CHECK_EQ(send_number(senders[i], SIZE, n, 0), SIZE);
+    }
+    int64_t start = now_us();
+    close_sockets(senders, SOCKETS);
+    CHECK_AT_MOST(now_us() - start, 900000);
+    for (int i = 0; i < SOCKETS; i++)
+        for (unsigned n = 0; n < MESSAGES && recv_number(readers[i], SIZE, n); n++)
+            continue;
+    close_sockets(readers, SOCKETS);
+}
+
+static int close_in_the_background_and_leave(void *argument)
+{
+    struct url *urls = argument;
+    int s[3];
+    for (int i = 0; i < 3; i++) {
+        s[i] = open_quick();
+        set_int(s[i], NN_LINGER, 0);
+        set_int(s[i], NN_SNDBUF, 1 << 25);
+        CHECK_OK(nn_connect(s[i], urls[i].text));
+        for (unsigned n = 0; n < 10; n++)
+            CHECK_EQ(send_number(s[i], 1 << 20, n, 0), 1 << 20);
+    }
+    close_sockets(s, 3);
+    exit(case_failed() ? 1 : 7);
+}
+
+/* The last socket is closed, and all that is left is written by a thread. */
+static void exit_waits_for_what_is_written_in_the_background(void)
+{
+    struct url urls[3];
+    struct child child;
+    int s[3];
+    if (strcmp(trial.scheme, "inproc") == 0) {
+        test_skip("both sides exit");
+        return;
+    }
+    for (int i = 0; i < 3; i++)
+        urls[i] = unique_url(trial.scheme);
+    child_start(&child, close_in_the_background_and_leave, urls);
+    for (int i = 0; i < 3; i++) {
+        s[i] = open_large();
+        CHECK_OK(nn_bind(s[i], urls[i].text));
+    }
+    for (int i = 0; i < 3; i++)
+        for (unsigned n = 0; n < 10 && recv_number(s[i], 1 << 20, n); n++)
+            continue;
+    CHECK_EQ(child_wait(&child, PATIENCE_MS), 7);
+    close_sockets(s, 3);
+}
+
 static void a_deaf_peer_costs_the_linger(void)
 {
     int64_t took = close_against_a_deaf_peer(300);
@@ -422,6 +488,8 @@ static void run_across_processes(void)
     RUN(unread_input_spoils_nothing_at_close);
     RUN(unread_input_spoils_nothing_at_exit);
     RUN(a_deaf_peer_costs_the_linger);
+    RUN(who_does_not_want_to_wait_loses_nothing);
+    RUN(exit_waits_for_what_is_written_in_the_background);
     RUN(what_came_before_the_end_is_delivered);
 }
 

@@ -1,13 +1,15 @@
 //! The end of a socket.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::attachment::Whose;
 use super::life::Change;
-use super::linger::{Lingering, PATIENCE};
+use super::linger::{Lingering, Manner, PATIENCE};
 use super::pipe::Pipe;
 use super::socket::Socket;
 use super::state::EndpointEntry;
+use crate::sys;
 use crate::trace::Happening;
 
 impl Socket {
@@ -41,12 +43,20 @@ impl Socket {
     }
 
     pub(super) fn lingering<'a>(&self, pipes: impl Iterator<Item = &'a Pipe>) -> Vec<Lingering> {
-        let deadline = self.options().linger_deadline();
+        let (deadline, manner) = match self.options().linger_deadline() {
+            Some(deadline) => (deadline, Manner::InCall),
+            None => (sys::now() + IN_BACKGROUND, Manner::InBackground),
+        };
         let lingering = |pipe: &Pipe| Lingering {
             endpoint: Arc::clone(&pipe.endpoint),
             connection: Arc::clone(&pipe.connection),
             deadline,
+            manner,
         };
         pipes.map(lingering).collect()
     }
 }
+
+/// How long peers have to read what a socket has left that did not wait for them: as long as they
+/// have when nothing is set.
+const IN_BACKGROUND: Duration = Duration::from_secs(1);

@@ -18,6 +18,16 @@ pub struct Lingering {
     pub endpoint: Arc<Endpoint>,
     pub connection: Arc<dyn Connection>,
     pub deadline: Instant,
+    pub manner: Manner,
+}
+
+/// Who waits until it is written out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manner {
+    /// The one who closes.
+    InCall,
+    /// A thread of the library.
+    InBackground,
 }
 
 /// Ends all of them, side by side.
@@ -26,7 +36,7 @@ pub fn end(all: &[Lingering]) {
     streams(all).for_each(|(stream, _)| stream.write_out());
     if all.iter().any(Lingering::has_unwritten) {
         let _shown = Shown::new(all);
-        write_out(all, |stream| stream.write_out());
+        write_out(all, None, |stream| stream.write_out());
     }
     for one in late {
         let left = if one.has_unwritten() { "some" } else { "nothing" };
@@ -35,9 +45,27 @@ pub fn end(all: &[Lingering]) {
     all.iter().for_each(|one| one.connection.close(one.deadline));
 }
 
+/// Ends those of them that can be ended in that time. Returns the others.
+pub fn end_for(all: Vec<Lingering>, time: Duration) -> Vec<Lingering> {
+    {
+        let _shown = Shown::new(&all);
+        write_out(&all, Some(sys::now() + time), |stream| stream.write_out());
+    }
+    let now = sys::now();
+    let is_left = |one: &Lingering| one.has_unwritten() && one.deadline > now;
+    let (left, ended): (Vec<_>, Vec<_>) = all.into_iter().partition(is_left);
+    for one in ended {
+        if one.has_unwritten() {
+            one.trace(Happening::Lingered, format_args!("left=some"));
+        }
+        one.connection.close(one.deadline);
+    }
+    left
+}
+
 /// The same at the end of the process, when nobody is told of anything any more.
 pub fn finish(all: &[Lingering]) {
-    write_out(all, |stream| stream.drain());
+    write_out(all, None, |stream| stream.drain());
     streams(all).for_each(|(stream, deadline)| stream.finish(deadline));
 }
 
@@ -109,19 +137,21 @@ fn trace_late(all: &[Lingering]) -> Vec<&Lingering> {
     late
 }
 
-/// Writes until nothing is left to write, or until each one's deadline.
-fn write_out(all: &[Lingering], write: impl Fn(&dyn Stream)) {
+/// Writes until nothing is left to write, or until each one's deadline, or until that moment.
+fn write_out(all: &[Lingering], until: Option<Instant>, write: impl Fn(&dyn Stream)) {
     let mut left: Vec<_> = streams(all).collect();
     left.iter().for_each(|(stream, _)| write(*stream));
     loop {
         let now = sys::now();
         left.retain(|(stream, deadline)| *deadline > now && stream.has_unwritten());
-        let Some(next_deadline) = left.iter().map(|(_, deadline)| *deadline).min() else {
+        let Some(next) = left.iter().map(|(_, deadline)| *deadline).min() else { return };
+        let next = until.map_or(next, |until| until.min(next));
+        if next <= now {
             return;
-        };
+        }
         let waits = left.iter().map(|(stream, _)| (stream.descriptor(), WaitFor::Writable));
         left.iter().for_each(|(stream, _)| stream.begin_driving());
-        let ready = sys::poll(waits, Some(next_deadline - now));
+        let ready = sys::poll(waits, Some(next - now));
         left.iter().for_each(|(stream, _)| stream.end_driving());
         match ready {
             // Of thousands, only those are written that take more.
@@ -161,6 +191,7 @@ mod tests {
             endpoint: Arc::new(Endpoint::new(1, context, owner, "ipc", b"name")),
             connection: Arc::clone(connection) as Arc<dyn Connection>,
             deadline,
+            manner: Manner::InCall,
         }
     }
 

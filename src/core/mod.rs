@@ -2,10 +2,10 @@
 //!
 //! Its files stand on one another, and no two need each other (`testing/circles.rs` checks it):
 //!
-//! 1. what knows no socket: `options.rs`, `statistics.rs`, `events.rs`, `readiness.rs`, `life.rs`,
-//!    `timer.rs`; `handover.rs`, `spin.rs` and `waiting.rs`, what those share who wait;
-//!    `deferred.rs` and `linger.rs`, which deal with connections alone; and `context.rs`, which
-//!    holds what a socket and its endpoints share;
+//! 1. what knows no socket: `options.rs`, `statistics.rs`, `events.rs`, `readiness.rs`,
+//!    `life.rs`, `timer.rs`; `handover.rs`, `spin.rs` and `waiting.rs`, what those share who
+//!    wait; `deferred.rs`, `linger.rs` and `drain.rs`, which deal with connections alone; and
+//!    `context.rs`, which holds what a socket and its endpoints share;
 //! 2. `endpoint.rs` and `pipe.rs`, which own the traits through which they call their socket,
 //!    `peer.rs`, whom a message comes from, and `state.rs`, what the lock of a socket guards;
 //! 3. `socket.rs`, `sleep.rs`, how a call on it sleeps, and the files for what a socket does;
@@ -22,6 +22,7 @@ mod deadline;
 mod deferred;
 mod device;
 mod display;
+mod drain;
 mod endpoint;
 mod events;
 #[cfg(test)]

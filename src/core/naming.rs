@@ -4,8 +4,8 @@ use std::fmt::Display;
 use std::sync::Arc;
 
 use super::attachment::Whose;
+use super::drain;
 use super::endpoint::{Endpoint, transport_of};
-use super::linger;
 use super::socket::Socket;
 use crate::error::Error;
 use crate::trace::{self, Happening, Plain, Reason};
@@ -109,7 +109,7 @@ impl Socket {
         let entry = self.lock().endpoints.remove(id).ok_or(Error::Invalid)?;
         entry.endpoint.trace(Happening::ShutDown, None, format_args!(""));
         entry.close();
-        linger::end(&self.lingering(self.detach(Whose::Endpoint(id)).iter()));
+        drain::end(self.lingering(self.detach(Whose::Endpoint(id)).iter()));
         self.retry_endpoints();
         Ok(())
     }

@@ -156,11 +156,13 @@ impl Options {
         deadline(self.value(const { place(&RECV_TIMEOUT) }))
     }
 
-    /// Until when closing may wait for a peer to read.
+    /// Until when closing may wait for a peer to read. `None` when it is not to wait.
     #[must_use]
-    pub fn linger_deadline(&self) -> Instant {
-        let linger = deadline(self.value(const { place(&LINGER) }));
-        linger.unwrap_or_else(|| sys::now() + FOR_EVER)
+    pub fn linger_deadline(&self) -> Option<Instant> {
+        match self.value(const { place(&LINGER) }) {
+            0 => None,
+            linger => Some(deadline(linger).unwrap_or_else(|| sys::now() + FOR_EVER)),
+        }
     }
 
     fn value(&self, at: usize) -> i32 {
@@ -390,7 +392,7 @@ mod tests {
         set(&options, LEVEL, SEND_TIMEOUT.number, 0).unwrap();
         assert!(options.send_deadline().unwrap() <= Instant::now());
         set(&options, LEVEL, LINGER.number, -1).unwrap();
-        assert!(options.linger_deadline() > Instant::now() + FOR_EVER / 2);
+        assert!(options.linger_deadline().unwrap() > Instant::now() + FOR_EVER / 2);
         set(&options, LEVEL, RECV_MAX_SIZE.number, -1).unwrap();
         assert_eq!(options.recv_size_max(), None);
     }

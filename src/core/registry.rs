@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::context::{Printer, Shared};
+use super::drain;
 use super::linger::{self, Lingering};
 use super::sleep::{self, Visit};
 use super::socket::Socket;
@@ -109,8 +110,8 @@ pub(super) fn open_type(
 /// `NotOpen`, also when another thread is closing it.
 pub fn close(handle: i32) -> Result<(), Error> {
     sleep::settle();
-    let closing = Closing::begin(handle).ok_or(Error::NotOpen)?;
-    linger::end(&closing.connections);
+    let mut closing = Closing::begin(handle).ok_or(Error::NotOpen)?;
+    drain::end(std::mem::take(&mut closing.connections));
     closing.finish();
     Ok(())
 }
@@ -141,7 +142,7 @@ impl Closing {
         drop(socket);
         let unused_reactor = world.library.lock().give_number_back(self.handle);
         if let Some(reactor) = unused_reactor {
-            reactor.stop();
+            drain::stop_when_done(reactor);
         }
     }
 }
@@ -192,8 +193,7 @@ pub fn terminate() {
     let mut all: Vec<_> = (0..world.handles_end()).filter_map(Closing::begin).collect();
     let connections: Vec<_> =
         all.iter_mut().flat_map(|closing| std::mem::take(&mut closing.connections)).collect();
-    linger::end(&connections);
-    drop(connections);
+    drain::end(connections);
     all.into_iter().for_each(Closing::finish);
 }
 

@@ -16,6 +16,8 @@ pub enum Rank {
     Slot,
     /// Connections that linger, of which no socket knows any more.
     Lingering,
+    /// Those of them that linger in the background, before their thread has seen them.
+    Draining,
     /// The file of an ipc address, while it is bound. Held while it is probed.
     Binding,
     /// What a listener accepts from. Held while it does.
@@ -189,6 +191,7 @@ impl Rank {
             | Rank::Writing => true,
             Rank::Library
             | Rank::Lingering
+            | Rank::Draining
             | Rank::Endpoint
             | Rank::Names
             | Rank::Socket
