@@ -22,7 +22,7 @@ pub const LAYERS: &[(&str, &[&str])] = &[
 ];
 
 /// The map of the tree, programs that use the library, and the tests about all of it.
-const ABOVE_THE_LAYERS: &[&str] = &["lib.rs", "bin/", "testing/", "fuzzing.rs"];
+const ABOVE_THE_LAYERS: &[&str] = &["lib.rs", "bin/", "testing/", "fuzzing/"];
 
 const HOMES_OF_LIBC: &[&str] = &["ffi/", "sys/", "message/chunk.rs"];
 const HOMES_OF_C_NAMES: &[&str] = &["ffi/"];
