@@ -1,7 +1,21 @@
-//! What the fuzz targets of `fuzz/` run: any bytes, through the codecs, in pieces. A panic is a
-//! finding, and so is an answer that depends on where the bytes were cut.
+//! What the fuzz targets of `fuzz/` run: any bytes, through the codecs, in pieces, and into
+//! connections, and as calls of C. A panic is a finding, and so is an answer that depends on where
+//! the bytes were cut.
 //!
 //! Each tells how many things it recognised, so that a sample can be known for a good one.
+
+mod caller;
+mod connections;
+mod input;
+mod kind;
+mod ledger;
+mod operations;
+mod place;
+mod stranger;
+
+pub use connections::{connections, keep_reactor};
+pub use operations::operations;
+pub use place::Belongings;
 
 use crate::message::{Message, control};
 use crate::transports::fuzzing as transports;

@@ -31,7 +31,11 @@ struct Target {
 }
 
 const TARGETS: &[Target] = &[
+    #[cfg(not(miri))]
+    Target { name: "connections", run: fuzzing::connections, samples: connections },
     Target { name: "control_data", run: fuzzing::control_data, samples: control_data },
+    #[cfg(not(miri))]
+    Target { name: "operations", run: fuzzing::operations, samples: operations },
     Target { name: "sp_messages", run: fuzzing::sp_messages, samples: sp_messages },
     Target { name: "ws_frames", run: fuzzing::ws_frames, samples: ws_frames },
     Target { name: "ws_request", run: fuzzing::ws_request, samples: ws_request },
@@ -243,6 +247,51 @@ const BINARY: u8 = 0x2;
 const CLOSE: u8 = 0x8;
 const PING: u8 = 0x9;
 const PONG: u8 = 0xa;
+
+/// On each transport, side and type of socket: a greeting, messages in pieces, and the end.
+#[cfg(not(miri))]
+fn connections() -> Vec<(Vec<u8>, usize)> {
+    let mut samples = Vec::new();
+    for head in 0..120 {
+        let [wire, side, kind, domain] = [head % 3, head / 3 % 2, head / 6 % 10, head / 60];
+        let mut bytes = [wire, side, kind, domain].to_vec();
+        for (step, body) in [(0x80, &b"12345678"[..]), (0x81, b"a question")] {
+            bytes.push(step);
+            bytes.push(body.len() as u8);
+            bytes.extend(body);
+            bytes.extend([0xf0, 0xc0, 0xa2, b'm', b'e', 0xd0]);
+        }
+        // A socket that asks takes answers to its own questions, one that answers takes questions
+        // with their header; a raw one that asks takes all that has one.
+        let count = match (kind, domain) {
+            (1 | 5, _) | (3 | 7, 0) => 0,
+            (4 | 8, _) => 1,
+            _ => 2,
+        };
+        samples.push((bytes, count));
+    }
+    samples
+}
+
+/// Two sockets of each type that are joined in the process, and what they say to each other.
+#[cfg(not(miri))]
+fn operations() -> Vec<(Vec<u8>, usize)> {
+    let mut samples = Vec::new();
+    for kind in 0..10 {
+        let [join, send, recv] = [1, 8, 11];
+        // Of two that know topics, one subscribes to all.
+        let topic = &[0][..usize::from(kind == 1 || kind == 2)];
+        let joined = [join, 0, 0, kind, 0];
+        let talk = [send, 0, 0, recv, 1, 0, send, 1, 5, recv, 0, 0];
+        // One that only sends or receives does so once here, and so does one that answers.
+        let count = match kind {
+            0 | 3 | 7 | 9 => 2,
+            _ => 1,
+        };
+        samples.push(([&joined[..], topic, &talk].concat(), count));
+    }
+    samples
+}
 
 /// The key and its answer are those of RFC 6455 section 1.3.
 fn ws_request() -> Vec<(Vec<u8>, usize)> {

@@ -5,7 +5,7 @@ use std::cell::Cell;
 pub use super::stream::Codec;
 
 use super::IfNameless;
-use super::sp::frame::Framing;
+use super::sp::{self, frame::Framing};
 use super::stream::{News, Reader, Source};
 use super::ws;
 use crate::message::{Chunk, Message};
@@ -46,10 +46,33 @@ pub fn accepts_request(bytes: &[u8]) -> bool {
 /// Whether `bytes` begin with the response that a dialer asked for.
 #[must_use]
 pub fn accepts_response(bytes: &[u8]) -> bool {
-    let key = "dGhlIHNhbXBsZSBub25jZQ==";
     ws::handshake::head_len(bytes, 0).is_some_and(|len| {
-        ws::handshake::judge_response(&bytes[..len], key, "pair.sp.nanomsg.org").is_ok()
+        ws::handshake::judge_response(&bytes[..len], KEY, "pair.sp.nanomsg.org").is_ok()
     })
+}
+
+/// What a peer of that type says first on tcp and ipc.
+#[must_use]
+pub fn greeting(socket_type: u16) -> [u8; 8] {
+    sp::handshake::encode(socket_type)
+}
+
+/// What a client says first to a socket of that type.
+#[must_use]
+pub fn request(socket_type: &str) -> Vec<u8> {
+    ws::handshake::request("localhost", "/", KEY, &ws::handshake::token(socket_type))
+}
+
+/// What a server of that type answers; nothing when it refuses the request.
+#[must_use]
+pub fn response(request: &[u8], socket_type: &str) -> Vec<u8> {
+    let demand = ws::handshake::Demand {
+        token: ws::handshake::token(socket_type),
+        if_nameless: IfNameless::Refuse,
+        path: None,
+    };
+    ws::handshake::judge_request(request, &demand)
+        .map_or_else(|_| Vec::new(), |agreement| ws::handshake::acceptance(&agreement))
 }
 
 /// All messages of `wire`, which is read in steps as a kernel would give it.
@@ -94,4 +117,5 @@ impl Source for Pieces<'_> {
     }
 }
 
+const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 const SIZE_MAX: Option<u64> = Some(1 << 20);

@@ -3,4 +3,4 @@
 
 pub mod frame;
 mod greeter;
-mod handshake;
+pub(super) mod handshake;
