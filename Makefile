@@ -29,6 +29,8 @@ help:
 	@echo "make bench    compare with libnanomsg on a quiet machine; ARGS are those of compare.py"
 	@echo "make differential  run random sequences of calls on libnanomsg, too, and compare the answers;"
 	@echo "              ARGS are those of c-tests/differential/compare.py"
+	@echo "make soak     four processes under fire for a minute; ARGS=\"--minutes 30\" for longer, and"
+	@echo "              \"--seed N\" for the same troubles again"
 	@echo "make clean    remove everything that was built"
 
 .PHONY: build
@@ -75,6 +77,12 @@ differential: tools build
 	python3 c-tests/differential/compare.py \
 		--program $(BUILD)/differential/differential-differential \
 		--libraries $(BUILD)/lib/spmsg $(BUILD)/lib/reference $(ARGS)
+
+.PHONY: soak
+soak: tools build
+	cmake -S c-tests -B $(BUILD) -DCMAKE_BUILD_TYPE=Release
+	cmake --build $(BUILD) --parallel $(JOBS) --target soak-soak
+	LD_LIBRARY_PATH=$(BUILD)/lib/spmsg $(BUILD)/soak/soak-soak $(ARGS)
 
 # Fills in a template of cmake/: $(call fill,TEMPLATE,FILE).
 fill = echo "cmake/$(1) -> $(DESTDIR)$(2)" \
