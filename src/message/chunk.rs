@@ -412,6 +412,90 @@ mod tests {
         assert_eq!(Chunk::with_capacity(isize::MAX as usize).err(), Some(OutOfMemory));
     }
 
+    /// Every size around those at which something else begins, up to the largest.
+    fn sizes() -> Vec<usize> {
+        let edges = [0, 8, 48, PLACED_FROM, PAGE, isize::MAX as usize, usize::MAX];
+        let around =
+            |edge: usize| (0..100).flat_map(move |d| [edge.wrapping_add(d), edge.wrapping_sub(d)]);
+        edges.into_iter().flat_map(around).collect()
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "too much to interpret")]
+    fn no_size_wraps_round() {
+        for size in sizes() {
+            match Chunk::with_capacity(size) {
+                Ok(mut chunk) => {
+                    assert!(size < 1 << 20, "{size:#x} bytes are more than there are");
+                    assert_eq!(
+                        (chunk.len(), chunk.capacity(), chunk.spare().len()),
+                        (0, size, size)
+                    );
+                    chunk.spare().fill(MaybeUninit::new(7));
+                    // SAFETY: all of it has just been written.
+                    unsafe { chunk.advance(size) };
+                    assert!(chunk.as_slice().iter().all(|byte| *byte == 7));
+                }
+                Err(OutOfMemory) => assert!(size > 1 << 20, "{size:#x} bytes are not many"),
+            }
+        }
+    }
+
+    #[test]
+    fn growth_beyond_memory_changes_nothing() {
+        let mut chunk = Chunk::copy_from(b"abc").unwrap();
+        for size in sizes().into_iter().filter(|size| *size > 1 << 20) {
+            assert_eq!(chunk.reserve(size), Err(OutOfMemory));
+            assert_eq!((chunk.as_slice(), chunk.capacity()), (&b"abc"[..], 3));
+        }
+    }
+
+    /// Every way of making and cutting a small chunk, against the same on a vector.
+    #[test]
+    fn cuts_as_a_vector_does() {
+        const MOST: usize = if cfg!(miri) { 4 } else { 12 };
+        let bytes: Vec<u8> = (1..).take(MOST).collect();
+        for len in 0..=MOST {
+            for (keep, remove) in
+                (0..=MOST + 2).flat_map(|keep| (0..=len.min(keep)).map(move |r| (keep, r)))
+            {
+                for capacity in 0..=MOST + 2 {
+                    let mut chunk = Chunk::copy_from(&bytes[..len]).unwrap();
+                    let mut vector = bytes[..len].to_vec();
+                    chunk.truncate(keep);
+                    vector.truncate(keep);
+                    chunk.remove_front(remove);
+                    vector.drain(..remove);
+                    assert_eq!(chunk.as_slice(), vector);
+                    // What was given up at the end is given up for good.
+                    assert_eq!(chunk.capacity(), if keep <= len { keep } else { len });
+                    chunk.reserve(capacity).unwrap();
+                    assert!(chunk.capacity() >= capacity.max(vector.len()));
+                    let room = chunk.capacity() - chunk.len();
+                    chunk.extend(&vec![9; room]);
+                    vector.resize(vector.len() + room, 9);
+                    assert_eq!(chunk.as_slice(), vector);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn more_than_fits_is_a_bug() {
+        let beyond = |cut: fn(&mut Chunk)| {
+            let mut chunk = Chunk::copy_from(b"abc").unwrap();
+            let call = std::panic::AssertUnwindSafe(|| cut(&mut chunk));
+            std::panic::catch_unwind(call).is_err() && chunk.as_slice() == b"abc"
+        };
+        assert!(beyond(|chunk| chunk.extend(b"d")));
+        assert!(beyond(|chunk| chunk.remove_front(4)));
+        assert!(beyond(|chunk| chunk.remove_front(usize::MAX)));
+        // SAFETY: the counts are refused.
+        assert!(beyond(|chunk| unsafe { chunk.advance(1) }));
+        // SAFETY: as above.
+        assert!(beyond(|chunk| unsafe { chunk.advance(usize::MAX) }));
+    }
+
     #[test]
     fn recognises_its_own_pointers() {
         let raw = Chunk::copy_from(b"abc").unwrap().into_raw();

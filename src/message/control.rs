@@ -102,4 +102,75 @@ mod tests {
             assert!(entries(&block).count() <= block.len() / HEAD);
         }
     }
+
+    /// What the rule says (see [`entry_len`] and [`offset_behind`]), in numbers that cannot wrap:
+    /// where entries begin, and how long they say they are.
+    fn walked(block: &[u8]) -> Vec<(usize, usize)> {
+        let mut found = Vec::new();
+        let mut offset = 0;
+        while let Some(len) = block.get(offset..offset + HEAD).map(|head| &head[..WORD]) {
+            let len = u128::from(u64::from_ne_bytes(len.try_into().unwrap()));
+            let padded = len.next_multiple_of(WORD as u128);
+            if padded > (block.len() - offset) as u128 {
+                break;
+            }
+            found.push((offset, len as usize));
+            if len < HEAD as u128 {
+                break;
+            }
+            offset += padded as usize;
+        }
+        found
+    }
+
+    fn check(block: &[u8]) {
+        let expected = walked(block);
+        let first = entry_len(block, 0).map(|_| 0);
+        let offsets: Vec<usize> =
+            iter::successors(first, |&offset| offset_behind(block, offset)).collect();
+        let starts: Vec<usize> = expected.iter().map(|(offset, _)| *offset).collect();
+        assert_eq!(offsets, starts, "{block:?}");
+        // One that is shorter than its head is found, and says nothing.
+        let whole = expected.iter().filter(|(_, len)| *len >= HEAD);
+        let data: Vec<&[u8]> =
+            whole.map(|(offset, len)| &block[offset + HEAD..offset + len]).collect();
+        assert_eq!(entries(block).map(|entry| entry.data).collect::<Vec<_>>(), data, "{block:?}");
+    }
+
+    /// Blocks of every size up to a few entries, with every length that matters at every place.
+    #[test]
+    #[cfg_attr(miri, ignore = "too much to interpret")]
+    fn every_small_block_is_walked_by_the_rule() {
+        let far =
+            [1 << 31, 1 << 32, isize::MAX as usize].into_iter().flat_map(|far| far - 1..far + 2);
+        let lengths: Vec<usize> = (0..70).chain(far).chain(usize::MAX - 40..=usize::MAX).collect();
+        for size in 0..=4 * HEAD {
+            for &first in &lengths {
+                let mut block = vec![0; size];
+                put(&mut block, 0, first);
+                check(&block);
+                let behind = first.checked_next_multiple_of(WORD).filter(|at| *at < size);
+                let Some(behind) = behind.filter(|at| *at >= HEAD) else { continue };
+                for &second in &lengths {
+                    put(&mut block, behind, second);
+                    check(&block);
+                }
+            }
+        }
+    }
+
+    fn put(block: &mut [u8], at: usize, number: usize) {
+        block[at..].iter_mut().zip(number.to_ne_bytes()).for_each(|(place, byte)| *place = byte);
+    }
+
+    /// No offset that a caller may think of makes the walk look outside.
+    #[test]
+    fn offsets_outside_find_nothing() {
+        let block = Entry { level: 1, kind: 1, data: b"data" }.to_chunk().unwrap();
+        for offset in (block.len() - HEAD + 1..block.len() + 40).chain(usize::MAX - 40..=usize::MAX)
+        {
+            assert_eq!(entry_len(block.as_slice(), offset), None, "{offset:#x}");
+            assert_eq!(offset_behind(block.as_slice(), offset), None, "{offset:#x}");
+        }
+    }
 }

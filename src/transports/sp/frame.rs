@@ -180,6 +180,51 @@ mod tests {
         assert_eq!(Framing::Ipc.size(&[2], None), Err(Violation::Kind));
     }
 
+    /// Sizes around every power of two, of which each has another byte or bit.
+    fn edges() -> impl Iterator<Item = u64> {
+        (0..64).map(|bit| 1_u64 << bit).flat_map(|edge| {
+            (0..4).flat_map(move |distance| {
+                [edge.wrapping_add(distance), edge.wrapping_sub(distance)]
+            })
+        })
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "too much to interpret")]
+    fn every_size_is_judged_by_the_number_that_it_is() {
+        for (size, limit) in edges().flat_map(|size| edges().map(move |limit| (size, limit))) {
+            for max in [None, Some(limit)] {
+                let fits = size <= i32::MAX as u64 && max.is_none_or(|max| size <= max);
+                let expected =
+                    if fits { Ok(Some(size as usize)) } else { Err(Violation::TooLarge) };
+                let bytes = size.to_be_bytes();
+                assert_eq!(Framing::Tcp.size(&bytes, max), expected, "{size:#x} of {max:x?}");
+                let bytes = [&[IPC_MESSAGE][..], &bytes].concat();
+                assert_eq!(Framing::Ipc.size(&bytes, max), expected, "{size:#x} of {max:x?}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_kind_but_one_is_refused_at_its_first_byte() {
+        for kind in 0..=u8::MAX {
+            let expected = if kind == 1 { Ok(None) } else { Err(Violation::Kind) };
+            assert_eq!(Framing::Ipc.size(&[kind], None), expected);
+        }
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "too much to interpret")]
+    fn reads_the_size_that_it_writes() {
+        let sizes = (0..70_000).chain(edges()).filter(|size| *size <= i32::MAX as u64);
+        for size in sizes.map(|size| size as usize) {
+            for framing in [Framing::Tcp, Framing::Ipc] {
+                let prefix = prefix(framing, size);
+                assert_eq!(framing.size(prefix.as_slice(), None), Ok(Some(size)));
+            }
+        }
+    }
+
     fn wire(framing: Framing, sizes: &[usize]) -> Vec<u8> {
         let mut wire = Vec::new();
         for (index, size) in sizes.iter().enumerate() {

@@ -426,6 +426,88 @@ mod tests {
         assert_eq!(heard(b"\x88\x01\x03").close.unwrap().code, 1002);
     }
 
+    /// A decoder in the middle of a message, or not.
+    fn decoder(role: Role, is_within: bool) -> Decoder {
+        let mut decoder = Decoder::new(role);
+        if is_within {
+            let mask = (role == Role::Server).then_some(Mask([0; 4]));
+            let place = Place { is_first: true, is_last: false };
+            let mut first = frame::head(Kind::Binary, place, 0, mask).as_slice().to_vec();
+            decoder.step(&mut first, None).unwrap();
+        }
+        decoder
+    }
+
+    /// RFC 6455 section 5.2, for every first byte of a head, and every second.
+    #[test]
+    #[cfg_attr(miri, ignore = "too much to interpret")]
+    fn every_head_is_judged_by_the_rule() {
+        for word in 0..=u16::MAX {
+            let [first, second] = word.to_be_bytes();
+            for (role, is_within) in
+                [Role::Client, Role::Server].map(|role| [(role, false), (role, true)]).concat()
+            {
+                let (is_final, reserved, opcode) = (first >> 7 == 1, first >> 4 & 7, first & 15);
+                let is_masked = second >> 7 == 1;
+                let is_known = match opcode {
+                    0 => is_within,
+                    1 | 2 => !is_within,
+                    8..=10 => is_final && second & 0x7f <= 125,
+                    _ => false,
+                };
+                let is_good = is_known && reserved == 0 && is_masked == (role == Role::Server);
+                let mut head = [&[first, second][..], &[0; 12]].concat();
+                let judged = decoder(role, is_within).step(&mut head, None).map(|_| ());
+                let expected = if is_good { Ok(()) } else { Err(Violation::Protocol) };
+                assert_eq!(judged, expected, "{word:#06x} to {role:?}, within: {is_within}");
+            }
+        }
+    }
+
+    /// Sizes around every power of two, of which each has another byte or bit.
+    fn edges() -> impl Iterator<Item = u64> {
+        (0..64)
+            .map(|bit| 1_u64 << bit)
+            .flat_map(|edge| (0..3).flat_map(move |d| [edge.wrapping_add(d), edge.wrapping_sub(d)]))
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "too much to interpret")]
+    fn every_length_is_judged_by_the_number_that_it_is() {
+        for (size, limit) in edges().flat_map(|size| edges().map(move |limit| (size, limit))) {
+            for (limit, before) in [(None, 0), (None, 5), (Some(limit), 0), (Some(limit), 5)] {
+                let mut decoder = Decoder::new(Role::Client);
+                let mut start = [&[0x02, before][..], &vec![0; usize::from(before)]].concat();
+                let began = decoder.step(&mut start, limit).map(|_| ());
+                let most = limit.unwrap_or(u64::MAX).min(i32::MAX as u64);
+                assert_eq!(began.is_ok(), u64::from(before) <= most);
+                if began.is_err() {
+                    continue;
+                }
+                let mut head = [&[0x80, 127][..], &size.to_be_bytes()].concat();
+                let judged = decoder.step(&mut head, limit).map(|_| ());
+                let fits = u128::from(size) + u128::from(before) <= u128::from(most);
+                let expected = if fits { Ok(()) } else { Err(Violation::TooLarge) };
+                assert_eq!(judged, expected, "{size:#x} behind {before}, limit {limit:x?}");
+            }
+        }
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "too much to interpret")]
+    fn reads_the_size_that_it_writes() {
+        let sizes = (0..70_000).chain(edges()).filter(|size| *size <= i32::MAX as u64);
+        for size in sizes.map(|size| size as usize).filter(|size| *size > 0) {
+            for (role, mask) in [(Role::Client, None), (Role::Server, Some(Mask([1, 2, 3, 4])))] {
+                let mut head =
+                    frame::head(Kind::Binary, Place::WHOLE, size, mask).as_slice().to_vec();
+                let mut decoder = Decoder::new(role);
+                let step = decoder.step(&mut head, None).unwrap();
+                assert_eq!((step.used, decoder.missing()), (head.len(), (size, true)));
+            }
+        }
+    }
+
     #[test]
     fn payload_may_be_read_past_the_decoder() {
         let mut decoder = Decoder::new(Role::Client);
