@@ -1,4 +1,5 @@
-//! The fuzz targets as an ordinary test: good inputs, damaged at random, and noise.
+//! The fuzz targets as an ordinary test: good inputs and those of `fuzz/corpus`, damaged at random,
+//! and noise.
 //!
 //! Nothing here watches which code an input reaches; the engine of `fuzz/` does, and finds more in
 //! hours than this in seconds. But this runs wherever the tests run.
@@ -71,6 +72,32 @@ fn samples_are_good_inputs() {
     }
 }
 
+/// What the engine found, and what was mended after it was found.
+#[test]
+#[cfg_attr(miri, ignore = "too much to interpret")]
+fn what_was_found_is_borne() {
+    for target in TARGETS {
+        let corpus = corpus(target.name);
+        assert!(!corpus.is_empty(), "nothing is kept for {}", target.name);
+        for (file, input) in corpus {
+            let run = panic::catch_unwind(|| (target.run)(&input));
+            assert!(run.is_ok(), "{} fails with {file}", target.name);
+        }
+    }
+}
+
+/// The inputs that are kept for a target, by the names of their files.
+fn corpus(name: &str) -> Vec<(String, Vec<u8>)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(name);
+    let files = fs::read_dir(&folder).expect("every target has its folder");
+    let mut found: Vec<_> = files
+        .map(|file| file.expect("the folder can be listed").path())
+        .map(|path| (path.display().to_string(), fs::read(path).expect("an input can be read")))
+        .collect();
+    found.sort();
+    found
+}
+
 /// The files, the manifest and the list here name the same targets.
 #[test]
 fn no_target_is_forgotten() {
@@ -97,7 +124,11 @@ fn setting<T: FromStr>(name: &str) -> Option<T> {
 }
 
 fn fuzz(target: &Target, first: u64, time: Duration) {
-    let samples: Vec<Vec<u8>> = (target.samples)().into_iter().map(|(sample, _)| sample).collect();
+    let mut samples: Vec<Vec<u8>> =
+        (target.samples)().into_iter().map(|(sample, _)| sample).collect();
+    if !cfg!(miri) {
+        samples.extend(corpus(target.name).into_iter().map(|(_, input)| input));
+    }
     let began = Instant::now();
     let (mut seed, mut count) = (first, 0);
     loop {
