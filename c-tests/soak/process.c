@@ -10,12 +10,13 @@
 #include "support/thread.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum { PERMILLE_MAX = 300, LOOK_MS = 10, REPORT_MS = 100 };
+enum { PERMILLE_MAX = 300, LOOK_MS = 10, REPORT_MS = 200 };
 
 /* Calls that fail on a machine that is in trouble, and how. */
 static const struct fault {
@@ -94,6 +95,8 @@ static void obey(struct process *self)
             SHARE(self->calm, quiet);
             if (now_ms() >= report) {
                 SHARE(self->descriptors, count_descriptors());
+                /* What is free is given back, or else what threads keep of it is counted. */
+                malloc_trim(0);
                 SHARE(self->resident_kb, resident_kb());
                 report = now_ms() + REPORT_MS;
             }
