@@ -25,8 +25,8 @@ fn main() {
 }
 
 fn link_shared_library() {
-    // What a fuzzer puts into the code is defined in the fuzzer's own program.
-    if std::env::var_os("CARGO_CFG_FUZZING").is_some() {
+    // What a fuzzer or a sanitizer puts into the code is defined in the program.
+    if ["CARGO_CFG_FUZZING", "CARGO_CFG_TSAN"].iter().any(|name| env::var_os(name).is_some()) {
         return;
     }
     for argument in [

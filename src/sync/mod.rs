@@ -1,9 +1,11 @@
 //! Locks, atomics and threads of the product, and of the parts whose interleavings are modelled:
 //! parking_lot's and the standard library's in the product, loom's in a model
-//! (`RUSTFLAGS="--cfg loom"`).
+//! (`RUSTFLAGS="--cfg loom"`). For ThreadSanitizer (`--cfg tsan`), fences are ones that it sees.
 //!
 //! Every lock has a [`Rank`], and debug builds check that they are taken in that order.
 
+#[cfg(tsan)]
+pub mod atomic;
 #[cfg(not(loom))]
 mod lock;
 #[cfg(loom)]
@@ -24,6 +26,8 @@ pub use rank::{Rank, before_io};
 #[cfg(not(loom))]
 pub use std::hint::spin_loop;
 #[cfg(not(loom))]
-pub use std::sync::{OnceLock, atomic};
+pub use std::sync::OnceLock;
+#[cfg(not(any(loom, tsan)))]
+pub use std::sync::atomic;
 #[cfg(not(loom))]
 pub use std::thread;
