@@ -43,6 +43,8 @@ enum {
     /* What threads keep of freed memory differs from one time to the next. */
     RESIDENT_MORE_KB = 16 * 1024,
     QUIETS_BEFORE_MEASURE = 3,
+    /* Each thread has used its stack and its part of the memory by then. */
+    QUIETS_BEFORE_MEMORY = 12,
 };
 
 const char *const PATTERN_NAMES[PATTERNS] = {"pair", "reqrep", "pubsub", "pipeline", "survey",
@@ -273,7 +275,7 @@ static void check_descriptors(int i)
 static void check_memory(int i)
 {
     long more = SHARED(soak->processes[i].resident_kb) - accounts[i].resident_kb;
-    if (accounts[i].quiets < QUIETS_BEFORE_MEASURE || !memory_can_be_measured())
+    if (accounts[i].quiets <= QUIETS_BEFORE_MEMORY || !memory_can_be_measured())
         return;
     if (more > sum.resident_more)
         sum.resident_more = more;
@@ -283,10 +285,10 @@ static void check_memory(int i)
 
 static void measure(int i)
 {
-    if (++accounts[i].quiets < QUIETS_BEFORE_MEASURE) {
+    if (++accounts[i].quiets < QUIETS_BEFORE_MEASURE)
         accounts[i].descriptors = soak->processes[i].descriptors;
+    if (accounts[i].quiets <= QUIETS_BEFORE_MEMORY)
         accounts[i].resident_kb = soak->processes[i].resident_kb;
-    }
     check_descriptors(i);
     check_memory(i);
 }
