@@ -1,5 +1,7 @@
 //! Why a public call failed. Names only: the numbers that C sees live in `ffi/errno.rs`.
 
+use crate::memory::OutOfMemory;
+
 /// The reason that a caller is given. A peer's mistake never becomes one of these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Error {
@@ -60,6 +62,24 @@ pub enum Refusal {
 /// A connection does not become a pipe: the socket does not want it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rejected;
+
+impl From<OutOfMemory> for Error {
+    fn from(_: OutOfMemory) -> Error {
+        Error::OutOfMemory
+    }
+}
+
+impl From<OutOfMemory> for Refusal {
+    fn from(_: OutOfMemory) -> Refusal {
+        Refusal::NoMemory
+    }
+}
+
+impl From<OutOfMemory> for Rejected {
+    fn from(_: OutOfMemory) -> Rejected {
+        Rejected
+    }
+}
 
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Error {

@@ -57,6 +57,8 @@ pub mod ffi;
 #[cfg(not(loom))]
 #[forbid(unsafe_code)]
 mod io;
+#[allow(unsafe_code, reason = "the allocator")]
+pub mod memory;
 pub mod message;
 #[cfg(not(loom))]
 #[forbid(unsafe_code)]

@@ -3,17 +3,11 @@
 use super::enter_lightly;
 use super::raw;
 use crate::error::Error;
-use crate::message::{Chunk, OutOfMemory};
+use crate::message::Chunk;
 use libc::size_t;
 use std::ffi::{c_int, c_void};
 use std::mem::ManuallyDrop;
 use std::ptr;
-
-impl From<OutOfMemory> for Error {
-    fn from(_: OutOfMemory) -> Error {
-        Error::OutOfMemory
-    }
-}
 
 /// Allocates a message of that size, to be filled and sent with the size NN_MSG.
 ///

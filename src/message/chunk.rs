@@ -5,6 +5,7 @@
 //! big chunk lies at offset 64 of a page, because copies to and from small offsets of a page are
 //! many times slower on some processors.
 
+use crate::memory::OutOfMemory;
 use std::ffi::c_void;
 use std::mem::{ManuallyDrop, MaybeUninit};
 use std::ptr::{self, NonNull};
@@ -13,10 +14,6 @@ use std::sync::atomic::fence;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::freed::{Freed, Known};
-
-/// Memory for a message cannot be had.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OutOfMemory;
 
 /// Exclusively owned bytes with room to grow, like a `Vec<u8>` that C can hold by its payload.
 pub struct Chunk {

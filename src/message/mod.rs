@@ -9,8 +9,9 @@ pub mod control;
 mod freed;
 mod header;
 
+pub use crate::memory::OutOfMemory;
 pub use body::Body;
-pub use chunk::{Chunk, OutOfMemory, SharedChunk};
+pub use chunk::{Chunk, SharedChunk};
 pub use header::Header;
 
 /// One message of the scalability protocols, header and body apart.

@@ -8,17 +8,24 @@ use super::source::{Kind, Source, hold};
 
 /// Each layer, and the layers that it may name besides itself.
 pub const LAYERS: &[(&str, &[&str])] = &[
-    ("ffi", &["core", "protocols", "transports", "io", "sys", "sync", "message", "error"]),
-    ("core", &["protocols", "transports", "io", "trace", "sys", "sync", "message", "error"]),
+    (
+        "ffi",
+        &["core", "protocols", "transports", "io", "sys", "sync", "message", "memory", "error"],
+    ),
+    (
+        "core",
+        &["protocols", "transports", "io", "trace", "sys", "sync", "message", "memory", "error"],
+    ),
     // Pure machines: they own no lock, so they have no use for sync.
-    ("protocols", &["message", "error"]),
-    ("transports", &["io", "trace", "sys", "sync", "message", "error"]),
-    ("io", &["sys", "sync", "message", "error"]),
+    ("protocols", &["message", "memory", "error"]),
+    ("transports", &["io", "trace", "sys", "sync", "message", "memory", "error"]),
+    ("io", &["sys", "sync", "message", "memory", "error"]),
     ("trace", &["sys", "error"]),
-    ("sys", &["sync", "message"]),
+    ("sys", &["sync", "message", "memory"]),
     ("sync", &[]),
-    ("message", &["error"]),
-    ("error", &[]),
+    ("message", &["memory", "error"]),
+    ("error", &["memory"]),
+    ("memory", &[]),
 ];
 
 /// The map of the tree, programs that use the library, and the tests about all of it.
