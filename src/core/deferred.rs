@@ -4,33 +4,40 @@
 //! sender waits for the answer.
 
 use std::cell::RefCell;
+use std::mem::ManuallyDrop;
 use std::sync::{Arc, Weak};
 
+use crate::memory;
 use crate::sys;
 use crate::transports::Connection;
 
 /// Notes that `connection` has something gathered from this thread.
 pub fn note(connection: &Arc<dyn Connection>) {
-    let is_full = with_list(|list| {
+    let is_full = with_noted(|noted| {
+        let list = &mut *noted.list;
         let last = list.last().map(Weak::as_ptr);
-        let is_known = last.is_some_and(|last| std::ptr::addr_eq(last, Arc::as_ptr(connection)));
-        if !is_known {
-            list.push(Arc::downgrade(connection));
+        if last.is_some_and(|last| std::ptr::addr_eq(last, Arc::as_ptr(connection))) {
+            return false;
         }
+        noted.is_kept = noted.is_kept || sys::at_thread_end(forget);
+        if !noted.is_kept || memory::reserve(list, 1).is_err() {
+            // The reactor writes this one. That the others are written gives memory back.
+            return true;
+        }
+        list.push(Arc::downgrade(connection));
         list.len() >= LIST_MAX
     });
-    if is_full == Some(true) {
+    if is_full {
         write_out();
     }
 }
 
 /// Writes all of it.
 pub fn write_out() {
-    let is_empty = with_list(|list| list.is_empty());
-    if is_empty != Some(false) {
+    if with_noted(|noted| noted.list.is_empty()) {
         return;
     }
-    let list = with_list(std::mem::take).unwrap_or_default();
+    let list = with_noted(|noted| std::mem::take(&mut *noted.list));
     for connection in list.iter().filter_map(Weak::upgrade) {
         if let Some(stream) = connection.stream()
             && stream.has_unwritten()
@@ -40,27 +47,35 @@ pub fn write_out() {
     }
 }
 
-/// `None` while the thread ends: the reactor takes care of what is left.
-fn with_list<T>(change: impl FnOnce(&mut Vec<Weak<dyn Connection>>) -> T) -> Option<T> {
-    let in_list = |noted: &RefCell<Noted>| {
+fn with_noted<T>(change: impl FnOnce(&mut Noted) -> T) -> T {
+    NOTED.with(|noted| {
         let noted = &mut *noted.borrow_mut();
         // What a forked child finds here is its parent's to write.
         if noted.generation != sys::generation() {
-            *noted = Noted { generation: sys::generation(), list: Vec::new() };
+            noted.generation = sys::generation();
+            noted.list.clear();
         }
-        change(&mut noted.list)
-    };
-    NOTED.try_with(in_list).ok()
+        change(noted)
+    })
 }
 
+/// The thread ends: the reactor takes care of what is left.
+fn forget() {
+    drop(with_noted(|noted| std::mem::take(&mut *noted.list)));
+}
+
+// Without a destructor, for the reason that `sys::at_thread_end` has.
 thread_local! {
-    static NOTED: RefCell<Noted> =
-        const { RefCell::new(Noted { generation: 0, list: Vec::new() }) };
+    static NOTED: RefCell<Noted> = const {
+        RefCell::new(Noted { generation: 0, list: ManuallyDrop::new(Vec::new()), is_kept: false })
+    };
 }
 
 struct Noted {
     generation: usize,
-    list: Vec<Weak<dyn Connection>>,
+    list: ManuallyDrop<Vec<Weak<dyn Connection>>>,
+    /// Somebody takes the list away when the thread ends.
+    is_kept: bool,
 }
 
 /// A thread that streams to more connections than this writes them all now and then.
@@ -78,7 +93,7 @@ mod tests {
     }
 
     fn noted() -> usize {
-        with_list(|list| list.len()).unwrap()
+        with_noted(|noted| noted.list.len())
     }
 
     #[test]
@@ -119,5 +134,21 @@ mod tests {
         note(&FakeConnection::over_stream(1));
         NOTED.with(|noted| noted.borrow_mut().generation += 1);
         assert_eq!(noted(), 0);
+    }
+
+    #[test]
+    fn a_thread_that_ends_leaves_nothing_behind() {
+        let connection = FakeConnection::over_stream(1);
+        std::thread::scope(|scope| drop(scope.spawn(|| note(&connection)).join()));
+        assert_eq!((Arc::weak_count(&connection), connection.unwritten()), (0, 1));
+    }
+
+    #[test]
+    fn without_memory_the_reactor_is_relied_on() {
+        let [one, other] = [1, 1].map(FakeConnection::over_stream);
+        note(&one);
+        with_noted(|noted| noted.list.shrink_to_fit());
+        memory::without_memory(|| note(&other));
+        assert_eq!((one.unwritten(), other.unwritten(), noted()), (0, 1, 0));
     }
 }

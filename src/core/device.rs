@@ -11,11 +11,8 @@ use super::socket::Socket;
 use super::transfer::{Blocking, finish};
 use crate::error::Error;
 use crate::message::Message;
-use crate::sync::{
-    atomic::{AtomicBool, Ordering},
-    thread::{self, JoinHandle},
-};
-use crate::sys::{self, cancellation};
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sys::{self, Thread, cancellation};
 
 /// Two sockets that fit together, or one whose messages go back to where they came from.
 pub struct Device {
@@ -36,7 +33,7 @@ enum Way {
 /// The second direction.
 enum Back {
     NotStarted,
-    Running(JoinHandle<()>),
+    Running(Thread),
 }
 
 impl Device {
@@ -95,13 +92,12 @@ impl Device {
         [&self.there.from, &self.there.to].map(|socket| &***socket)
     }
 
-    fn start_back(&self) -> Result<JoinHandle<()>, Error> {
+    fn start_back(&self) -> Result<Thread, Error> {
         let (first, second) = (Visit::new(&self.there.from), Visit::new(&self.there.to));
         let mut back = Direction::new(second, first, Way::Both);
         let stop = Arc::clone(&self.stop);
-        let builder = thread::Builder::new().name("spmsg-device".into());
         let run = move || _ = finish(|turn| back.step(turn, &stop));
-        Ok(sys::with_signals_blocked(|| builder.spawn(run))?)
+        Ok(Thread::start(c"spmsg-device", sys::STACK_SIZE, run)?)
     }
 
     #[cfg(test)]
@@ -117,8 +113,7 @@ impl Drop for Device {
         if let Back::Running(thread) = std::mem::replace(&mut self.back, Back::NotStarted) {
             first.waiting.ring_all();
             second.waiting.ring_all();
-            // A panic on that thread has been reported there.
-            let _ = cancellation::held(|| thread.join());
+            cancellation::held(|| thread.join());
         }
         first.remove_companion(second);
         second.remove_companion(first);
@@ -196,6 +191,7 @@ mod tests {
     use super::*;
     use crate::core::fixtures::{Opened, PAIR, PUB, PULL, PUSH, REP, REQ, SUB, fresh_name};
     use crate::core::options::option::RECV_TIMEOUT;
+    use std::thread;
 
     fn raw(protocol: i32) -> Opened {
         Opened::new(RAW, protocol)

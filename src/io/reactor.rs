@@ -16,9 +16,11 @@ use super::timers::Timers;
 use crate::sync::{
     Mutex, OnceCell, Rank, SegQueue,
     atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
-    thread::{self, JoinHandle},
+    thread,
 };
-use crate::sys::{self, Event, EventBuffer, Interest, Waited, exit, futex_wait, futex_wake_all};
+use crate::sys::{
+    self, Event, EventBuffer, Interest, Thread, Waited, exit, futex_wait, futex_wake_all,
+};
 
 /// Whom the reactor calls, always on its own thread.
 pub trait Handler: Send + Sync {
@@ -73,7 +75,7 @@ pub struct Reactor {
 struct State {
     handlers: HashMap<Key, Arc<dyn Handler>>,
     timers: Timers,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<Thread>,
 }
 
 impl LazyReactor {
@@ -114,9 +116,8 @@ impl Reactor {
             state: Mutex::new(Rank::Reactor, State::default()),
             lively: SegQueue::new(),
         });
-        let builder = thread::Builder::new().name("spmsg".into());
         let runner = Arc::clone(&reactor);
-        let thread = sys::with_signals_blocked(|| builder.spawn(move || runner.run()))?;
+        let thread = Thread::start(c"spmsg", sys::STACK_SIZE, move || runner.run())?;
         reactor.state.lock().thread = Some(thread);
         exit::answer_through(reactor.poller.waker().as_raw_fd());
         Ok(reactor)
@@ -131,8 +132,7 @@ impl Reactor {
         if let Some(thread) = thread
             && self.is_over_soon()
         {
-            // It can only fail by a panic, which has been reported already.
-            let _ = thread.join();
+            thread.join();
         }
         // Handlers own the reactor, which owns them: somebody has to let go.
         let handlers = std::mem::take(&mut self.state.lock().handlers);

@@ -5,8 +5,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::sync::{Mutex, Rank, thread};
-use crate::sys::{self, NameFamily, PerProcess};
+use crate::memory;
+use crate::sync::{Mutex, Rank};
+use crate::sys::{self, NameFamily, PerProcess, Thread};
 
 /// Whose addresses are wanted.
 #[derive(Clone, Debug)]
@@ -33,12 +34,12 @@ pub trait Asker: Send {
 /// When no thread can be had; the asker is then never told.
 pub fn resolve(question: Lookup, asker: Box<dyn Asker>) -> io::Result<()> {
     let mut pool = POOL.get().lock();
+    memory::reserve(&mut pool.jobs, 1).map_err(|_| io::ErrorKind::OutOfMemory)?;
     pool.jobs.push_back(Job { question, asker });
     if pool.threads == THREADS_MAX {
         return Ok(());
     }
-    let builder = thread::Builder::new().name("spmsg-resolver".into()).stack_size(STACK_SIZE);
-    match sys::with_signals_blocked(|| builder.spawn(work)) {
+    match Thread::start(c"spmsg-resolver", STACK_SIZE, work) {
         Ok(_) => pool.threads += 1,
         // The others will come to it.
         Err(_) if pool.threads > 0 => {}
@@ -104,6 +105,7 @@ const STACK_SIZE: usize = 256 * 1024;
 mod tests {
     use super::*;
     use std::sync::mpsc::{Receiver, Sender, channel};
+    use std::thread;
 
     struct Teller {
         tell: Sender<Vec<SocketAddr>>,

@@ -187,7 +187,7 @@ mod tests {
         drop(reader);
         // A signal that is blocked stays to be seen.
         let is_raised_by = |write: &dyn Fn()| {
-            crate::sys::with_signals_blocked(|| {
+            crate::sys::signals::with_signals_blocked(|| {
                 write();
                 is_pending(libc::SIGPIPE)
             })

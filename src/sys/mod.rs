@@ -44,9 +44,8 @@ pub use random::{random, random_bytes};
 pub use read::Read;
 #[cfg(test)]
 pub use signals::tests::interrupted;
-pub use signals::with_signals_blocked;
 pub use stream::{Credentials, OsStream, Tuning};
-pub use thread::wake_in_time;
+pub use thread::{STACK_SIZE, Thread, at_thread_end, wake_in_time};
 
 use std::io;
 
