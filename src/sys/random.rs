@@ -1,6 +1,10 @@
 //! Numbers that nobody can foresee.
 
-use super::kernel;
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::io::Read;
+
+use super::{kernel, nanoseconds};
+use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// Fills `bytes` from the kernel's source of randomness.
 fn fill_random(bytes: &mut [u8]) {
@@ -11,7 +15,7 @@ fn fill_random(bytes: &mut [u8]) {
         match usize::try_from(count) {
             Ok(count) => rest = &mut rest[count..],
             Err(_) if std::io::Error::last_os_error().raw_os_error() == Some(libc::EINTR) => {}
-            Err(_) => return fill_from_hasher(rest),
+            Err(_) => return fill_otherwise(rest),
         }
     }
 }
@@ -28,13 +32,24 @@ pub fn random_bytes<const N: usize>() -> [u8; N] {
     bytes
 }
 
-/// A kernel without getrandom(2), or a filter that forbids it: the standard library seeds its hash
-/// tables by other means.
+/// For a kernel that has no such call, and for one that does not even let its device be read. The
+/// standard library would end the call with a panic there.
 #[cold]
-fn fill_from_hasher(bytes: &mut [u8]) {
-    use std::hash::{BuildHasher, RandomState};
+fn fill_otherwise(bytes: &mut [u8]) {
+    let device = std::fs::File::open("/dev/urandom");
+    if device.and_then(|mut device| device.read_exact(bytes)).is_err() {
+        fill_from_clock(bytes);
+    }
+}
+
+/// The least that can be done: nobody knows the time, and where everything lies, so exactly.
+#[cold]
+fn fill_from_clock(bytes: &mut [u8]) {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let here = bytes.as_ptr().addr();
     for chunk in bytes.chunks_mut(8) {
-        let number = RandomState::new().hash_one(0).to_ne_bytes();
+        let seed = (nanoseconds(), here, COUNT.fetch_add(1, Ordering::Relaxed));
+        let number = BuildHasherDefault::<DefaultHasher>::default().hash_one(seed).to_ne_bytes();
         chunk.copy_from_slice(&number[..chunk.len()]);
     }
 }
@@ -45,7 +60,7 @@ mod tests {
 
     #[test]
     fn every_byte_is_filled() {
-        for fill in [fill_random, fill_from_hasher] {
+        for fill in [fill_random, fill_otherwise, fill_from_clock] {
             for len in 0..40 {
                 let mut seen = vec![0; len];
                 for _ in 0..64 {
