@@ -363,7 +363,7 @@ NN_EXPORT int nn_close(int s);
  * Returns the number of the endpoint, at least 1, or -1 with errno EBADF, EINVAL for an address
  * that is NULL or malformed, ENAMETOOLONG for one of NN_SOCKADDR_MAX characters or more,
  * EPROTONOSUPPORT for an unknown transport, ENODEV for an unknown interface, EADDRINUSE,
- * EADDRNOTAVAIL, or what else the system has against it. */
+ * EADDRNOTAVAIL, ENOMEM, or what else the system has against it. */
 NN_EXPORT int nn_bind(int s, const char *addr);
 
 /** Makes the socket connect to an address, now and again whenever the connection is lost.
@@ -480,7 +480,7 @@ struct nn_cmsghdr *nn_cmsg_nxthdr_(const struct nn_msghdr *mhdr,
  * Returns how many of the sockets can do something, after storing what in revents, or 0 when the
  * time is over, or -1 with errno EBADF, also when a socket is closed meanwhile, EINVAL for a
  * negative nfds, EFAULT when fds is NULL, ENOPROTOOPT when a socket can never do what is asked
- * for, EINTR when a signal arrived. Without a socket to report revents is left alone. */
+ * for, EINTR when a signal arrived, ENOMEM. Without a socket to report revents is left alone. */
 NN_EXPORT int nn_poll(struct nn_pollfd *fds, int nfds, int timeout);
 
 /** Passes the messages of each of two raw sockets on to the other, until one of them is closed.

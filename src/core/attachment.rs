@@ -7,6 +7,7 @@ use super::events::EventKind;
 use super::pipe::{Aftermath, Audience, Pipe, PipeNews, View};
 use super::socket::Socket;
 use super::state::State;
+use crate::memory::Attempt;
 use crate::message::Message;
 use crate::protocols::{Loss, PipeId, Pipes, Protocol};
 use crate::sync::atomic::Ordering;
@@ -14,12 +15,19 @@ use crate::transports::{Connection, Fault, Parting, Rejected, Stream};
 
 impl Owner for Socket {
     fn attach(&self, endpoint: i32, connection: Arc<dyn Connection>) -> Result<(), Rejected> {
+        let attempt = Attempt::begin()?;
         let attached = self.change(|state, _| {
             let entry = state.endpoints.get(endpoint).ok_or(Rejected)?;
             let endpoint = Arc::clone(&entry.endpoint);
             let id = state.add_pipe(endpoint.priorities)?;
             connection.adopt(Box::new(PipeNews { socket: self.me.clone(), pipe: id }));
             state.pipes.insert(endpoint, Arc::clone(&connection));
+            // A stream will come again. Nobody tries again inside the process: those who bind and
+            // connect look for themselves, and what is made at other times is kept.
+            if connection.stream().is_some() && attempt.check().is_err() {
+                drop(state.remove_pipe(id));
+                return Err(Rejected);
+            }
             if let Some(pipe) = state.pipes.get(id) {
                 self.events().record(|| pipe.event(EventKind::Connected, None));
                 pipe.trace_attached();

@@ -48,9 +48,13 @@ impl Socket {
         };
         // Under the lock, so that the last one to note is the last one to tell, and that none
         // tells when the timer has been forgotten.
-        let state = self.lock();
+        let mut state = self.lock();
         if let Some(at) = state.armed.filter(|_| !self.life.is_closing()) {
-            self.timer.set(reactor, at, || Arc::new(Passing { socket: self.me.clone() }));
+            let handler = || Arc::new(Passing { socket: self.me.clone() }) as Arc<dyn Handler>;
+            if self.timer.set(reactor, at, handler).is_err() {
+                // As above.
+                state.armed = None;
+            }
         }
     }
 

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::os::fd::{AsRawFd, RawFd};
 
 use crate::error::Error;
+use crate::memory::{self, Attempt};
 use crate::sync::{
     Mutex, Rank,
     atomic::{AtomicBool, Ordering},
@@ -69,8 +70,14 @@ impl Events {
     pub fn record(&self, event: impl FnOnce() -> SocketEvent) {
         if self.is_recording.load(Ordering::Relaxed) {
             // Not under the lock: it asks the connection what went wrong.
+            let attempt = Attempt::watch();
             let event = event();
-            self.log.lock().push(event);
+            let mut log = self.log.lock();
+            if attempt.check().is_ok() && memory::reserve(&mut log.waiting, 1).is_ok() {
+                log.push(event);
+            } else {
+                log.missed = log.missed.saturating_add(1);
+            }
         }
     }
 

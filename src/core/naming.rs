@@ -8,6 +8,7 @@ use super::drain;
 use super::endpoint::{Endpoint, transport_of};
 use super::socket::Socket;
 use crate::error::Error;
+use crate::memory::Attempt;
 use crate::trace::{self, Happening, Plain, Reason};
 use crate::transports::{Dialect, Host};
 
@@ -50,6 +51,7 @@ impl Socket {
 
     fn try_add_endpoint(&self, address: &[u8], dialect: Dialect, way: Way) -> Result<i32, Error> {
         let (transport, rest) = transport_of(address)?;
+        let attempt = Attempt::begin()?;
         // It is known before the transport starts, which may attach connections at once.
         let endpoint = self.reserve_endpoint(transport.scheme(), rest)?;
         let (id, host) = (endpoint.id, Arc::clone(&endpoint) as _);
@@ -57,6 +59,13 @@ impl Socket {
             Way::Bind => transport.bind(rest, dialect, host),
             Way::Connect => transport.connect(rest, dialect, host),
         };
+        let started = started.and_then(|maker| match attempt.check() {
+            Ok(()) => Ok(maker),
+            Err(error) => {
+                maker.close();
+                Err(error.into())
+            }
+        });
         let mut state = self.lock();
         let maker = match started {
             Ok(maker) => maker,
@@ -75,6 +84,10 @@ impl Socket {
         if is_wanted {
             trace_start(&endpoint, way, maker.address());
             maker.start();
+            if let Err(error) = attempt.check() {
+                let _ = self.shutdown(id);
+                return Err(error.into());
+            }
         } else {
             // Another thread has shut the endpoint down already, or closed the socket.
             maker.close();

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use self::option::*;
 use crate::error::Error;
+use crate::memory;
 use crate::protocols::{Priorities, Priority};
 use crate::sync::{
     Mutex, Rank,
@@ -76,13 +77,14 @@ impl Options {
     }
 
     /// # Errors
-    /// `Invalid` when it is too long.
+    /// `Invalid` when it is too long, `OutOfMemory`.
     pub fn set_name(&self, name: &[u8]) -> Result<(), Error> {
         if name.len() > NAME_MAX {
             return Err(Error::Invalid);
         }
         let text = name.split(|byte| *byte == 0).next().unwrap_or_default();
-        *self.name.lock() = Some(text.to_vec());
+        let text = memory::collect(text.iter().copied())?;
+        *self.name.lock() = Some(text);
         Ok(())
     }
 

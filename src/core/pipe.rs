@@ -12,6 +12,7 @@ use super::deferred;
 use super::endpoint::{Cause, Endpoint};
 use super::events::{EventKind, SocketEvent};
 use super::peer;
+use crate::memory::{self, OutOfMemory};
 use crate::message::{Chunk, Message};
 use crate::protocols::{Flow, Loss, PipeId, PipeMap, Pipes, Refusal};
 use crate::sys::{self, Credentials};
@@ -220,6 +221,12 @@ impl Display for Who {
 }
 
 impl Aftermath {
+    /// Makes sure that another duty can be noted.
+    #[inline]
+    fn reserve(&mut self) -> Result<(), OutOfMemory> {
+        if self.first.is_none() { Ok(()) } else { memory::reserve(&mut self.others, 1) }
+    }
+
     fn note_sent(&mut self, connection: &Arc<dyn Connection>, then: AfterSend) {
         match then {
             AfterSend::Nothing => {}
@@ -263,6 +270,7 @@ impl Aftermath {
 impl Pipes for View<'_> {
     fn send(&mut self, pipe: PipeId, message: &mut Message) -> Result<Flow, Refusal> {
         let pipe = self.table.get(pipe).filter(|pipe| !pipe.is_ended).ok_or(Refusal::Busy)?;
+        self.aftermath.reserve()?;
         let sent = pipe.connection.send(message, self.pace)?;
         self.aftermath.note_sent(&pipe.connection, sent.then);
         Ok(if sent.can_send_more { Flow::Ready } else { Flow::Busy })

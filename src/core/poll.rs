@@ -14,6 +14,7 @@ use super::readiness::Side;
 use super::sleep::{self, Bed, Duty, Led, Risen, Step, Turn};
 use super::socket::Socket;
 use crate::error::Error;
+use crate::memory::{self, OutOfMemory};
 use crate::protocols::Readiness;
 use crate::sync::thread;
 use crate::sys::{self, EventBuffer, PollEntry, Slept, WaitFor, cancellation};
@@ -50,8 +51,9 @@ impl Polling {
         // What lies beyond the clock's end is for ever.
         let deadline =
             turn.deadline(|| timeout.and_then(|timeout| sys::now().checked_add(timeout)));
-        let seen: Vec<_> = questions.iter().map(|one| one.socket.waiting.recv.epoch()).collect();
-        let answers = questions.iter().map(Question::answer).collect::<Result<Vec<_>, _>>()?;
+        let epochs = questions.iter().map(|one| one.socket.waiting.recv.epoch());
+        let seen = memory::collect(epochs)?;
+        let answers = memory::collect_all(questions.iter().map(Question::answer))?;
         let is_any_ready = answers.iter().any(|answer| answer.readiness.is_any());
         let mut pairs = questions.iter().zip(&answers);
         let is_all_ready = pairs.all(|(question, answer)| answer.readiness == question.wanted);
@@ -59,7 +61,7 @@ impl Polling {
         // too: what the kernel holds is looked for, unless nothing more can be found.
         let has_seen_all = self.has_looked && (is_any_ready || turn.is_over());
         if has_seen_all || (is_all_ready && !questions.is_empty()) {
-            let found = answers.into_iter().map(|answer| answer.readiness).collect();
+            let found = memory::collect(answers.into_iter().map(|answer| answer.readiness))?;
             return Ok(Step::Done(found));
         }
         self.has_looked = true;
@@ -70,7 +72,7 @@ impl Polling {
         }
         let until = answers.iter().filter_map(|answer| answer.until).chain(deadline).min();
         let until = if is_any_ready { Some(sys::now()) } else { until };
-        Vigil::begin(questions, &seen).lie_down(turn, until);
+        Vigil::begin(questions, &seen)?.lie_down(turn, until);
         Ok(Step::Sleep)
     }
 }
@@ -141,10 +143,14 @@ struct Vigil {
 
 impl Vigil {
     /// Takes the lead where it can be had.
-    fn begin(questions: &[Question<'_>], seen: &[u32]) -> Vigil {
+    fn begin(questions: &[Question<'_>], seen: &[u32]) -> Result<Vigil, OutOfMemory> {
         sleep::settle();
         let mut vigil = Vigil { entries: Vec::new(), led: Vec::new(), pause_max: None };
         let mut shown = Vec::new();
+        // Before anything is begun: who leads must not fail.
+        memory::reserve_exact(&mut vigil.entries, 2 * questions.len())?;
+        memory::reserve_exact(&mut vigil.led, questions.len())?;
+        memory::reserve_exact(&mut shown, 2 * questions.len())?;
         for (question, seen) in questions.iter().zip(seen) {
             let socket = question.socket;
             if question.wanted.can_recv && !vigil.lead(socket, *seen) {
@@ -162,7 +168,7 @@ impl Vigil {
                 Err(_) => vigil.pause_max = vigil.pause_max.or(Some(LOOK_AGAIN)),
             }
         }
-        vigil
+        Ok(vigil)
     }
 
     /// False when somebody else leads.

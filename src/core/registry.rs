@@ -10,6 +10,7 @@ use super::sleep::{self, Visit};
 use super::socket::Socket;
 use crate::error::Error;
 use crate::io::LazyReactor;
+use crate::memory::{self, Attempt, OutOfMemory};
 use crate::protocols::{Seed, SocketType, socket_type};
 use crate::sync::{
     MappedRwLockReadGuard, Mutex, OnceLock, Rank, RwLock, RwLockReadGuard,
@@ -75,6 +76,7 @@ pub(super) fn open_type(
     find: impl FnOnce() -> Option<&'static SocketType>,
     printer: impl FnOnce() -> Option<Printer>,
 ) -> Result<i32, Error> {
+    let attempt = Attempt::watch();
     let world = WORLD.get();
     let mut library = world.library.lock();
     if IS_TERMINATED.get().load(Ordering::Relaxed) {
@@ -87,19 +89,26 @@ pub(super) fn open_type(
         return Err(Error::TooManySockets);
     }
     let socket_type = find().ok_or(Error::Invalid)?;
-    let machine = if domain == RAW { socket_type.raw } else { socket_type.cooked };
+    Attempt::begin()?;
     WAS_USED.get().store(true, Ordering::Relaxed);
     trace::begin();
-    let handle = library.take_number();
-    let slot = world.slot(handle).ok_or(Error::TooManySockets)?;
+    let handle = library.take_number()?;
     let fresh = || Shared { reactor: Arc::new(LazyReactor::new(flush_all)), printer: printer() };
     let shared = library.shared.get_or_insert_with(fresh).clone();
-    library.open += 1;
-    // Under the library's lock, so that termination finds every socket that was opened before.
-    let protocol = machine(world.seed());
-    let socket = Socket::new(handle, domain, socket_type, protocol, &shared);
+    let made = world.make_socket(handle, domain, socket_type, &shared);
+    let made = made.and_then(|made| attempt.check().map(|()| made).map_err(Error::from));
+    let (slot, socket) = match made {
+        Ok(made) => made,
+        Err(error) => {
+            let unused_reactor = library.give_number_back(handle);
+            drop(library);
+            unused_reactor.inspect(|reactor| reactor.stop());
+            return Err(error);
+        }
+    };
     let kind = if domain == RAW { "raw" } else { "cooked" };
     socket.context.trace(Happening::Opened, format_args!("type={} kind={kind}", socket_type.name));
+    // Under the library's lock, so that termination finds every socket that was opened before.
     *slot.0.write() = Some(socket);
     Ok(handle)
 }
@@ -233,11 +242,15 @@ struct Library {
 }
 
 impl Library {
-    fn take_number(&mut self) -> i32 {
-        self.free.pop().unwrap_or_else(|| {
+    /// Another socket is open, until [`Library::give_number_back`].
+    fn take_number(&mut self) -> Result<i32, OutOfMemory> {
+        // So that a number that comes back has its place.
+        memory::reserve(&mut self.free, self.open + 1)?;
+        self.open += 1;
+        Ok(self.free.pop().unwrap_or_else(|| {
             self.fresh += 1;
             self.fresh - 1
-        })
+        }))
     }
 
     /// With the last socket the numbering starts again, and the reactor is not needed any more.
@@ -281,12 +294,30 @@ impl World {
         Seed { serial, random: sys::random() as u32 }
     }
 
+    /// The place of a handle that was given out at some time.
     #[inline]
     fn slot(&self, handle: i32) -> Option<&Slot> {
         let handle = usize::try_from(handle).ok()?;
-        let segment = self.segments.get(handle / SEGMENT)?;
-        let slots = segment.get_or_init(|| (0..SEGMENT).map(|_| Slot::default()).collect());
-        slots.get(handle % SEGMENT)
+        self.segments.get(handle / SEGMENT)?.get()?.get(handle % SEGMENT)
+    }
+
+    /// Makes a socket, and the place where it will be unless that is there.
+    fn make_socket(
+        &self,
+        handle: i32,
+        domain: i32,
+        socket_type: &'static SocketType,
+        shared: &Shared,
+    ) -> Result<(&Slot, Arc<Socket>), Error> {
+        let segment = usize::try_from(handle).ok().and_then(|at| self.segments.get(at / SEGMENT));
+        let segment = segment.ok_or(Error::TooManySockets)?;
+        if segment.get().is_none() {
+            let slots = memory::collect((0..SEGMENT).map(|_| Slot::default()))?;
+            let _ = segment.set(slots.into_boxed_slice());
+        }
+        let machine = if domain == RAW { socket_type.raw } else { socket_type.cooked };
+        let socket = Socket::new(handle, domain, socket_type, machine(self.seed()), shared);
+        Ok((self.slot(handle).ok_or(Error::TooManySockets)?, socket))
     }
 
     /// No handle is as high as this.
@@ -390,33 +421,60 @@ mod tests {
 
     #[test]
     fn the_last_number_given_back_is_the_first_taken() {
-        let mut library = Library { open: 4, ..Library::default() };
-        assert_eq!([(); 4].map(|()| library.take_number()), [0, 1, 2, 3]);
+        let mut library = Library::default();
+        assert_eq!([(); 4].map(|()| library.take_number()), [0, 1, 2, 3].map(Ok));
         assert!(library.give_number_back(1).is_none());
         assert!(library.give_number_back(2).is_none());
-        assert_eq!([(); 3].map(|()| library.take_number()), [2, 1, 4]);
+        assert_eq!([(); 3].map(|()| library.take_number()), [2, 1, 4].map(Ok));
     }
 
     #[test]
     fn the_last_socket_takes_the_reactor_with_it() {
         let shared = Shared { reactor: Arc::default(), printer: None };
-        let mut library = Library { open: 2, shared: Some(shared), ..Library::default() };
+        let mut library = Library { shared: Some(shared), ..Library::default() };
         (0..2).for_each(|_| _ = library.take_number());
         assert!(library.give_number_back(0).is_none());
         assert!(library.give_number_back(1).is_some());
         assert!(library.shared.is_none());
-        assert_eq!(library.take_number(), 0);
+        assert_eq!(library.take_number(), Ok(0));
+    }
+
+    #[test]
+    fn a_number_that_was_taken_needs_no_memory_to_come_back() {
+        let mut library = Library::default();
+        assert_eq!(memory::without_memory(|| library.take_number()), Err(OutOfMemory));
+        assert_eq!((library.open, library.fresh), (0, 0));
+        (0..100).for_each(|number| assert_eq!(library.take_number(), Ok(number)));
+        let attempt = Attempt::watch();
+        memory::without_memory(|| {
+            (0..99).for_each(|number| drop(library.give_number_back(number)));
+        });
+        assert_eq!(attempt.check(), Ok(()));
+    }
+
+    #[test]
+    fn without_memory_no_socket_is_opened_and_nothing_is_left_of_it() {
+        let before = Opened::cooked(PAIR);
+        for _ in 0..1000 {
+            let opened = memory::without_memory(|| open(COOKED, PAIR, || None));
+            assert_eq!(opened, Err(Error::OutOfMemory));
+        }
+        assert_eq!(before.close(), Ok(()));
     }
 
     #[test]
     fn slots_are_made_by_the_segment_when_they_are_asked_for() {
-        let world = World::default();
+        let (world, shared) = (World::default(), Shared { reactor: Arc::default(), printer: None });
+        let pair = socket_type(PAIR).unwrap();
+        let make = |handle| world.make_socket(handle, COOKED, pair, &shared).map(drop);
         assert_eq!(world.handles_end(), 0);
-        assert!(world.slot(SEGMENT as i32 - 1).is_some());
+        assert_eq!(make(SEGMENT as i32 - 1), Ok(()));
         assert_eq!(world.handles_end(), SEGMENT as i32);
-        assert!(world.slot(3 * SEGMENT as i32).is_some());
+        assert!(world.slot(0).is_some() && world.slot(3 * SEGMENT as i32).is_none());
+        assert_eq!(make(3 * SEGMENT as i32), Ok(()));
         assert_eq!(world.handles_end(), 4 * SEGMENT as i32);
+        assert_eq!(make((SEGMENTS * SEGMENT) as i32), Err(Error::TooManySockets));
         let serials = [(); 3].map(|()| world.seed().serial);
-        assert_eq!(serials, [0, 1, 2]);
+        assert_eq!(serials, [2, 3, 4]);
     }
 }

@@ -4,17 +4,27 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::io::{Handler, Key, LazyReactor, Reactor};
-use crate::sync::OnceLock;
+use crate::memory::OutOfMemory;
+use crate::sync::OnceCell;
 
 /// The one timer of a socket, which the reactor hears of when the protocol first has a deadline.
 #[derive(Debug, Default)]
-pub struct Timer(OnceLock<Key>);
+pub struct Timer(OnceCell<Key>);
 
 impl Timer {
     /// Has `handler` called at that time; it is made when the timer is first set.
-    pub fn set(&self, reactor: &Reactor, at: Instant, handler: impl FnOnce() -> Arc<dyn Handler>) {
-        let key = *self.0.get_or_init(|| reactor.add(|_| handler()));
+    ///
+    /// # Errors
+    /// When there is no memory for it.
+    pub fn set(
+        &self,
+        reactor: &Reactor,
+        at: Instant,
+        handler: impl FnOnce() -> Arc<dyn Handler>,
+    ) -> Result<(), OutOfMemory> {
+        let key = *self.0.get_or_try_init(|| reactor.add(|_| handler()))?;
         reactor.set_timer(key, Some(at));
+        Ok(())
     }
 
     /// The handler is not called any more.
@@ -52,7 +62,7 @@ mod tests {
         let at = Instant::now();
         for _ in 0..3 {
             let handler = || Arc::new(Alarm(sender.clone())) as Arc<dyn Handler>;
-            timer.set(reactor.get().unwrap(), at, handler);
+            timer.set(reactor.get().unwrap(), at, handler).unwrap();
             assert!(alarms.recv().unwrap() >= at);
         }
         drop(sender);

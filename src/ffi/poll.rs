@@ -5,6 +5,7 @@ use super::blocking::{Begun, Job, block};
 use super::raw;
 use crate::core::{self, Held, Polling, Question, Step, Turn};
 use crate::error::Error;
+use crate::memory;
 use crate::protocols::Readiness;
 use std::ffi::{c_int, c_short};
 use std::time::Duration;
@@ -15,7 +16,7 @@ use std::time::Duration;
 /// Returns how many of the sockets can do something, after storing what in revents, or 0 when the
 /// time is over, or -1 with errno EBADF, also when a socket is closed meanwhile, EINVAL for a
 /// negative nfds, EFAULT when fds is NULL, ENOPROTOOPT when a socket can never do what is asked
-/// for, EINTR when a signal arrived. Without a socket to report revents is left alone.
+/// for, EINTR when a signal arrived, ENOMEM. Without a socket to report revents is left alone.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn nn_poll(fds: *mut nn_pollfd, nfds: c_int, timeout: c_int) -> c_int {
     // SAFETY: this frame has nothing to drop.
@@ -44,9 +45,10 @@ impl Job for Poll {
         // SAFETY: forwarded from the contract of the exported function.
         let entries = unsafe { raw::array(self.fds.cast_const(), count) }?;
         if self.sockets.is_empty() {
-            self.sockets = entries.iter().map(find).collect::<Result<_, _>>()?;
+            self.sockets = memory::collect_all(entries.iter().map(find))?;
         }
-        let questions: Vec<_> = entries.iter().zip(&self.sockets).filter_map(question).collect();
+        let questions = entries.iter().zip(&self.sockets).filter_map(question);
+        let questions = memory::collect(questions)?;
         let timeout = u64::try_from(self.timeout).ok().map(Duration::from_millis);
         let answers = match self.polling.step(turn, &questions, timeout)? {
             Step::Done(answers) => answers,
@@ -59,9 +61,9 @@ impl Job for Poll {
         };
         let mut answers = answers.into_iter();
         let sockets = self.sockets.iter();
-        let found: Vec<_> = sockets
-            .map(|socket| socket.as_ref().and_then(|_| answers.next()).map_or(0, events_of))
-            .collect();
+        let found = memory::collect(
+            sockets.map(|socket| socket.as_ref().and_then(|_| answers.next()).map_or(0, events_of)),
+        )?;
         let ready = found.iter().filter(|events| **events != 0).count();
         if ready > 0 {
             // SAFETY: forwarded from the contract of the exported function; the entries are not

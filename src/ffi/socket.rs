@@ -32,7 +32,7 @@ pub extern "C" fn nn_close(s: c_int) -> c_int {
 /// Returns the number of the endpoint, at least 1, or -1 with errno EBADF, EINVAL for an address
 /// that is NULL or malformed, ENAMETOOLONG for one of NN_SOCKADDR_MAX characters or more,
 /// EPROTONOSUPPORT for an unknown transport, ENODEV for an unknown interface, EADDRINUSE,
-/// EADDRNOTAVAIL, or what else the system has against it.
+/// EADDRNOTAVAIL, ENOMEM, or what else the system has against it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nn_bind(s: c_int, addr: *const c_char) -> c_int {
     enter_socket(s, |socket| {

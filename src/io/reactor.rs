@@ -4,7 +4,7 @@
 //! left behind. It never decides anything: handlers do. Locks of the reactor are never held while
 //! a handler runs.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use super::poller::{Poller, Wake};
 use super::timers::Timers;
+use crate::memory::{self, Map, OutOfMemory};
 use crate::sync::{
     Mutex, OnceCell, Rank, SegQueue,
     atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
@@ -73,7 +74,7 @@ pub struct Reactor {
 
 #[derive(Default)]
 struct State {
-    handlers: HashMap<Key, Arc<dyn Handler>>,
+    handlers: Map<Key, Arc<dyn Handler>>,
     timers: Timers,
     thread: Option<Thread>,
 }
@@ -141,12 +142,20 @@ impl Reactor {
         while self.lively.pop().is_some() {}
     }
 
-    /// Makes a handler known. It stays until [`Reactor::forget`].
-    pub fn add(&self, handler: impl FnOnce(Key) -> Arc<dyn Handler>) -> Key {
+    /// Makes a handler known, and sees to it that its timer can be set at any time. It stays until
+    /// [`Reactor::forget`].
+    ///
+    /// # Errors
+    /// When there is no memory for it.
+    pub fn add(&self, handler: impl FnOnce(Key) -> Arc<dyn Handler>) -> Result<Key, OutOfMemory> {
         let key = Key(self.next_key.fetch_add(1, Ordering::Relaxed));
         let handler = handler(key);
-        self.state.lock().handlers.insert(key, handler);
-        key
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        memory::reserve(&mut state.handlers, 1)?;
+        state.timers.reserve(state.handlers.len() + 1)?;
+        state.handlers.insert(key, handler);
+        Ok(key)
     }
 
     /// Nothing is called under `key` any more, except a call that is under way.
@@ -221,7 +230,10 @@ impl Reactor {
         while !self.stopping.load(Ordering::SeqCst) {
             self.wait(&mut events, &lively);
             self.pass_timers(sys::now());
-            while let Some(handler) = self.lively.pop() {
+            // Those for whom there is no memory have their turn when others need none any more.
+            while memory::reserve(&mut lively, 1).is_ok()
+                && let Some(handler) = self.lively.pop()
+            {
                 lively.push(handler);
             }
             lively.retain(|handler| guarded(&**handler, |it| it.tick()) == Some(Tick::Again));
@@ -260,12 +272,13 @@ impl Reactor {
 
     fn pass_timers(&self, now: Instant) {
         // Bounded: a handler that sets its timer to the past is called again in the next round.
-        let passed: Vec<_> = {
-            let mut state = self.state.lock();
-            std::iter::from_fn(|| state.timers.pop_passed(now)).collect()
-        };
-        for key in passed {
-            let handler = self.state.lock().handlers.get(&key).cloned();
+        let most = self.state.lock().timers.len();
+        for _ in 0..most {
+            let handler = {
+                let mut state = self.state.lock();
+                let Some(key) = state.timers.pop_passed(now) else { return };
+                state.handlers.get(&key).cloned()
+            };
             if let Some(handler) = handler {
                 guarded(&*handler, |it| it.timeout(now));
             }
@@ -380,7 +393,7 @@ mod tests {
         }
 
         fn add(&self, teller: &Arc<Teller>) -> Key {
-            self.reactor.add(|_| Arc::clone(teller) as Arc<dyn Handler>)
+            self.reactor.add(|_| Arc::clone(teller) as Arc<dyn Handler>).unwrap()
         }
 
         fn add_quiet(&self, number: u32) -> (Arc<Teller>, Key) {

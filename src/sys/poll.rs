@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::cancellation::held;
 use super::{check, kernel};
+use crate::memory::{self, OutOfMemory};
 use crate::sync::before_io;
 
 /// What is awaited of a descriptor.
@@ -23,7 +24,8 @@ pub fn poll(
     timeout: Option<Duration>,
 ) -> io::Result<Vec<usize>> {
     before_io();
-    let mut entries: Vec<libc::pollfd> = descriptors.map(entry).collect();
+    let no_memory = |OutOfMemory| io::ErrorKind::OutOfMemory;
+    let mut entries = memory::collect(descriptors.map(entry)).map_err(no_memory)?;
     let limit = timeout.map(|timeout| libc::timespec {
         tv_sec: timeout.as_secs().try_into().unwrap_or(libc::time_t::MAX),
         tv_nsec: timeout.subsec_nanos().into(),
@@ -34,7 +36,7 @@ pub fn poll(
     let wait = || unsafe { kernel::ppoll(entries.as_mut_ptr(), count, limit, std::ptr::null()) };
     check(held(wait))?;
     let is_ready = |(place, entry): (usize, &libc::pollfd)| (entry.revents != 0).then_some(place);
-    Ok(entries.iter().enumerate().filter_map(is_ready).collect())
+    Ok(memory::collect(entries.iter().enumerate().filter_map(is_ready)).map_err(no_memory)?)
 }
 
 fn entry((fd, wait_for): (RawFd, WaitFor)) -> libc::pollfd {

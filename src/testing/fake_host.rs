@@ -324,7 +324,7 @@ impl FakeSocket {
     pub fn settle(&self) {
         let (reactor, told) = (self.reactor(), Arc::new(Watched::new(false)));
         let errand = Arc::new(Errand(Arc::clone(&told)));
-        let key = reactor.add(|_| errand as Arc<dyn Handler>);
+        let key = reactor.add(|_| errand as Arc<dyn Handler>).unwrap();
         // Two rounds: the events of the first one may have been collected before.
         for _ in 0..2 {
             told.change(|is_told| *is_told = false);

@@ -34,6 +34,7 @@ const ABOVE_THE_LAYERS: &[&str] = &["lib.rs", "bin/", "testing/", "fuzzing/"];
 const HOMES_OF_LIBC: &[&str] = &["ffi/", "sys/", "message/chunk.rs"];
 const HOMES_OF_C_NAMES: &[&str] = &["ffi/"];
 const HOMES_OF_LOCKS: &[&str] = &["sync/"];
+const HOMES_OF_RESERVING: &[&str] = &["memory/"];
 const LOCKS_OF_STD: &[&str] = &["Mutex", "RwLock", "Condvar"];
 
 #[test]
@@ -56,6 +57,11 @@ fn locks_have_ranks() {
     hold(keeps_locks_home);
 }
 
+#[test]
+fn memory_that_may_be_missing_is_had_in_one_way() {
+    hold(keeps_reserving_home);
+}
+
 fn names_lower_layers_only(source: &Source) -> Vec<String> {
     if stands_in(source, ABOVE_THE_LAYERS) {
         return Vec::new();
@@ -76,6 +82,13 @@ fn names_lower_layers_only(source: &Source) -> Vec<String> {
 
 fn keeps_libc_home(source: &Source) -> Vec<String> {
     words_outside(source, HOMES_OF_LIBC, |word, kind| kind == Kind::Code && word == "libc")
+}
+
+/// Who can do without memory must not take it from those who cannot.
+fn keeps_reserving_home(source: &Source) -> Vec<String> {
+    words_outside(source, HOMES_OF_RESERVING, |word, kind| {
+        kind == Kind::Code && word.starts_with("try_reserve")
+    })
 }
 
 fn keeps_locks_home(source: &Source) -> Vec<String> {
@@ -203,6 +216,15 @@ mod tests {
         assert_eq!(keeps_locks_home(&Source::new("sync/lock.rs", text)), [""; 0]);
         let text = "use std::sync::{Arc, OnceLock};\nuse loom::sync::Mutex;";
         assert_eq!(keeps_locks_home(&Source::new("io/reactor.rs", text)), [""; 0]);
+    }
+
+    #[test]
+    fn strays_that_reserve_are_caught() {
+        let text = "// try_reserve\nfn f() { v.try_reserve(1); v.try_reserve_exact(1); }";
+        let bad = keeps_reserving_home(&Source::new("core/wait.rs", text));
+        assert_eq!(bad.len(), 2);
+        assert!(bad[0].starts_with("src/core/wait.rs:2: `try_reserve`"), "{}", bad[0]);
+        assert_eq!(keeps_reserving_home(&Source::new("memory/mod.rs", text)), [""; 0]);
     }
 
     #[test]

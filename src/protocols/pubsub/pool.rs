@@ -5,7 +5,7 @@
 
 use std::ops::{Index, IndexMut, Range};
 
-use crate::message::OutOfMemory;
+use crate::memory::{self, OutOfMemory};
 
 /// What a pool is made of. A free cell remembers the next free block of its class.
 pub trait Cell: Copy + Default {
@@ -56,10 +56,8 @@ impl<T: Cell> Pool<T> {
         // A quarter more each time keeps adding linear and wastes little. When that much cannot
         // be had, what is needed may still be.
         let generous = cells.max(len / 4);
-        self.cells
-            .try_reserve_exact(generous)
-            .or_else(|_| self.cells.try_reserve_exact(cells))
-            .map_err(|_| OutOfMemory)
+        memory::reserve_exact(&mut self.cells, generous)
+            .or_else(|_| memory::reserve_exact(&mut self.cells, cells))
     }
 
     /// A block for `count` cells, at least one. The caller has reserved room for it.

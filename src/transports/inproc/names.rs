@@ -4,11 +4,12 @@
 //! happen one after another. Sockets' locks are taken under it, one at a time, never the other
 //! way round; and nothing is closed under it, because closing calls the endpoints back.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
 use super::Link;
 use crate::error::Error;
+use crate::memory::Map;
 use crate::sync::{
     Mutex, Rank,
     atomic::{AtomicBool, AtomicU64, Ordering},
@@ -35,12 +36,12 @@ pub struct Connector {
 
 #[derive(Default)]
 struct Names {
-    bound: HashMap<Vec<u8>, Arc<Binder>>,
+    bound: Map<Vec<u8>, Arc<Binder>>,
     /// Those without a connection, by name and in the order in which they came. However many have
     /// theirs, nobody looks through them.
-    waiting: HashMap<Vec<u8>, BTreeMap<u64, Arc<Connector>>>,
+    waiting: Map<Vec<u8>, BTreeMap<u64, Arc<Connector>>>,
     /// Connectors that have their connection.
-    joined: HashSet<u64>,
+    joined: Map<u64, ()>,
 }
 
 /// What became of an attempt to join two.
@@ -126,7 +127,7 @@ impl Maker for Connector {
     fn connection_lost(&self, _parting: Parting) {
         let opened = {
             let mut names = NAMES.get().lock();
-            if names.joined.remove(&self.number) {
+            if names.joined.remove(&self.number).is_some() {
                 self.host.report(Report::Connecting);
                 names.wait(self);
             }
@@ -218,7 +219,7 @@ impl Names {
             return Joining::Apart;
         }
         self.stop_waiting(connector);
-        self.joined.insert(connector.number);
+        self.joined.insert(connector.number, ());
         connector.host.report(Report::Established);
         bound.host.report(Report::Accepted);
         own.link.open();

@@ -12,6 +12,7 @@
 use std::collections::VecDeque;
 
 use crate::error::Refusal;
+use crate::memory;
 use crate::message::Message;
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use crate::sync::{Mutex, Rank};
@@ -120,6 +121,7 @@ impl Queue {
         if !back.is_open || !self.has_room(&mut back) {
             return Err(Refusal::Busy);
         }
+        memory::reserve(&mut back.messages, 1)?;
         let size = size(message);
         if !back.fits(size) {
             self.look_at_consumer(&mut back);

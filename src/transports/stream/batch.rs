@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::byte_stream::Sink;
 use super::codec::{Encoder, Veil};
+use crate::memory::{self, OutOfMemory};
 use crate::message::Body;
 
 /// Segments in their order, the first of which may be half written.
@@ -51,6 +52,13 @@ pub struct Done {
     pub is_empty: bool,
     pub messages: usize,
     pub used: Vec<u8>,
+}
+
+impl Done {
+    /// Nothing was written, nor will be.
+    pub fn failed(why: io::ErrorKind) -> Done {
+        Done { result: Err(why.into()), is_empty: true, messages: 0, used: Vec::new() }
+    }
 }
 
 impl Batch {
@@ -106,6 +114,8 @@ impl Batch {
     fn veil_next(&mut self, encoder: &dyn Encoder) -> io::Result<()> {
         let needs_veil = |segment: &Segment| segment.bytes().is_none();
         let Some(place) = self.segments.iter().take(2).position(needs_veil) else { return Ok(()) };
+        let no_memory = |OutOfMemory| io::ErrorKind::OutOfMemory;
+        memory::reserve(&mut self.segments, 1).map_err(no_memory)?;
         let Segment::Part { body, range, veil: Some(PartVeil { veil, at }) } =
             &mut self.segments[place]
         else {
@@ -113,7 +123,7 @@ impl Batch {
         };
         let piece = range.start..range.end.min(range.start + VEILED_AT_ONCE);
         let mut bytes = std::mem::take(&mut self.veil_buffer);
-        bytes.try_reserve_exact(piece.len()).map_err(|_| io::ErrorKind::OutOfMemory)?;
+        memory::reserve_exact(&mut bytes, piece.len()).map_err(no_memory)?;
         bytes.extend_from_slice(&body.as_slice()[piece.clone()]);
         encoder.apply(*veil, *at, &mut bytes);
         *at += piece.len();

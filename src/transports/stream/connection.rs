@@ -822,7 +822,7 @@ mod tests {
         connection.renew_watch();
         assert!(connection.watch.is_deaf());
         // Another one has the place; the kernel takes the change again.
-        let key = socket.reactor().add(|_| Arc::clone(connection) as _);
+        let key = socket.reactor().add(|_| Arc::clone(connection) as _).unwrap();
         socket.reactor().watch(key, connection.descriptor(), Interest::default()).unwrap();
         setup.peer.write(b"\x01a");
         assert_eq!(setup.pipe.recv().as_deref(), Some(&b"a"[..]));

@@ -12,6 +12,7 @@ use super::greeter::Wire;
 use super::greeting::{Beginning, Greeting, Outcome};
 use crate::error::Error;
 use crate::io::{Asker, Backoff, Handler, Key, Lookup, Reactor, resolve};
+use crate::memory::{Attempt, OutOfMemory};
 use crate::sync::{Mutex, OnceLock, Rank};
 use crate::sys::{self, Address, Event, Interest, NameFamily, OsStream};
 use crate::trace;
@@ -98,7 +99,8 @@ impl Dialer {
             state: Mutex::new(Rank::Endpoint, State { phase: Phase::Waiting, backoff }),
         });
         let handler: Arc<dyn Handler> = Arc::clone(&dialer) as _;
-        dialer.key.get_or_init(|| dialer.reactor.add(|_| handler));
+        let key = dialer.reactor.add(|_| handler)?;
+        dialer.key.get_or_init(|| key);
         Ok(dialer)
     }
 
@@ -109,6 +111,9 @@ impl Dialer {
             return self.wait();
         }
         self.host.report(Report::Connecting);
+        if Attempt::begin().is_err() {
+            return self.fail(Some(Error::OutOfMemory));
+        }
         match &self.target {
             Target::Local(address) => self.connect(Candidates::one(address.clone(), None)),
             Target::Internet { local, host: HostName::Literal(ip), port } => {
@@ -188,6 +193,7 @@ impl Dialer {
                 dialer.greeted(outcome);
             }
         };
+        let attempt = Attempt::watch();
         let (host, greeter) = (Arc::clone(&self.host), self.wire.greeter(&*self.host));
         let greeting = Greeting::start(
             Beginning { stream: Arc::new(stream), greeter },
@@ -195,6 +201,13 @@ impl Dialer {
             &self.reactor,
             Box::new(done),
         );
+        let greeting = match greeting {
+            Ok(greeting) if attempt.check().is_ok() || !greeting.cancel() => greeting,
+            Ok(_) | Err(OutOfMemory) => {
+                self.host.report(Report::Dropped);
+                return self.wait();
+            }
+        };
         {
             let mut state = self.state.lock();
             match &mut state.phase {

@@ -13,6 +13,7 @@ use super::byte_stream::ByteStream;
 use super::connection::StreamConnection;
 use super::greeter::{Decline, Greeter, Heard, Welcome};
 use crate::io::{Handler, Key, Reactor};
+use crate::memory::{Attempt, OutOfMemory};
 use crate::sync::{Mutex, OnceLock, Rank};
 use crate::sys::{self, Event, Interest, Read};
 use crate::trace;
@@ -85,7 +86,7 @@ impl Greeting {
         host: Arc<dyn Host>,
         reactor: &Arc<Reactor>,
         done: Done,
-    ) -> Arc<Greeting> {
+    ) -> Result<Arc<Greeting>, OutOfMemory> {
         let Beginning { stream, mut greeter } = start;
         let descriptor = stream.descriptor();
         let unsaid = say(&*stream, greeter.open(welcome(&*host)));
@@ -100,13 +101,14 @@ impl Greeting {
             state: Mutex::new(Rank::Endpoint, Some(state)),
         });
         let handler: Arc<dyn Handler> = Arc::clone(&greeting) as _;
-        let key = *greeting.key.get_or_init(|| reactor.add(|_| handler));
+        let fresh = reactor.add(|_| handler)?;
+        let key = *greeting.key.get_or_init(|| fresh);
         reactor.set_timer(key, Some(deadline));
         if reactor.watch(key, descriptor, interest).is_err() {
             // No memory in the kernel for it: the timer ends it at once.
             reactor.set_timer(key, Some(sys::now()));
         }
-        greeting
+        Ok(greeting)
     }
 
     /// Gives it up without a word to anybody. True when it was still going on.
@@ -209,6 +211,7 @@ impl Greeting {
 
     /// Who hears that he is accepted is a pipe of the socket by then.
     fn attach(&self, words: Vec<u8>) {
+        let attempt = Attempt::begin();
         let Some(State { stream, mut greeter, unsaid, done, .. }) = self.take() else { return };
         let connection = StreamConnection::new(
             stream,
@@ -221,6 +224,7 @@ impl Greeting {
         let beginning = connection.begin(words, greeter.take_rest());
         // Watching starts first: a socket that adopts the connection may rely on it.
         let is_wanted = connection.start().is_ok()
+            && attempt.and_then(Attempt::check).is_ok()
             && self.host.attach(Arc::clone(&connection) as Arc<dyn Connection>).is_ok();
         if is_wanted {
             done(Outcome::Attached);
@@ -398,7 +402,7 @@ mod tests {
         let told = Arc::clone(&outcomes);
         let beginning = Beginning { stream: Arc::clone(&stream) as _, greeter: script.greeter() };
         let done = Box::new(move |outcome| told.change(|all| all.push(outcome)));
-        let greeting = Greeting::start(beginning, socket.host(), &socket.reactor(), done);
+        let greeting = Greeting::start(beginning, socket.host(), &socket.reactor(), done).unwrap();
         Setup { greeting, stream, peer, outcomes, socket }
     }
 

@@ -10,6 +10,7 @@ use super::greeter::Wire;
 use super::greeting::{Beginning, Greeting};
 use crate::error::Error;
 use crate::io::{Handler, Key, Reactor};
+use crate::memory::{self, Attempt, OutOfMemory};
 use crate::sync::{Mutex, OnceLock, Rank};
 use crate::sys::{self, Accepted, Event, Interest, OsListener, OsStream};
 use crate::transports::{Host, Maker, Parting, Report};
@@ -85,12 +86,14 @@ impl Listener {
             state: Mutex::new(Rank::Endpoint, State::default()),
         });
         let handler: Arc<dyn Handler> = Arc::clone(&listener) as _;
-        let key = *listener.key.get_or_init(|| listener.reactor.add(|_| handler));
+        let key = listener.reactor.add(|_| handler).map(|key| *listener.key.get_or_init(|| key));
         // Nobody is accepted before the start, and yet this can still fail the call.
-        let watched = listener.reactor.watch(key, descriptor, Interest::default());
+        let watched = key
+            .map_err(Error::from)
+            .and_then(|key| Ok(listener.reactor.watch(key, descriptor, Interest::default())?));
         if let Err(error) = watched {
             listener.close();
-            return Err(error.into());
+            return Err(error);
         }
         Ok(listener)
     }
@@ -101,13 +104,18 @@ impl Listener {
             if self.host.is_behind() {
                 return self.hold();
             }
+            let Ok(attempt) = Attempt::begin() else { return self.wait_for_memory() };
             let accepted = {
                 let mut open = self.open.lock();
                 let Some(open) = &mut *open else { return };
                 open.accept()
             };
             match accepted {
-                Ok(Accepted::Connection(stream)) => self.greet(stream),
+                Ok(Accepted::Connection(stream)) => {
+                    if self.greet(stream, attempt).is_err() {
+                        return self.wait_for_memory();
+                    }
+                }
                 Ok(Accepted::Gone(_)) => {}
                 Ok(Accepted::Nobody) => return,
                 Err(error) => {
@@ -118,7 +126,13 @@ impl Listener {
         }
     }
 
-    fn greet(&self, stream: OsStream) {
+    /// Who comes meanwhile waits in the backlog.
+    fn wait_for_memory(&self) {
+        self.host.report(Report::AcceptFailed(Error::OutOfMemory));
+        self.pause();
+    }
+
+    fn greet(&self, stream: OsStream, attempt: Attempt) -> Result<(), OutOfMemory> {
         self.host.report(Report::Accepted);
         stream.tune((&self.host.settings()).into());
         let number = {
@@ -139,16 +153,25 @@ impl Listener {
             &self.reactor,
             Box::new(done),
         );
-        {
+        let greeting = greeting.inspect_err(|OutOfMemory| self.host.report(Report::Dropped))?;
+        let kept = {
             let mut state = self.state.lock();
             if !state.is_closed {
-                state.greetings.insert(number, greeting);
-                return;
+                state.greetings.insert(number, Arc::clone(&greeting));
             }
-        }
+            match attempt.check() {
+                Ok(()) if !state.is_closed => return Ok(()),
+                Ok(()) => Ok(()),
+                Err(error) => {
+                    state.greetings.remove(&number);
+                    Err(error)
+                }
+            }
+        };
         if greeting.cancel() {
             self.host.report(Report::Dropped);
         }
+        kept
     }
 
     /// Nobody can be accepted, mostly for want of a descriptor: leave them in the backlog for a
@@ -249,8 +272,9 @@ impl Maker for Listener {
 
     fn retry(&self) {
         self.resume();
-        let greetings: Vec<_> = self.state.lock().greetings.values().cloned().collect();
-        greetings.iter().for_each(|greeting| greeting.retry());
+        // Without memory they stay where they are, and come again when their time is over.
+        let greetings = memory::collect(self.state.lock().greetings.values().cloned());
+        greetings.iter().flatten().for_each(|greeting| greeting.retry());
     }
 
     fn address(&self) -> Option<&[u8]> {
@@ -357,7 +381,7 @@ mod tests {
         let (socket, listener, _address) = setup();
         listener.close();
         let (own, peer) = OsStream::pair();
-        listener.greet(own);
+        listener.greet(own, Attempt::watch()).unwrap();
         assert_eq!(socket.reports(), [Report::Accepted, Report::Dropped]);
         drop(listener);
         assert_eq!(Peer(peer).read_to_end(), b"hi");

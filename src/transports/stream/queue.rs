@@ -10,7 +10,8 @@ use super::batch::{Batch, Done, PartVeil, Segment};
 use super::codec::{Encoder, PREFIX_MAX, Place};
 use super::driver::Driver;
 use crate::error::Refusal;
-use crate::message::Message;
+use crate::memory::{self, OutOfMemory};
+use crate::message::{Body, Message};
 use crate::transports::pace::{Moment, Pace, Pacer};
 use crate::transports::{AfterSend, Sent};
 
@@ -220,7 +221,15 @@ impl Queue {
     }
 
     /// Moves what is queued into a writer's batch.
-    pub fn fill(&mut self, batch: &mut Batch) {
+    ///
+    /// # Errors
+    /// When there is no memory for that, and nothing in the batch that could be written first.
+    pub fn fill(&mut self, batch: &mut Batch) -> Result<(), OutOfMemory> {
+        let more = self.segments.len() + OWN_SEGMENTS;
+        if let Err(error) = memory::reserve(&mut batch.segments, more) {
+            self.is_wanted = true;
+            return if batch.segments.is_empty() { Err(error) } else { Ok(()) };
+        }
         self.driver.note_taken();
         self.is_wanted = false;
         batch.messages += std::mem::take(&mut self.untaken);
@@ -233,6 +242,7 @@ impl Queue {
         if let Some(frame) = self.interjection.take() {
             batch.segments.push_back(Segment::Bytes(frame));
         }
+        Ok(())
     }
 
     /// Notes what a writer has done, `now` where that is of interest.
@@ -308,6 +318,7 @@ impl Queue {
     fn append(&mut self, encoder: &dyn Encoder, message: &mut Message) -> Option<usize> {
         let payload = message.wire_len();
         if self.gathered.len() >= GATHERED_MAX {
+            memory::reserve(&mut self.segments, 1).ok()?;
             self.close_gathered();
         }
         let size = if payload <= encoder.frame_max() {
@@ -322,41 +333,74 @@ impl Queue {
     }
 
     fn append_frame(&mut self, encoder: &dyn Encoder, message: &mut Message) -> Option<usize> {
+        if message.body.len() > GATHERED_BODY_MAX {
+            return self.append_apart(encoder, message);
+        }
         let prefix = encoder.prefix(message, message.wire_len(), Place::WHOLE);
         let size = prefix.as_slice().len() + message.wire_len();
-        let is_gathered = message.body.len() <= GATHERED_BODY_MAX;
-        let copied = if is_gathered { size } else { size - message.body.len() };
-        self.gathered.try_reserve(copied).ok()?;
+        memory::reserve(&mut self.gathered, size).ok()?;
         self.gathered.extend_from_slice(prefix.as_slice());
         let start = self.gathered.len();
         self.gathered.extend_from_slice(message.header.as_slice());
-        if is_gathered {
-            self.gathered.extend_from_slice(message.body.as_slice());
-        }
+        self.gathered.extend_from_slice(message.body.as_slice());
         if let Some(veil) = prefix.veil() {
             encoder.apply(veil, 0, &mut self.gathered[start..]);
         }
-        if !is_gathered {
-            let at = self.gathered.len() - start;
-            self.close_gathered();
-            let body = std::mem::take(&mut message.body);
-            self.segments.push_back(match prefix.veil() {
-                None => Segment::Body(body),
-                Some(veil) => Segment::Part {
-                    range: 0..body.len(),
-                    body: Arc::new(body),
-                    veil: Some(PartVeil { veil, at }),
-                },
-            });
+        Some(size)
+    }
+
+    /// The same for a body that stays where it lies.
+    fn append_apart(&mut self, encoder: &dyn Encoder, message: &mut Message) -> Option<usize> {
+        let prefix = encoder.prefix(message, message.wire_len(), Place::WHOLE);
+        let size = prefix.as_slice().len() + message.wire_len();
+        memory::reserve(&mut self.gathered, size - message.body.len()).ok()?;
+        memory::reserve(&mut self.segments, SEGMENTS_OF_FRAME).ok()?;
+        let veiled = match prefix.veil() {
+            Some(veil) => Some((share_body(message)?, veil)),
+            None => None,
+        };
+        self.gathered.extend_from_slice(prefix.as_slice());
+        let start = self.gathered.len();
+        self.gathered.extend_from_slice(message.header.as_slice());
+        if let Some(veil) = prefix.veil() {
+            encoder.apply(veil, 0, &mut self.gathered[start..]);
         }
+        let at = self.gathered.len() - start;
+        self.close_gathered();
+        self.segments.push_back(match veiled {
+            None => Segment::Body(std::mem::take(&mut message.body)),
+            Some((body, veil)) => {
+                Segment::Part { range: 0..body.len(), body, veil: Some(PartVeil { veil, at }) }
+            }
+        });
         Some(size)
     }
 
     /// The same for a message that takes more than one frame.
     fn append_frames(&mut self, encoder: &dyn Encoder, message: &mut Message) -> Option<usize> {
         let payload = message.wire_len();
-        self.gathered.try_reserve(PREFIX_MAX + message.header.as_slice().len()).ok()?;
-        let body = Arc::new(std::mem::take(&mut message.body));
+        let frames = payload.div_ceil(encoder.frame_max());
+        memory::reserve(&mut self.segments, 1 + frames * SEGMENTS_OF_FRAME).ok()?;
+        if !self.gathered.is_empty() {
+            self.close_gathered();
+        }
+        let (before, body) = (self.segments.len(), share_body(message)?);
+        let size = self.append_pieces(encoder, message, payload, &body);
+        if size.is_none() {
+            self.gathered.clear();
+            self.segments.truncate(before);
+            message.body = Arc::into_inner(body).expect("the pieces are gone");
+        }
+        size
+    }
+
+    fn append_pieces(
+        &mut self,
+        encoder: &dyn Encoder,
+        message: &Message,
+        payload: usize,
+        body: &Arc<Body>,
+    ) -> Option<usize> {
         let header = message.header.as_slice();
         let (mut at, mut size) = (0, payload);
         while at < payload {
@@ -364,8 +408,9 @@ impl Queue {
             let place = Place { is_first: at == 0, is_last: end == payload };
             let prefix = encoder.prefix(message, end - at, place);
             size += prefix.as_slice().len();
-            self.gathered.extend_from_slice(prefix.as_slice());
             let own = &header[at.min(header.len())..end.min(header.len())];
+            memory::reserve(&mut self.gathered, PREFIX_MAX + own.len()).ok()?;
+            self.gathered.extend_from_slice(prefix.as_slice());
             let start = self.gathered.len();
             self.gathered.extend_from_slice(own);
             if let Some(veil) = prefix.veil() {
@@ -376,7 +421,7 @@ impl Queue {
                 ..end.max(header.len()) - header.len();
             self.close_gathered();
             self.segments.push_back(Segment::Part {
-                body: Arc::clone(&body),
+                body: Arc::clone(body),
                 range,
                 veil: prefix.veil().map(|veil| PartVeil { veil, at: skipped }),
             });
@@ -391,6 +436,11 @@ impl Queue {
         let gathered = std::mem::replace(&mut self.gathered, spare);
         self.segments.push_back(Segment::Bytes(gathered));
     }
+}
+
+/// The body apart, for pieces of it to share. It is untouched without memory for that.
+fn share_body(message: &mut Message) -> Option<Arc<Body>> {
+    memory::shared(std::mem::take(&mut message.body)).map_err(|body| message.body = body).ok()
 }
 
 impl Written {
@@ -410,6 +460,10 @@ const GATHERED_BODY_MAX: usize = 16 * 1024;
 const GATHERED_MAX: usize = 32 * 1024;
 /// So many messages are always accepted, however big.
 const MESSAGES_MIN: usize = 2;
+/// What a frame with a body of its own adds: what was gathered before it, and the body.
+const SEGMENTS_OF_FRAME: usize = 2;
+/// What is moved into a batch behind the segments: what is gathered, and an interjection.
+const OWN_SEGMENTS: usize = 2;
 /// A buffer that may stay with an idle connection.
 const SMALL_BUFFER: usize = 4 * 1024;
 
@@ -469,7 +523,7 @@ mod tests {
 
     fn taken(queue: &mut Queue) -> Vec<u8> {
         let mut batch = Batch::default();
-        queue.fill(&mut batch);
+        queue.fill(&mut batch).unwrap();
         wire(&batch)
     }
 
@@ -502,10 +556,10 @@ mod tests {
             let (mut queue, mut batch) = (Queue::new(1 << 20), Batch::default());
             accept(&mut queue, size, LONE).unwrap();
             accept(&mut queue, 1, LONE).unwrap();
-            queue.fill(&mut batch);
+            queue.fill(&mut batch).unwrap();
             assert_eq!((batch.segments.len(), batch.messages), (segments, 2));
             // They are taken once.
-            queue.fill(&mut batch);
+            queue.fill(&mut batch).unwrap();
             assert_eq!((batch.segments.len(), batch.messages), (segments, 2));
             assert_eq!(wire(&batch).len(), size + 1 + 4);
         }

@@ -3,6 +3,7 @@
 use std::ops::{Deref, DerefMut};
 
 use super::reader::READ_MAX as SIZE;
+use crate::memory;
 use crate::sync::{Mutex, Rank};
 use crate::sys::PerProcess;
 
@@ -19,7 +20,8 @@ pub fn take() -> Scratch {
 fn fresh() -> Vec<u8> {
     let mut buffer = Vec::new();
     // With little memory left, reading goes on in small steps.
-    let size = if buffer.try_reserve_exact(SIZE).is_ok() { SIZE } else { SIZE_WITHOUT_MEMORY };
+    let is_there = memory::reserve_exact(&mut buffer, SIZE).is_ok();
+    let size = if is_there { SIZE } else { SIZE_WITHOUT_MEMORY };
     buffer.resize(size, 0);
     buffer
 }
@@ -41,7 +43,8 @@ impl DerefMut for Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         let mut idle = IDLE.get().lock();
-        if idle.len() < IDLE_MAX && self.0.len() == SIZE {
+        let is_full_size = self.0.len() == SIZE;
+        if is_full_size && idle.len() < IDLE_MAX && memory::reserve(&mut *idle, 1).is_ok() {
             idle.push(std::mem::take(&mut self.0));
         }
     }

@@ -4,7 +4,8 @@
 //! one is read straight into the memory that it is delivered in, which grows as data arrives.
 
 use super::codec::{Front, Tag};
-use crate::message::{Chunk, OutOfMemory};
+use crate::memory::{self, OutOfMemory};
+use crate::message::Chunk;
 
 /// What has arrived and nobody has received, but for the big message that is incomplete.
 #[derive(Debug, Default)]
@@ -59,7 +60,7 @@ impl Store {
     /// When memory for `bytes` cannot be had.
     pub fn append(&mut self, bytes: &[u8]) -> Result<(), OutOfMemory> {
         self.compact();
-        self.bytes.try_reserve(bytes.len()).map_err(|_| OutOfMemory)?;
+        memory::reserve(&mut self.bytes, bytes.len())?;
         self.bytes.extend_from_slice(bytes);
         Ok(())
     }

@@ -48,13 +48,14 @@ impl Watch {
     /// Has `handler` hear of the end of the stream from now on, and of what is `wanted`.
     ///
     /// # Errors
-    /// When the kernel cannot watch it.
+    /// When there is no memory for that, here or in the kernel.
     pub fn start(
         &self,
         handler: Arc<dyn Handler>,
         wanted: impl FnOnce() -> Wanted,
     ) -> io::Result<()> {
-        let key = *self.key.get_or_init(|| self.reactor.add(|_| handler));
+        let fresh = self.reactor.add(|_| handler).map_err(|_| io::ErrorKind::OutOfMemory)?;
+        let key = *self.key.get_or_init(|| fresh);
         let mut state = self.state.lock();
         *state = State::On;
         self.reactor.watch(key, self.descriptor, wanted().into())

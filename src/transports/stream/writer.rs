@@ -6,18 +6,19 @@
 //! its holder, who looks at the queue again after having let go of the lock, so nothing is
 //! forgotten. `models` in this file's tests walks through every interleaving of that.
 
-use std::io::IoSlice;
+use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 #[cfg(not(loom))]
 use std::time::Duration;
 
-use super::batch::Batch;
+use super::batch::{Batch, Done};
 use super::byte_stream::Sink;
 use super::codec::Encoder;
 use super::driver::{Content, Look};
 use super::queue::{Before, Circumstances, Gathering, Queue, Written};
 use crate::error::Refusal;
+use crate::memory::OutOfMemory;
 use crate::message::Message;
 use crate::sync::{Mutex, Rank};
 use crate::transports::Sent;
@@ -125,8 +126,11 @@ impl Writer {
                 None if self.queue.lock().is_filling() => self.batch.lock(),
                 None => break,
             };
-            self.queue.lock().fill(&mut batch);
-            let done = batch.write(sink, &*self.encoder);
+            let filled = self.queue.lock().fill(&mut batch);
+            let done = match filled {
+                Ok(()) => batch.write(sink, &*self.encoder),
+                Err(OutOfMemory) => Done::failed(io::ErrorKind::OutOfMemory),
+            };
             written.note(self.queue.lock().note_written(done, clock()));
             drop(batch);
             // Only now does a look at the queue see what was left to us while we wrote.

@@ -10,7 +10,8 @@ use super::decoder::{Decoder, Found};
 use super::frame::Kind;
 use super::label;
 use super::sending::Sending;
-use crate::message::{Chunk, OutOfMemory};
+use crate::memory::{self, Attempt, OutOfMemory};
+use crate::message::Chunk;
 use crate::transports::stream::{self, BIG, Farewell, Front, Partial, Parting, Store, Tag};
 
 /// What is known of the messages that are arriving.
@@ -102,7 +103,12 @@ impl Assembler {
                     arriving.extend(&bytes[at..][range])?;
                     end.into_iter().for_each(|kind| arriving.complete(kind));
                 }
-                Found::Ping => self.ping = Some(self.decoder.ping().to_vec()),
+                Found::Ping => {
+                    let mut payload = Vec::new();
+                    memory::reserve_exact(&mut payload, self.decoder.ping().len())?;
+                    payload.extend_from_slice(self.decoder.ping());
+                    self.ping = Some(payload);
+                }
                 Found::Close(close) => {
                     self.close = Some(close);
                     return Ok(());
@@ -175,7 +181,10 @@ impl stream::Decoder for Assembler {
     }
 
     fn take_answer(&mut self) -> Option<Vec<u8>> {
-        self.ping.take().map(|payload| self.sending.pong(&payload))
+        // A ping whose answer there is no memory for has none.
+        let attempt = Attempt::watch();
+        let answer = self.ping.take().map(|payload| self.sending.pong(&payload));
+        answer.filter(|_| attempt.check().is_ok())
     }
 
     fn is_over(&self) -> bool {
@@ -206,7 +215,7 @@ impl Arriving<'_> {
             return partial.extend(payload);
         }
         let bytes = &mut self.store.bytes;
-        bytes.try_reserve(Assembler::PREFIX_LEN + payload.len()).map_err(|_| OutOfMemory)?;
+        memory::reserve(bytes, Assembler::PREFIX_LEN + payload.len())?;
         if bytes.len() == self.open_at {
             bytes.extend_from_slice(&[0; Assembler::PREFIX_LEN]);
         }

@@ -9,6 +9,7 @@ use super::address::Resource;
 use super::frame::{Kind, Role};
 use super::handshake::{self, Agreement, Demand, Denial, HEAD_MAX};
 use super::option;
+use crate::memory::{self, OutOfMemory};
 use crate::sys::random_bytes;
 use crate::transports::stream::{Codec, Decline, Greeter, Heard, Welcome, Wire};
 use crate::transports::{Host, Report};
@@ -84,13 +85,14 @@ impl Head {
     }
 
     /// Takes bytes that have arrived. True when the head is complete with them.
-    fn absorb(&mut self, bytes: &[u8]) -> bool {
+    fn absorb(&mut self, bytes: &[u8]) -> Result<bool, OutOfMemory> {
         let seen = self.bytes.len();
+        memory::reserve(&mut self.bytes, bytes.len())?;
         self.bytes.extend_from_slice(bytes);
         if self.len.is_none() {
             self.len = handshake::head_len(&self.bytes, seen);
         }
-        self.len.is_some()
+        Ok(self.len.is_some())
     }
 
     fn as_slice(&self) -> &[u8] {
@@ -117,7 +119,7 @@ impl Greeter for ServerGreeter {
 
     fn absorb(&mut self, bytes: &[u8]) -> Heard {
         let refused = |why| Heard::Refused(handshake::refusal(why));
-        let is_complete = self.head.absorb(bytes);
+        let Ok(is_complete) = self.head.absorb(bytes) else { return Heard::Refused(Vec::new()) };
         if !handshake::may_be_request(&self.head.bytes) {
             return refused(Denial::BadRequest);
         }
@@ -174,7 +176,8 @@ impl Greeter for ClientGreeter {
 
     fn absorb(&mut self, bytes: &[u8]) -> Heard {
         let refused = Heard::Refused(Vec::new());
-        if !self.head.absorb(bytes) {
+        let Ok(is_complete) = self.head.absorb(bytes) else { return refused };
+        if !is_complete {
             return if self.head.wanted() == 0 { refused } else { Heard::More };
         }
         match handshake::judge_response(self.head.as_slice(), &self.key, &self.token) {

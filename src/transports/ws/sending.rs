@@ -19,15 +19,15 @@ pub struct Sending {
 }
 
 /// Random bytes in stock, because asking the kernel for each mask costs as much as sending.
-#[derive(Default)]
 struct Keys {
-    bytes: Vec<u8>,
+    bytes: [u8; STOCK],
+    left: usize,
 }
 
 impl Sending {
     #[must_use]
     pub fn new(role: Role, kind: Kind) -> Sending {
-        Sending { role, kind, keys: Mutex::new(Rank::Keys, Keys::default()) }
+        Sending { role, kind, keys: Mutex::new(Rank::Keys, Keys { bytes: [0; STOCK], left: 0 }) }
     }
 
     #[must_use]
@@ -69,16 +69,11 @@ impl Encoder for Sending {
 
 impl Keys {
     fn draw(&mut self) -> [u8; 4] {
-        let at = match self.bytes.len() {
-            0 => {
-                self.bytes = random_bytes::<STOCK>().to_vec();
-                STOCK - 4
-            }
-            len => len - 4,
-        };
-        let key = [0, 1, 2, 3].map(|i| self.bytes[at + i]);
-        self.bytes.truncate(at);
-        key
+        if self.left == 0 {
+            (self.bytes, self.left) = (random_bytes(), STOCK);
+        }
+        self.left -= 4;
+        [0, 1, 2, 3].map(|i| self.bytes[self.left + i])
     }
 }
 
