@@ -5,6 +5,7 @@
  *
  *   faults inproc|ipc|tcp|ws [EFFORT [SEED]] */
 
+#include "failures.h"
 #include "faultshim.h"
 
 #include "support/address.h"
@@ -25,55 +26,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { ERRORS_MAX = 16, NTH_MAX = 6, LARGE = 200000 };
-
-struct failure {
-    const char *function;
-    const char *name;
-    int errors[ERRORS_MAX];
-};
-
-/* The first errors are the likeliest; the default effort tries only some, so they come first. */
-static const struct failure failures[] = {
-    {"accept", "accept_fails",
-     {ECONNABORTED, EMFILE, ENFILE, ENOBUFS, ENOMEM, EPROTO, EPERM, EINTR, EAGAIN, ENETDOWN,
-      EINVAL, EBADF}},
-    {"accept4", "accept4_fails",
-     {ECONNABORTED, EMFILE, ENFILE, ENOBUFS, ENOMEM, EPROTO, EPERM, EINTR, EAGAIN, ENETDOWN,
-      EINVAL, EBADF}},
-    {"bind", "bind_fails",
-     {EADDRINUSE, EACCES, EINVAL, EADDRNOTAVAIL, ENOMEM, ENOENT, EROFS, ELOOP, ENOTDIR, EBADF}},
-    {"close", "close_fails", {EIO, EINTR, ENOSPC, EDQUOT}},
-    {"connect", "connect_fails",
-     {ECONNREFUSED, ETIMEDOUT, EINTR, EAGAIN, EADDRNOTAVAIL, ENETUNREACH, EACCES, EPERM,
-      EADDRINUSE, EALREADY, EISCONN, EPROTOTYPE, EAFNOSUPPORT, EBADF}},
-    {"epoll_create1", "epoll_create1_fails", {EMFILE, ENFILE, ENOMEM, EINVAL}},
-    {"epoll_ctl", "epoll_ctl_fails", {ENOMEM, ENOSPC, EPERM, EINVAL, ENOENT, EEXIST, EBADF}},
-    {"epoll_wait", "epoll_wait_fails", {EINTR, EINVAL, EBADF, EFAULT}},
-    {"eventfd", "eventfd_fails", {EMFILE, ENFILE, ENOMEM, ENODEV, EINVAL}},
-    {"fcntl", "fcntl_fails", {EINVAL, EBADF, EPERM}},
-    {"getaddrinfo", "getaddrinfo_fails",
-     {EAI_AGAIN, EAI_NONAME, EAI_FAIL, EAI_MEMORY, EAI_SYSTEM, EAI_NODATA, EAI_FAMILY}},
-    {"getsockopt", "getsockopt_fails", {ENOBUFS, EINVAL, EBADF, ENOPROTOOPT}},
-    {"listen", "listen_fails", {EADDRINUSE, EOPNOTSUPP, EBADF}},
-    {"poll", "poll_fails", {EINTR, ENOMEM, EINVAL}},
-    {"ppoll", "ppoll_fails", {EINTR, ENOMEM, EINVAL}},
-    {"pthread_create", "pthread_create_fails", {EAGAIN, EPERM, EINVAL}},
-    {"read", "read_fails", {EINTR, EAGAIN, EIO, EBADF, EINVAL}},
-    {"recv", "recv_fails", {EINTR, ECONNRESET, EAGAIN, ENOMEM, EBADF}},
-    {"recvmsg", "recvmsg_fails",
-     {EINTR, ECONNRESET, EAGAIN, ENOMEM, ETIMEDOUT, ENOBUFS, ENOTCONN, EINVAL, EBADF}},
-    {"send", "send_fails", {EINTR, EPIPE, EAGAIN, ENOBUFS, ENOMEM, EBADF}},
-    {"sendmsg", "sendmsg_fails",
-     {EINTR, EPIPE, EAGAIN, ENOBUFS, ENOMEM, ECONNRESET, EACCES, EMSGSIZE, ENOTCONN, EINVAL,
-      EBADF}},
-    {"setsockopt", "setsockopt_fails", {ENOMEM, EINVAL, ENOPROTOOPT, EBADF}},
-    {"shutdown", "shutdown_fails", {ENOTCONN, EINVAL, EBADF}},
-    {"socket", "socket_fails",
-     {EMFILE, ENFILE, ENOBUFS, ENOMEM, EACCES, EAFNOSUPPORT, EPROTONOSUPPORT, EINVAL}},
-    {"unlink", "unlink_fails", {EACCES, ENOENT, EROFS, EPERM, EBUSY, EIO, ENOTDIR, ENOMEM}},
-    {"write", "write_fails", {EINTR, EIO, EINVAL, EPERM, EBADF}},
-};
+enum { NTH_MAX = 6, LARGE = 200000 };
 
 /* ---- a conversation that may fail anywhere ---- */
 
@@ -313,7 +266,7 @@ int main(int count, char **words)
 {
     trial_begin("robustness/faults", "inproc|ipc|tcp|ws", 60, count, words);
     memset(body, 'b', sizeof body);
-    for (size_t i = 0; i < COUNT_OF(failures); i++) {
+    for (size_t i = 0; i < failures_count; i++) {
         int needs_tcp = strcmp(failures[i].function, "getaddrinfo") == 0;
         if ((!needs_tcp || strcmp(trial.scheme, "tcp") == 0) && CASE(failures[i].name))
             check_failure(&failures[i]);

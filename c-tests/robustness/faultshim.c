@@ -1,20 +1,29 @@
 /* Stands between the library and the C library, passes every call on, and lets some fail. */
 
 #define _GNU_SOURCE
+#include "caller.h"
 #include "faultshim.h"
 
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <netdb.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -34,6 +43,7 @@ static struct {
 static void arm(const char *function, int error, long nth, int permille, uint64_t seed)
 {
     fault_end();
+    find_callers();
     plan.function = function;
     plan.error = error;
     plan.nth = nth;
@@ -94,6 +104,13 @@ static int fault_of(const char *function)
     return plan.error;
 }
 
+/* The same for functions that others call, too, who do not expect them to fail, such as the runtime
+ * of a sanitizer. */
+static int fault_of_library(const char *function, const void *caller)
+{
+    return is_library(caller) ? fault_of(function) : 0;
+}
+
 #define REAL(name) \
     static __typeof__(&name) real; \
     if (!__atomic_load_n(&real, __ATOMIC_RELAXED)) \
@@ -101,25 +118,33 @@ static int fault_of(const char *function)
                          __ATOMIC_RELAXED)
 
 /* A function that returns -1 and sets errno. */
-#define PASS(type, name, parameters, arguments) \
+#define PASS_IF(type, name, parameters, arguments, fault) \
     type name parameters \
     { \
         REAL(name); \
-        int error = fault_of(#name); \
+        int error = fault; \
         if (error == 0) \
             return real arguments; \
         errno = error; \
         return -1; \
     }
+#define PASS(type, name, parameters, arguments) \
+    PASS_IF(type, name, parameters, arguments, fault_of(#name))
+#define PASS_LIBRARY(type, name, parameters, arguments) \
+    PASS_IF(type, name, parameters, arguments, fault_of_library(#name, CALLER))
 
 /* A function whose errors are its result. */
-#define PASS_RESULT(name, parameters, arguments) \
+#define PASS_RESULT_IF(name, parameters, arguments, fault) \
     int name parameters \
     { \
         REAL(name); \
-        int error = fault_of(#name); \
+        int error = fault; \
         return error == 0 ? real arguments : error; \
     }
+#define PASS_RESULT(name, parameters, arguments) \
+    PASS_RESULT_IF(name, parameters, arguments, fault_of(#name))
+#define PASS_RESULT_LIBRARY(name, parameters, arguments) \
+    PASS_RESULT_IF(name, parameters, arguments, fault_of_library(#name, CALLER))
 
 PASS(int, accept, (int fd, struct sockaddr *address, socklen_t *size), (fd, address, size))
 PASS(int, accept4, (int fd, struct sockaddr *address, socklen_t *size, int flags),
@@ -148,11 +173,86 @@ PASS(int, shutdown, (int fd, int how), (fd, how))
 PASS(int, socket, (int domain, int type, int protocol), (domain, type, protocol))
 PASS(int, unlink, (const char *path), (path))
 
+PASS_LIBRARY(int, chmod, (const char *path, mode_t mode), (path, mode))
+PASS_LIBRARY(int, fchmod, (int fd, mode_t mode), (fd, mode))
+PASS_LIBRARY(int, fstat64, (int fd, struct stat64 *status), (fd, status))
+PASS_LIBRARY(ssize_t, getrandom, (void *bytes, size_t size, unsigned flags),
+             (bytes, size, flags))
+PASS_LIBRARY(int, getrlimit, (__rlimit_resource_t resource, struct rlimit *limit),
+             (resource, limit))
+PASS_LIBRARY(int, getsockname, (int fd, struct sockaddr *address, socklen_t *size),
+             (fd, address, size))
+PASS_LIBRARY(int, lstat64, (const char *path, struct stat64 *status), (path, status))
+PASS_LIBRARY(int, sched_getaffinity, (pid_t pid, size_t size, cpu_set_t *set),
+             (pid, size, set))
+PASS_LIBRARY(int, stat64, (const char *path, struct stat64 *status), (path, status))
+
+PASS_RESULT_LIBRARY(clock_nanosleep, (clockid_t clock, int flags, const struct timespec *time,
+            struct timespec *left), (clock, flags, time, left))
+PASS_RESULT_LIBRARY(pthread_attr_init, (pthread_attr_t *attributes), (attributes))
+PASS_RESULT_LIBRARY(pthread_attr_setstacksize, (pthread_attr_t *attributes, size_t size),
+            (attributes, size))
+PASS_RESULT_LIBRARY(pthread_setspecific, (pthread_key_t key, const void *value), (key, value))
 PASS_RESULT(getaddrinfo, (const char *node, const char *service, const struct addrinfo *hints,
             struct addrinfo **result), (node, service, hints, result))
 PASS_RESULT(pthread_create, (pthread_t *thread, const pthread_attr_t *attributes,
             void *(*function)(void *), void *argument),
             (thread, attributes, function, argument))
+
+/* Functions whose further arguments depend on the first, up to so many words. */
+#define WORDS(first) \
+    va_list list; \
+    long a, b, c, d, e; \
+    va_start(list, first); \
+    a = va_arg(list, long), b = va_arg(list, long), c = va_arg(list, long); \
+    d = va_arg(list, long), e = va_arg(list, long); \
+    va_end(list)
+
+#define PASS_WORDS(name, parameters, first, second) \
+    int name parameters \
+    { \
+        REAL(name); \
+        WORDS(second); \
+        int error = fault_of_library(#name, CALLER); \
+        if (error == 0) \
+            return real(first, second, a, b, c, d, e); \
+        errno = error; \
+        return -1; \
+    }
+
+PASS_WORDS(ioctl, (int fd, unsigned long request, ...), fd, request)
+PASS_WORDS(open64, (const char *path, int flags, ...), path, flags)
+
+int prctl(int operation, ...)
+{
+    REAL(prctl);
+    WORDS(operation);
+    int error = fault_of_library("prctl", CALLER);
+    if (error == 0)
+        return real(operation, a, b, c, d, e);
+    errno = error;
+    return -1;
+}
+
+/* Of the calls that have no function of their own the library makes one: it waits, or wakes. To
+ * wake cannot fail. */
+long syscall(long number, ...)
+{
+    REAL(syscall);
+    WORDS(number);
+    va_start(list, number);
+    for (int i = 0; i < 5; i++)
+        (void)va_arg(list, long);
+    long f = va_arg(list, long);
+    va_end(list);
+    int command = (int)b & FUTEX_CMD_MASK;
+    int waits = number == SYS_futex && (command == FUTEX_WAIT || command == FUTEX_WAIT_BITSET);
+    int error = waits ? fault_of_library("futex", CALLER) : 0;
+    if (error == 0)
+        return real(number, a, b, c, d, e, f);
+    errno = error;
+    return -1;
+}
 
 /* Copies the first bytes of what is to be sent; returns their number. */
 static size_t beginning(const struct msghdr *header, char *bytes, size_t size)

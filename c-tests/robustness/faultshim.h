@@ -1,5 +1,6 @@
 /* System calls that fail on demand: what a program that is linked with faultshim.so, or started
- * with it in LD_PRELOAD, says to it. Every call of the process is counted, whoever makes it. */
+ * with it in LD_PRELOAD, says to it. Every call of the process is counted, whoever makes it; but of
+ * functions that not only the library uses, its calls alone. */
 
 #ifndef SPMSG_FAULTSHIM_H
 #define SPMSG_FAULTSHIM_H
