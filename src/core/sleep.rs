@@ -17,6 +17,7 @@ use std::time::Instant;
 use super::readiness::Side;
 use super::socket::Socket;
 use crate::error::Error;
+use crate::memory;
 use crate::sys::{self, EventBuffer, Nap, PollEntry, Slept};
 use crate::transports::{Connection, Stream};
 
@@ -356,7 +357,7 @@ thread_local! {
 fn list(duty: Duty) -> Place {
     let mut duty = Some(duty);
     let listing = with_list(|sleeps| {
-        sleeps.duties.try_reserve(1).ok()?;
+        memory::reserve(&mut sleeps.duties, 1).ok()?;
         sleeps.last += 1;
         sleeps.duties.push((sleeps.last, duty.take()?));
         Some(Listing(sleeps.last))
