@@ -8,7 +8,7 @@ use std::mem::ManuallyDrop;
 use std::sync::{Arc, Weak};
 
 use crate::memory;
-use crate::sys;
+use crate::sys::{self, Belongings};
 use crate::transports::Connection;
 
 /// Notes that `connection` has something gathered from this thread.
@@ -19,7 +19,7 @@ pub fn note(connection: &Arc<dyn Connection>) {
         if last.is_some_and(|last| std::ptr::addr_eq(last, Arc::as_ptr(connection))) {
             return false;
         }
-        noted.is_kept = noted.is_kept || sys::at_thread_end(forget);
+        noted.is_kept = noted.is_kept || sys::at_thread_end(Belongings::Gathered, forget);
         if !noted.is_kept || memory::reserve(list, 1).is_err() {
             // The reactor writes this one. That the others are written gives memory back.
             return true;

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use super::linger::{self, Lingering, Manner};
 use crate::io::LazyReactor;
-use crate::sync::{Mutex, Rank, thread};
-use crate::sys::{self, PerProcess};
+use crate::sync::{Mutex, Rank};
+use crate::sys::{self, PerProcess, Thread};
 
 /// Ends all of them, in the manner that each has.
 pub fn end(all: Vec<Lingering>) {
@@ -62,8 +62,7 @@ static DRAINS: PerProcess<Mutex<Drains>> = PerProcess::new(|| {
 });
 
 fn start() -> std::io::Result<()> {
-    let builder = thread::Builder::new().name("spmsg-linger".into());
-    sys::with_signals_blocked(|| builder.spawn(run)).map(drop)
+    Thread::start(c"spmsg-linger", sys::STACK_SIZE, run).map(drop)
 }
 
 fn run() {

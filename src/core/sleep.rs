@@ -9,6 +9,7 @@
 //! thread sleeps again, polls, closes a socket or ends.
 
 use std::cell::RefCell;
+use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use super::readiness::Side;
 use super::socket::Socket;
 use crate::error::Error;
 use crate::memory;
-use crate::sys::{self, EventBuffer, Nap, PollEntry, Slept};
+use crate::sys::{self, Belongings, EventBuffer, Nap, PollEntry, Slept};
 use crate::transports::{Connection, Stream};
 
 /// A socket on which a call has slept. Closing waits for it to be given back, but not for ever.
@@ -309,12 +310,8 @@ impl Turn {
 /// Settles what the calling thread owes for sleeps that it has never come back from, or that it has
 /// interrupted itself.
 pub fn settle() {
-    let all = SLEEPS.try_with(|sleeps| {
-        sleeps.try_borrow_mut().map(|mut sleeps| std::mem::take(&mut sleeps.duties))
-    });
-    if let Ok(Ok(all)) = all
-        && !all.is_empty()
-    {
+    let all = with_list(|sleeps| std::mem::take(&mut *sleeps.duties)).unwrap_or_default();
+    if !all.is_empty() {
         sys::cancellation::forget_sleep();
         // Not while the list is borrowed: others' code runs here.
         drop(all);
@@ -346,18 +343,35 @@ struct Sleeps {
     generation: usize,
     /// The highest number that was given.
     last: u64,
-    duties: Vec<(u64, Duty)>,
+    duties: ManuallyDrop<Vec<(u64, Duty)>>,
+    /// Somebody settles what is left when the thread ends.
+    is_kept: bool,
 }
 
+// Without a destructor, for the reason that `sys::at_thread_end` has.
 thread_local! {
-    static SLEEPS: RefCell<Sleeps> =
-        const { RefCell::new(Sleeps { generation: 0, last: 0, duties: Vec::new() }) };
+    static SLEEPS: RefCell<Sleeps> = const {
+        RefCell::new(Sleeps {
+            generation: 0,
+            last: 0,
+            duties: ManuallyDrop::new(Vec::new()),
+            is_kept: false,
+        })
+    };
+}
+
+fn leave() {
+    drop(with_list(|sleeps| std::mem::take(&mut *sleeps.duties)));
 }
 
 fn list(duty: Duty) -> Place {
     let mut duty = Some(duty);
     let listing = with_list(|sleeps| {
-        memory::reserve(&mut sleeps.duties, 1).ok()?;
+        sleeps.is_kept = sleeps.is_kept || sys::at_thread_end(Belongings::Duties, leave);
+        if !sleeps.is_kept {
+            return None;
+        }
+        memory::reserve(&mut *sleeps.duties, 1).ok()?;
         sleeps.last += 1;
         sleeps.duties.push((sleeps.last, duty.take()?));
         Some(Listing(sleeps.last))
@@ -373,7 +387,7 @@ fn with_list<T>(change: impl FnOnce(&mut Sleeps) -> T) -> Option<T> {
         let mut sleeps = sleeps.try_borrow_mut().ok()?;
         if sleeps.generation != sys::generation() {
             // A forked child owes nothing: the sockets are its parent's.
-            std::mem::forget(std::mem::take(&mut sleeps.duties));
+            std::mem::forget(std::mem::take(&mut *sleeps.duties));
             sleeps.generation = sys::generation();
         }
         Some(change(&mut sleeps))

@@ -45,7 +45,7 @@ pub use read::Read;
 #[cfg(test)]
 pub use signals::tests::interrupted;
 pub use stream::{Credentials, OsStream, Tuning};
-pub use thread::{STACK_SIZE, Thread, at_thread_end, wake_in_time};
+pub use thread::{Belongings, STACK_SIZE, Thread, at_thread_end, wake_in_time};
 
 use std::io;
 

@@ -102,7 +102,7 @@ extern "C" fn at_load() {
     // SAFETY: the function stays where it is, because the library is never unloaded.
     unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
     super::exit::watch_quick_exits();
-    super::thread::make_key();
+    super::thread::make_keys();
 }
 
 // When the library is loaded: later there may be threads, and a fork in the middle of it.

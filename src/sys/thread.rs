@@ -9,9 +9,9 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::signals::with_signals_blocked;
+use crate::sync::atomic::{AtomicU32, Ordering};
 
 /// A thread that has begun. Without [`Thread::join`] it goes its own way.
 #[derive(Debug)]
@@ -107,18 +107,21 @@ extern "C" fn run(argument: *mut c_void) -> *mut c_void {
     ptr::null_mut()
 }
 
-/// Has `tidy` called when the calling thread ends. There is one such function for the library, so
-/// that it may be asked for as often as one likes. False when that cannot be had.
+/// What a thread leaves behind, each kind with a function that takes it away.
+#[derive(Clone, Copy, Debug)]
+pub enum Belongings {
+    Gathered,
+    Duties,
+}
+
+/// Has `tidy` called when the calling thread ends. False when that cannot be had.
 ///
 /// A thread-local value with a destructor would do it, too; but the C library ends the process
 /// when it has no memory for noting that.
-pub fn at_thread_end(tidy: fn()) -> bool {
-    if !HAS_KEY.load(Ordering::Relaxed) {
-        return false;
-    }
-    let key = KEY.load(Ordering::Relaxed);
-    // SAFETY: the key was made when the library was loaded.
-    unsafe { libc::pthread_setspecific(key, tidy as *const c_void) == 0 }
+pub fn at_thread_end(of: Belongings, tidy: fn()) -> bool {
+    let key = KEYS[of as usize].load(Ordering::Relaxed);
+    // SAFETY: a key that is not NO_KEY was made when the library was loaded.
+    key != NO_KEY && unsafe { libc::pthread_setspecific(key, tidy as *const c_void) == 0 }
 }
 
 extern "C" fn thread_ends(tidy: *mut c_void) {
@@ -129,17 +132,18 @@ extern "C" fn thread_ends(tidy: *mut c_void) {
 }
 
 /// When the library is loaded there are few threads and there is memory.
-pub(super) fn make_key() {
-    let mut key = 0;
-    // SAFETY: the key is alive, and the function stays where it is, because the library is never
-    // unloaded.
-    let result = unsafe { libc::pthread_key_create(&mut key, Some(thread_ends)) };
-    KEY.store(key, Ordering::Relaxed);
-    HAS_KEY.store(result == 0, Ordering::Relaxed);
+pub(super) fn make_keys() {
+    for place in &KEYS {
+        let mut key = NO_KEY;
+        // SAFETY: the key is alive, and the function stays where it is, because the library is
+        // never unloaded.
+        let result = unsafe { libc::pthread_key_create(&mut key, Some(thread_ends)) };
+        place.store(if result == 0 { key } else { NO_KEY }, Ordering::Relaxed);
+    }
 }
 
-static KEY: AtomicU32 = AtomicU32::new(0);
-static HAS_KEY: AtomicBool = AtomicBool::new(false);
+static KEYS: [AtomicU32; 2] = [const { AtomicU32::new(NO_KEY) }; 2];
+const NO_KEY: libc::pthread_key_t = libc::pthread_key_t::MAX;
 
 /// Has the kernel end this thread's sleeps when they are over, and not up to 50 microseconds later
 /// for the sake of its batteries.
@@ -199,13 +203,15 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_a_thread_is_told_once() {
+    fn the_end_of_a_thread_is_told_once_for_each() {
         static TOLD: AtomicU32 = AtomicU32::new(0);
         let tidy = || _ = TOLD.fetch_add(1, Ordering::SeqCst);
         let thread = Thread::start(NAME, STACK_SIZE, move || {
-            assert!(at_thread_end(tidy) && at_thread_end(tidy));
+            for of in [Belongings::Gathered, Belongings::Duties, Belongings::Duties] {
+                assert!(at_thread_end(of, tidy));
+            }
         });
         thread.unwrap().join();
-        assert_eq!(TOLD.load(Ordering::SeqCst), 1);
+        assert_eq!(TOLD.load(Ordering::SeqCst), 2);
     }
 }
