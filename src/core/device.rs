@@ -84,7 +84,18 @@ impl Device {
         if let (Way::Both, Back::NotStarted) = (self.way, &self.back) {
             self.back = Back::Running(self.start_back()?);
         }
-        self.there.step(turn, &self.stop)
+        let step = self.there.step(turn, &self.stop);
+        if step.is_err() {
+            // The other direction goes on for as long as it can.
+            self.await_back();
+        }
+        step
+    }
+
+    fn await_back(&mut self) {
+        if let Back::Running(thread) = std::mem::replace(&mut self.back, Back::NotStarted) {
+            cancellation::held(|| thread.join());
+        }
     }
 
     /// The two sockets, which may be one.
@@ -110,13 +121,11 @@ impl Drop for Device {
     fn drop(&mut self) {
         let (first, second) = (&self.there.from, &self.there.to);
         self.stop.store(true, Ordering::Relaxed);
-        if let Back::Running(thread) = std::mem::replace(&mut self.back, Back::NotStarted) {
-            first.waiting.ring_all();
-            second.waiting.ring_all();
-            cancellation::held(|| thread.join());
-        }
+        first.waiting.ring_all();
+        second.waiting.ring_all();
         first.remove_companion(second);
         second.remove_companion(first);
+        self.await_back();
     }
 }
 
