@@ -131,6 +131,8 @@ static void traffic_goes_on_behind_a_message_that_is_too_large(void)
             CHECK_RECV(pull, "little");
             CHECK_EQ(nn_send(push, big, sizeof big, 0), sizeof big);
             CHECK(wait_stat(pull, SPMSG_STAT_VIOLATIONS, (uint64_t)round + 1, PATIENCE_MS));
+            /* A new one, and the end of the last one has been noticed. */
+            CHECK(wait_stat(push, NN_STAT_ACCEPTED_CONNECTIONS, (uint64_t)round + 2, PATIENCE_MS));
             CHECK_PIPES(push, 1);
         }
         /* If the delay doubled, it would be 16 seconds by now. */
