@@ -31,6 +31,8 @@ help:
 	@echo "              ARGS are those of c-tests/differential/compare.py"
 	@echo "make soak     four processes under fire for a minute; ARGS=\"--minutes 30\" for longer, and"
 	@echo "              \"--seed N\" for the same troubles again"
+	@echo "make simulate  run programs on a simulated machine, fresh seeds for a minute or as ARGS say,"
+	@echo "              or one of them again with SEED=n; doc/simulation.md explains it"
 	@echo "make clean    remove everything that was built"
 
 .PHONY: build
@@ -115,6 +117,13 @@ install-compat: install
 	@$(call fill,nanomsg.pc.in,$(COMPAT)/pkgconfig/nanomsg.pc)
 	@$(call fill,nanomsg-config.cmake.in,$(COMPAT)/cmake/nanomsg/nanomsg-config.cmake)
 	@$(call fill,nanomsg-config-version.cmake.in,$(COMPAT)/cmake/nanomsg/nanomsg-config-version.cmake)
+
+# Optimised, with the checks that a release leaves out. The library there is another one: a scheduler
+# and a kernel of its own are built in.
+.PHONY: simulate
+simulate:
+	RUSTFLAGS="--cfg simulated" cargo run --release --quiet --target-dir target/simulated \
+		--manifest-path simulation/Cargo.toml -- $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 .PHONY: clean
 clean:

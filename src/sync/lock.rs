@@ -5,6 +5,8 @@ use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 use super::rank::{Checked, Held, Rank};
+#[cfg(simulated)]
+use super::simulated::parking_lot;
 
 pub struct Mutex<T> {
     checked: Checked,
@@ -172,7 +174,7 @@ impl<T> DerefMut for RwLockWriteGuard<'_, T> {
 }
 
 // The product's locks are parking_lot's to the byte.
-#[cfg(not(debug_assertions))]
+#[cfg(not(any(debug_assertions, simulated)))]
 const _: () = {
     assert!(size_of::<Mutex<u8>>() == size_of::<parking_lot::Mutex<u8>>());
     assert!(size_of::<RwLock<u8>>() == size_of::<parking_lot::RwLock<u8>>());

@@ -1,6 +1,8 @@
 //! Locks, atomics and threads of the product, and of the parts whose interleavings are modelled:
 //! parking_lot's and the standard library's in the product, loom's in a model
-//! (`RUSTFLAGS="--cfg loom"`). For ThreadSanitizer (`--cfg tsan`), fences are ones that it sees.
+//! (`RUSTFLAGS="--cfg loom"`), those of a scheduler in a simulation
+//! (`RUSTFLAGS="--cfg simulated"`). For ThreadSanitizer (`--cfg tsan`), fences are ones that it
+//! sees.
 //!
 //! Every lock has a [`Rank`], and debug builds check that they are taken in that order.
 
@@ -11,23 +13,27 @@ mod lock;
 #[cfg(loom)]
 mod model;
 mod rank;
+#[cfg(simulated)]
+pub mod simulated;
+
+pub use rank::{Rank, before_io};
 
 #[cfg(not(loom))]
-pub use crossbeam_queue::SegQueue;
-#[cfg(not(loom))]
 pub use lock::{MappedRwLockReadGuard, Mutex, MutexGuard, RwLock, RwLockReadGuard};
+
 #[cfg(loom)]
 pub use loom::sync::atomic;
 #[cfg(loom)]
 pub use model::Mutex;
-#[cfg(not(loom))]
-pub use once_cell::sync::OnceCell;
-pub use rank::{Rank, before_io};
-#[cfg(not(loom))]
-pub use std::hint::spin_loop;
-#[cfg(not(loom))]
-pub use std::sync::OnceLock;
-#[cfg(not(any(loom, tsan)))]
+
+#[cfg(simulated)]
+pub use simulated::{OnceCell, OnceLock, SegQueue, atomic, spin_loop, thread};
+
+#[cfg(not(any(loom, simulated)))]
+pub use {
+    crossbeam_queue::SegQueue, once_cell::sync::OnceCell, std::hint::spin_loop,
+    std::sync::OnceLock, std::thread,
+};
+
+#[cfg(not(any(loom, simulated, tsan)))]
 pub use std::sync::atomic;
-#[cfg(not(loom))]
-pub use std::thread;

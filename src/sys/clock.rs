@@ -8,7 +8,7 @@ use std::time::Instant;
 #[inline]
 #[must_use]
 pub fn now() -> Instant {
-    Instant::now()
+    kernel::now()
 }
 
 /// Nanoseconds of the clock that never jumps, since some moment before this process.

@@ -59,14 +59,29 @@ pub fn finish() {
 }
 
 /// A child has none of its parent's threads.
+#[cfg(not(simulated))]
 pub(super) fn forget_parent() {
     DESK.get().descriptor.store(NONE, Ordering::Relaxed);
     DESK.get().signalling.store(0, Ordering::Relaxed);
     DESK.get().is_asked.store(false, Ordering::Relaxed);
 }
 
+#[cfg(not(simulated))]
 extern "C" fn ask() {
     DESK.get().ask();
+}
+
+/// What a process of a simulation does at its end.
+#[cfg(simulated)]
+pub fn ask() {
+    DESK.get().ask();
+}
+
+#[cfg(simulated)]
+impl super::simulated::Twin for Desk {
+    fn twin(&self) -> Desk {
+        Desk::new()
+    }
 }
 
 impl Desk {
@@ -168,11 +183,13 @@ fn file_of(descriptor: RawFd) -> Option<u64> {
     Some(device.rotate_left(32) ^ number)
 }
 
+#[cfg(not(simulated))]
 unsafe extern "C" {
     fn at_quick_exit(function: extern "C" fn()) -> libc::c_int;
 }
 
 /// quick_exit(3) calls no destructors of libraries, only whoever has asked for it.
+#[cfg(not(simulated))]
 pub(super) fn watch_quick_exits() {
     // SAFETY: the function stays where it is, because the library is never unloaded.
     unsafe { at_quick_exit(ask) };
@@ -181,6 +198,7 @@ pub(super) fn watch_quick_exits() {
 // Not atexit(3): handlers run last in, first out, so that ours would come before those which the
 // application registered early, and which may still send. The dynamic linker calls this last.
 // SAFETY: the section holds pointers to functions without arguments, and this is one.
+#[cfg(not(simulated))]
 #[unsafe(link_section = ".fini_array")]
 #[used]
 static AT_EXIT: extern "C" fn() = ask;

@@ -4,7 +4,9 @@
 
 use std::ffi::c_int;
 use std::io::{self, IoSlice};
+use std::num::NonZeroUsize;
 use std::os::fd::AsRawFd;
+use std::time::Instant;
 
 use socket2::MaybeUninitSlice;
 
@@ -93,6 +95,17 @@ fn header(parts: *mut libc::iovec, count: usize) -> libc::msghdr {
 
 /// More parts than the kernel takes at once.
 const IOVECS_MAX: usize = 1024;
+
+/// This moment.
+#[inline]
+pub fn now() -> Instant {
+    Instant::now()
+}
+
+/// How many processors this process may use, by affinity and by quota.
+pub fn usable_cpus() -> io::Result<NonZeroUsize> {
+    std::thread::available_parallelism()
+}
 
 /// futex(2), for which the C library has no wrapper. It is no cancellation point by itself.
 ///

@@ -15,5 +15,5 @@ pub fn descriptor_limit() -> usize {
 /// Processors that this process may use, by affinity and by quota.
 #[must_use]
 pub fn usable_cpus() -> usize {
-    std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
+    kernel::usable_cpus().map_or(1, NonZeroUsize::get)
 }

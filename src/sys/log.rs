@@ -7,9 +7,9 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use super::FileIdentity;
 use super::cancellation::held;
 use super::descriptor::above_standard;
-use super::file::FileIdentity;
 
 /// Where lines go. A line is one write(2) at the end of what is there, so that those of several
 /// threads and processes do not mix.

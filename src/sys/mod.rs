@@ -11,41 +11,62 @@ mod descriptor;
 mod epoll;
 mod event_fd;
 pub mod exit;
+#[cfg(not(simulated))]
 mod file;
 mod futex;
+#[cfg(not(simulated))]
 mod kernel;
 mod limits;
 mod listener;
 mod log;
+#[cfg(not(simulated))]
 mod names;
 mod nap;
 mod poll;
+#[cfg(not(simulated))]
 mod process;
 mod random;
 mod read;
 mod signals;
+#[cfg(simulated)]
+pub mod simulated;
 mod stream;
+#[cfg(not(simulated))]
 mod thread;
 
 pub use address::Address;
 pub use clock::{nanoseconds, now};
 pub use epoll::{Epoll, Event, EventBuffer, Interest};
 pub use event_fd::EventFd;
+#[cfg(not(simulated))]
 pub use file::{FileIdentity, NameLock, PinnedFile, set_file_mode, unlink};
 pub use futex::{Waited, futex_wait, futex_wake_all};
 pub use limits::{descriptor_limit, usable_cpus};
 pub use listener::{Accepted, OsListener};
 pub use log::{Log, complain};
+#[cfg(not(simulated))]
 pub use names::{NameFamily, look_up};
 pub use nap::{Nap, Slept, nap, nap_with_cancellation};
 pub use poll::{PollEntry, WaitFor, poll};
+#[cfg(not(simulated))]
 pub use process::{Inherited, PerProcess, environment, generation};
 pub use random::{random, random_bytes};
 pub use read::Read;
 #[cfg(test)]
 pub use signals::tests::interrupted;
+#[cfg(simulated)]
+pub use simulated::{Belongings, STACK_SIZE, Thread, at_thread_end, wake_in_time};
 pub use stream::{Credentials, OsStream, Tuning};
+#[cfg(not(simulated))]
 pub use thread::{Belongings, STACK_SIZE, Thread, at_thread_end, wake_in_time};
+
+#[cfg(simulated)]
+use simulated as kernel;
+#[cfg(simulated)]
+pub use simulated::{
+    FileIdentity, Inherited, NameFamily, NameLock, PerProcess, PinnedFile, environment, generation,
+    look_up, set_file_mode, unlink,
+};
 
 use std::io;
 

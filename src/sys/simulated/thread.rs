@@ -1,0 +1,47 @@
+//! Threads of the library, which the scheduler runs.
+
+use std::ffi::CStr;
+use std::io;
+
+use crate::sync::simulated::thread::{Builder, JoinHandle};
+use crate::sys::signals::with_signals_blocked;
+
+/// A thread that has begun. Without [`Thread::join`] it goes its own way.
+#[derive(Debug)]
+pub struct Thread(JoinHandle<()>);
+
+impl Thread {
+    /// # Errors
+    /// When no thread can be had.
+    pub fn start(
+        name: &'static CStr,
+        stack_size: usize,
+        work: impl FnOnce() + Send + 'static,
+    ) -> io::Result<Thread> {
+        let name = name.to_string_lossy().into_owned();
+        let builder = Builder::new().name(name).stack_size(stack_size);
+        with_signals_blocked(|| builder.spawn(work)).map(Thread)
+    }
+
+    /// Waits for its end.
+    pub fn join(self) {
+        // A panic ends the simulation before it ends the thread.
+        let _ = self.0.join();
+    }
+}
+
+pub const STACK_SIZE: usize = 1024 * 1024;
+
+/// What a thread leaves behind.
+#[derive(Clone, Copy, Debug)]
+pub enum Belongings {
+    Gathered,
+    Duties,
+}
+
+/// Nobody is told of the end of a thread here, as where there are no keys left.
+pub fn at_thread_end(_of: Belongings, _tidy: fn()) -> bool {
+    false
+}
+
+pub fn wake_in_time() {}
