@@ -224,7 +224,9 @@ fn run_sender(shared: &Arc<Shared>, number: usize) {
             let devices = scheduler::devices().expect("this is a simulation");
             devices.as_any().downcast_ref::<Kernel>().expect("it has a kernel").kill();
             // Somebody has to tidy up behind it.
-            let _ = sys::unlink(format!("/sim/a{}", delivery.number).as_ref());
+            if delivery.binder == Side::Sender {
+                let _ = sys::unlink(format!("/sim/a{}", delivery.number).as_ref());
+            }
         }
     }
     shared.seen.lock().senders_done += 1;
