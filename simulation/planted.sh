@@ -4,7 +4,8 @@
 #   simulation/planted.sh [NAME...]      those of simulation/planted/NAME.patch, or all
 #
 # Works on a copy of the tree in target/planted. Prints the seed that found each one and the time
-# that it took, and fails when one is not found within SECONDS (600 without more).
+# that it took, and fails when one is not found within SECONDS_MAX (600 without more). The same
+# seeds on the library as it is find nothing, or what they find is another bug.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 readonly COPY=target/planted/tree SECONDS_MAX=${SECONDS_MAX:-600}
