@@ -26,7 +26,7 @@ pub fn run(plan: &Plan, lines: usize) -> Report {
         stalls: plan.stalls,
         spawn_failures: plan.spawn_failures,
         lines,
-        steps_max: 60_000_000,
+        steps_max: 500_000_000,
         time_max: 3_600_000_000_000,
     };
     let (inside, programs) = (Arc::clone(&kernel), plan.programs.clone());
