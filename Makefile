@@ -123,7 +123,7 @@ install-compat: install
 .PHONY: simulate
 simulate:
 	RUSTFLAGS="--cfg simulated" cargo run --release --quiet --target-dir target/simulated \
-		--manifest-path simulation/Cargo.toml -- $(if $(SEED),--seed $(SEED)) $(ARGS)
+		--manifest-path fuzz/simulation/Cargo.toml -- $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 .PHONY: clean
 clean:

@@ -16,7 +16,7 @@ simulate --seed SEED [--shrink STEPS] [--schedule N]
                         runs one again, and prints its history when it fails
 simulate --seed SEED --lines N
                         the same, and prints the end of its history in any case
-simulate --kept         runs those that once failed, of simulation/seeds.txt";
+simulate --kept         runs those that once failed, of fuzz/simulation/seeds.txt";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
