@@ -63,8 +63,6 @@ pub mod message;
 #[cfg(not(loom))]
 #[forbid(unsafe_code)]
 mod protocols;
-#[cfg_attr(not(simulated), forbid(unsafe_code))]
-#[cfg_attr(simulated, allow(unsafe_code, reason = "locks of a scheduler promise what others do"))]
 mod sync;
 #[cfg(not(loom))]
 #[allow(unsafe_code, reason = "system calls")]

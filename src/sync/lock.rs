@@ -1,52 +1,61 @@
-//! parking_lot's locks, each with its place in the order of all.
+//! The locks of the product, each with its place in the order of all.
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
+#[cfg(not(simulated))]
+use std::time::Instant;
+
+#[cfg(not(any(target_os = "linux", simulated)))]
+use parking_lot::{RawMutex, RawRwLock};
 
 use super::rank::{Checked, Held, Rank};
+#[cfg(all(target_os = "linux", not(simulated)))]
+use super::raw::{RawMutex, RawRwLock};
 #[cfg(simulated)]
-use super::simulated::parking_lot;
+use super::simulated::parking_lot::{RawMutex, RawRwLock};
+#[cfg(not(simulated))]
+use super::thread;
 
 pub struct Mutex<T> {
     checked: Checked,
-    inner: parking_lot::Mutex<T>,
+    inner: lock_api::Mutex<RawMutex, T>,
 }
 
 #[must_use = "the lock is released when it is dropped"]
 pub struct MutexGuard<'a, T> {
-    inner: parking_lot::MutexGuard<'a, T>,
+    inner: lock_api::MutexGuard<'a, RawMutex, T>,
     _held: Held,
 }
 
 pub struct RwLock<T> {
     checked: Checked,
-    inner: parking_lot::RwLock<T>,
+    inner: lock_api::RwLock<RawRwLock, T>,
 }
 
 #[must_use = "the lock is released when it is dropped"]
 pub struct RwLockReadGuard<'a, T> {
-    inner: parking_lot::RwLockReadGuard<'a, T>,
+    inner: lock_api::RwLockReadGuard<'a, RawRwLock, T>,
     held: Held,
 }
 
 /// A part of what is locked.
 #[must_use = "the lock is released when it is dropped"]
 pub struct MappedRwLockReadGuard<'a, T> {
-    inner: parking_lot::MappedRwLockReadGuard<'a, T>,
+    inner: lock_api::MappedRwLockReadGuard<'a, RawRwLock, T>,
     _held: Held,
 }
 
 #[must_use = "the lock is released when it is dropped"]
 pub struct RwLockWriteGuard<'a, T> {
-    inner: parking_lot::RwLockWriteGuard<'a, T>,
+    inner: lock_api::RwLockWriteGuard<'a, RawRwLock, T>,
     _held: Held,
 }
 
 impl<T> Mutex<T> {
     #[inline]
     pub const fn new(rank: Rank, value: T) -> Mutex<T> {
-        Mutex { checked: Checked::new(rank), inner: parking_lot::Mutex::new(value) }
+        Mutex { checked: Checked::new(rank), inner: lock_api::Mutex::new(value) }
     }
 
     #[inline]
@@ -57,9 +66,24 @@ impl<T> Mutex<T> {
     }
 
     /// The lock, unless it is held for longer than that.
+    #[cfg(simulated)]
     pub fn try_lock_for(&self, patience: Duration) -> Option<MutexGuard<'_, T>> {
         let held = self.checked.take();
         self.inner.try_lock_for(patience).map(|inner| MutexGuard { inner, _held: held })
+    }
+
+    /// The lock, unless it is held for longer than that. It is looked at from time to time, which
+    /// is often enough for the one who asks so: who ends a process.
+    #[cfg(not(simulated))]
+    pub fn try_lock_for(&self, patience: Duration) -> Option<MutexGuard<'_, T>> {
+        let deadline = Instant::now() + patience;
+        loop {
+            let guard = self.try_lock();
+            if guard.is_some() || Instant::now() >= deadline {
+                return guard;
+            }
+            thread::sleep(BETWEEN_LOOKS);
+        }
     }
 
     #[inline]
@@ -71,7 +95,7 @@ impl<T> Mutex<T> {
 impl<T> RwLock<T> {
     #[inline]
     pub const fn new(rank: Rank, value: T) -> RwLock<T> {
-        RwLock { checked: Checked::new(rank), inner: parking_lot::RwLock::new(value) }
+        RwLock { checked: Checked::new(rank), inner: lock_api::RwLock::new(value) }
     }
 
     #[inline]
@@ -110,7 +134,7 @@ impl<'a, T> RwLockReadGuard<'a, T> {
         part: impl FnOnce(&T) -> Option<&U>,
     ) -> Result<MappedRwLockReadGuard<'a, U>, RwLockReadGuard<'a, T>> {
         let RwLockReadGuard { inner, held } = guard;
-        match parking_lot::RwLockReadGuard::try_map(inner, part) {
+        match lock_api::RwLockReadGuard::try_map(inner, part) {
             Ok(inner) => Ok(MappedRwLockReadGuard { inner, _held: held }),
             Err(inner) => Err(RwLockReadGuard { inner, held }),
         }
@@ -173,12 +197,15 @@ impl<T> DerefMut for RwLockWriteGuard<'_, T> {
     }
 }
 
-// The product's locks are parking_lot's to the byte.
-#[cfg(not(any(debug_assertions, simulated)))]
+#[cfg(not(simulated))]
+const BETWEEN_LOOKS: Duration = Duration::from_micros(100);
+
+// The product's locks have no rank, and are no larger than they look.
+#[cfg(all(target_os = "linux", not(any(debug_assertions, simulated))))]
 const _: () = {
-    assert!(size_of::<Mutex<u8>>() == size_of::<parking_lot::Mutex<u8>>());
-    assert!(size_of::<RwLock<u8>>() == size_of::<parking_lot::RwLock<u8>>());
-    assert!(size_of::<MutexGuard<'_, u8>>() == size_of::<parking_lot::MutexGuard<'_, u8>>());
+    assert!(size_of::<Mutex<u32>>() == 8);
+    assert!(size_of::<RwLock<u8>>() == 12);
+    assert!(size_of::<MutexGuard<'_, u8>>() == size_of::<usize>());
 };
 
 #[cfg(all(test, debug_assertions))]

@@ -1,19 +1,30 @@
 //! Locks, atomics and threads of the product, and of the parts whose interleavings are modelled:
-//! parking_lot's and the standard library's in the product, loom's in a model
-//! (`RUSTFLAGS="--cfg loom"`), those of a scheduler in a simulation
-//! (`RUSTFLAGS="--cfg simulated"`). For ThreadSanitizer (`--cfg tsan`), fences are ones that it
-//! sees.
+//! ours and the standard library's in the product, loom's in a model (`RUSTFLAGS="--cfg loom"`),
+//! those of a scheduler in a simulation (`RUSTFLAGS="--cfg simulated"`). For ThreadSanitizer
+//! (`--cfg tsan`), fences are ones that it sees.
 //!
 //! Every lock has a [`Rank`], and debug builds check that they are taken in that order.
 
 #[cfg(tsan)]
+#[forbid(unsafe_code)]
 pub mod atomic;
+#[cfg(all(target_os = "linux", not(any(loom, simulated))))]
+#[forbid(unsafe_code)]
+mod futex;
 #[cfg(not(loom))]
+#[forbid(unsafe_code)]
 mod lock;
 #[cfg(loom)]
+#[forbid(unsafe_code)]
 mod model;
+#[forbid(unsafe_code)]
 mod rank;
+#[cfg(any(all(target_os = "linux", not(simulated)), loom))]
+#[allow(unsafe_code, reason = "what is a lock says so")]
+#[cfg_attr(loom, allow(dead_code, reason = "models use it, and nothing else"))]
+mod raw;
 #[cfg(simulated)]
+#[allow(unsafe_code, reason = "locks of a scheduler promise what others do")]
 pub mod simulated;
 
 pub use rank::{Rank, before_io};
@@ -23,6 +34,8 @@ pub use lock::{MappedRwLockReadGuard, Mutex, MutexGuard, RwLock, RwLockReadGuard
 
 #[cfg(loom)]
 pub use loom::sync::atomic;
+#[cfg(loom)]
+pub use loom::{hint::spin_loop, thread};
 #[cfg(loom)]
 pub use model::Mutex;
 

@@ -1,4 +1,9 @@
-//! loom's mutex with the interface of ours. A model has no ranks.
+//! loom's mutex with the interface of ours, and what ours sleep on. A model has no ranks.
+
+use std::ops::Deref;
+
+use loom::sync::Condvar;
+use loom::sync::atomic::{AtomicU32, Ordering};
 
 use super::Rank;
 
@@ -16,5 +21,40 @@ impl<T> Mutex<T> {
 
     pub fn try_lock(&self) -> Option<loom::sync::MutexGuard<'_, T>> {
         self.0.try_lock().ok()
+    }
+}
+
+/// futex(2) in a model: the number is looked at, and the thread put to sleep, in one step.
+#[derive(Debug, Default)]
+pub struct Futex {
+    number: AtomicU32,
+    kernel: loom::sync::Mutex<()>,
+    woken: Condvar,
+}
+
+impl Futex {
+    pub fn wait(&self, expected: u32) {
+        let kernel = self.kernel.lock().expect("a model does not panic under a lock");
+        if self.number.load(Ordering::Relaxed) == expected {
+            drop(self.woken.wait(kernel).expect("a model does not panic under a lock"));
+        }
+    }
+
+    pub fn wake_one(&self) {
+        let _kernel = self.kernel.lock().expect("a model does not panic under a lock");
+        self.woken.notify_one();
+    }
+
+    pub fn wake_all(&self) {
+        let _kernel = self.kernel.lock().expect("a model does not panic under a lock");
+        self.woken.notify_all();
+    }
+}
+
+impl Deref for Futex {
+    type Target = AtomicU32;
+
+    fn deref(&self) -> &AtomicU32 {
+        &self.number
     }
 }

@@ -1,0 +1,151 @@
+/* A process forks while its other threads contend for everything that the library guards, and each
+ * child does the same with sockets of its own: what the threads of the parent were waiting for is
+ * nothing that a thread of a child could ever meet.
+ *
+ *   forks inproc|tcp [EFFORT [SEED]] */
+
+#include "support/address.h"
+#include "support/cases.h"
+#include "support/check.h"
+#include "support/clock.h"
+#include "support/process.h"
+#include "support/random.h"
+#include "support/sockets.h"
+#include "support/thread.h"
+#include "support/trial.h"
+
+#include <nanomsg/nn.h>
+#include <nanomsg/pair.h>
+#include <nanomsg/pipeline.h>
+
+#include <stdio.h>
+#include <string.h>
+
+enum { CHILDREN = 300, THREADS = 24, CHILD_MS = 4, HUNG_MAX = 8 };
+
+/* What the threads of one process fight for. */
+struct arena {
+    int pair[2];
+    int pipeline[2];
+    int stop;
+    long received;
+};
+
+struct fighter {
+    struct thread thread;
+    struct arena *arena;
+    int number;
+};
+
+/* The name is the same in all processes: each has names of its own. */
+static void open_and_close(struct fighter *fighter)
+{
+    char url[32], body[8];
+    int a = nn_socket(AF_SP, NN_PAIR), b = nn_socket(AF_SP, NN_PAIR);
+    snprintf(url, sizeof url, "inproc://fighter-%d", fighter->number);
+    CHECK(a >= 0 && b >= 0);
+    CHECK_OK(nn_bind(a, url));
+    CHECK_OK(nn_connect(b, url));
+    CHECK_EQ(nn_send(a, "x", 1, NN_DONTWAIT), 1);
+    CHECK_EQ(nn_recv(b, body, sizeof body, NN_DONTWAIT), 1);
+    CHECK_EQ(nn_close(a), 0);
+    CHECK_EQ(nn_close(b), 0);
+}
+
+static void transfer(struct arena *arena, int from, int to)
+{
+    char body[64] = "";
+    nn_send(from, body, sizeof body, NN_DONTWAIT);
+    if (nn_recv(to, body, sizeof body, NN_DONTWAIT) > 0)
+        __atomic_add_fetch(&arena->received, 1, __ATOMIC_RELAXED);
+}
+
+static void *fight(void *argument)
+{
+    struct fighter *fighter = argument;
+    struct arena *arena = fighter->arena;
+    while (!__atomic_load_n(&arena->stop, __ATOMIC_ACQUIRE)) {
+        for (int i = 0; i < 50; i++) {
+            int to = (fighter->number + i) % 2;
+            transfer(arena, arena->pair[to], arena->pair[1 - to]);
+            transfer(arena, arena->pipeline[0], arena->pipeline[1]);
+        }
+        open_and_close(fighter);
+    }
+    return NULL;
+}
+
+static void arena_open(struct arena *arena, struct fighter *fighters, const char *scheme)
+{
+    memset(fighters, 0, THREADS * sizeof *fighters);
+    memset(arena, 0, sizeof *arena);
+    struct url url = unique_url(scheme);
+    open_pairs(&arena->pair[0], &arena->pair[1], url.text);
+    open_both(NN_PUSH, NN_PULL, scheme, arena->pipeline);
+    for (int i = 0; i < THREADS; i++) {
+        fighters[i].arena = arena;
+        fighters[i].number = i;
+        thread_start(&fighters[i].thread, fight, &fighters[i]);
+    }
+}
+
+static void arena_close(struct arena *arena, struct fighter *fighters)
+{
+    CHECK(wait_until(__atomic_load_n(&arena->received, __ATOMIC_RELAXED) > 0, PATIENCE_MS));
+    __atomic_store_n(&arena->stop, 1, __ATOMIC_RELEASE);
+    for (int i = 0; i < THREADS; i++)
+        thread_join(&fighters[i].thread);
+    /* What is on its way is of no interest. */
+    for (int i = 0; i < 2; i++) {
+        set_int(arena->pair[i], NN_LINGER, 0);
+        set_int(arena->pipeline[i], NN_LINGER, 0);
+    }
+    CHECK_CLOSE(arena->pair[0], arena->pair[1], arena->pipeline[0], arena->pipeline[1]);
+}
+
+static int live_on(void *argument)
+{
+    struct arena arena;
+    struct fighter fighters[THREADS];
+    (void)argument;
+    arena_open(&arena, fighters, trial.scheme);
+    nap_ms(CHILD_MS);
+    arena_close(&arena, fighters);
+    return 23;
+}
+
+static void no_child_waits_for_a_thread_of_its_parent(void)
+{
+    struct arena arena;
+    struct fighter fighters[THREADS];
+    int hung = 0, children = 0;
+#if defined __SANITIZE_ADDRESS__
+    /* The sanitizer's own allocator has locks that no child of a threaded process can take. */
+    test_skip("a child forked beside running threads may hang in the sanitizer");
+    return;
+#endif
+    arena_open(&arena, fighters, trial.scheme);
+    for (; children < CHILDREN * trial.effort && hung < HUNG_MAX; children++) {
+        struct child child;
+        child_start(&child, live_on, NULL);
+        int status = child_wait(&child, PATIENCE_MS);
+        hung += status == -1;
+        if (status != -1)
+            CHECK_EQ(status, 23);
+        /* At another moment of what the threads do. */
+        int64_t moment = now_us() + random_below(&trial.seed, 500);
+        while (now_us() < moment)
+            continue;
+    }
+    printf("%d of %d children hung\n", hung, children);
+    CHECK_EQ(hung, 0);
+    arena_close(&arena, fighters);
+}
+
+int main(int count, char **words)
+{
+    trial_begin("robustness/forks", "inproc|tcp", 100, count, words);
+    RUN(no_child_waits_for_a_thread_of_its_parent);
+    RUN(nothing_is_left);
+    return test_end();
+}
