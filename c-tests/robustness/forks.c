@@ -18,10 +18,18 @@
 #include <nanomsg/pair.h>
 #include <nanomsg/pipeline.h>
 
+#include <dirent.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 enum { CHILDREN = 300, THREADS = 24, CHILD_MS = 4, HUNG_MAX = 8 };
+
+/* ---- threads that contend ---- */
 
 /* What the threads of one process fight for. */
 struct arena {
@@ -142,10 +150,87 @@ static void no_child_waits_for_a_thread_of_its_parent(void)
     arena_close(&arena, fighters);
 }
 
+/* ---- a parent that is kept from saying what is wrong ---- */
+
+/* One of the threads of this process is about to write to standard error, and cannot. */
+static int somebody_writes(void)
+{
+    char start[32], path[64], text[64];
+    int found = 0;
+    DIR *tasks = opendir("/proc/self/task");
+    REQUIRE(tasks != NULL);
+    snprintf(start, sizeof start, "%d 0x2 ", SYS_write);
+    for (struct dirent *task; (task = readdir(tasks)) != NULL;) {
+        snprintf(path, sizeof path, "/proc/self/task/%.20s/syscall", task->d_name);
+        FILE *file = fopen(path, "r");
+        found += file && fgets(text, sizeof text, file) && strncmp(text, start, strlen(start)) == 0;
+        if (file)
+            fclose(file);
+    }
+    closedir(tasks);
+    return found > 0;
+}
+
+/* What is wrong is that nobody listens there. */
+static int open_with_errors(void)
+{
+    struct url url = unique_url("tcp");
+    int s = open_quick();
+    CHECK_OK(nn_connect(s, url.text));
+    return s;
+}
+
+static int say_what_is_wrong(void *argument)
+{
+    int ends[2];
+    (void)argument;
+    REQUIRE(pipe2(ends, O_CLOEXEC) == 0);
+    REQUIRE(dup2(ends[1], 2) == 2);
+    int s = open_with_errors();
+    struct pollfd line = {ends[0], POLLIN, 0};
+    if (poll(&line, 1, PATIENCE_MS / 2) != 1)
+        _exit(3);
+    CHECK_EQ(nn_close(s), 0);
+    return 0;
+}
+
+static int fork_beside_a_writer(void *argument)
+{
+    struct child child;
+    int ends[2], own = dup(2);
+    char bytes[4096] = "";
+    (void)argument;
+    setenv("NN_PRINT_ERRORS", "1", 1);
+    REQUIRE(pipe2(ends, O_CLOEXEC | O_NONBLOCK) == 0);
+    while (write(ends[1], bytes, sizeof bytes) > 0)
+        continue;
+    fcntl(ends[1], F_SETFL, 0);
+    REQUIRE(dup2(ends[1], 2) == 2);
+    int s = open_with_errors();
+    int is_stuck = wait_until(somebody_writes(), PATIENCE_MS);
+    child_start(&child, say_what_is_wrong, NULL);
+    int status = child_wait(&child, PATIENCE_MS);
+    while (read(ends[0], bytes, sizeof bytes) > 0)
+        continue;
+    nn_close(s);
+    dup2(own, 2);
+    CHECK(is_stuck);
+    CHECK_EQ(status, 0);
+    return 0;
+}
+
+static void a_child_says_what_is_wrong_although_its_parent_cannot(void)
+{
+    struct child child;
+    child_start(&child, fork_beside_a_writer, NULL);
+    CHECK_EQ(child_wait(&child, 4 * PATIENCE_MS), 0);
+}
+
 int main(int count, char **words)
 {
     trial_begin("robustness/forks", "inproc|tcp", 100, count, words);
     RUN(no_child_waits_for_a_thread_of_its_parent);
+    RUN(a_child_says_what_is_wrong_although_its_parent_cannot);
     RUN(nothing_is_left);
     return test_end();
 }

@@ -1,7 +1,7 @@
 //! Lines for whoever watches: standard error, or a file that several processes may append to.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
@@ -52,8 +52,11 @@ impl Log {
 }
 
 /// Tells whoever started the process. Nobody may be listening.
+///
+/// The standard library's handle has a lock, which is held for as long as standard error takes
+/// nothing: the child of a fork would wait for it for ever.
 pub fn complain(line: &[u8]) {
-    let _ = held(|| io::stderr().write_all(line));
+    write_quietly(libc::STDERR_FILENO, line);
 }
 
 /// A reader who has gone raises no signal.
@@ -63,11 +66,16 @@ fn write_quietly(descriptor: RawFd, bytes: &[u8]) {
     let mut before = MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: the first set is there, and the other one is only written.
     unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const pipe, before.as_mut_ptr()) };
-    // SAFETY: the bytes are there; a descriptor that is not open fails the call.
-    let written =
-        unsafe { libc::syscall(libc::SYS_write, descriptor, bytes.as_ptr(), bytes.len()) };
-    let is_gone = written < 0 && io::Error::last_os_error().kind() == io::ErrorKind::BrokenPipe;
-    if is_gone && !was_pending {
+    let fault = loop {
+        // SAFETY: the bytes are there; a descriptor that is not open fails the call.
+        let written =
+            unsafe { libc::syscall(libc::SYS_write, descriptor, bytes.as_ptr(), bytes.len()) };
+        let fault = (written < 0).then(|| io::Error::last_os_error().kind());
+        if fault != Some(io::ErrorKind::Interrupted) {
+            break fault;
+        }
+    };
+    if fault == Some(io::ErrorKind::BrokenPipe) && !was_pending {
         let now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
         // SAFETY: the set and the time are there. It takes the signal that the write has raised.
         held(|| unsafe {
