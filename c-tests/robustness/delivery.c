@@ -368,7 +368,7 @@ static int64_t close_against_a_deaf_peer(int linger)
 /* Five in turn, as an event loop would: it must not stand still meanwhile. */
 static void who_does_not_want_to_wait_loses_nothing(void)
 {
-    enum { SOCKETS = 5, MESSAGES = 10, SIZE = 1 << 20 };
+    enum { SOCKETS = 5, MESSAGES = 8, SIZE = 1 << 20 };
     int senders[SOCKETS], readers[SOCKETS];
     for (int i = 0; i < SOCKETS; i++) {
         struct url url = unique_url(trial.scheme);
@@ -394,41 +394,41 @@ static void who_does_not_want_to_wait_loses_nothing(void)
 static int close_in_the_background_and_leave(void *argument)
 {
     struct url *urls = argument;
-    int s[3];
-    for (int i = 0; i < 3; i++) {
+    int s[2];
+    for (int i = 0; i < 2; i++) {
         s[i] = open_quick();
         set_int(s[i], NN_LINGER, 0);
         set_int(s[i], NN_SNDBUF, 1 << 25);
         CHECK_OK(nn_connect(s[i], urls[i].text));
-        for (unsigned n = 0; n < 10; n++)
+        for (unsigned n = 0; n < 8; n++)
             CHECK_EQ(send_number(s[i], 1 << 20, n, 0), 1 << 20);
     }
-    close_sockets(s, 3);
+    close_sockets(s, 2);
     exit(case_failed() ? 1 : 7);
 }
 
 /* The last socket is closed, and all that is left is written by a thread. */
 static void exit_waits_for_what_is_written_in_the_background(void)
 {
-    struct url urls[3];
+    struct url urls[2];
     struct child child;
-    int s[3];
+    int s[2];
     if (strcmp(trial.scheme, "inproc") == 0) {
         test_skip("both sides exit");
         return;
     }
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 2; i++)
         urls[i] = unique_url(trial.scheme);
     child_start(&child, close_in_the_background_and_leave, urls);
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 2; i++) {
         s[i] = open_large();
         CHECK_OK(nn_bind(s[i], urls[i].text));
     }
-    for (int i = 0; i < 3; i++)
-        for (unsigned n = 0; n < 10 && recv_number(s[i], 1 << 20, n); n++)
+    for (int i = 0; i < 2; i++)
+        for (unsigned n = 0; n < 8 && recv_number(s[i], 1 << 20, n); n++)
             continue;
     CHECK_EQ(child_wait(&child, PATIENCE_MS), 7);
-    close_sockets(s, 3);
+    close_sockets(s, 2);
 }
 
 static void a_deaf_peer_costs_the_linger(void)
