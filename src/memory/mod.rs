@@ -4,10 +4,10 @@
 //! allocation that says nothing of failures would be an abort. Here are the two ways around it:
 //!
 //! * What may be big, lives long or comes often (messages, queues, heads that strangers send) is
-//!   had by [`reserve`] or [`shared`], which fail. `testing/layering.rs` keeps `try_reserve` from
+//!   had by [`reserve()`] or [`shared`], which fail. `testing/layering.rs` keeps `try_reserve` from
 //!   being called elsewhere.
 //! * All the rest is small. When the allocator has nothing, it comes out of the process's own
-//!   [`Reserve`], and the thread is marked. Who sets something up, such as a socket or a
+//!   `Reserve`, and the thread is marked. Who sets something up, such as a socket or a
 //!   connection, looks at the mark when it has finished ([`Attempt`]): what was made with the help
 //!   of the reserve is taken back at once, and the call says so. So the reserve is lent for
 //!   moments, and what runs already can go on.
@@ -120,7 +120,7 @@ fn grow(collection: &mut impl Roomy, more: usize) -> Result<(), OutOfMemory> {
     without_reserve(|| collection.make_room(more)).map_err(|_| OutOfMemory)
 }
 
-/// As [`reserve`], for a vector that will not grow again.
+/// As [`reserve()`], for a vector that will not grow again.
 ///
 /// # Errors
 /// When memory cannot be had; the vector is unchanged.
