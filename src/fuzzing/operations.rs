@@ -144,7 +144,8 @@ impl<'a> Program<'a> {
     fn bind(&mut self) {
         let Some(at) = self.chosen() else { return };
         let address = self.address();
-        let bind = self.input.pick(&[caller::bind, caller::bind_anywhere]);
+        let ways: [fn(c_int, &CStr) -> caller::Outcome; 2] = [caller::bind, caller::bind_anywhere];
+        let bind = self.input.pick(&ways);
         let _ = self.add_endpoint(at, &address, bind);
     }
 
