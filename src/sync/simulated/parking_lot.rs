@@ -7,13 +7,6 @@ use ::parking_lot::lock_api;
 
 use super::scheduler::{self, For, Woken};
 
-pub type Mutex<T> = lock_api::Mutex<RawMutex, T>;
-pub type MutexGuard<'a, T> = lock_api::MutexGuard<'a, RawMutex, T>;
-pub type RwLock<T> = lock_api::RwLock<RawRwLock, T>;
-pub type RwLockReadGuard<'a, T> = lock_api::RwLockReadGuard<'a, RawRwLock, T>;
-pub type MappedRwLockReadGuard<'a, T> = lock_api::MappedRwLockReadGuard<'a, RawRwLock, T>;
-pub type RwLockWriteGuard<'a, T> = lock_api::RwLockWriteGuard<'a, RawRwLock, T>;
-
 pub struct RawMutex {
     is_locked: AtomicBool,
     waiting: AtomicU32,
