@@ -140,7 +140,7 @@ mod tests {
     fn who_stays_is_found_among_gaps() {
         let mut map = PipeMap::default();
         map.insert(PipeId(0), 7);
-        for number in 1..1_000_000 {
+        for number in 1..if cfg!(miri) { 2000 } else { 1_000_000 } {
             map.insert(PipeId(number), 8);
             assert_eq!(map.remove(PipeId(number)), Some(8));
             assert_eq!(map.slots.len(), 1);
