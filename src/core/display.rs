@@ -29,6 +29,10 @@ impl Socket {
             if self.shown.install(side, fresh) {
                 state.shown = Readiness::default();
                 self.show(&mut state);
+                if !self.is_usable() {
+                    // Whoever has ended it could not show that on a descriptor that was not there.
+                    self.shown.show_closed();
+                }
             }
         }
         if side == Side::Recv {
