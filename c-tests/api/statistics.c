@@ -9,6 +9,7 @@
 #include "support/talk.h"
 
 #include <nanomsg/nn.h>
+#include <nanomsg/pubsub.h>
 
 #include <errno.h>
 #include <limits.h>
@@ -288,9 +289,31 @@ static void a_pair_has_no_send_priority(void)
     CHECK_CLOSE(a);
 }
 
+/* core 11: who has seen a connection counted may publish, and the peer gets it. */
+static void who_is_counted_is_sent_to(void)
+{
+    enum { ROUNDS = 1500 };
+    struct url url = unique_url("ipc");
+    for (int i = 0; i < ROUNDS; i++) {
+        int pub = open_socket(AF_SP, NN_PUB), sub = open_socket(AF_SP, NN_SUB);
+        CHECK_OK(nn_setsockopt(sub, NN_SUB, NN_SUB_SUBSCRIBE, "", 0));
+        CHECK_OK(nn_bind(pub, url.text));
+        CHECK_OK(nn_connect(sub, url.text));
+        /* Looked at without a pause: what comes a moment too early is to be met. */
+        while (stat_of(sub, NN_STAT_CURRENT_CONNECTIONS) == 0)
+            ;
+        while (stat_of(pub, NN_STAT_CURRENT_CONNECTIONS) == 0)
+            ;
+        CHECK_SEND(pub, "x");
+        CHECK_RECV(sub, "x");
+        CHECK_CLOSE(pub, sub);
+    }
+}
+
 int main(void)
 {
     test_begin("api/statistics", 28);
+    RUN(who_is_counted_is_sent_to);
     RUN(everything_starts_at_zero);
     RUN(unknown_statistics_are_invalid);
     RUN(messages_and_bytes_are_counted_by_call);

@@ -16,7 +16,7 @@ use crate::transports::{Connection, Fault, Parting, Rejected, Stream};
 impl Owner for Socket {
     fn attach(&self, endpoint: i32, connection: Arc<dyn Connection>) -> Result<(), Rejected> {
         let attempt = Attempt::begin()?;
-        let attached = self.change(|state, _| {
+        let attached = self.change(|state, aftermath| {
             let entry = state.endpoints.get(endpoint).ok_or(Rejected)?;
             let endpoint = Arc::clone(&entry.endpoint);
             let id = state.add_pipe(endpoint.priorities)?;
@@ -32,14 +32,16 @@ impl Owner for Socket {
                 self.events().record(|| pipe.event(EventKind::Connected, None));
                 pipe.trace_attached();
             }
+            // Whoever sees the connection counted may send to it.
+            if self.follows_pipes && connection.can_send() {
+                let (protocol, mut view) = state.parts(&self.context, aftermath);
+                protocol.pipe_writable(id, &mut view);
+            }
             state.traffic.connections += 1;
             self.waiting.add_stream(id, &*connection);
-            Ok(id)
+            Ok(())
         });
-        let id = attached.unwrap_or(Err(Rejected))?;
-        if connection.can_send() {
-            self.pipe_writable(id);
-        }
+        attached.unwrap_or(Err(Rejected))?;
         if self.reads_in_background.load(Ordering::Relaxed)
             && let Some(stream) = connection.stream()
         {
