@@ -29,7 +29,8 @@ impl Timer {
 
     /// The handler is not called any more.
     pub fn forget(&self, reactor: &LazyReactor) {
-        if let (Some(key), Ok(reactor)) = (self.0.get(), reactor.get()) {
+        // Who has a key has it of a reactor: asking for one here would start it, to stop it at once.
+        if let (Some(key), Some(reactor)) = (self.0.get(), reactor.started()) {
             reactor.forget(*key);
         }
     }
@@ -77,6 +78,7 @@ mod tests {
     fn a_timer_that_was_never_set_starts_no_reactor() {
         let reactor = LazyReactor::default();
         Timer::default().forget(&reactor);
+        assert!(reactor.started().is_none());
         reactor.stop();
     }
 }

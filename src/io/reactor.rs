@@ -91,9 +91,15 @@ impl LazyReactor {
         self.reactor.get_or_try_init(|| Reactor::start(self.at_exit))
     }
 
+    /// The one that was started, for those who want nothing of one that was not.
+    #[must_use]
+    pub fn started(&self) -> Option<&Arc<Reactor>> {
+        self.reactor.get()
+    }
+
     /// Ends the thread, if there is one, and waits for it.
     pub fn stop(&self) {
-        if let Some(reactor) = self.reactor.get() {
+        if let Some(reactor) = self.started() {
             reactor.stop();
         }
     }
