@@ -133,7 +133,9 @@ static int use_up(void *argument)
             CHECK_EQ(s, count++);
         CHECK_EQ(errno, EMFILE);
         CHECK_AT_LEAST(count, limit / 2 - 20);
-        CHECK_AT_MOST(count, limit / 2);
+        CHECK_AT_MOST(count, limit < 32 ? 16 : limit / 2);
+        if (!reference())
+            CHECK_AT_LEAST(count, limit < 32 ? 16 : limit / 2);
         /* The domain comes before the limit. */
         CHECK_ERRNO(nn_socket(77, NN_PAIR), -1, EAFNOSUPPORT);
         CHECK_ERRNO(nn_socket(AF_SP, NN_PAIR), -1, EMFILE);
@@ -150,11 +152,12 @@ static int use_up(void *argument)
     return 0;
 }
 
-/* core-quirks and D (emfile), abi 6.1 */
+/* core 1.1, core-quirks and D (emfile), abi 6.1 */
 static void the_limit_of_descriptors_is_reported(void)
 {
-    static int limits[] = {64, 65, 100, 256};
-    for (int i = 0; i < 4; i++)
+    static int limits[] = {64, 65, 100, 256, 8, 31};
+    /* Only ours opens a few sockets in any case. */
+    for (int i = 0; i < (reference() ? 4 : 6); i++)
         CHECK_EQ(in_a_child(use_up, &limits[i]), 0);
 }
 

@@ -8,6 +8,7 @@
 #include "support/cases.h"
 #include "support/check.h"
 #include "support/clock.h"
+#include "support/message.h"
 #include "support/process.h"
 #include "support/random.h"
 #include "support/sockets.h"
@@ -17,6 +18,7 @@
 #include <nanomsg/nn.h>
 #include <nanomsg/pair.h>
 #include <nanomsg/pipeline.h>
+#include <nanomsg/reqrep.h>
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -226,11 +228,59 @@ static void a_child_says_what_is_wrong_although_its_parent_cannot(void)
     CHECK_EQ(child_wait(&child, 4 * PATIENCE_MS), 0);
 }
 
+/* ---- numbers that nobody foresees ---- */
+
+/* The id of the first request of a fresh socket. */
+static uint32_t first_id(void)
+{
+    struct url url = unique_url(trial.scheme);
+    struct message request;
+    int rep = open_bound(AF_SP_RAW, NN_REP, url.text);
+    int req = open_connected(AF_SP, NN_REQ, url.text);
+    CHECK_EQ(nn_send(req, "question", 8, 0), 8);
+    CHECK_TAKES(rep, &request, "question");
+    CHECK_CLOSE(req, rep);
+    return id_of(&request);
+}
+
+static int write_first_id(void *descriptor)
+{
+    uint32_t id = first_id();
+    REQUIRE(write(*(int *)descriptor, &id, sizeof id) == sizeof id);
+    return 0;
+}
+
+/* protocols 4.1: a random start for each socket, so that a late reply to one is none to another;
+ * also for the children of one parent, who do not go on with what it would have drawn next. */
+static void all_processes_number_their_requests_differently(void)
+{
+    enum { CHILDREN = 5, OWN = 5 };
+    uint32_t ids[CHILDREN + OWN];
+    int ends[2];
+    REQUIRE(pipe2(ends, O_CLOEXEC) == 0);
+    for (int i = 0; i < OWN; i++)
+        ids[i] = first_id();
+    for (int i = OWN; i < CHILDREN + OWN; i++) {
+        struct child child;
+        child_start(&child, write_first_id, &ends[1]);
+        CHECK_EQ(child_wait(&child, PATIENCE_MS), 0);
+        REQUIRE(read(ends[0], &ids[i], sizeof ids[i]) == sizeof ids[i]);
+    }
+    close(ends[0]);
+    close(ends[1]);
+    for (int i = 0; i < CHILDREN + OWN; i++) {
+        CHECK_EQ(ids[i] & TOP_BIT, TOP_BIT);
+        for (int j = 0; j < i; j++)
+            CHECK((ids[i] - ids[j]) % TOP_BIT > 8 && (ids[j] - ids[i]) % TOP_BIT > 8);
+    }
+}
+
 int main(int count, char **words)
 {
     trial_begin("robustness/forks", "inproc|tcp", 100, count, words);
     RUN(no_child_waits_for_a_thread_of_its_parent);
     RUN(a_child_says_what_is_wrong_although_its_parent_cannot);
+    RUN(all_processes_number_their_requests_differently);
     RUN(nothing_is_left);
     return test_end();
 }

@@ -16,7 +16,7 @@ use crate::sync::{
     MappedRwLockReadGuard, Mutex, OnceLock, Rank, RwLock, RwLockReadGuard,
     atomic::{AtomicBool, AtomicU32, Ordering},
 };
-use crate::sys::{self, Inherited, PerProcess, exit};
+use crate::sys::{self, Inherited, PerProcess, Secret, exit};
 use crate::trace::{self, Happening};
 
 /// A socket during one call. Closing waits until nobody has one any more.
@@ -85,7 +85,7 @@ pub(super) fn open_type(
     if domain != COOKED && domain != RAW {
         return Err(Error::UnknownDomain);
     }
-    if library.open >= sockets_max() {
+    if library.open >= SOCKETS_MIN && library.open >= sockets_max() {
         return Err(Error::TooManySockets);
     }
     let socket_type = find().ok_or(Error::Invalid)?;
@@ -224,6 +224,8 @@ impl std::ops::Deref for InUse {
 struct World {
     library: Mutex<Library>,
     sockets_made: AtomicU32,
+    /// Of this process alone: a child does not go on with its parent's numbers.
+    secret: Secret,
     terminating: Mutex<()>,
     /// Slots stay for good, so that finding one needs no lock beside its own. In memory of its own,
     /// because whoever calls first may have little room on his stack.
@@ -282,6 +284,7 @@ impl Default for World {
         World {
             library: Mutex::new(Rank::Library, Library::default()),
             sockets_made: AtomicU32::new(0),
+            secret: Secret::default(),
             terminating: Mutex::new(Rank::Termination, ()),
             segments: (0..SEGMENTS).map(|_| OnceLock::new()).collect(),
         }
@@ -291,7 +294,7 @@ impl Default for World {
 impl World {
     fn seed(&self) -> Seed {
         let serial = self.sockets_made.fetch_add(1, Ordering::Relaxed);
-        Seed { serial, random: sys::random() as u32 }
+        Seed { serial, random: self.secret.number(serial) as u32 }
     }
 
     /// The place of a handle that was given out at some time.
@@ -328,7 +331,8 @@ impl World {
 }
 
 /// The reference spends two descriptors on each socket, so that half the limit of descriptors
-/// is what its users are used to; ours needs none, but a bound there must be.
+/// is what its users are used to; ours needs none, but a bound there must be. It is the kernel's to
+/// tell each time, because the limit may be moved at any time.
 fn sockets_max() -> usize {
     (sys::descriptor_limit() / 2).min(SEGMENTS * SEGMENT)
 }
@@ -360,6 +364,8 @@ static WORLD: PerProcess<World> = PerProcess::new(World::default);
 /// These two outlive a fork: the child of a process that terminated the library cannot use it.
 static WAS_USED: Inherited<AtomicBool> = Inherited::new(AtomicBool::new(false));
 static IS_TERMINATED: Inherited<AtomicBool> = Inherited::new(AtomicBool::new(false));
+/// So many are open without asking the kernel what the limit is.
+const SOCKETS_MIN: usize = 16;
 const SEGMENTS: usize = 256;
 const SEGMENT: usize = 256;
 

@@ -50,7 +50,7 @@ pub use nap::{Nap, Slept, nap, nap_with_cancellation};
 pub use poll::{PollEntry, WaitFor, poll};
 #[cfg(not(simulated))]
 pub use process::{Inherited, PerProcess, environment, generation};
-pub use random::{random, random_bytes};
+pub use random::{Secret, random, random_bytes};
 pub use read::Read;
 #[cfg(test)]
 pub use signals::tests::interrupted;

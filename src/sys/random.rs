@@ -4,7 +4,10 @@ use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::io::Read;
 
 use super::{kernel, nanoseconds};
-use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{
+    OnceLock,
+    atomic::{AtomicU64, Ordering},
+};
 
 /// Fills `bytes` from the kernel's source of randomness.
 fn fill_random(bytes: &mut [u8]) {
@@ -32,6 +35,19 @@ pub fn random_bytes<const N: usize>() -> [u8; N] {
     bytes
 }
 
+/// Makes as many numbers as there are serials out of a secret, for which the kernel is asked once:
+/// who does not know that cannot foresee one by the others.
+#[derive(Debug, Default)]
+pub struct Secret(OnceLock<[u8; 16]>);
+
+impl Secret {
+    #[must_use]
+    pub fn number(&self, serial: u32) -> u64 {
+        let secret = self.0.get_or_init(random_bytes);
+        BuildHasherDefault::<DefaultHasher>::default().hash_one((secret, serial))
+    }
+}
+
 /// For a kernel that has no such call, and for one that does not even let its device be read. The
 /// standard library would end the call with a panic there.
 #[cold]
@@ -56,7 +72,24 @@ fn fill_from_clock(bytes: &mut [u8]) {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
+
+    #[test]
+    fn a_secret_has_a_number_for_each_serial_and_no_other_secret_has_it() {
+        let secrets = [Secret::default(), Secret::default()];
+        let number = |of: usize, serial| secrets[of].number(serial);
+        let all: HashSet<_> =
+            (0..1000).flat_map(|serial| [number(0, serial), number(1, serial)]).collect();
+        assert_eq!(all.len(), 2000);
+        assert_eq!(number(0, 7), number(0, 7));
+        // Each bit is as often set as not: half of a thousand, give or take ten deviations.
+        for bit in 0..64 {
+            let set = (0..1000).filter(|serial| number(0, *serial) >> bit & 1 == 1).count();
+            assert!((342..=658).contains(&set), "bit {bit}: {set}");
+        }
+    }
 
     #[test]
     fn every_byte_is_filled() {
