@@ -5,10 +5,10 @@
 use std::ffi::c_int;
 use std::io::{self, IoSlice};
 use std::num::NonZeroUsize;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, FromRawFd};
 use std::time::Instant;
 
-use socket2::MaybeUninitSlice;
+use socket2::{MaybeUninitSlice, SockAddr};
 
 pub use libc::{
     clock_gettime, epoll_create1, epoll_ctl, eventfd, fchmod, fcntl, fstat, getrlimit, getsockopt,
@@ -59,6 +59,24 @@ pub unsafe fn write(descriptor: c_int, bytes: *const u8, len: usize) -> libc::c_
 pub unsafe fn getrandom(bytes: *mut u8, len: usize) -> libc::c_long {
     // SAFETY: forwarded from our own contract.
     unsafe { libc::syscall(libc::SYS_getrandom, bytes, len, 0) }
+}
+
+/// accept4(2), whose streams are close-on-exec and non-blocking from birth. With socket2 the latter
+/// would take two more calls.
+pub fn accept(socket: &Socket) -> io::Result<(Socket, SockAddr)> {
+    let flags = libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+    let accept = |address: *mut socket2::SockAddrStorage, len: *mut libc::socklen_t| {
+        // SAFETY: there is room for as long an address as `len` says, which the kernel changes to
+        // how long it is.
+        let fresh = unsafe { libc::accept4(socket.as_raw_fd(), address.cast(), len, flags) };
+        if fresh < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: the kernel gave us this descriptor just now; nobody else owns it.
+        Ok(unsafe { Socket::from_raw_fd(fresh) })
+    };
+    // SAFETY: where it succeeds, the kernel has filled in an address.
+    unsafe { SockAddr::try_init(accept) }
 }
 
 /// sendmsg(2), in which no thread is cancelled.

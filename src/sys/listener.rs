@@ -77,11 +77,9 @@ impl OsListener {
 
     pub fn accept(&self) -> io::Result<Accepted> {
         before_io();
-        // Close-on-exec from birth: accept4(2).
-        match held(|| self.inner.accept()) {
+        match held(|| kernel::accept(&self.inner)) {
             Ok((fresh, peer)) => {
                 let inner = above_standard(fresh)?;
-                inner.set_nonblocking(true)?;
                 Ok(Accepted::Connection(OsStream::of(inner, self.family, peer.as_socket())))
             }
             Err(error) => match error.raw_os_error() {

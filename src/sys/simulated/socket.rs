@@ -69,34 +69,6 @@ impl Socket {
         result("listen", listening)
     }
 
-    pub fn accept(&self) -> io::Result<(Socket, SockAddr)> {
-        begin("accept");
-        let accepted = kernel(|state| {
-            if state.fault(|faults| Fault("accept fails", faults.unacceptable)) {
-                return Err(one_of(&ACCEPT));
-            }
-            let (_, stream) = state.stream(self.0)?;
-            let Phase::Listening { queue, .. } = &mut stream.phase else {
-                return Err(libc::EINVAL);
-            };
-            let child = *queue.front().ok_or(libc::EAGAIN)?;
-            let descriptor = state.open(child, 0)?;
-            if let Ok((_, Stream { phase: Phase::Listening { queue, .. }, .. })) =
-                state.stream(self.0)
-            {
-                queue.pop_front();
-            }
-            let remote = state.stream_of(child).and_then(|stream| stream.remote);
-            Ok((descriptor, remote))
-        });
-        let (descriptor, remote) = result("accept", accepted)?;
-        let address = match remote {
-            Some(remote) => SockAddr::from(remote),
-            None => SockAddr::unix("")?,
-        };
-        Ok((Socket(descriptor), address))
-    }
-
     pub fn connect(&self, address: &SockAddr) -> io::Result<()> {
         begin("connect");
         let connected = kernel(|state| {
@@ -181,10 +153,38 @@ impl Socket {
     pub fn set_reuse_address(&self, _is_set: bool) -> io::Result<()> {
         Ok(())
     }
+}
 
-    pub fn set_nonblocking(&self, _is_set: bool) -> io::Result<()> {
-        Ok(())
-    }
+/// Takes who waits at a listener.
+///
+/// # Errors
+/// Those of accept4(2).
+pub fn accept(socket: &Socket) -> io::Result<(Socket, SockAddr)> {
+    begin("accept");
+    let accepted = kernel(|state| {
+        if state.fault(|faults| Fault("accept fails", faults.unacceptable)) {
+            return Err(one_of(&ACCEPT));
+        }
+        let (_, stream) = state.stream(socket.0)?;
+        let Phase::Listening { queue, .. } = &mut stream.phase else {
+            return Err(libc::EINVAL);
+        };
+        let child = *queue.front().ok_or(libc::EAGAIN)?;
+        let descriptor = state.open(child, 0)?;
+        if let Ok((_, Stream { phase: Phase::Listening { queue, .. }, .. })) =
+            state.stream(socket.0)
+        {
+            queue.pop_front();
+        }
+        let remote = state.stream_of(child).and_then(|stream| stream.remote);
+        Ok((descriptor, remote))
+    });
+    let (descriptor, remote) = result("accept", accepted)?;
+    let address = match remote {
+        Some(remote) => SockAddr::from(remote),
+        None => SockAddr::unix("")?,
+    };
+    Ok((Socket(descriptor), address))
 }
 
 /// Writes what there is room for.
