@@ -58,14 +58,6 @@ fn usable_cpus() -> usize {
     }
 }
 
-/// Busy for a moment that is too short to sleep.
-pub fn pause(duration: Duration) {
-    let began = sys::now();
-    while sys::now().duration_since(began) < duration {
-        (0..PAUSES).for_each(|_| spin_loop());
-    }
-}
-
 /// What [`usable_cpus`] has found; 0 while nobody has asked. Any thread may find out: in a forked
 /// child there is none of those that were about to.
 static USABLE_CPUS: Inherited<AtomicUsize> = Inherited::new(AtomicUsize::new(0));

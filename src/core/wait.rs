@@ -12,13 +12,12 @@ use super::deferred;
 use super::readiness::Side;
 use super::sleep::{self, Bed, Duty, Risen, Step, Turn, Visit};
 use super::socket::Socket;
-use super::spin::pause;
 use super::waiting::watch;
 use crate::error::Error;
 use crate::io::Poller;
 use crate::protocols::PipeId;
 use crate::sync::atomic::Ordering;
-use crate::sys::{self, Event, EventBuffer, PollEntry, Slept, WaitFor};
+use crate::sys::{self, Event, EventBuffer, PollEntry, Slept, WaitFor, pause};
 use crate::transports::{Connection, Stream};
 
 impl Socket {

@@ -2,7 +2,8 @@
 //! them and keep them in atomics.
 
 use super::kernel;
-use std::time::Instant;
+use crate::sync::spin_loop;
+use std::time::{Duration, Instant};
 
 /// This moment.
 #[inline]
@@ -21,10 +22,20 @@ pub fn nanoseconds() -> u64 {
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
+/// Busy for a moment that is too short to sleep.
+pub fn pause(duration: Duration) {
+    let began = now();
+    while now().duration_since(began) < duration {
+        (0..PAUSES).for_each(|_| spin_loop());
+    }
+}
+
+/// Pauses of the processor between two looks at the clock.
+const PAUSES: u32 = 8;
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::{Duration, Instant};
 
     #[test]
     fn it_goes_as_fast_as_the_clock_of_the_standard_library() {
@@ -36,5 +47,12 @@ mod tests {
         let outside = Instant::now();
         let (first, second) = (nanoseconds(), nanoseconds());
         assert!(u128::from(second - first) <= outside.elapsed().as_nanos());
+    }
+
+    #[test]
+    fn a_pause_is_never_too_short() {
+        let began = Instant::now();
+        pause(Duration::from_micros(50));
+        assert!(began.elapsed() >= Duration::from_micros(50));
     }
 }

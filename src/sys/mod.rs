@@ -35,7 +35,7 @@ mod stream;
 mod thread;
 
 pub use address::Address;
-pub use clock::{nanoseconds, now};
+pub use clock::{nanoseconds, now, pause};
 pub use epoll::{Epoll, Event, EventBuffer, Interest};
 pub use event_fd::EventFd;
 #[cfg(not(simulated))]
