@@ -20,7 +20,7 @@ use crate::sync::{
     thread,
 };
 use crate::sys::{
-    self, Event, EventBuffer, Interest, Thread, Waited, exit, futex_wait, futex_wake_all,
+    self, Event, EventBuffer, Interest, Thread, Waited, exit, futex_wait, futex_wake_all, pause,
 };
 
 /// Whom the reactor calls, always on its own thread.
@@ -34,6 +34,11 @@ pub trait Handler: Send + Sync {
     /// A moment has passed since the handler asked to be called often.
     fn tick(&self) -> Tick {
         Tick::Done
+    }
+
+    /// The handler has asked to be called often and has had its first tick, a few microseconds ago.
+    fn glance(&self) -> Tick {
+        Tick::Again
     }
 
     /// A call of the handler has panicked: whatever it was about is in an unknown state.
@@ -236,14 +241,32 @@ impl Reactor {
         while !self.stopping.load(Ordering::SeqCst) {
             self.wait(&mut events, &lively);
             self.pass_timers(sys::now());
-            // Those for whom there is no memory have their turn when others need none any more.
-            while memory::reserve(&mut lively, 1).is_ok()
-                && let Some(handler) = self.lively.pop()
-            {
-                lively.push(handler);
+            let fresh = self.tick(&mut lively);
+            if fresh > 0 {
+                pause(GLANCE_AFTER);
+                glance(&mut lively, fresh);
             }
-            lively.retain(|handler| guarded(&**handler, |it| it.tick()) == Some(Tick::Again));
         }
+    }
+
+    /// Calls all that want to be called often. Returns how many of those that stay, the last ones,
+    /// are new among them.
+    fn tick(&self, lively: &mut Vec<Arc<dyn Handler>>) -> usize {
+        let known = lively.len();
+        // Those for whom there is no memory have their turn when others need none any more.
+        while memory::reserve(lively, 1).is_ok()
+            && let Some(handler) = self.lively.pop()
+        {
+            lively.push(handler);
+        }
+        let (mut at, mut fresh) = (0, 0);
+        lively.retain(|handler| {
+            let stays = guarded(&**handler, |it| it.tick()) == Some(Tick::Again);
+            fresh += usize::from(stays && at >= known);
+            at += 1;
+            stays
+        });
+        fresh
     }
 
     fn wait(&self, events: &mut EventBuffer, lively: &[Arc<dyn Handler>]) {
@@ -292,6 +315,18 @@ impl Reactor {
     }
 }
 
+/// Calls the last ones again, which are so many.
+fn glance(lively: &mut Vec<Arc<dyn Handler>>, fresh: usize) {
+    let mut known = lively.len() - fresh;
+    lively.retain(|handler| {
+        if known > 0 {
+            known -= 1;
+            return true;
+        }
+        guarded(&**handler, |it| it.glance()) == Some(Tick::Again)
+    });
+}
+
 /// A handler's panic is a bug, but it must not take the thread down with it.
 fn guarded<T>(handler: &dyn Handler, call: impl FnOnce(&dyn Handler) -> T) -> Option<T> {
     let result = catch_unwind(AssertUnwindSafe(|| call(handler)));
@@ -307,6 +342,10 @@ fn guarded<T>(handler: &dyn Handler, call: impl FnOnce(&dyn Handler) -> T) -> Op
 /// How often lively handlers are called: bytes that a caller left behind lie still for at most
 /// about twice this long.
 const TICK: Duration = Duration::from_micros(50);
+
+/// When those are called again who have asked for ticks a moment ago. A sender who streams has gone
+/// on by then; what one who does not has left behind need not wait for a whole tick.
+const GLANCE_AFTER: Duration = Duration::from_micros(8);
 
 /// How long the thread may take to stop before it is asked why.
 const LOOK_AT_DESCRIPTORS: Duration = Duration::from_millis(100);
@@ -327,6 +366,7 @@ mod tests {
         Ready { readable: bool, ended: bool },
         Timeout { is_early: bool },
         Tick,
+        Glance,
         Broken,
     }
 
@@ -364,6 +404,11 @@ mod tests {
                 1 => Tick::Done,
                 _ => Tick::Again,
             }
+        }
+
+        fn glance(&self) -> Tick {
+            self.note(Call::Glance);
+            if self.ticks.load(Ordering::Relaxed) == 0 { Tick::Done } else { Tick::Again }
         }
 
         fn broken(&self) {
@@ -509,6 +554,7 @@ mod tests {
         ticker.ticks.store(1000, Ordering::Relaxed);
         setup.reactor.tick_often(Arc::clone(&ticker) as Arc<dyn Handler>);
         assert_eq!(setup.next(), (2, Call::Tick));
+        assert_eq!(setup.next(), (2, Call::Glance));
         write(&peer);
         let mut ticks = 1;
         let mut events = 0;
@@ -524,6 +570,28 @@ mod tests {
         assert_eq!(events, 1);
         setup.settle();
         assert_eq!(Arc::strong_count(&ticker), 1);
+    }
+
+    #[test]
+    fn only_who_has_come_since_the_last_tick_is_glanced_at() {
+        let setup = Setup::new();
+        let [old, new, brief, early] = [1, 2, 3, 4].map(|number| setup.teller(number, |_| ()));
+        old.ticks.store(u64::MAX, Ordering::Relaxed);
+        brief.ticks.store(1, Ordering::Relaxed);
+        setup.reactor.tick_often(Arc::clone(&old) as Arc<dyn Handler>);
+        assert_eq!([setup.next(), setup.next()], [(1, Call::Tick), (1, Call::Glance)]);
+        for teller in [&new, &brief, &early] {
+            setup.reactor.tick_often(Arc::clone(teller) as Arc<dyn Handler>);
+        }
+        let told: Vec<_> = std::iter::repeat_with(|| setup.next())
+            .filter(|(number, _)| *number != 1)
+            .take(9)
+            .collect();
+        let count = |wanted: (u32, Call)| told.iter().filter(|call| **call == wanted).count();
+        for (number, ticks, glances) in [(2, 3, 1), (3, 1, 0), (4, 3, 1)] {
+            let counts = (count((number, Call::Tick)), count((number, Call::Glance)));
+            assert_eq!(counts, (ticks, glances), "{number}");
+        }
     }
 
     #[test]

@@ -196,6 +196,25 @@ impl StreamConnection {
         Wanted { readable: self.reader.ask(), writable: self.writer.awaits_room() }
     }
 
+    /// Does what a look at the writer asks of the reactor.
+    fn act(&self, look: Look) -> Tick {
+        match look {
+            Look::Again | Look::AgainAtRest => Tick::Again,
+            Look::Done => {
+                self.trace(trace::Happening::ReactorRests);
+                Tick::Done
+            }
+            Look::Write if !self.write_all(None).is_stuck => Tick::Again,
+            Look::Write => {
+                if self.writer.leave_to_kernel() {
+                    self.trace(trace::Happening::KernelFull);
+                    self.renew_watch();
+                }
+                Tick::Done
+            }
+        }
+    }
+
     fn renew_watch(&self) {
         self.watch.renew(|| self.wanted());
     }
@@ -400,21 +419,11 @@ impl Handler for StreamConnection {
     }
 
     fn tick(&self) -> Tick {
-        match self.writer.look() {
-            Look::Again | Look::AgainAtRest => Tick::Again,
-            Look::Done => {
-                self.trace(trace::Happening::ReactorRests);
-                Tick::Done
-            }
-            Look::Write if !self.write_all(None).is_stuck => Tick::Again,
-            Look::Write => {
-                if self.writer.leave_to_kernel() {
-                    self.trace(trace::Happening::KernelFull);
-                    self.renew_watch();
-                }
-                Tick::Done
-            }
-        }
+        self.act(self.writer.look())
+    }
+
+    fn glance(&self) -> Tick {
+        self.act(self.writer.glance())
     }
 
     fn broken(&self) {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::batch::{Batch, Done, PartVeil, Segment};
 use super::codec::{Encoder, PREFIX_MAX, Place};
-use super::driver::Driver;
+use super::driver::{Content, Driver};
 use crate::error::Refusal;
 use crate::memory::{self, OutOfMemory};
 use crate::message::{Body, Message};
@@ -165,6 +165,12 @@ impl Queue {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.pending == 0 || self.room == Room::Closed
+    }
+
+    /// What the reactor sees here.
+    #[must_use]
+    pub fn content(&self) -> Content {
+        if self.is_empty() { Content::Nothing } else { Content::Something }
     }
 
     /// It will soon be full, for all that the kernel may have room.

@@ -15,7 +15,7 @@ use std::time::Duration;
 use super::batch::{Batch, Done};
 use super::byte_stream::Sink;
 use super::codec::Encoder;
-use super::driver::{Content, Look};
+use super::driver::Look;
 use super::queue::{Before, Circumstances, Gathering, Queue, Written};
 use crate::error::Refusal;
 use crate::memory::OutOfMemory;
@@ -167,7 +167,7 @@ impl Writer {
     #[must_use]
     pub fn look(&self) -> Look {
         let mut queue = self.queue.lock();
-        let content = if queue.is_empty() { Content::Nothing } else { Content::Something };
+        let content = queue.content();
         let look = queue.driver.look(content);
         if look == Look::AgainAtRest {
             queue.rest();
@@ -179,6 +179,14 @@ impl Writer {
             return if self.queue.lock().wants_writer() { Look::Write } else { look };
         }
         look
+    }
+
+    /// The reactor looks a second time, soon after the first.
+    #[must_use]
+    pub fn glance(&self) -> Look {
+        let mut queue = self.queue.lock();
+        let content = queue.content();
+        queue.driver.glance(content)
     }
 
     /// The kernel took less than a look wanted to write. True when it is to say when it takes more.
@@ -673,10 +681,13 @@ mod models {
         }
 
         fn tick(&self) {
+            let mut looks = 0;
             loop {
                 // A moment passes.
                 thread::yield_now();
-                match self.writer.look() {
+                looks += 1;
+                let look = if looks == 2 { self.writer.glance() } else { self.writer.look() };
+                match look {
                     Look::Again | Look::AgainAtRest => {}
                     Look::Done => return,
                     Look::Write if !self.write_all().is_stuck => {}
