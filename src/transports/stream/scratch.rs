@@ -1,6 +1,9 @@
 //! Buffers to read into, shared by all connections: one is needed only during a read.
+//!
+//! A big one begins 64 bytes into a page, as the payload of a big chunk does: copies to small
+//! offsets of a page are many times slower on some processors.
 
-use std::ops::{Deref, DerefMut};
+use std::ops::{Deref, DerefMut, Range};
 
 use super::reader::READ_MAX as SIZE;
 use crate::memory;
@@ -8,49 +11,65 @@ use crate::sync::{Mutex, Rank};
 use crate::sys::PerProcess;
 
 /// A buffer on loan.
-pub struct Scratch(Vec<u8>);
+pub struct Scratch {
+    memory: Vec<u8>,
+    place: Range<usize>,
+}
 
 /// Borrows a buffer; its content is whatever the last reader left.
 #[must_use]
 pub fn take() -> Scratch {
     let idle = IDLE.get().lock().pop();
-    Scratch(idle.unwrap_or_else(fresh))
+    Scratch::of(idle.unwrap_or_else(fresh))
 }
 
 fn fresh() -> Vec<u8> {
-    let mut buffer = Vec::new();
+    let mut memory = Vec::new();
     // With little memory left, reading goes on in small steps.
-    let is_there = memory::reserve_exact(&mut buffer, SIZE).is_ok();
-    let size = if is_there { SIZE } else { SIZE_WITHOUT_MEMORY };
-    buffer.resize(size, 0);
-    buffer
+    let is_there = memory::reserve_exact(&mut memory, SIZE + PAGE).is_ok();
+    memory.resize(if is_there { SIZE + PAGE } else { SIZE_WITHOUT_MEMORY }, 0);
+    memory
+}
+
+impl Scratch {
+    fn of(memory: Vec<u8>) -> Scratch {
+        let place = if memory.len() < SIZE + PAGE {
+            0..memory.len()
+        } else {
+            let start = (PAGE + PAGE_OFFSET - memory.as_ptr().addr() % PAGE) % PAGE;
+            start..start + SIZE
+        };
+        Scratch { memory, place }
+    }
 }
 
 impl Deref for Scratch {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        &self.0
+        &self.memory[self.place.clone()]
     }
 }
 
 impl DerefMut for Scratch {
     fn deref_mut(&mut self) -> &mut [u8] {
-        &mut self.0
+        &mut self.memory[self.place.clone()]
     }
 }
 
 impl Drop for Scratch {
     fn drop(&mut self) {
         let mut idle = IDLE.get().lock();
-        let is_full_size = self.0.len() == SIZE;
+        let is_full_size = self.len() == SIZE;
         if is_full_size && idle.len() < IDLE_MAX && memory::reserve(&mut *idle, 1).is_ok() {
-            idle.push(std::mem::take(&mut self.0));
+            idle.push(std::mem::take(&mut self.memory));
         }
     }
 }
 
 const SIZE_WITHOUT_MEMORY: usize = 4 * 1024;
+const PAGE: usize = 4096;
+const PAGE_OFFSET: usize = 64;
 static IDLE: PerProcess<Mutex<Vec<Vec<u8>>>> =
     PerProcess::new(|| Mutex::new(Rank::Scratch, Vec::new()));
 /// Readers at the same moment that find a buffer ready.
@@ -65,6 +84,7 @@ mod tests {
         let mut all: Vec<Scratch> = (0..2 * IDLE_MAX).map(|_| take()).collect();
         for (number, buffer) in all.iter_mut().enumerate() {
             assert_eq!(buffer.len(), SIZE);
+            assert_eq!(buffer.as_ptr().addr() % PAGE, PAGE_OFFSET);
             buffer.fill(number as u8);
         }
         for (number, buffer) in all.iter().enumerate() {
@@ -75,10 +95,10 @@ mod tests {
     #[test]
     fn no_more_than_a_few_stay_and_none_that_is_small() {
         drop((0..2 * IDLE_MAX).map(|_| take()).collect::<Vec<_>>());
-        drop(Scratch(vec![0; SIZE_WITHOUT_MEMORY]));
+        drop(Scratch::of(vec![0; SIZE_WITHOUT_MEMORY]));
         // Others may have some on loan at this moment.
         let idle = IDLE.get().lock();
         assert!(idle.len() <= IDLE_MAX);
-        assert!(idle.iter().all(|buffer| buffer.len() == SIZE));
+        assert!(idle.iter().all(|memory| memory.len() == SIZE + PAGE));
     }
 }
