@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use crate::message::{Message, OutOfMemory};
+use crate::message::{Chunk, Message, OutOfMemory};
 use crate::transports::stream::{
     BIG, Codec, Decoder, Encoder, Front, PREFIX_MAX, Partial, Place, Prefix, Store, Tag, Violation,
 };
@@ -52,6 +52,14 @@ impl Framing {
 }
 
 impl Framing {
+    /// The size of the big message that `bytes` begin with, if it is the next to be received: it
+    /// takes no detour over the store.
+    fn big_first(self, store: &Store, bytes: &[u8], size_max: Option<u64>) -> Option<usize> {
+        let is_first = matches!(store.front, Front::Incomplete) && store.rest().is_empty();
+        let size = self.size(bytes, size_max).ok().flatten();
+        size.filter(|size| is_first && *size >= BIG)
+    }
+
     #[must_use]
     pub fn codec(self) -> Codec {
         Codec { encoder: Arc::new(self), decoder: Box::new(self) }
@@ -100,6 +108,17 @@ impl Decoder for Framing {
             store.front = Front::Apart { chunk: partial.into_chunk(), tag: Tag::default() };
             rest = behind;
         }
+        if let Some(size) = self.big_first(store, rest, size_max) {
+            let payload = &rest[self.prefix_len()..];
+            if payload.len() < size {
+                return Partial::begin(payload, size, size).map(Some);
+            }
+            let (own, behind) = payload.split_at(size);
+            let chunk = Chunk::copy_from(own)?;
+            store.append(behind)?;
+            store.front = Front::Apart { chunk, tag: Tag::default() };
+            return Ok(None);
+        }
         store.append(rest)?;
         if !matches!(store.front, Front::Incomplete) {
             return Ok(None);
@@ -147,8 +166,11 @@ const SIZE_LIMIT: u64 = i32::MAX as u64;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::Read;
     use crate::transports::fuzzing::receive;
-    use crate::transports::stream::{FIRST_CAPACITY, News, Reader};
+    use crate::transports::stream::{FIRST_CAPACITY, News, Reader, Source};
+    use std::cell::{Cell, RefCell};
+    use std::collections::VecDeque;
 
     fn prefix(framing: Framing, size: usize) -> Prefix {
         framing.prefix(&Message::default(), size, Place::WHOLE)
@@ -262,6 +284,58 @@ mod tests {
         assert_eq!(whole.iter().map(Vec::len).collect::<Vec<_>>(), sizes);
         for step in [7, 100, 4096, 65_536, 70_001, 300_000] {
             assert_eq!(decode(Framing::Tcp, &wire, step), whole, "read step {step}");
+        }
+    }
+
+    /// A stream that has everything already, and counts what is read where.
+    #[derive(Default)]
+    struct Wire {
+        bytes: RefCell<VecDeque<u8>>,
+        in_place: Cell<usize>,
+        elsewhere: Cell<usize>,
+    }
+
+    impl Source for Wire {
+        fn read(&self, place: Option<(&mut Chunk, usize)>, rest: &mut [u8]) -> Read {
+            let mut bytes = self.bytes.borrow_mut();
+            let mut take = |most: usize| -> Vec<u8> {
+                let count = most.min(bytes.len());
+                bytes.drain(..count).collect()
+            };
+            let mut count = 0;
+            if let Some((chunk, room)) = place {
+                let own = take(room);
+                chunk.extend(&own);
+                self.in_place.set(self.in_place.get() + own.len());
+                count = own.len();
+            }
+            let other = take(rest.len());
+            rest[..other.len()].copy_from_slice(&other);
+            self.elsewhere.set(self.elsewhere.get() + other.len());
+            if count + other.len() == 0 { Read::Nothing } else { Read::Bytes(count + other.len()) }
+        }
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "too much to interpret")]
+    fn big_messages_that_follow_each_other_are_read_into_their_place() {
+        for framing in [Framing::Tcp, Framing::Ipc] {
+            let (sizes, buffer) = ([64 * 1024; 20], &mut vec![0; 256 * 1024]);
+            let source = Wire::default();
+            source.bytes.borrow_mut().extend(wire(framing, &sizes));
+            let reader = Reader::new(framing.codec().decoder, 128 * 1024);
+            let mut messages = Vec::new();
+            while messages.len() < sizes.len() {
+                let mut message = Message::default();
+                if reader.take(|| None, &mut message).has_message {
+                    messages.push(message.body.as_slice().to_vec());
+                } else {
+                    reader.pump(&source, || None, buffer);
+                }
+            }
+            assert!(messages == decode(framing, &wire(framing, &sizes), usize::MAX));
+            let (in_place, elsewhere) = (source.in_place.get(), source.elsewhere.get());
+            assert!(in_place > 4 * elsewhere, "{in_place} in place, {elsewhere} elsewhere");
         }
     }
 

@@ -160,7 +160,7 @@ impl Reader {
     pub fn pump(
         &self,
         source: &(impl Source + ?Sized),
-        size_max: impl FnOnce() -> Option<u64>,
+        size_max: impl Fn() -> Option<u64>,
         buffer: &mut [u8],
     ) -> (Arrival, Passage) {
         let mut turn = self.turn.lock();
@@ -179,7 +179,7 @@ impl Reader {
     pub fn read_ahead(
         &self,
         source: &(impl Source + ?Sized),
-        size_max: impl FnOnce() -> Option<u64>,
+        size_max: impl Fn() -> Option<u64>,
         buffer: &mut [u8],
     ) -> Arrival {
         let mut turn = self.turn.lock();
@@ -197,7 +197,7 @@ impl Reader {
     pub fn read_on(
         &self,
         source: &(impl Source + ?Sized),
-        size_max: impl FnOnce() -> Option<u64>,
+        size_max: impl Fn() -> Option<u64>,
         buffer: &mut [u8],
     ) -> Arrival {
         let mut turn = self.turn.lock();
@@ -274,11 +274,18 @@ impl Reader {
         &self,
         turn: &mut Turn,
         source: &(impl Source + ?Sized),
-        size_max: impl FnOnce() -> Option<u64>,
+        size_max: impl Fn() -> Option<u64>,
         buffer: &mut [u8],
     ) -> Arrival {
+        if turn.partial.is_none() {
+            turn.partial = self.inbox.lock().begun(&size_max);
+        }
+        let missing = turn.partial.as_ref().map_or(0, Partial::missing);
         let place = turn.partial.as_mut().map(Partial::room);
         let room = place.as_ref().map_or(0, |(_, room)| *room);
+        let behind = if missing > 0 { missing - room + BEHIND_BIG } else { buffer.len() };
+        let size = behind.min(buffer.len());
+        let buffer = &mut buffer[..size];
         match source.read(place, buffer) {
             Read::Nothing => NOTHING,
             Read::End => {
@@ -371,6 +378,13 @@ impl Inbox {
         }
     }
 
+    /// The big message that the bytes end with, if it is to be received next: what is missing of
+    /// it can be read straight into its place.
+    fn begun(&mut self, size_max: impl Fn() -> Option<u64>) -> Option<Partial> {
+        let is_begun = matches!(self.store.front, Front::Incomplete) && self.store.waiting() > 0;
+        if is_begun { self.absorb(None, &mut [], size_max()) } else { None }
+    }
+
     fn is_readable(&self) -> bool {
         matches!(self.store.front, Front::Whole { .. } | Front::Apart { .. })
     }
@@ -457,6 +471,9 @@ const NOTHING: Arrival = Arrival { news: News::Nothing, answer: None };
 const READ_MIN: usize = 8 * 1024;
 /// Most bytes that one read takes.
 pub const READ_MAX: usize = 256 * 1024;
+/// How much one read takes of what comes behind a big message: the beginning of another big one,
+/// whose other part can then be read straight into its place.
+const BEHIND_BIG: usize = 4 * 1024;
 /// How much the reactor reads where one message is enough.
 const AHEAD: usize = 2 * 1024;
 /// How long after a caller has read the reactor begins to do it.
