@@ -27,7 +27,8 @@ pub enum Family {
 }
 
 impl Address {
-    /// A socket of the kernel that is fit for it.
+    /// A socket of the kernel that is fit for it, and so are those that it accepts: on Linux they
+    /// inherit what is set here.
     pub(super) fn open(&self) -> io::Result<(kernel::Socket, Family)> {
         let (domain, family) = match self {
             Address::Internet(SocketAddr::V4(_)) => (Domain::IPV4, Family::Internet),
@@ -35,7 +36,13 @@ impl Address {
             Address::File(_) | Address::Name(_) => (Domain::UNIX, Family::Local),
         };
         let fresh = kernel::Socket::new(domain, Type::STREAM.nonblocking(), None)?;
-        Ok((above_standard(fresh)?, family))
+        let fresh = above_standard(fresh)?;
+        if family == Family::Internet {
+            // Always: what Nagle's algorithm would gather is gathered before it gets here. Best
+            // effort: it works without, if slowly.
+            let _ = fresh.set_tcp_nodelay(true);
+        }
+        Ok((fresh, family))
     }
 
     pub(super) fn to_kernel(&self) -> io::Result<SockAddr> {

@@ -87,10 +87,9 @@ impl OsStream {
     /// Best effort: a connection works with other buffer sizes too.
     pub fn tune(&self, tuning: Tuning) {
         let _ = self.inner.set_send_buffer_size(tuning.send_buffer);
-        let _ = self.inner.set_recv_buffer_size(tuning.recv_buffer);
+        // It has no effect on a Unix stream, where the sender's counts: unix(7).
         if self.family == Family::Internet {
-            // Always: what Nagle's algorithm would gather is gathered before it gets here.
-            let _ = self.inner.set_tcp_nodelay(true);
+            let _ = self.inner.set_recv_buffer_size(tuning.recv_buffer);
             if let Some(silence) = tuning.keepalive {
                 let probes = TcpKeepalive::new().with_time(silence).with_interval(silence);
                 let _ = self.inner.set_tcp_keepalive(&probes.with_retries(PROBES));
@@ -389,7 +388,7 @@ mod tests {
         assert_eq!(own.inner.tcp_keepalive_time().unwrap(), Duration::from_secs(7));
         assert!(own.inner.keepalive().unwrap() && own.inner.tcp_nodelay().unwrap());
         peer.tune(tuning);
-        assert!(!peer.inner.keepalive().unwrap());
+        assert!(peer.inner.tcp_nodelay().unwrap() && !peer.inner.keepalive().unwrap());
     }
 
     #[test]
