@@ -16,7 +16,7 @@ use super::ending::end_politely;
 use super::queue::{Gathering, Written};
 use super::reader::{Arrival, Handback, News, Passage, Reader};
 use super::scratch;
-use super::watch::{Wanted, Watch};
+use super::watch::{Standing, Wanted, Watch};
 use super::writer::{HasMore, Writer};
 use crate::error::Refusal;
 use crate::io::{Handler, Reactor, Tick};
@@ -78,8 +78,8 @@ impl StreamConnection {
     ///
     /// # Errors
     /// When the kernel cannot watch it.
-    pub fn start(self: &Arc<Self>) -> std::io::Result<()> {
-        self.watch.start(Arc::clone(self) as _, || self.wanted())
+    pub fn start(self: &Arc<Self>, standing: Standing) -> std::io::Result<()> {
+        self.watch.start(Arc::clone(self) as _, standing, || self.wanted())
     }
 
     /// Ends a connection that the socket does not want, with `answer` for its only words.
@@ -490,7 +490,7 @@ mod tests {
 
         fn started() -> Setup {
             let setup = Setup::new();
-            setup.connection.start().unwrap();
+            setup.connection.start(Standing::Fresh).unwrap();
             setup
         }
 
@@ -804,7 +804,7 @@ mod tests {
     fn who_is_rejected_is_told_why() {
         for answer in [&b"no"[..], b""] {
             let (connection, _stream, peer, socket) = fresh(Traits::pair());
-            connection.start().unwrap();
+            connection.start(Standing::Fresh).unwrap();
             connection.reject(answer);
             assert_eq!(peer.read_to_end(), answer);
             socket.settle();
@@ -818,7 +818,7 @@ mod tests {
         stream.mood.change(|mood| mood.descriptor = Some(-1));
         let (reactor, settings) = (socket.reactor(), Traits::pair().settings);
         let connection = StreamConnection::new(stream, codec(), socket.host(), reactor, &settings);
-        assert!(connection.start().is_err());
+        assert!(connection.start(Standing::Fresh).is_err());
         connection.close(Instant::now());
         assert_eq!(socket.reports(), [Report::Dropped]);
     }

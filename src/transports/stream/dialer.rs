@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use super::greeter::Wire;
 use super::greeting::{Beginning, Greeting, Outcome};
+use super::watch::Standing;
 use crate::error::Error;
 use crate::io::{Asker, Backoff, Handler, Key, Lookup, Reactor, resolve};
 use crate::memory::{Attempt, OutOfMemory};
@@ -147,7 +148,7 @@ impl Dialer {
         let mut failure = None;
         while let Some(address) = candidates.addresses.pop_front() {
             match self.open(&address, candidates.local) {
-                Ok((stream, true)) => return self.established(stream),
+                Ok((stream, true)) => return self.established(stream, Standing::Fresh),
                 Ok((stream, false)) => return self.await_connection(stream, candidates),
                 Err(error) => failure = Some(error.into()),
             }
@@ -181,9 +182,12 @@ impl Dialer {
         state.phase = Phase::Connecting(stream, others);
     }
 
-    fn established(&self, stream: OsStream) {
+    fn established(&self, stream: OsStream, standing: Standing) {
         let left = self.state.lock().enter(Phase::Greeting(None));
         if left.is_none() {
+            if standing == Standing::Watched {
+                self.reactor.unwatch(stream.as_raw_fd());
+            }
             return self.host.report(Report::ConnectAbandoned);
         }
         self.host.report(Report::Established);
@@ -196,7 +200,7 @@ impl Dialer {
         let attempt = Attempt::watch();
         let (host, greeter) = (Arc::clone(&self.host), self.wire.greeter(&*self.host));
         let greeting = Greeting::start(
-            Beginning { stream: Arc::new(stream), greeter },
+            Beginning { stream: Arc::new(stream), standing, greeter },
             host,
             &self.reactor,
             Box::new(done),
@@ -317,10 +321,10 @@ impl Handler for Dialer {
                 }
             }
         };
-        self.reactor.unwatch(stream.as_raw_fd());
         match stream.connected() {
-            Ok(()) => self.established(stream),
+            Ok(()) => self.established(stream, Standing::Watched),
             Err(error) => {
+                self.reactor.unwatch(stream.as_raw_fd());
                 drop(stream);
                 if others.addresses.is_empty() {
                     self.fail(Some(error.into()));

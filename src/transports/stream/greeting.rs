@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use super::byte_stream::ByteStream;
 use super::connection::StreamConnection;
 use super::greeter::{Decline, Greeter, Heard, Welcome};
+use super::watch::Standing;
 use crate::io::{Handler, Key, Reactor};
 use crate::memory::{Attempt, OutOfMemory};
 use crate::sync::{Mutex, OnceLock, Rank};
@@ -29,6 +30,7 @@ pub struct Greeting {
 /// A fresh stream, and who greets on it.
 pub struct Beginning {
     pub stream: Arc<dyn ByteStream>,
+    pub standing: Standing,
     pub greeter: Box<dyn Greeter>,
 }
 
@@ -87,7 +89,7 @@ impl Greeting {
         reactor: &Arc<Reactor>,
         done: Done,
     ) -> Result<Arc<Greeting>, OutOfMemory> {
-        let Beginning { stream, mut greeter } = start;
+        let Beginning { stream, standing, mut greeter } = start;
         let descriptor = stream.descriptor();
         let unsaid = say(&*stream, greeter.open(welcome(&*host)));
         let interest = interest(&unsaid);
@@ -101,10 +103,14 @@ impl Greeting {
             state: Mutex::new(Rank::Endpoint, Some(state)),
         });
         let handler: Arc<dyn Handler> = Arc::clone(&greeting) as _;
-        let fresh = reactor.add(|_| handler)?;
+        let fresh = reactor.add(|_| handler).inspect_err(|OutOfMemory| {
+            if standing == Standing::Watched {
+                reactor.unwatch(descriptor);
+            }
+        })?;
         let key = *greeting.key.get_or_init(|| fresh);
         reactor.set_timer(key, Some(deadline));
-        if reactor.watch(key, descriptor, interest).is_err() {
+        if standing.watch(reactor, key, descriptor, interest).is_err() {
             // No memory in the kernel for it: the timer ends it at once.
             reactor.set_timer(key, Some(sys::now()));
         }
@@ -129,8 +135,15 @@ impl Greeting {
 
     /// Takes the state out; from then on nothing more happens.
     fn take(&self) -> Option<State> {
-        let state = self.state.lock().take()?;
+        let state = self.take_watched()?;
         self.reactor.unwatch(state.stream.descriptor());
+        Some(state)
+    }
+
+    /// The same for who goes on with the stream at once, on the reactor's thread, which is not told
+    /// of it meanwhile.
+    fn take_watched(&self) -> Option<State> {
+        let state = self.state.lock().take()?;
         if let Some(key) = self.key.get() {
             self.reactor.forget(*key);
         }
@@ -212,7 +225,8 @@ impl Greeting {
     /// Who hears that he is accepted is a pipe of the socket by then.
     fn attach(&self, words: Vec<u8>) {
         let attempt = Attempt::begin();
-        let Some(State { stream, mut greeter, unsaid, done, .. }) = self.take() else { return };
+        let Some(state) = self.take_watched() else { return };
+        let State { stream, mut greeter, unsaid, done, .. } = state;
         let connection = StreamConnection::new(
             stream,
             greeter.codec(),
@@ -223,7 +237,7 @@ impl Greeting {
         let words = [&unsaid[..], &words[..]].concat();
         let beginning = connection.begin(words, greeter.take_rest());
         // Watching starts first: a socket that adopts the connection may rely on it.
-        let is_wanted = connection.start().is_ok()
+        let is_wanted = connection.start(Standing::Watched).is_ok()
             && attempt.and_then(Attempt::check).is_ok()
             && self.host.attach(Arc::clone(&connection) as Arc<dyn Connection>).is_ok();
         if is_wanted {
@@ -400,7 +414,11 @@ mod tests {
     ) -> Setup {
         let outcomes = Arc::new(Watched::new(Vec::new()));
         let told = Arc::clone(&outcomes);
-        let beginning = Beginning { stream: Arc::clone(&stream) as _, greeter: script.greeter() };
+        let beginning = Beginning {
+            stream: Arc::clone(&stream) as _,
+            standing: Standing::Fresh,
+            greeter: script.greeter(),
+        };
         let done = Box::new(move |outcome| told.change(|all| all.push(outcome)));
         let greeting = Greeting::start(beginning, socket.host(), &socket.reactor(), done).unwrap();
         Setup { greeting, stream, peer, outcomes, socket }

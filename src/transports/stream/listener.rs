@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::greeter::Wire;
 use super::greeting::{Beginning, Greeting};
+use super::watch::Standing;
 use crate::error::Error;
 use crate::io::{Handler, Key, Reactor};
 use crate::memory::{self, Attempt, OutOfMemory};
@@ -148,7 +149,7 @@ impl Listener {
         };
         let (host, greeter) = (Arc::clone(&self.host), self.wire.greeter(&*self.host));
         let greeting = Greeting::start(
-            Beginning { stream: Arc::new(stream), greeter },
+            Beginning { stream: Arc::new(stream), standing: Standing::Fresh, greeter },
             host,
             &self.reactor,
             Box::new(done),

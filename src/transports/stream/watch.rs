@@ -27,6 +27,32 @@ enum State {
     Deaf,
 }
 
+/// Whether the reactor watches a descriptor already, on behalf of whoever had the stream before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    Fresh,
+    Watched,
+}
+
+impl Standing {
+    /// Has the reactor watch on behalf of `key`, and of nobody else.
+    ///
+    /// # Errors
+    /// Those of epoll_ctl(2).
+    pub fn watch(
+        self,
+        reactor: &Reactor,
+        key: Key,
+        descriptor: RawFd,
+        interest: Interest,
+    ) -> io::Result<()> {
+        match self {
+            Standing::Fresh => reactor.watch(key, descriptor, interest),
+            Standing::Watched => reactor.rewatch(key, descriptor, interest),
+        }
+    }
+}
+
 /// What is asked for beside the end of the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wanted {
@@ -52,13 +78,19 @@ impl Watch {
     pub fn start(
         &self,
         handler: Arc<dyn Handler>,
+        standing: Standing,
         wanted: impl FnOnce() -> Wanted,
     ) -> io::Result<()> {
-        let fresh = self.reactor.add(|_| handler).map_err(|_| io::ErrorKind::OutOfMemory)?;
+        let Ok(fresh) = self.reactor.add(|_| handler) else {
+            if standing == Standing::Watched {
+                self.reactor.unwatch(self.descriptor);
+            }
+            return Err(io::ErrorKind::OutOfMemory.into());
+        };
         let key = *self.key.get_or_init(|| fresh);
         let mut state = self.state.lock();
         *state = State::On;
-        self.reactor.watch(key, self.descriptor, wanted().into())
+        standing.watch(&self.reactor, key, self.descriptor, wanted().into())
     }
 
     /// Asks for what is `wanted` now: the kernel has reported something, or needs change.
@@ -111,6 +143,7 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
+    use crate::memory;
     use crate::sys::{Event, OsStream};
     use crate::testing::{FakeSocket, Traits, Watched};
     use std::io::IoSlice;
@@ -160,7 +193,7 @@ mod tests {
         }
 
         fn start(&self, wanted: Wanted) {
-            self.watch.start(Arc::clone(&self.ear) as _, || wanted).unwrap();
+            self.watch.start(Arc::clone(&self.ear) as _, Standing::Fresh, || wanted).unwrap();
         }
 
         fn heard(&self) -> Heard {
@@ -249,8 +282,41 @@ mod tests {
     fn a_descriptor_that_is_none_cannot_be_watched() {
         let socket = FakeSocket::new(Traits::pair());
         let watch = Watch::new(socket.reactor(), -1);
-        assert!(watch.start(Arc::new(Ear::default()), || READABLE).is_err());
+        assert!(watch.start(Arc::new(Ear::default()), Standing::Fresh, || READABLE).is_err());
         watch.stop();
+    }
+
+    #[test]
+    fn who_takes_a_watched_stream_over_hears_of_it_alone() {
+        let (setup, before) = (Setup::new(), Arc::new(Ear::default()));
+        let (reactor, descriptor) = (setup.socket.reactor(), setup.own.as_raw_fd());
+        let key = reactor.add(|_| Arc::clone(&before) as _).unwrap();
+        Standing::Fresh.watch(&reactor, key, descriptor, Interest::READABLE).unwrap();
+        setup.watch.start(Arc::clone(&setup.ear) as _, Standing::Watched, || READABLE).unwrap();
+        setup.say();
+        setup.ear.0.wait_until("input", |heard| heard.readable == 1);
+        assert_eq!(before.0.change(|heard| *heard), Heard::default());
+        setup.watch.stop();
+        assert!(reactor.rewatch(key, descriptor, Interest::READABLE).is_err());
+    }
+
+    #[test]
+    fn without_memory_nobody_watches_what_was_to_be_taken_over() {
+        let setup = Setup::new();
+        let (reactor, descriptor) = (setup.socket.reactor(), setup.own.as_raw_fd());
+        reactor.watch(Key(7), descriptor, Interest::READABLE).unwrap();
+        let ear = Arc::clone(&setup.ear) as Arc<dyn Handler>;
+        let started = memory::without_memory(|| {
+            // Until the table of handlers is full.
+            (0..10_000).find_map(|_| {
+                reactor
+                    .add(|_| Arc::clone(&ear))
+                    .err()
+                    .map(|_| setup.watch.start(Arc::clone(&ear), Standing::Watched, || READABLE))
+            })
+        });
+        assert!(started.is_some_and(|result| result.is_err()));
+        assert!(reactor.rewatch(Key(7), descriptor, Interest::READABLE).is_err());
     }
 
     const NOTHING: Wanted = Wanted { readable: false, writable: false };
