@@ -29,7 +29,7 @@ impl Timer {
 
     /// The handler is not called any more.
     pub fn forget(&self, reactor: &LazyReactor) {
-        // Who has a key has it of a reactor: asking for one here would start it, to stop it at once.
+        // Who has a key has it of a reactor. To ask for one would start it, to stop it at once.
         if let (Some(key), Some(reactor)) = (self.0.get(), reactor.started()) {
             reactor.forget(*key);
         }
