@@ -72,15 +72,26 @@ static void run(const struct plan *plan, struct outcome *outcome) {
     case ROUND_TRIP:
     case BURST:
     case TAIL:
+    case POLL_ONE:
+    case POLL_MANY:
         run_exchange(plan, outcome);
         break;
     case STREAM:
     case HAND_OVER:
         run_stream(plan, outcome);
         break;
+    case FAN_IN:
+        run_fan_in(plan, outcome);
+        break;
+    case FAN_OUT:
+        run_fan_out(plan, outcome);
+        break;
     case OPEN_CLOSE:
     case COLD_START:
         run_churn(plan, outcome);
+        break;
+    case CONNECTING:
+        run_connecting(plan, outcome);
         break;
     }
 }

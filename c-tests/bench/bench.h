@@ -20,8 +20,13 @@ enum activity {
     HAND_OVER,   /* zc: the same, with NN_MSG buffers. */
     BURST,       /* burst: N messages there, one back. */
     TAIL,        /* tail: the delay of the last of N messages. */
+    POLL_ONE,    /* poll: a round trip that waits for the descriptor of the socket. */
+    POLL_MANY,   /* pollv: round trips over one of N connections, waiting for all in nn_poll. */
+    FAN_IN,      /* fanin: N sockets in one thread send to one. */
+    FAN_OUT,     /* fanout: one publishes to N, in windows. */
     OPEN_CLOSE,  /* churn:sock: open and close while another socket stays open. */
-    COLD_START   /* churn:cold: open the first socket and close the last one. */
+    COLD_START,  /* churn:cold: open the first socket and close the last one. */
+    CONNECTING   /* churn:conn: connect, ask, be answered, close. */
 };
 
 enum transport { INPROC, IPC, TCP, WS };
@@ -42,6 +47,8 @@ struct plan {
     enum transport transport;
     size_t size;        /* Bytes in a message. */
     unsigned length;    /* Messages in a burst; 1 in a round trip. */
+    unsigned near_sockets;
+    unsigned far_sockets; /* One, or as many as the near party has, each with one of its own. */
     int pinned;         /* Everybody runs on CPU 0. */
     int nodelay;        /* NN_TCP_NODELAY is set on both sockets. */
     int verify;         /* Every byte of every message is checked, not only marks. */
@@ -61,8 +68,10 @@ struct outcome {
     double p99_us;
 };
 
-/* plan.c */
+/* cases.c */
 const char *const *standard_cases(void);
+
+/* plan.c */
 /* Returns NULL, or what is wrong with the name. */
 const char *parse_case(const char *name, struct plan *plan);
 
@@ -77,6 +86,9 @@ struct meter {
 };
 
 uint64_t now_ns(void);
+/* Whether a phase of so many operations and so much time is over. */
+int phase_is_over(const struct plan *plan, uint64_t done, uint64_t elapsed_ns, double seconds,
+                  uint64_t count);
 void meter_start(struct meter *meter);
 void meter_stop(struct meter *meter);
 double meter_seconds(const struct meter *meter);
@@ -100,14 +112,36 @@ enum kind message_kind(const unsigned char *message);
 int message_is_wrong(const unsigned char *message, size_t got, size_t size, uint64_t sequence,
                      const unsigned char *pattern);
 
+/* address.c */
+#define ADDRESS_BYTES 128
+
+/* Binds where nobody else is, and tells where. The path is for ipc; each number has its own. */
+void bind_somewhere(int socket, enum transport transport, const char *ipc_path, unsigned number,
+                    char *address);
+/* The files of so many numbers will go away in every case. */
+void choose_ipc_path(char *path, unsigned numbers);
+
+/* wait.c */
+struct waiter;
+
+/* NULL when the activity waits in nn_recv. */
+struct waiter *waiter_new(const struct plan *plan, const int *sockets, unsigned count);
+void waiter_free(struct waiter *waiter);
+/* Receives on the socket with this index; the waiter says when. */
+int recv_on(struct waiter *waiter, const int *sockets, unsigned index, void *buffer, size_t size);
+
 /* party.c */
 struct party {
     const struct plan *plan;
     int control;            /* One end of the control channel. */
-    int socket;
+    int socket;             /* The first, and mostly the only one, of these: */
+    int *sockets;
+    unsigned socket_count;
+    char address[ADDRESS_BYTES]; /* Of the far party's last socket. */
     unsigned char *pattern; /* NULL when nobody compares whole messages. */
     unsigned char *outbox;
     unsigned char *inbox;
+    struct waiter *waiter;
     uint64_t errors;
     struct meter meter;
 };
@@ -131,10 +165,13 @@ void control_send(int control, const void *bytes, size_t size);
 void control_recv(int control, void *bytes, size_t size);
 void party_check(struct party *party, const unsigned char *message, size_t got, uint64_t sequence);
 
-/* exchange.c, stream.c, churn.c */
+/* Each family in a file of its own. */
 void run_exchange(const struct plan *plan, struct outcome *outcome);
 void run_stream(const struct plan *plan, struct outcome *outcome);
+void run_fan_in(const struct plan *plan, struct outcome *outcome);
+void run_fan_out(const struct plan *plan, struct outcome *outcome);
 void run_churn(const struct plan *plan, struct outcome *outcome);
+void run_connecting(const struct plan *plan, struct outcome *outcome);
 
 /* guard.c */
 void guard_start(const struct plan *plan);

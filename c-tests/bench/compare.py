@@ -18,7 +18,7 @@ import time
 
 import harness
 
-RATE_FAMILIES = ("thr", "zc", "churn")
+RATE_FAMILIES = ("thr", "zc", "fanin", "fanout", "churn")
 STALL_LIMIT_US = 20_000.0
 
 # The least gain that counts as delivered. A burst is held to a time instead: a library that lets

@@ -13,8 +13,20 @@
 
 #include <nanomsg/nn.h>
 
-/* Quantiles of fewer operations would mean nothing, however slow the library is. */
-#define OPERATIONS_MIN 10u
+/* Where there are several connections, the messages take them by turns. */
+static unsigned turn_of(const struct party *party, uint64_t sequence) {
+    return (unsigned)(sequence % party->socket_count);
+}
+
+static void send_on_turn(struct party *party, const unsigned char *message, uint64_t sequence) {
+    must(nn_send(party->sockets[turn_of(party, sequence)], message, party->plan->size, 0),
+         "nn_send");
+}
+
+static int recv_on_turn(struct party *party, uint64_t sequence) {
+    return recv_on(party->waiter, party->sockets, turn_of(party, sequence), party->inbox,
+                   party->plan->size);
+}
 
 static void send_burst(struct party *party, enum kind kind, uint64_t *sequence) {
     const struct plan *plan = party->plan;
@@ -24,7 +36,7 @@ static void send_burst(struct party *party, enum kind kind, uint64_t *sequence) 
         if (plan->activity == TAIL) {
             message_stamp(party->outbox, now_ns());
         }
-        must(nn_send(party->socket, party->outbox, plan->size, 0), "nn_send");
+        send_on_turn(party, party->outbox, *sequence);
         ++*sequence;
     }
 }
@@ -39,16 +51,8 @@ static void operate(struct party *party, enum kind kind, uint64_t *sequence) {
         control_recv(party->control, &received, sizeof received);
         return;
     }
-    got = must(nn_recv(party->socket, party->inbox, plan->size, 0), "nn_recv");
+    got = recv_on_turn(party, *sequence - 1);
     party_check(party, party->inbox, (size_t)got, *sequence - 1);
-}
-
-static int is_over(const struct plan *plan, uint64_t done, uint64_t elapsed_ns, double seconds,
-                   uint64_t count) {
-    if (plan->count != 0) {
-        return done >= count;
-    }
-    return done >= OPERATIONS_MIN && (double)elapsed_ns >= seconds * 1e9;
 }
 
 static void near_exchange(struct party *party, struct outcome *outcome) {
@@ -60,20 +64,20 @@ static void near_exchange(struct party *party, struct outcome *outcome) {
     uint64_t last = first;
     uint64_t now;
 
-    while (!is_over(plan, done, now_ns() - first, plan->warm, plan->warm_count)) {
+    while (!phase_is_over(plan, done, now_ns() - first, plan->warm, plan->warm_count)) {
         operate(party, WARM, &sequence);
         done++;
     }
     meter_start(&party->meter);
     first = last = party->meter.started_ns;
-    for (done = 0; !is_over(plan, done, last - first, plan->seconds, plan->count); done++) {
+    for (done = 0; !phase_is_over(plan, done, last - first, plan->seconds, plan->count); done++) {
         operate(party, DATA, &sequence);
         now = now_ns();
         histogram_add(histogram, now - last);
         last = now;
     }
     message_mark(party->outbox, plan->size, STOP, sequence);
-    must(nn_send(party->socket, party->outbox, plan->size, 0), "nn_send");
+    send_on_turn(party, party->outbox, sequence);
 
     outcome->count = done;
     outcome->rate = (double)done * 1e9 / (double)(last - first);
@@ -82,19 +86,18 @@ static void near_exchange(struct party *party, struct outcome *outcome) {
     free(histogram);
 }
 
-static void answer(struct party *party, enum kind kind, uint64_t arrived_ns,
+static void answer(struct party *party, enum kind kind, uint64_t sequence, uint64_t arrived_ns,
                    struct histogram *histogram) {
-    const struct plan *plan = party->plan;
     char received = 0;
 
-    if (plan->activity == TAIL) {
+    if (party->plan->activity == TAIL) {
         if (kind == DATA) {
             histogram_add(histogram, arrived_ns - message_stamped(party->inbox));
         }
         control_send(party->control, &received, sizeof received);
         return;
     }
-    must(nn_send(party->socket, party->inbox, plan->size, 0), "nn_send");
+    send_on_turn(party, party->inbox, sequence);
 }
 
 static void far_exchange(struct party *party, struct report *report) {
@@ -104,7 +107,7 @@ static void far_exchange(struct party *party, struct report *report) {
     unsigned position = 0;
 
     for (uint64_t sequence = 0;; sequence++) {
-        int got = must(nn_recv(party->socket, party->inbox, plan->size, 0), "nn_recv");
+        int got = recv_on_turn(party, sequence);
         enum kind kind = message_kind(party->inbox);
 
         if (plan->activity == TAIL) {
@@ -119,7 +122,7 @@ static void far_exchange(struct party *party, struct report *report) {
         }
         if (++position == plan->length) {
             position = 0;
-            answer(party, kind, arrived_ns, histogram);
+            answer(party, kind, sequence, arrived_ns, histogram);
         }
     }
     meter_stop(&party->meter);

@@ -17,11 +17,14 @@
 #include <nanomsg/nn.h>
 
 #define PATH_MAX_BYTES 128
+#define PATHS_MAX 512
 #define DEADLINE_BASE_S 60
 
 static const char *case_name = "?";
 static volatile sig_atomic_t exit_is_expected;
-static char path_to_remove[PATH_MAX_BYTES];
+/* Kept as they are, because nothing may be formatted once a signal ends the run. */
+static char paths_to_remove[PATHS_MAX][PATH_MAX_BYTES];
+static unsigned path_count;
 static unsigned deadline_s;
 
 /* Only async-signal-safe calls may follow, and none that runs the library's exit handlers. */
@@ -74,7 +77,7 @@ void guard_start(const struct plan *plan) {
 
 /* An alarm is not inherited; and a child must not outlive a parent that was killed. */
 void guard_child(void) {
-    path_to_remove[0] = '\0';
+    path_count = 0;
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) {
         fail_errno("prctl");
     }
@@ -86,15 +89,16 @@ void guard_expect_exit(void) {
 }
 
 void guard_remove_at_exit(const char *path) {
-    if (strlen(path) >= sizeof path_to_remove) {
-        fail("the path is too long");
+    if (strlen(path) >= PATH_MAX_BYTES || path_count == PATHS_MAX) {
+        fail("too long a path, or too many");
     }
-    strcpy(path_to_remove, path);
+    strcpy(paths_to_remove[path_count], path);
+    path_count++;
 }
 
 void guard_end(void) {
-    if (path_to_remove[0] != '\0') {
-        unlink(path_to_remove);
+    for (unsigned i = 0; i < path_count; i++) {
+        unlink(paths_to_remove[i]);
     }
 }
 

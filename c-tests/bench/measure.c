@@ -12,6 +12,9 @@
 #define SPLIT (1u << SPLIT_BITS)
 #define BUCKETS ((64 - SPLIT_BITS + 1) * SPLIT)
 
+/* Quantiles of fewer operations would mean nothing, however slow the library is. */
+#define OPERATIONS_MIN 10u
+
 struct histogram {
     uint64_t total;
     uint64_t buckets[BUCKETS];
@@ -23,6 +26,14 @@ uint64_t now_ns(void) {
     /* Processes of one machine share this clock, which tail cases rely on. */
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+int phase_is_over(const struct plan *plan, uint64_t done, uint64_t elapsed_ns, double seconds,
+                  uint64_t count) {
+    if (plan->count != 0) {
+        return done >= count;
+    }
+    return done >= OPERATIONS_MIN && (double)elapsed_ns >= seconds * 1e9;
 }
 
 static double microseconds(struct timeval time) {

@@ -3,7 +3,8 @@
  *
  *     byte 0       kind in the upper two bits, the sequence number's lowest six below
  *     bytes 1-8    sequence number, when the message has 10 bytes or more
- *     bytes 9-16   time of sending, when it has 18 or more and the case is a tail
+ *     bytes 9-16   time of sending, or number of the sender, when it has 18 or more and the case
+ *                  asks for that
  *     last byte    a mark made of the sequence number, when it has 2 or more
  *     the rest     a fixed pattern, compared when everything is verified and while warming up
  */

@@ -8,11 +8,8 @@
 
 #include "bench.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -20,11 +17,11 @@
 #include <unistd.h>
 
 #include <nanomsg/nn.h>
+#include <nanomsg/pubsub.h>
 #include <nanomsg/tcp.h>
 
-#define ADDRESS_BYTES 128
-#define PORT_ATTEMPTS 64
 #define UNLIMITED (-1)
+#define SETTLING_STEP_US 100
 
 struct far_task {
     struct party party;
@@ -63,10 +60,24 @@ void party_check(struct party *party, const unsigned char *message, size_t got,
                                                 whole ? party->pattern : NULL);
 }
 
-static void party_open(struct party *party, const struct plan *plan, int control, int protocol) {
+static int open_socket(const struct plan *plan, int protocol) {
+    int socket = must(nn_socket(AF_SP, protocol), "nn_socket");
     int unlimited = UNLIMITED;
     int yes = 1;
 
+    must(nn_setsockopt(socket, NN_SOL_SOCKET, NN_RCVMAXSIZE, &unlimited, sizeof unlimited),
+         "NN_RCVMAXSIZE");
+    if (plan->nodelay) {
+        must(nn_setsockopt(socket, NN_TCP, NN_TCP_NODELAY, &yes, sizeof yes), "NN_TCP_NODELAY");
+    }
+    if (protocol == NN_SUB) {
+        must(nn_setsockopt(socket, NN_SUB, NN_SUB_SUBSCRIBE, "", 0), "NN_SUB_SUBSCRIBE");
+    }
+    return socket;
+}
+
+static void party_open(struct party *party, const struct plan *plan, int control, int protocol,
+                       unsigned sockets) {
     memset(party, 0, sizeof *party);
     party->plan = plan;
     party->control = control;
@@ -78,82 +89,56 @@ static void party_open(struct party *party, const struct plan *plan, int control
         party->outbox = pattern_new(plan->size);
         party->inbox = buffer_new(plan->size);
     }
-    party->socket = must(nn_socket(AF_SP, protocol), "nn_socket");
-    must(nn_setsockopt(party->socket, NN_SOL_SOCKET, NN_RCVMAXSIZE, &unlimited, sizeof unlimited),
-         "NN_RCVMAXSIZE");
-    if (plan->nodelay) {
-        must(nn_setsockopt(party->socket, NN_TCP, NN_TCP_NODELAY, &yes, sizeof yes),
-             "NN_TCP_NODELAY");
+    party->sockets = calloc(sockets, sizeof *party->sockets);
+    if (party->sockets == NULL) {
+        fail_errno("calloc");
     }
+    party->socket_count = sockets;
+    for (unsigned i = 0; i < sockets; i++) {
+        party->sockets[i] = open_socket(plan, protocol);
+    }
+    party->socket = party->sockets[0];
+    party->waiter = waiter_new(plan, party->sockets, sockets);
 }
 
 static void party_close(struct party *party) {
-    must(nn_close(party->socket), "nn_close");
+    for (unsigned i = 0; i < party->socket_count; i++) {
+        must(nn_close(party->sockets[i]), "nn_close");
+    }
+    waiter_free(party->waiter);
+    free(party->sockets);
     buffer_free(party->pattern);
     buffer_free(party->outbox);
     buffer_free(party->inbox);
 }
 
-static int free_port(void) {
-    struct sockaddr_in address;
-    socklen_t length = sizeof address;
-    int plain = socket(AF_INET, SOCK_STREAM, 0);
-
-    memset(&address, 0, sizeof address);
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    if (plain < 0 || bind(plain, (struct sockaddr *)&address, sizeof address) != 0
-        || getsockname(plain, (struct sockaddr *)&address, &length) != 0) {
-        fail_errno("looking for a free port");
-    }
-    close(plain);
-    return ntohs(address.sin_port);
+static unsigned connections_of(const struct plan *plan) {
+    return plan->near_sockets > plan->far_sockets ? plan->near_sockets : plan->far_sockets;
 }
 
-/* Somebody else may take the port between the look and the bind, hence the attempts. */
-static void bind_port(int socket, const char *scheme, char *address) {
-    for (int attempt = 0; attempt < PORT_ATTEMPTS; attempt++) {
-        snprintf(address, ADDRESS_BYTES, "%s://127.0.0.1:%d", scheme, free_port());
-        if (nn_bind(socket, address) >= 0) {
-            return;
-        }
-        if (nn_errno() != EADDRINUSE) {
-            break;
-        }
-    }
-    must(-1, "nn_bind");
-}
-
-static void party_bind(struct party *party, const char *ipc_path, char *address) {
-    memset(address, 0, ADDRESS_BYTES);
-    switch (party->plan->transport) {
-    case INPROC:
-        strcpy(address, "inproc://bench");
-        must(nn_bind(party->socket, address), "nn_bind");
-        break;
-    case IPC:
-        snprintf(address, ADDRESS_BYTES, "ipc://%.*s", ADDRESS_BYTES - 8, ipc_path);
-        must(nn_bind(party->socket, address), "nn_bind");
-        break;
-    case TCP:
-        bind_port(party->socket, "tcp", address);
-        break;
-    case WS:
-        bind_port(party->socket, "ws", address);
-        break;
+/* Who publishes or sends round robin before all are there would measure something else. */
+static void await_connections(int socket, uint64_t count) {
+    while (nn_get_statistic(socket, NN_STAT_CURRENT_CONNECTIONS) < count) {
+        usleep(SETTLING_STEP_US);
     }
 }
 
 static void play_far(struct far_task *task) {
     struct party *party = &task->party;
     const struct plan *plan = party->plan;
-    char address[ADDRESS_BYTES];
     struct report report;
     char leave;
 
-    party_open(party, plan, party->control, plan->pattern->far_protocol);
-    party_bind(party, task->ipc_path, address);
-    control_send(party->control, address, sizeof address);
+    party_open(party, plan, party->control, plan->pattern->far_protocol, plan->far_sockets);
+    for (unsigned i = 0; i < plan->far_sockets; i++) {
+        char address[ADDRESS_BYTES];
+
+        bind_somewhere(party->sockets[i], plan->transport, task->ipc_path, i, address);
+        control_send(party->control, address, sizeof address);
+    }
+    for (unsigned i = 0; i < plan->far_sockets; i++) {
+        await_connections(party->sockets[i], connections_of(plan) / plan->far_sockets);
+    }
 
     memset(&report, 0, sizeof report);
     task->part(party, &report);
@@ -165,15 +150,28 @@ static void play_far(struct far_task *task) {
     party_close(party);
 }
 
+/* One connection after the other: no queue of a listener overflows, which would cost a retry. */
+static void near_connect(struct party *party) {
+    const struct plan *plan = party->plan;
+
+    for (unsigned i = 0; i < connections_of(plan); i++) {
+        int socket = party->sockets[i % plan->near_sockets];
+
+        if (i < plan->far_sockets) {
+            control_recv(party->control, party->address, sizeof party->address);
+        }
+        must(nn_connect(socket, party->address), "nn_connect");
+        await_connections(socket, i / plan->near_sockets + 1);
+    }
+}
+
 static void play_near(const struct plan *plan, int control, near_part *near,
                       struct report *report, struct outcome *outcome) {
     struct party party;
-    char address[ADDRESS_BYTES];
     char leave = 0;
 
-    party_open(&party, plan, control, plan->pattern->near_protocol);
-    control_recv(control, address, sizeof address);
-    must(nn_connect(party.socket, address), "nn_connect");
+    party_open(&party, plan, control, plan->pattern->near_protocol, plan->near_sockets);
+    near_connect(&party);
 
     near(&party, outcome);
     control_recv(control, report, sizeof *report);
@@ -192,16 +190,6 @@ static void play_near(const struct plan *plan, int control, near_part *near,
 static void *far_thread(void *argument) {
     play_far(argument);
     return NULL;
-}
-
-static void choose_ipc_path(char *path) {
-    const char *directory = getenv("TMPDIR");
-
-    if (directory == NULL || directory[0] == '\0' || strlen(directory) > 60) {
-        directory = "/tmp";
-    }
-    snprintf(path, ADDRESS_BYTES, "%s/spmsg-bench-%ld.ipc", directory, (long)getpid());
-    guard_remove_at_exit(path);
 }
 
 void run_two_parties(const struct plan *plan, near_part *near, far_part *far,
@@ -228,7 +216,7 @@ void run_two_parties(const struct plan *plan, near_part *near, far_part *far,
         return;
     }
     if (plan->transport == IPC) {
-        choose_ipc_path(task.ipc_path);
+        choose_ipc_path(task.ipc_path, plan->far_sockets);
     }
     child = fork();
     if (child < 0) {

@@ -1,9 +1,6 @@
 /*
- * Case names: what they mean, and which of them make up the standard list.
- *
- *     lat:PATTERN:TRANSPORT:SIZE[@0]      zc:inproc:SIZE[@0]
- *     thr:PATTERN:TRANSPORT:SIZE[@0]      burst:TRANSPORT:SIZE:N[@0]
- *     churn:sock[@0], churn:cold[@0]      tail:TRANSPORT:SIZE:N[@0]
+ * What the names of cases mean. The table `families` has the form of each name; `@0` may follow
+ * every one of them.
  */
 
 #include "bench.h"
@@ -15,12 +12,16 @@
 #include <nanomsg/nn.h>
 #include <nanomsg/pair.h>
 #include <nanomsg/pipeline.h>
+#include <nanomsg/pubsub.h>
 #include <nanomsg/reqrep.h>
 
-#define FIELDS_MAX 4
+#define FIELDS_MAX 5
 #define NAME_MAX_BYTES 128
 #define SIZE_LIMIT (1ull << 30)
-#define BURST_LIMIT 1000000ull
+#define LENGTH_LIMIT 1000000u
+/* The reference has 512 sockets at most. */
+#define SOCKETS_LIMIT 400u
+#define CONNECTING_SIZE 64u
 
 static const struct pattern patterns[] = {
     {"pair", NN_PAIR, NN_PAIR, 1},
@@ -28,73 +29,42 @@ static const struct pattern patterns[] = {
     {"push", NN_PUSH, NN_PULL, 0},
 };
 
+/* What the families use that leave no choice. */
+static const struct pattern pairs = {"pair", NN_PAIR, NN_PAIR, 1};
+static const struct pattern requests = {"req", NN_REQ, NN_REP, 1};
+static const struct pattern topics = {"sub", NN_SUB, NN_PUB, 0};
+
 static const char *const transports[] = {"inproc", "ipc", "tcp", "ws"};
 
-static const char *const cases[] = {
-    "lat:pair:inproc:64@0",
-    "lat:pair:ipc:64@0",
-    "lat:pair:tcp:64@0",
-    "lat:pair:inproc:64",
-    "lat:pair:ipc:64",
-    "lat:pair:tcp:64",
-    "lat:req:inproc:64@0",
-    "lat:req:ipc:64@0",
-    "lat:req:tcp:64@0",
-    "lat:req:inproc:64",
-    "lat:req:ipc:64",
-    "lat:req:tcp:64",
-    "lat:pair:ws:64@0",
-    "lat:pair:ws:64",
-    "lat:pair:inproc:65536@0",
-    "lat:pair:ipc:65536@0",
-    "lat:pair:tcp:65536@0",
-    "lat:pair:inproc:65536",
-    "lat:pair:ipc:65536",
-    "lat:pair:tcp:65536",
-    "lat:pair:inproc:1048576",
-    "lat:pair:ipc:1048576",
-    "lat:pair:tcp:1048576",
-    "thr:pair:inproc:64@0",
-    "thr:pair:ipc:64@0",
-    "thr:pair:tcp:64@0",
-    "thr:pair:inproc:64",
-    "thr:pair:ipc:64",
-    "thr:pair:tcp:64",
-    "thr:push:inproc:64",
-    "thr:push:ipc:64",
-    "thr:push:tcp:64",
-    "thr:pair:ws:64",
-    "thr:pair:ws:65536",
-    "thr:pair:inproc:1024",
-    "thr:pair:ipc:1024",
-    "thr:pair:tcp:1024",
-    "thr:pair:inproc:8192",
-    "thr:pair:ipc:8192",
-    "thr:pair:tcp:8192",
-    "thr:pair:inproc:65536",
-    "thr:pair:ipc:65536",
-    "thr:pair:tcp:65536",
-    "thr:pair:inproc:1048576",
-    "thr:pair:ipc:1048576",
-    "thr:pair:tcp:1048576",
-    "zc:inproc:65536",
-    "zc:inproc:1048576",
-    "zc:inproc:67108864",
-    "burst:inproc:64:8",
-    "burst:ipc:64:8",
-    "burst:tcp:64:2",
-    "burst:tcp:64:8",
-    "tail:inproc:64:20",
-    "tail:ipc:64:20",
-    "tail:tcp:64:20",
-    "churn:sock",
-    "churn:cold",
-    NULL,
-};
+enum way_back { NO_NEED, NEEDED };
 
-const char *const *standard_cases(void) {
-    return cases;
-}
+/*
+ * A family's name has a second word in some, then come its fields: P a pattern, T a transport,
+ * S a size, N a number.
+ */
+static const struct family {
+    const char *name;
+    const char *second;
+    enum activity activity;
+    const char *fields;
+    const struct pattern *pattern; /* Unless the name tells. */
+    unsigned number_limit;
+    size_t size_min;
+    enum way_back way_back;
+} families[] = {
+    {"lat", NULL, ROUND_TRIP, "PTS", NULL, 0, 1, NEEDED},
+    {"thr", NULL, STREAM, "PTS", NULL, 0, 1, NO_NEED},
+    {"zc", NULL, HAND_OVER, "TS", &pairs, 0, 1, NO_NEED},
+    {"burst", NULL, BURST, "TSN", &pairs, LENGTH_LIMIT, 1, NO_NEED},
+    {"tail", NULL, TAIL, "TSN", &pairs, LENGTH_LIMIT, STAMPED_SIZE_MIN, NO_NEED},
+    {"poll", NULL, POLL_ONE, "PTS", NULL, 0, 1, NEEDED},
+    {"pollv", NULL, POLL_MANY, "NTS", &pairs, SOCKETS_LIMIT, 1, NO_NEED},
+    {"fanin", NULL, FAN_IN, "PTSN", NULL, SOCKETS_LIMIT, STAMPED_SIZE_MIN, NO_NEED},
+    {"fanout", NULL, FAN_OUT, "TSN", &topics, SOCKETS_LIMIT, 1, NO_NEED},
+    {"churn", "sock", OPEN_CLOSE, "", &pairs, 0, 0, NO_NEED},
+    {"churn", "cold", COLD_START, "", &pairs, 0, 0, NO_NEED},
+    {"churn", "conn", CONNECTING, "T", &requests, 0, 0, NO_NEED},
+};
 
 static const struct pattern *find_pattern(const char *name) {
     for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++) {
@@ -126,101 +96,100 @@ static int parse_number(const char *text, unsigned long long limit, unsigned lon
     return errno == 0 && *end == '\0' && *number >= 1 && *number <= limit;
 }
 
-/* The fields are PATTERN, TRANSPORT, SIZE. */
-static const char *parse_single(char **fields, int count, struct plan *plan) {
-    unsigned long long size;
+static const char *parse_field(char form, const char *text, const struct family *family,
+                               struct plan *plan) {
+    unsigned long long number;
 
-    if (count != 3) {
-        return "expected PATTERN:TRANSPORT:SIZE";
+    switch (form) {
+    case 'P':
+        plan->pattern = find_pattern(text);
+        return plan->pattern == NULL ? "unknown pattern" : NULL;
+    case 'T':
+        return parse_transport(text, &plan->transport) ? NULL : "unknown transport";
+    case 'S':
+        if (!parse_number(text, SIZE_LIMIT, &number)) {
+            return "bad size";
+        }
+        plan->size = (size_t)number;
+        return NULL;
+    default:
+        if (!parse_number(text, family->number_limit, &number)) {
+            return "bad number";
+        }
+        plan->length = (unsigned)number;
+        return NULL;
     }
-    plan->pattern = find_pattern(fields[0]);
-    if (plan->pattern == NULL) {
-        return "unknown pattern";
+}
+
+/* How many sockets each party opens, which follows from the family and its number. */
+static void plan_sockets(struct plan *plan) {
+    plan->near_sockets = 1;
+    plan->far_sockets = 1;
+    switch (plan->activity) {
+    case POLL_MANY:
+        plan->near_sockets = plan->far_sockets = plan->length;
+        plan->length = 1;
+        break;
+    case FAN_IN:
+    case FAN_OUT:
+        plan->near_sockets = plan->length;
+        plan->length = 1;
+        break;
+    default:
+        break;
     }
-    if (plan->activity == ROUND_TRIP && !plan->pattern->replies) {
+}
+
+static const char *check_plan(const struct family *family, struct plan *plan) {
+    if (family->way_back == NEEDED && !plan->pattern->replies) {
         return "this pattern has no way back";
     }
-    if (!parse_transport(fields[1], &plan->transport)) {
-        return "unknown transport";
+    if (plan->activity == HAND_OVER && plan->transport != INPROC) {
+        return "only inproc hands messages over";
     }
-    if (!parse_number(fields[2], SIZE_LIMIT, &size)) {
-        return "bad size";
+    /* Sequence numbers of one stream say nothing about several that are mixed. */
+    if (plan->activity == FAN_IN && plan->pattern->near_protocol == NN_PAIR) {
+        return "a pair has one peer";
     }
-    plan->size = (size_t)size;
+    if (plan->activity == CONNECTING) {
+        plan->size = CONNECTING_SIZE;
+    }
+    if (plan->size < family->size_min) {
+        return "the messages are too small for what they must carry";
+    }
+    plan_sockets(plan);
     return NULL;
-}
-
-/* The fields are TRANSPORT, SIZE, N. */
-static const char *parse_burst(char **fields, int count, struct plan *plan) {
-    unsigned long long size, length;
-
-    if (count != 3) {
-        return "expected TRANSPORT:SIZE:N";
-    }
-    if (!parse_transport(fields[0], &plan->transport)) {
-        return "unknown transport";
-    }
-    if (!parse_number(fields[1], SIZE_LIMIT, &size)) {
-        return "bad size";
-    }
-    if (!parse_number(fields[2], BURST_LIMIT, &length)) {
-        return "bad number of messages";
-    }
-    if (plan->activity == TAIL && size < STAMPED_SIZE_MIN) {
-        return "the messages are too small to carry a time";
-    }
-    plan->pattern = &patterns[0];
-    plan->size = (size_t)size;
-    plan->length = (unsigned)length;
-    return NULL;
-}
-
-static const char *parse_hand_over(char **fields, int count, struct plan *plan) {
-    unsigned long long size;
-
-    if (count != 2 || strcmp(fields[0], "inproc") != 0) {
-        return "expected inproc:SIZE";
-    }
-    if (!parse_number(fields[1], SIZE_LIMIT, &size)) {
-        return "bad size";
-    }
-    plan->pattern = &patterns[0];
-    plan->transport = INPROC;
-    plan->size = (size_t)size;
-    return NULL;
-}
-
-static const char *parse_churn(char **fields, int count, struct plan *plan) {
-    plan->pattern = &patterns[0];
-    if (count == 1 && strcmp(fields[0], "sock") == 0) {
-        plan->activity = OPEN_CLOSE;
-        return NULL;
-    }
-    if (count == 1 && strcmp(fields[0], "cold") == 0) {
-        plan->activity = COLD_START;
-        return NULL;
-    }
-    return "expected sock or cold";
 }
 
 static const char *parse_fields(char **fields, int count, struct plan *plan) {
-    static const struct {
-        const char *name;
-        enum activity activity;
-        const char *(*parse)(char **fields, int count, struct plan *plan);
-    } families[] = {
-        {"lat", ROUND_TRIP, parse_single}, {"thr", STREAM, parse_single},
-        {"zc", HAND_OVER, parse_hand_over}, {"burst", BURST, parse_burst},
-        {"tail", TAIL, parse_burst},        {"churn", OPEN_CLOSE, parse_churn},
-    };
+    int known = 0;
 
     for (size_t i = 0; i < sizeof families / sizeof *families; i++) {
-        if (strcmp(families[i].name, fields[0]) == 0) {
-            plan->activity = families[i].activity;
-            return families[i].parse(fields + 1, count - 1, plan);
+        const struct family *family = &families[i];
+        int words = family->second == NULL ? 1 : 2;
+
+        if (strcmp(family->name, fields[0]) != 0) {
+            continue;
         }
+        known = 1;
+        if (count < words || (words == 2 && strcmp(family->second, fields[1]) != 0)) {
+            continue;
+        }
+        if (count - words != (int)strlen(family->fields)) {
+            return "wrong number of fields";
+        }
+        plan->activity = family->activity;
+        plan->pattern = family->pattern;
+        for (int at = 0; at < count - words; at++) {
+            const char *wrong = parse_field(family->fields[at], fields[words + at], family, plan);
+
+            if (wrong != NULL) {
+                return wrong;
+            }
+        }
+        return check_plan(family, plan);
     }
-    return "unknown family";
+    return known ? "unknown member of the family" : "unknown family";
 }
 
 const char *parse_case(const char *name, struct plan *plan) {

@@ -148,7 +148,41 @@ static void standard_cases_are_understood(void) {
         }
         expect(plan.pinned == (strchr(*name, '@') != NULL), *name, 0);
         expect(plan.pattern != NULL && plan.length >= 1, *name, 1);
+        expect(plan.near_sockets >= 1 && plan.far_sockets >= 1, *name, 2);
     }
+}
+
+static void names_tell_how_many_sockets(void) {
+    static const struct {
+        const char *name;
+        unsigned near, far, length;
+    } expected[] = {
+        {"lat:pair:tcp:64", 1, 1, 1},        {"burst:tcp:64:8", 1, 1, 8},
+        {"pollv:10:tcp:64", 10, 10, 1},      {"poll:pair:tcp:64@0", 1, 1, 1},
+        {"fanin:push:tcp:64:200", 200, 1, 1}, {"fanout:ipc:64:8", 8, 1, 1},
+        {"churn:conn:tcp", 1, 1, 1},
+    };
+
+    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
+        struct plan plan;
+
+        memset(&plan, 0, sizeof plan);
+        expect(parse_case(expected[i].name, &plan) == NULL, expected[i].name, i);
+        expect(plan.near_sockets == expected[i].near, expected[i].name, plan.near_sockets);
+        expect(plan.far_sockets == expected[i].far, expected[i].name, plan.far_sockets);
+        expect(plan.length == expected[i].length, expected[i].name, plan.length);
+    }
+}
+
+static void phases_end_by_number_or_by_time(void) {
+    struct plan timed = {.count = 0};
+    struct plan counted = {.count = 5};
+
+    expect(!phase_is_over(&timed, 9, 2000000000u, 1, 5), "nine operations are too few", 0);
+    expect(!phase_is_over(&timed, 100, 999999999u, 1, 5), "a second has not passed", 0);
+    expect(phase_is_over(&timed, 10, 1000000000u, 1, 5), "a second has passed", 0);
+    expect(!phase_is_over(&counted, 4, 2000000000u, 1, 5), "one is missing", 0);
+    expect(phase_is_over(&counted, 5, 0, 1, 5), "all are done", 0);
 }
 
 static void bad_names_are_refused(void) {
@@ -159,7 +193,9 @@ static void bad_names_are_refused(void) {
         "lat:pair:tcp:1@", "lat:pair:tcp:1@1", "lat:pair:tcp:1@0@0", "lat:pair:tcp:1:1",
         "lat:pair:tcp:1:1:1", "thr:pair", "zc:tcp:1", "zc:inproc", "burst:tcp:64",
         "burst:tcp:64:0", "tail:tcp:17:2", "churn", "churn:", "churn:warm", "churn:sock:1",
-        "unknown:pair:tcp:1",
+        "unknown:pair:tcp:1", "poll:push:tcp:1", "pollv:0:tcp:1", "pollv:401:tcp:1", "pollv:tcp:1",
+        "fanin:pair:tcp:64:8", "fanin:push:tcp:17:8", "fanin:push:tcp:64", "fanin:push:tcp:64:401",
+        "fanout:tcp:64:0", "fanout:64:1", "churn:conn", "churn:conn:udp", "churn:conn:tcp:64",
     };
     char longest[300];
     struct plan plan;
@@ -180,6 +216,8 @@ int main(void) {
     quantiles_are_right_within_a_hundredth();
     the_meter_sees_processor_time();
     standard_cases_are_understood();
+    names_tell_how_many_sockets();
+    phases_end_by_number_or_by_time();
     bad_names_are_refused();
     return failures == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

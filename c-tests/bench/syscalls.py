@@ -33,21 +33,25 @@ def parse_table(text):
 
 
 def count_calls(program, library, case, operations, warm, table):
-    harness.run(program, library, case,
-                ["--count", str(operations), "--warm-count", str(warm)],
-                ["strace", "-f", "-c", "-o", table])
+    """Calls by name, and how many operations they were: a window is not cut short."""
+    result = harness.run(program, library, case,
+                         ["--count", str(operations), "--warm-count", str(warm)],
+                         ["strace", "-f", "-c", "-o", table])
     with open(table, encoding="utf-8") as file:
         calls = parse_table(file.read())
     if not calls:
         raise harness.RunError("strace counted nothing; may it trace here?")
-    return calls
+    return calls, result["count"]
 
 
 def slope(program, library, case, options, table):
     """System calls per operation by name."""
-    few, many = (count_calls(program, library, case, operations, options.warm, table)
-                 for operations in (options.few, options.many))
-    distance = options.many - options.few
+    (few, fewer), (many, more) = (
+        count_calls(program, library, case, operations, options.warm, table)
+        for operations in (options.few, options.many))
+    distance = more - fewer
+    if distance <= 0:
+        raise harness.RunError(f"{case}: {options.few} and {options.many} are the same to it")
     return {name: (many[name] - few[name]) / distance for name in many | few}
 
 
