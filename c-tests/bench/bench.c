@@ -20,13 +20,14 @@
 
 static const char usage[] =
     "usage: bench [options] CASE\n"
-    "       bench --list\n"
+    "       bench --list | --list-all\n"
     "  --seconds S      measure for S seconds (default 1)\n"
     "  --warm S         warm up for S seconds (default a fifth of the above)\n"
     "  --count N        measure exactly N operations instead\n"
     "  --warm-count N   after exactly N (default 50)\n"
     "  --verify         compare every byte of every message\n"
     "  --list           print the names of the standard cases\n"
+    "  --list-all       print those, and every size on every transport\n"
     "BENCH_NODELAY=1 in the environment sets NN_TCP_NODELAY on both sockets.\n";
 
 static int usage_error(const char *why, const char *about) {
@@ -34,11 +35,10 @@ static int usage_error(const char *why, const char *about) {
     return EXIT_USAGE;
 }
 
-static int list_cases(void) {
-    for (const char *const *name = standard_cases(); *name != NULL; name++) {
-        puts(*name);
+static void list_cases(const char *const *names) {
+    for (; *names != NULL; names++) {
+        puts(*names);
     }
-    return EXIT_SUCCESS;
 }
 
 static int parse_seconds(const char *text, double *seconds) {
@@ -74,6 +74,7 @@ static void run(const struct plan *plan, struct outcome *outcome) {
     case TAIL:
     case POLL_ONE:
     case POLL_MANY:
+    case DEVICE:
         run_exchange(plan, outcome);
         break;
     case STREAM:
@@ -83,11 +84,32 @@ static void run(const struct plan *plan, struct outcome *outcome) {
     case FAN_IN:
         run_fan_in(plan, outcome);
         break;
+    case THREADS:
+        run_threads(plan, outcome);
+        break;
     case FAN_OUT:
+    case TOPICS:
         run_fan_out(plan, outcome);
+        break;
+    case SURVEY:
+        run_survey(plan, outcome);
+        break;
+    case BUS:
+        run_bus(plan, outcome);
+        break;
+    case OPENING:
+    case SUBSCRIBING:
+        run_batches(plan, outcome);
+        break;
+    case IDLE_MEMORY:
+    case CONNECTION_MEMORY:
+    case USED_MEMORY:
+    case RAW_MEMORY:
+        run_memory(plan, outcome);
         break;
     case OPEN_CLOSE:
     case COLD_START:
+    case BINDING:
         run_churn(plan, outcome);
         break;
     case CONNECTING:
@@ -133,6 +155,8 @@ static void print_outcome(const struct plan *plan, const struct outcome *outcome
     print_number("p50_us", outcome->p50_us);
     print_number("p99_us", outcome->p99_us);
     print_number("cpu_us", outcome->cpu_us / (double)outcome->count);
+    print_number("bytes", outcome->bytes);
+    print_number("fds", outcome->fds);
     print_string("library", library_path());
     printf("\"count\": %llu, \"errors\": %llu}\n", (unsigned long long)outcome->count,
            (unsigned long long)outcome->errors);
@@ -143,7 +167,8 @@ static int parse_options(int argc, char **argv, struct plan *plan) {
         {"seconds", required_argument, NULL, 's'}, {"warm", required_argument, NULL, 'w'},
         {"count", required_argument, NULL, 'n'},   {"warm-count", required_argument, NULL, 'm'},
         {"verify", no_argument, NULL, 'v'},        {"list", no_argument, NULL, 'l'},
-        {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0},
+        {"list-all", no_argument, NULL, 'a'},      {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
     };
     int option;
     int good = 1;
@@ -155,7 +180,11 @@ static int parse_options(int argc, char **argv, struct plan *plan) {
         case 'n': good = parse_count(optarg, &plan->count); break;
         case 'm': good = parse_count(optarg, &plan->warm_count); break;
         case 'v': plan->verify = 1; break;
-        case 'l': exit(list_cases());
+        case 'l': list_cases(standard_cases()); exit(EXIT_SUCCESS);
+        case 'a':
+            list_cases(standard_cases());
+            list_cases(further_cases());
+            exit(EXIT_SUCCESS);
         case 'h': fputs(usage, stdout); exit(EXIT_SUCCESS);
         default: exit(EXIT_USAGE);
         }
@@ -171,7 +200,7 @@ static int parse_options(int argc, char **argv, struct plan *plan) {
 
 int main(int argc, char **argv) {
     struct plan plan = {.seconds = SECONDS_DEFAULT, .warm = -1, .warm_count = WARM_COUNT_DEFAULT};
-    struct outcome outcome = {0};
+    struct outcome outcome = {.p50_us = NAN, .p99_us = NAN, .bytes = NAN, .fds = NAN};
     const char *nodelay = getenv("BENCH_NODELAY");
     const char *wrong;
     int status = parse_options(argc, argv, &plan);

@@ -23,10 +23,22 @@ enum activity {
     POLL_ONE,    /* poll: a round trip that waits for the descriptor of the socket. */
     POLL_MANY,   /* pollv: round trips over one of N connections, waiting for all in nn_poll. */
     FAN_IN,      /* fanin: N sockets in one thread send to one. */
+    THREADS,     /* threads4: four threads send on one socket. */
     FAN_OUT,     /* fanout: one publishes to N, in windows. */
+    TOPICS,      /* subs: one publishes to a subscriber of K topics. */
+    SURVEY,      /* survey: one asks N respondents. */
+    BUS,         /* bus: each of N sockets sends to all others. */
+    DEVICE,      /* dev: a round trip through a device. */
     OPEN_CLOSE,  /* churn:sock: open and close while another socket stays open. */
     COLD_START,  /* churn:cold: open the first socket and close the last one. */
-    CONNECTING   /* churn:conn: connect, ask, be answered, close. */
+    CONNECTING,  /* churn:conn: connect, ask, be answered, close. */
+    BINDING,     /* churn:bind: open, bind, close. */
+    OPENING,     /* opened: open sockets that stay open for a while. */
+    SUBSCRIBING, /* subadd: subscribe to one more topic. */
+    IDLE_MEMORY, /* mem:idle: what a socket takes. */
+    CONNECTION_MEMORY, /* mem:conn: what a connection takes on the side that accepted it. */
+    USED_MEMORY, /* mem:used: the same after a request and its reply. */
+    RAW_MEMORY   /* mem:raw: what a connected peer takes that never says a word. */
 };
 
 enum transport { INPROC, IPC, TCP, WS };
@@ -46,9 +58,10 @@ struct plan {
     const struct pattern *pattern;
     enum transport transport;
     size_t size;        /* Bytes in a message. */
-    unsigned length;    /* Messages in a burst; 1 in a round trip. */
+    unsigned length;    /* Messages in a burst, peers, topics; 1 in a round trip. */
     unsigned near_sockets;
-    unsigned far_sockets; /* One, or as many as the near party has, each with one of its own. */
+    unsigned far_sockets; /* Each bound to an address of its own. */
+    unsigned senders;     /* Sequences that mix on the way to one receiver. */
     int pinned;         /* Everybody runs on CPU 0. */
     int nodelay;        /* NN_TCP_NODELAY is set on both sockets. */
     int verify;         /* Every byte of every message is checked, not only marks. */
@@ -66,10 +79,14 @@ struct outcome {
     double cpu_us;    /* User and system time of both parties, for all operations together. */
     double p50_us;
     double p99_us;
+    double bytes;     /* What one socket or connection takes, in memory... */
+    double fds;       /* ...and in descriptors. */
 };
 
 /* cases.c */
 const char *const *standard_cases(void);
+/* Every size on every transport, pinned twins and rarer pairings; some are in both lists. */
+const char *const *further_cases(void);
 
 /* plan.c */
 /* Returns NULL, or what is wrong with the name. */
@@ -130,6 +147,17 @@ void waiter_free(struct waiter *waiter);
 /* Receives on the socket with this index; the waiter says when. */
 int recv_on(struct waiter *waiter, const int *sockets, unsigned index, void *buffer, size_t size);
 
+/* device.c */
+struct device;
+
+/* Starts a third party, which joins two sockets of the given protocols; before any library call. */
+struct device *device_start(const struct plan *plan);
+/* Connects the device to this address, and writes the one where the near party finds it instead. */
+void device_insert(struct device *device, char *address);
+void device_meter_start(struct device *device);
+double device_meter_stop(struct device *device);
+void device_end(struct device *device);
+
 /* party.c */
 struct party {
     const struct plan *plan;
@@ -142,6 +170,7 @@ struct party {
     unsigned char *outbox;
     unsigned char *inbox;
     struct waiter *waiter;
+    struct device *device;  /* Of the near party, else NULL. */
     uint64_t errors;
     struct meter meter;
 };
@@ -154,11 +183,17 @@ struct report {
     double cpu_us;
     double p50_us;
     double p99_us;
+    double bytes;
+    double fds;
 };
 
 typedef void near_part(struct party *party, struct outcome *outcome);
 typedef void far_part(struct party *party, struct report *report);
 
+void party_open(struct party *party, const struct plan *plan, int control, int protocol,
+                unsigned sockets);
+void party_close(struct party *party);
+void await_connections(int socket, uint64_t count);
 void run_two_parties(const struct plan *plan, near_part *near, far_part *far,
                      struct report *report, struct outcome *outcome);
 void control_send(int control, const void *bytes, size_t size);
@@ -169,7 +204,13 @@ void party_check(struct party *party, const unsigned char *message, size_t got, 
 void run_exchange(const struct plan *plan, struct outcome *outcome);
 void run_stream(const struct plan *plan, struct outcome *outcome);
 void run_fan_in(const struct plan *plan, struct outcome *outcome);
+far_part far_crowd;
+void run_threads(const struct plan *plan, struct outcome *outcome);
 void run_fan_out(const struct plan *plan, struct outcome *outcome);
+void run_survey(const struct plan *plan, struct outcome *outcome);
+void run_bus(const struct plan *plan, struct outcome *outcome);
+void run_batches(const struct plan *plan, struct outcome *outcome);
+void run_memory(const struct plan *plan, struct outcome *outcome);
 void run_churn(const struct plan *plan, struct outcome *outcome);
 void run_connecting(const struct plan *plan, struct outcome *outcome);
 

@@ -1,8 +1,8 @@
-/* Which cases make up the standard list. */
+/* Which cases make up the standard list, and which lie beyond it. */
 
 #include "bench.h"
 
-static const char *const cases[] = {
+static const char *const standard[] = {
     "lat:pair:inproc:64@0",
     "lat:pair:ipc:64@0",
     "lat:pair:tcp:64@0",
@@ -49,6 +49,8 @@ static const char *const cases[] = {
     "thr:pair:inproc:1048576",
     "thr:pair:ipc:1048576",
     "thr:pair:tcp:1048576",
+    "thr:pair:ipc:16777216",
+    "thr:pair:tcp:16777216",
     "zc:inproc:65536",
     "zc:inproc:1048576",
     "zc:inproc:67108864",
@@ -103,15 +105,103 @@ static const char *const cases[] = {
     "fanout:tcp:64:1",
     "fanout:tcp:64:8",
     "fanout:tcp:64:64",
+    "threads4:inproc:64",
+    "threads4:ipc:64",
+    "threads4:tcp:64",
+    "survey:inproc:64:64",
+    "survey:ipc:64:64",
+    "survey:tcp:64:64",
+    "bus:inproc:64:8",
+    "bus:ipc:64:8",
+    "bus:tcp:64:8",
+    "dev:pair:ipc:64@0",
+    "dev:pair:ipc:64",
+    "dev:pair:tcp:64@0",
+    "dev:pair:tcp:64",
+    "dev:req:ipc:64@0",
+    "dev:req:ipc:64",
+    "dev:req:tcp:64@0",
+    "dev:req:tcp:64",
+    "subs:10",
+    "subs:1000",
+    "subs:100000",
+    "subadd",
     "churn:sock",
     "churn:cold",
     "churn:conn:inproc",
     "churn:conn:ipc",
     "churn:conn:tcp",
     "churn:conn:ws",
+    "churn:bind:inproc",
+    "churn:bind:ipc",
+    "churn:bind:tcp",
+    "opened",
+    "mem:idle",
+    "mem:conn:ipc",
+    "mem:conn:tcp",
+    "mem:used:tcp",
+    "mem:raw:1000",
     NULL,
 };
 
 const char *const *standard_cases(void) {
-    return cases;
+    return standard;
+}
+
+#define EVERY_SIZE(KIND)                                                                         \
+    KIND ":1", KIND ":8", KIND ":64", KIND ":512", KIND ":4096", KIND ":32768", KIND ":262144",  \
+        KIND ":2097152", KIND ":16777216"
+
+static const char *const further[] = {
+    EVERY_SIZE("lat:pair:inproc"),
+    EVERY_SIZE("lat:pair:ipc"),
+    EVERY_SIZE("lat:pair:tcp"),
+    EVERY_SIZE("lat:pair:ws"),
+    EVERY_SIZE("thr:pair:inproc"),
+    EVERY_SIZE("thr:pair:ipc"),
+    EVERY_SIZE("thr:pair:tcp"),
+    EVERY_SIZE("thr:pair:ws"),
+    "thr:push:inproc:64@0",
+    "thr:push:ipc:64@0",
+    "thr:push:tcp:64@0",
+    "thr:pair:ws:64@0",
+    "fanin:push:ipc:64:64@0",
+    "fanin:push:tcp:64:64@0",
+    "fanin:req:ipc:64:64@0",
+    "fanin:req:tcp:64:64@0",
+    "fanout:inproc:64:64@0",
+    "fanout:ipc:64:64@0",
+    "fanout:tcp:64:64@0",
+    "survey:inproc:64:64@0",
+    "survey:ipc:64:64@0",
+    "survey:tcp:64:64@0",
+    "bus:inproc:64:8@0",
+    "bus:ipc:64:8@0",
+    "bus:tcp:64:8@0",
+    "dev:pair:inproc:64",
+    "dev:req:inproc:64",
+    "dev:req:ws:64",
+    "poll:req:ipc:64@0",
+    "poll:req:tcp:64@0",
+    "poll:pair:ws:64",
+    "pollv:10:inproc:64",
+    "threads4:ws:64",
+    "churn:conn:inproc@0",
+    "churn:conn:ipc@0",
+    "churn:conn:tcp@0",
+    "churn:bind:ws",
+    "subs:10000",
+    "mem:conn:ws",
+    "mem:used:ipc",
+    "fanin:push:ws:64:64",
+    "fanin:req:ws:64:64",
+    "fanout:ws:64:64",
+    "burst:ipc:64:8@0",
+    "burst:tcp:64:8@0",
+    "tail:ws:64:20",
+    NULL,
+};
+
+const char *const *further_cases(void) {
+    return further;
 }

@@ -18,7 +18,10 @@ import time
 
 import harness
 
-RATE_FAMILIES = ("thr", "zc", "fanin", "fanout", "churn")
+RATE_FAMILIES = ("thr", "zc", "fanin", "fanout", "threads4", "bus", "subs", "subadd", "opened",
+                 "churn")
+# What a socket takes may be less than a page of the process that was looked at.
+BYTES_LEAST = 16
 STALL_LIMIT_US = 20_000.0
 
 # The least gain that counts as delivered. A burst is held to a time instead: a library that lets
@@ -42,17 +45,21 @@ GAIN_BARS = {
 STALL_BARS = {"burst:tcp:64:8": STALL_LIMIT_US}
 
 
-def is_rate(case):
-    return case.split(":")[0] in RATE_FAMILIES
+def measure_of(case):
+    """The field of a result that counts in this case. More of it is better in a rate only."""
+    family = case.split(":")[0]
+    if family in RATE_FAMILIES:
+        return "rate"
+    return "bytes" if family == "mem" else "p50_us"
 
 
 def value(result):
-    """The number that counts in this case, and whose growth is good or bad by `is_rate`."""
-    return result["rate"] if is_rate(result["case"]) else result["p50_us"]
+    measure = measure_of(result["case"])
+    return max(result[measure], BYTES_LEAST) if measure == "bytes" else result[measure]
 
 
 def gain(ours, reference):
-    if is_rate(ours["case"]):
+    if measure_of(ours["case"]) == "rate":
         return value(ours) / value(reference)
     return value(reference) / value(ours)
 
@@ -98,7 +105,7 @@ def summarise(case, pairs, failures, with_bars):
     cpu_gains = [g for g in (cpu_gain(*pair) for pair in pairs) if g is not None]
     summary = {
         "case": case,
-        "measure": "rate" if is_rate(case) else "p50_us",
+        "measure": measure_of(case),
         "gains": [gain(*pair) for pair in pairs],
         "cpu_gains": cpu_gains,
         "failures": failures,
@@ -125,6 +132,8 @@ def readable(summary, key):
     number = summary[key]
     if summary["measure"] == "p50_us":
         return f"{number:.2f} µs"
+    if summary["measure"] == "bytes":
+        return f"{number:.0f} B"
     for unit, factor in (("M/s", 1e6), ("k/s", 1e3)):
         if number >= factor:
             return f"{number / factor:.2f} {unit}"
@@ -132,7 +141,7 @@ def readable(summary, key):
 
 
 def print_table(summaries, names):
-    row = "{:<26} {:>12} {:>12} {:>8} {:>17} {:>8}  {}"
+    row = "{:<25} {:>12} {:>12} {:>8} {:>17} {:>8}  {}"
     print(row.format("case", *names, "gain", "least to most", "CPU gain", "bar"))
     for summary in summaries:
         verdict = {None: "", True: "reached", False: "MISSED"}[summary["passed"]]
@@ -165,6 +174,8 @@ def parse_options():
     parser.add_argument("--rounds", type=int, default=5, metavar="N")
     parser.add_argument("--seconds", type=float, default=1.0, metavar="S",
                         help="length of one run")
+    parser.add_argument("--all", action="store_true",
+                        help="choose from every case, not from the standard ones")
     parser.add_argument("--bars", action="store_true",
                         help="run the cases that have a bar, and fail when one misses it")
     parser.add_argument("--null", action="store_true",
@@ -190,7 +201,7 @@ def stage_both(options, root):
 def compare(options, root):
     program = harness.program_of(options)
     libraries = stage_both(options, root)
-    known = harness.standard_cases(program, libraries[1])
+    known = harness.listed_cases(program, libraries[1], options.all)
     if options.bars:
         known = [*GAIN_BARS, *STALL_BARS]
     cases = harness.choose_cases(options.cases or ["*"], known)

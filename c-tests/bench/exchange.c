@@ -68,6 +68,9 @@ static void near_exchange(struct party *party, struct outcome *outcome) {
         operate(party, WARM, &sequence);
         done++;
     }
+    if (party->device != NULL) {
+        device_meter_start(party->device);
+    }
     meter_start(&party->meter);
     first = last = party->meter.started_ns;
     for (done = 0; !phase_is_over(plan, done, last - first, plan->seconds, plan->count); done++) {

@@ -93,12 +93,14 @@ def reference_of(options):
     return options.reference or find_reference()
 
 
-def standard_cases(program, library):
-    listing = subprocess.run([str(program), "--list"], env=library.environment(),
+def listed_cases(program, library, every=False):
+    """The standard cases, or every one that has a name in the program's lists, each once."""
+    option = "--list-all" if every else "--list"
+    listing = subprocess.run([str(program), option], env=library.environment(),
                              capture_output=True, text=True, check=False)
     if listing.returncode != 0:
-        raise RunError(f"{program} --list: {listing.stderr.strip()}")
-    return listing.stdout.split()
+        raise RunError(f"{program} {option}: {listing.stderr.strip()}")
+    return list(dict.fromkeys(listing.stdout.split()))
 
 
 def choose_cases(patterns, known):

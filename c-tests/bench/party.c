@@ -70,14 +70,14 @@ static int open_socket(const struct plan *plan, int protocol) {
     if (plan->nodelay) {
         must(nn_setsockopt(socket, NN_TCP, NN_TCP_NODELAY, &yes, sizeof yes), "NN_TCP_NODELAY");
     }
-    if (protocol == NN_SUB) {
+    if (protocol == NN_SUB && plan->activity == FAN_OUT) {
         must(nn_setsockopt(socket, NN_SUB, NN_SUB_SUBSCRIBE, "", 0), "NN_SUB_SUBSCRIBE");
     }
     return socket;
 }
 
-static void party_open(struct party *party, const struct plan *plan, int control, int protocol,
-                       unsigned sockets) {
+void party_open(struct party *party, const struct plan *plan, int control, int protocol,
+                unsigned sockets) {
     memset(party, 0, sizeof *party);
     party->plan = plan;
     party->control = control;
@@ -101,7 +101,7 @@ static void party_open(struct party *party, const struct plan *plan, int control
     party->waiter = waiter_new(plan, party->sockets, sockets);
 }
 
-static void party_close(struct party *party) {
+void party_close(struct party *party) {
     for (unsigned i = 0; i < party->socket_count; i++) {
         must(nn_close(party->sockets[i]), "nn_close");
     }
@@ -117,7 +117,7 @@ static unsigned connections_of(const struct plan *plan) {
 }
 
 /* Who publishes or sends round robin before all are there would measure something else. */
-static void await_connections(int socket, uint64_t count) {
+void await_connections(int socket, uint64_t count) {
     while (nn_get_statistic(socket, NN_STAT_CURRENT_CONNECTIONS) < count) {
         usleep(SETTLING_STEP_US);
     }
@@ -159,18 +159,22 @@ static void near_connect(struct party *party) {
 
         if (i < plan->far_sockets) {
             control_recv(party->control, party->address, sizeof party->address);
+            if (party->device != NULL) {
+                device_insert(party->device, party->address);
+            }
         }
         must(nn_connect(socket, party->address), "nn_connect");
         await_connections(socket, i / plan->near_sockets + 1);
     }
 }
 
-static void play_near(const struct plan *plan, int control, near_part *near,
-                      struct report *report, struct outcome *outcome) {
+static void play_near(const struct plan *plan, int control, struct device *device,
+                      near_part *near, struct report *report, struct outcome *outcome) {
     struct party party;
     char leave = 0;
 
     party_open(&party, plan, control, plan->pattern->near_protocol, plan->near_sockets);
+    party.device = device;
     near_connect(&party);
 
     near(&party, outcome);
@@ -179,11 +183,17 @@ static void play_near(const struct plan *plan, int control, near_part *near,
 
     /* Threads of one process share their processor time, which the near party has then counted. */
     outcome->cpu_us = party.meter.cpu_us + (plan->transport == INPROC ? 0 : report->cpu_us);
+    if (device != NULL) {
+        outcome->cpu_us += device_meter_stop(device);
+    }
     outcome->errors = party.errors + report->errors;
 
     /* Only now may a side close: that would discard what is still under way over inproc. */
     guard_expect_exit();
     control_send(control, &leave, sizeof leave);
+    if (device != NULL) {
+        device_end(device);
+    }
     party_close(&party);
 }
 
@@ -195,6 +205,7 @@ static void *far_thread(void *argument) {
 void run_two_parties(const struct plan *plan, near_part *near, far_part *far,
                      struct report *report, struct outcome *outcome) {
     struct far_task task;
+    struct device *device = plan->activity == DEVICE ? device_start(plan) : NULL;
     int ends[2];
     pthread_t thread;
     pid_t child;
@@ -211,7 +222,7 @@ void run_two_parties(const struct plan *plan, near_part *near, far_part *far,
         if (pthread_create(&thread, NULL, far_thread, &task) != 0) {
             fail("pthread_create");
         }
-        play_near(plan, ends[0], near, report, outcome);
+        play_near(plan, ends[0], device, near, report, outcome);
         pthread_join(thread, NULL);
         return;
     }
@@ -229,7 +240,7 @@ void run_two_parties(const struct plan *plan, near_part *near, far_part *far,
         _exit(0);
     }
     close(ends[1]);
-    play_near(plan, ends[0], near, report, outcome);
+    play_near(plan, ends[0], device, near, report, outcome);
     while (waitpid(child, &status, 0) < 0) {
         if (errno != EINTR) {
             fail_errno("waitpid");

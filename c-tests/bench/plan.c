@@ -9,19 +9,24 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <nanomsg/bus.h>
 #include <nanomsg/nn.h>
 #include <nanomsg/pair.h>
 #include <nanomsg/pipeline.h>
 #include <nanomsg/pubsub.h>
 #include <nanomsg/reqrep.h>
+#include <nanomsg/survey.h>
 
 #define FIELDS_MAX 5
+#define THREADS_SENDING 4u
+#define TOPICS_LIMIT 1000000u
+#define PEERS_LIMIT 10000u
 #define NAME_MAX_BYTES 128
 #define SIZE_LIMIT (1ull << 30)
 #define LENGTH_LIMIT 1000000u
 /* The reference has 512 sockets at most. */
 #define SOCKETS_LIMIT 400u
-#define CONNECTING_SIZE 64u
+#define SMALL_SIZE 64u
 
 static const struct pattern patterns[] = {
     {"pair", NN_PAIR, NN_PAIR, 1},
@@ -32,7 +37,10 @@ static const struct pattern patterns[] = {
 /* What the families use that leave no choice. */
 static const struct pattern pairs = {"pair", NN_PAIR, NN_PAIR, 1};
 static const struct pattern requests = {"req", NN_REQ, NN_REP, 1};
+static const struct pattern pushes = {"push", NN_PUSH, NN_PULL, 0};
 static const struct pattern topics = {"sub", NN_SUB, NN_PUB, 0};
+static const struct pattern surveys = {"survey", NN_SURVEYOR, NN_RESPONDENT, 1};
+static const struct pattern buses = {"bus", NN_BUS, NN_BUS, 1};
 
 static const char *const transports[] = {"inproc", "ipc", "tcp", "ws"};
 
@@ -61,9 +69,21 @@ static const struct family {
     {"pollv", NULL, POLL_MANY, "NTS", &pairs, SOCKETS_LIMIT, 1, NO_NEED},
     {"fanin", NULL, FAN_IN, "PTSN", NULL, SOCKETS_LIMIT, STAMPED_SIZE_MIN, NO_NEED},
     {"fanout", NULL, FAN_OUT, "TSN", &topics, SOCKETS_LIMIT, 1, NO_NEED},
+    {"threads4", NULL, THREADS, "TS", &pushes, 0, STAMPED_SIZE_MIN, NO_NEED},
+    {"survey", NULL, SURVEY, "TSN", &surveys, SOCKETS_LIMIT, STAMPED_SIZE_MIN, NO_NEED},
+    {"bus", NULL, BUS, "TSN", &buses, SOCKETS_LIMIT, STAMPED_SIZE_MIN, NO_NEED},
+    {"dev", NULL, DEVICE, "PTS", NULL, 0, 1, NEEDED},
+    {"subs", NULL, TOPICS, "N", &topics, TOPICS_LIMIT, 0, NO_NEED},
+    {"subadd", NULL, SUBSCRIBING, "", &topics, 0, 0, NO_NEED},
+    {"opened", NULL, OPENING, "", &pairs, 0, 0, NO_NEED},
     {"churn", "sock", OPEN_CLOSE, "", &pairs, 0, 0, NO_NEED},
     {"churn", "cold", COLD_START, "", &pairs, 0, 0, NO_NEED},
     {"churn", "conn", CONNECTING, "T", &requests, 0, 0, NO_NEED},
+    {"churn", "bind", BINDING, "T", &pairs, 0, 0, NO_NEED},
+    {"mem", "idle", IDLE_MEMORY, "", &pairs, 0, 0, NO_NEED},
+    {"mem", "conn", CONNECTION_MEMORY, "T", &requests, 0, 0, NO_NEED},
+    {"mem", "used", USED_MEMORY, "T", &requests, 0, 0, NO_NEED},
+    {"mem", "raw", RAW_MEMORY, "N", &pushes, PEERS_LIMIT, 0, NO_NEED},
 };
 
 static const struct pattern *find_pattern(const char *name) {
@@ -125,6 +145,7 @@ static const char *parse_field(char form, const char *text, const struct family 
 static void plan_sockets(struct plan *plan) {
     plan->near_sockets = 1;
     plan->far_sockets = 1;
+    plan->senders = 1;
     switch (plan->activity) {
     case POLL_MANY:
         plan->near_sockets = plan->far_sockets = plan->length;
@@ -132,8 +153,17 @@ static void plan_sockets(struct plan *plan) {
         break;
     case FAN_IN:
     case FAN_OUT:
-        plan->near_sockets = plan->length;
+        plan->senders = plan->near_sockets = plan->length;
         plan->length = 1;
+        break;
+    case THREADS:
+        plan->senders = THREADS_SENDING;
+        break;
+    case SURVEY:
+        plan->far_sockets = plan->length;
+        break;
+    case BUS:
+        plan->near_sockets = plan->length;
         break;
     default:
         break;
@@ -151,8 +181,19 @@ static const char *check_plan(const struct family *family, struct plan *plan) {
     if (plan->activity == FAN_IN && plan->pattern->near_protocol == NN_PAIR) {
         return "a pair has one peer";
     }
-    if (plan->activity == CONNECTING) {
-        plan->size = CONNECTING_SIZE;
+    if (plan->activity == BUS && plan->length < 2) {
+        return "a bus has two sockets or more";
+    }
+    /* Threads share their memory, so it has no sides. */
+    if ((plan->activity == CONNECTION_MEMORY || plan->activity == USED_MEMORY)
+        && plan->transport == INPROC) {
+        return "the sides must be processes";
+    }
+    if (plan->activity == RAW_MEMORY) {
+        plan->transport = TCP;
+    }
+    if (plan->size == 0) {
+        plan->size = SMALL_SIZE;
     }
     if (plan->size < family->size_min) {
         return "the messages are too small for what they must carry";

@@ -136,8 +136,8 @@ static void the_meter_sees_processor_time(void) {
            (unsigned long)meter.cpu_us);
 }
 
-static void standard_cases_are_understood(void) {
-    for (const char *const *name = standard_cases(); *name != NULL; name++) {
+static void cases_are_understood(const char *const *names) {
+    for (const char *const *name = names; *name != NULL; name++) {
         struct plan plan;
 
         memset(&plan, 0, sizeof plan);
@@ -160,7 +160,9 @@ static void names_tell_how_many_sockets(void) {
         {"lat:pair:tcp:64", 1, 1, 1},        {"burst:tcp:64:8", 1, 1, 8},
         {"pollv:10:tcp:64", 10, 10, 1},      {"poll:pair:tcp:64@0", 1, 1, 1},
         {"fanin:push:tcp:64:200", 200, 1, 1}, {"fanout:ipc:64:8", 8, 1, 1},
-        {"churn:conn:tcp", 1, 1, 1},
+        {"churn:conn:tcp", 1, 1, 1},         {"survey:tcp:64:64", 1, 64, 64},
+        {"bus:tcp:64:8", 8, 1, 8},           {"subs:1000", 1, 1, 1000},
+        {"mem:raw:1000", 1, 1, 1000},        {"threads4:tcp:64", 1, 1, 1},
     };
 
     for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
@@ -196,6 +198,10 @@ static void bad_names_are_refused(void) {
         "unknown:pair:tcp:1", "poll:push:tcp:1", "pollv:0:tcp:1", "pollv:401:tcp:1", "pollv:tcp:1",
         "fanin:pair:tcp:64:8", "fanin:push:tcp:17:8", "fanin:push:tcp:64", "fanin:push:tcp:64:401",
         "fanout:tcp:64:0", "fanout:64:1", "churn:conn", "churn:conn:udp", "churn:conn:tcp:64",
+        "survey:tcp:17:64", "survey:tcp:64", "bus:tcp:64:1", "dev:push:tcp:64", "dev:tcp:64",
+        "subs", "subs:0", "subs:tcp:10", "subadd:1", "opened:1", "threads4:tcp", "threads4:tcp:17",
+        "mem", "mem:idle:1", "mem:conn", "mem:conn:inproc", "mem:used:inproc", "mem:raw",
+        "mem:raw:0", "churn:bind",
     };
     char longest[300];
     struct plan plan;
@@ -215,7 +221,8 @@ int main(void) {
     keeps_the_time_of_sending();
     quantiles_are_right_within_a_hundredth();
     the_meter_sees_processor_time();
-    standard_cases_are_understood();
+    cases_are_understood(standard_cases());
+    cases_are_understood(further_cases());
     names_tell_how_many_sockets();
     phases_end_by_number_or_by_time();
     bad_names_are_refused();

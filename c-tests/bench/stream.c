@@ -8,7 +8,6 @@
 
 #include "bench.h"
 
-#include <math.h>
 #include <string.h>
 
 #include <nanomsg/nn.h>
@@ -16,7 +15,8 @@
 /* Looking at the clock costs about as much as a small message may. */
 #define LOOK_EVERY 64u
 #define LARGE_SIZE 8192u
-#define MESSAGES_MIN 2u
+/* Of the largest, fewer than that would be a matter of luck. */
+#define MESSAGES_MIN 8u
 
 static uint64_t look_interval(const struct plan *plan) {
     return plan->size >= LARGE_SIZE ? 1 : LOOK_EVERY;
@@ -146,6 +146,4 @@ void run_stream(const struct plan *plan, struct outcome *outcome) {
     }
     outcome->count = report.received;
     outcome->rate = report.rate;
-    outcome->p50_us = NAN;
-    outcome->p99_us = NAN;
 }

@@ -96,7 +96,7 @@ def count(options, root):
         libraries.append(harness.stage("ours", options.ours, root))
     if options.only != "ours":
         libraries.append(harness.stage("reference", harness.reference_of(options), root))
-    known = harness.standard_cases(program, libraries[0])
+    known = harness.listed_cases(program, libraries[0], every=True)
     cases = harness.choose_cases(options.cases, known) if options.cases else CASES_DEFAULT
     missed = False
     print(f"{'case':<26} {'library':<10} {'calls':>7}  of which")

@@ -21,9 +21,9 @@ STRACE_TABLE = """\
 """
 
 
-def result(case, rate=1000.0, p50=10.0, cpu=5.0, p99=20.0):
+def result(case, rate=1000.0, p50=10.0, cpu=5.0, p99=20.0, size=None):
     return {"case": case, "rate": rate, "p50_us": p50, "p99_us": p99, "cpu_us": cpu,
-            "count": 10, "errors": 0}
+            "bytes": size, "fds": None, "count": 10, "errors": 0}
 
 
 class Gains(unittest.TestCase):
@@ -34,6 +34,11 @@ class Gains(unittest.TestCase):
     def test_a_shorter_round_trip_gains(self):
         case = "lat:pair:tcp:64@0"
         self.assertEqual(compare.gain(result(case, p50=5), result(case, p50=20)), 4)
+
+    def test_less_memory_gains(self):
+        case = "mem:idle"
+        self.assertEqual(compare.gain(result(case, size=500), result(case, size=1000)), 2)
+        self.assertEqual(compare.gain(result(case, size=-4), result(case, size=1600)), 100)
 
     def test_less_processor_time_gains(self):
         case = "lat:pair:tcp:64"
