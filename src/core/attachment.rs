@@ -165,20 +165,16 @@ impl Socket {
     ///
     /// `None` when that has shown a bug.
     fn change<T>(&self, change: impl FnOnce(&mut State, &mut Aftermath) -> T) -> Option<T> {
-        let (mut aftermath, mut removed) = (Aftermath::default(), Vec::new());
+        let mut aftermath = Aftermath::default();
         let changed = self.contain(|| {
             let mut guard = self.lock();
             let state = &mut *guard;
             let result = change(state, &mut aftermath);
-            if !aftermath.drained.is_empty() {
-                removed = state.remove_drained(&mut aftermath);
-            }
+            state.remove_drained(&mut aftermath);
             self.show(state);
             (result, state.note_timeout())
         });
         aftermath.settle();
-        // The last owner closes, and that not under the lock.
-        drop(removed);
         let (result, must_arm) = changed?;
         if must_arm {
             self.arm_timer();

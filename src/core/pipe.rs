@@ -57,6 +57,8 @@ pub struct Aftermath {
     others: Vec<(Arc<dyn Connection>, Duty)>,
     /// Ended pipes whose last message has been taken.
     pub drained: Vec<PipeId>,
+    /// Those that have been removed. The last owner of a connection closes it.
+    pub removed: Vec<Pipe>,
     /// Something of an ended pipe has been taken.
     pub is_backlog_less: bool,
 }
@@ -250,9 +252,28 @@ impl Aftermath {
         }
     }
 
-    /// Does what connections asked for. No lock may be held.
+    /// Whether nothing has been left, as most operations do.
+    #[inline]
+    fn is_empty(&self) -> bool {
+        self.first.is_none() && self.drained.capacity() == 0 && self.removed.capacity() == 0
+    }
+
+    /// Does what connections asked for, and closes those that nobody has any more. No lock may be
+    /// held.
     #[inline]
     pub fn settle(self) {
+        if self.is_empty() {
+            // There are no others without a first.
+            debug_assert_eq!(self.others.capacity(), 0);
+            // What has no memory need not be asked for it.
+            std::mem::forget(self);
+        } else {
+            self.settle_all();
+        }
+    }
+
+    #[inline(never)]
+    fn settle_all(self) {
         for (connection, duty) in self.first.into_iter().chain(self.others) {
             match (duty, connection.stream()) {
                 (Duty::Deliver, _) => connection.deliver(),

@@ -64,14 +64,18 @@ impl State {
         (&mut *self.protocol, view)
     }
 
-    /// Ended pipes go when their last message has been taken. They are to be dropped outside the
-    /// lock, because the last owner of a connection closes it.
-    pub fn remove_drained(&mut self, aftermath: &mut Aftermath) -> Vec<Pipe> {
-        if aftermath.drained.is_empty() {
-            return Vec::new();
+    /// Ended pipes go when their last message has been taken.
+    #[inline]
+    pub fn remove_drained(&mut self, aftermath: &mut Aftermath) {
+        if !aftermath.drained.is_empty() {
+            self.remove_all_drained(aftermath);
         }
+    }
+
+    #[cold]
+    fn remove_all_drained(&mut self, aftermath: &mut Aftermath) {
         let drained = std::mem::take(&mut aftermath.drained);
-        drained.into_iter().filter_map(|id| self.remove_pipe(id)).collect()
+        aftermath.removed.extend(drained.into_iter().filter_map(|id| self.remove_pipe(id)));
     }
 
     pub fn remove_pipe(&mut self, id: PipeId) -> Option<Pipe> {

@@ -289,7 +289,7 @@ impl Socket {
         check: &impl Fn(usize) -> Result<(), Error>,
     ) -> Option<Result<(), Missed>> {
         let mut aftermath = Aftermath::default();
-        let (result, removed) = {
+        let result = {
             let mut guard = self.lock();
             let state = &mut *guard;
             if !self.is_usable() {
@@ -308,15 +308,13 @@ impl Socket {
             if state.pipes.has_several() {
                 self.pacer.interrupt();
             }
-            let removed = state.remove_drained(&mut aftermath);
+            state.remove_drained(&mut aftermath);
             self.show(state);
-            (result, removed)
+            result
         };
         let is_backlog_less = aftermath.is_backlog_less;
         aftermath.settle();
         if is_backlog_less {
-            // The last owner closes, and that not under the lock.
-            drop(removed);
             self.retry_endpoints();
         }
         result

@@ -50,12 +50,16 @@ impl Message {
     ///
     /// # Errors
     /// When memory for both cannot be had; the message is unchanged.
+    #[inline]
     pub fn join(&mut self) -> Result<(), OutOfMemory> {
-        if !self.header.is_empty() {
-            let parts = [self.header.as_slice(), self.body.as_slice()];
-            self.body = Body::concat(self.wire_len(), parts)?;
-            self.header = Header::default();
-        }
+        if self.header.is_empty() { Ok(()) } else { self.join_both() }
+    }
+
+    #[inline(never)]
+    fn join_both(&mut self) -> Result<(), OutOfMemory> {
+        let parts = [self.header.as_slice(), self.body.as_slice()];
+        self.body = Body::concat(self.wire_len(), parts)?;
+        self.header = Header::default();
         Ok(())
     }
 
