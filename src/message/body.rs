@@ -74,6 +74,19 @@ impl Body {
         Ok(())
     }
 
+    /// Becomes empty, and `place` what this has been. What is small is copied to where it goes, and
+    /// nowhere else.
+    #[inline]
+    pub fn move_to(&mut self, place: &mut Body) {
+        match (&mut self.0, &mut place.0) {
+            (Storage::Inline { len, bytes }, Storage::Inline { len: new_len, bytes: room }) => {
+                *room = *bytes;
+                *new_len = std::mem::take(len);
+            }
+            _ => *place = std::mem::take(self),
+        }
+    }
+
     #[must_use]
     pub fn from_chunk(chunk: Chunk) -> Body {
         Body(Storage::Chunk { chunk, start: 0 })
@@ -183,6 +196,17 @@ mod tests {
                 body.fill(&bytes).unwrap();
                 assert_eq!(body.as_slice(), bytes);
             }
+        }
+    }
+
+    #[test]
+    fn what_moves_leaves_nothing_behind() {
+        for (len, before) in [(0, 9), (94, 0), (3, 95), (95, 3), (95, 200)] {
+            let bytes: Vec<u8> = (0..len).map(|i| i as u8).collect();
+            let mut body = Body::copy_from(&bytes).unwrap();
+            let mut place = Body::copy_from(&vec![7; before]).unwrap();
+            body.move_to(&mut place);
+            assert_eq!((place.as_slice(), body.len()), (&bytes[..], 0));
         }
     }
 

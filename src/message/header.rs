@@ -58,6 +58,18 @@ impl Header {
         Ok(Header(Storage::Inline { len: len as u8, bytes }))
     }
 
+    /// Becomes empty, and `place` what this has been.
+    #[inline]
+    pub fn move_to(&mut self, place: &mut Header) {
+        match (&mut self.0, &mut place.0) {
+            (Storage::Inline { len, bytes }, Storage::Inline { len: new_len, bytes: room }) => {
+                *room = *bytes;
+                *new_len = std::mem::take(len);
+            }
+            _ => *place = std::mem::take(self),
+        }
+    }
+
     #[must_use]
     #[inline]
     pub fn as_slice(&self) -> &[u8] {
@@ -95,6 +107,12 @@ mod tests {
             let longer = header.with_front([9; 4]).unwrap();
             assert_eq!(longer.as_slice(), [&[9; 4], &bytes[..]].concat());
             assert_eq!(header.clone().as_slice(), bytes);
+            for before in [0, 14, 40] {
+                let (mut moved, mut place) =
+                    (header.clone(), Header::copy_from(&vec![7; before]).unwrap());
+                moved.move_to(&mut place);
+                assert_eq!((place.as_slice(), moved.len()), (&bytes[..], 0));
+            }
         }
         assert!(Header::default().is_empty());
         assert_eq!(Header::short([1, 2, 3]).as_slice(), [1, 2, 3]);

@@ -9,19 +9,15 @@
 //! or `queued bytes + its bytes < limit`; one more, of any size, waits with the producer, who
 //! then cannot send. It moves up as soon as it fits.
 
-use std::collections::VecDeque;
-
 use crate::error::Refusal;
 use crate::memory;
-use crate::message::Message;
-use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+use crate::message::{Message, OutOfMemory};
+use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Mutex, Rank};
 
 pub struct Queue {
     back: OwnLines<Mutex<Back>>,
     front: OwnLines<Front>,
-    /// A message waits with the producer.
-    is_blocked: OwnLines<AtomicBool>,
 }
 
 /// What one side writes for each message must not share a cache line with what the other side
@@ -30,13 +26,20 @@ pub struct Queue {
 struct OwnLines<T>(T);
 
 struct Front {
-    messages: Mutex<VecDeque<Message>>,
+    consumer: Mutex<Consumer>,
     popped_bytes: AtomicU64,
     popped_count: AtomicU64,
 }
 
+#[derive(Default)]
+struct Consumer {
+    messages: Batch,
+    /// A message waits with the producer.
+    is_blocked: bool,
+}
+
 struct Back {
-    messages: VecDeque<Message>,
+    messages: Batch,
     limit: u64,
     /// Queued in all; the waiting message is not.
     pushed_bytes: u64,
@@ -49,6 +52,17 @@ struct Back {
     /// The consumer found nothing when it last looked.
     is_consumer_idle: bool,
     is_open: bool,
+}
+
+/// Messages in their order. It is filled, then emptied, then filled again: the places stay, and
+/// who takes a message leaves an empty one in its place.
+#[derive(Default)]
+struct Batch {
+    places: Vec<Message>,
+    /// The messages are those from here...
+    start: usize,
+    /// ...to here.
+    end: usize,
 }
 
 /// What became of a message that was taken in.
@@ -71,7 +85,7 @@ impl Queue {
     #[must_use]
     pub fn new(limit: usize) -> Queue {
         let back = Back {
-            messages: VecDeque::new(),
+            messages: Batch::default(),
             limit: limit as u64,
             pushed_bytes: 0,
             pushed_count: 0,
@@ -82,15 +96,11 @@ impl Queue {
             is_open: false,
         };
         let front = Front {
-            messages: Mutex::new(Rank::Front, VecDeque::new()),
+            consumer: Mutex::new(Rank::Front, Consumer::default()),
             popped_bytes: AtomicU64::new(0),
             popped_count: AtomicU64::new(0),
         };
-        Queue {
-            back: OwnLines(Mutex::new(Rank::Back, back)),
-            front: OwnLines(front),
-            is_blocked: OwnLines(AtomicBool::new(false)),
-        }
+        Queue { back: OwnLines(Mutex::new(Rank::Back, back)), front: OwnLines(front) }
     }
 
     pub fn open(&self) {
@@ -105,9 +115,9 @@ impl Queue {
     /// Forgets what it holds.
     pub fn clear(&self) {
         let dropped = {
-            let mut front = self.front.0.messages.lock();
+            let mut consumer = self.front.0.consumer.lock();
             let mut back = self.back.0.lock();
-            (std::mem::take(&mut *front), std::mem::take(&mut back.messages))
+            (std::mem::take(&mut consumer.messages), std::mem::take(&mut back.messages))
         };
         drop(dropped);
     }
@@ -116,46 +126,58 @@ impl Queue {
     ///
     /// # Errors
     /// `Busy` when the queue is full or closed; the message is not touched.
+    #[inline]
     pub fn push(&self, message: &mut Message) -> Result<Pushed, Refusal> {
+        {
+            let mut back = self.back.0.lock();
+            self.admit(&mut back)?;
+            let size = size(message);
+            if !back.fits(size) {
+                self.look_at_consumer(&mut back);
+            }
+            if back.fits(size) {
+                back.count(size);
+                return Ok(back.take_in(message));
+            }
+        }
+        self.push_last(message)
+    }
+
+    /// The same for a message that seems not to fit. The consumer stands still meanwhile: either we
+    /// see what it has popped, or it will see that somebody waits.
+    #[inline(never)]
+    fn push_last(&self, message: &mut Message) -> Result<Pushed, Refusal> {
+        let mut consumer = self.front.0.consumer.lock();
         let mut back = self.back.0.lock();
-        if !back.is_open || !self.has_room(&mut back) {
-            return Err(Refusal::Busy);
-        }
-        memory::reserve(&mut back.messages, 1)?;
+        self.admit(&mut back)?;
+        self.look_at_consumer(&mut back);
         let size = size(message);
-        if !back.fits(size) {
-            self.look_at_consumer(&mut back);
-        }
         if back.fits(size) {
             back.count(size);
         } else {
             back.waiting = Some(size);
-            self.is_blocked.0.store(true, Ordering::Relaxed);
-            // Pairs with the fence in `pop`: either we see what was popped, or the consumer
-            // sees that somebody waits.
-            fence(Ordering::SeqCst);
-            self.has_room(&mut back);
+            consumer.is_blocked = true;
         }
-        let (header, body) =
-            (std::mem::take(&mut message.header), std::mem::take(&mut message.body));
-        back.messages.push_back(Message { header, body, ancillary: None });
-        let tell_consumer = std::mem::take(&mut back.is_consumer_idle);
-        Ok(Pushed { can_push_more: back.waiting.is_none(), tell_consumer })
+        Ok(back.take_in(message))
+    }
+
+    /// Whether another message may be taken in, be there room for it or not.
+    #[inline]
+    fn admit(&self, back: &mut Back) -> Result<(), Refusal> {
+        if !back.is_open || !self.has_room(back) {
+            return Err(Refusal::Busy);
+        }
+        Ok(back.messages.reserve()?)
     }
 
     /// Puts the oldest message into `message`.
+    #[inline]
     pub fn pop(&self, message: &mut Message) -> Popped {
-        let mut front = self.front.0.messages.lock();
-        if front.is_empty() {
-            let mut back = self.back.0.lock();
-            if back.messages.is_empty() {
-                back.is_consumer_idle = true;
-                return NOTHING;
-            }
-            std::mem::swap(&mut *front, &mut back.messages);
+        let mut consumer = self.front.0.consumer.lock();
+        if consumer.messages.is_empty() && !self.fetch(&mut consumer.messages) {
+            return NOTHING;
         }
-        let Some(oldest) = front.pop_front() else { return NOTHING };
-        *message = oldest;
+        consumer.messages.pop(message);
         // The counters change under the lock of the front only.
         let bytes = self.front.0.popped_bytes.load(Ordering::Relaxed) + size(message);
         let count = self.front.0.popped_count.load(Ordering::Relaxed) + 1;
@@ -163,15 +185,25 @@ impl Queue {
         // Release: pairs with the acquire in `look_at_consumer`; whoever sees the count sees the
         // bytes.
         self.front.0.popped_count.store(count, Ordering::Release);
-        // Pairs with the fence in `push`.
-        fence(Ordering::SeqCst);
-        let tell_producer = self.is_blocked.0.load(Ordering::Relaxed) && self.unblock();
+        let tell_producer = consumer.is_blocked && self.unblock(&mut consumer);
         Popped { has_message: true, tell_producer }
+    }
+
+    /// Takes all that has been pushed. False when that is nothing: then the next push says so.
+    fn fetch(&self, messages: &mut Batch) -> bool {
+        let mut back = self.back.0.lock();
+        if back.messages.is_empty() {
+            back.is_consumer_idle = true;
+            return false;
+        }
+        std::mem::swap(messages, &mut back.messages);
+        back.messages.start_again();
+        true
     }
 
     /// Whether there is something to pop. If not, the next push says so.
     pub fn is_readable(&self) -> bool {
-        if !self.front.0.messages.lock().is_empty() {
+        if !self.front.0.consumer.lock().messages.is_empty() {
             return true;
         }
         let mut back = self.back.0.lock();
@@ -193,6 +225,7 @@ impl Queue {
     }
 
     /// Lets the waiting message move up if it fits. True when none waits (any more).
+    #[inline]
     fn has_room(&self, back: &mut Back) -> bool {
         let Some(size) = back.waiting else { return true };
         self.look_at_consumer(back);
@@ -206,12 +239,11 @@ impl Queue {
 
     /// Only the consumer takes the mark away, who then tells: a sender that finds room by itself
     /// may not be the one that sleeps.
-    fn unblock(&self) -> bool {
+    #[inline(never)]
+    fn unblock(&self, consumer: &mut Consumer) -> bool {
         let mut back = self.back.0.lock();
         let has_room = self.has_room(&mut back);
-        if has_room {
-            self.is_blocked.0.store(false, Ordering::Relaxed);
-        }
+        consumer.is_blocked &= !has_room;
         has_room
     }
 
@@ -219,6 +251,50 @@ impl Queue {
         // Acquire: pairs with the release in `pop`.
         back.seen_count = self.front.0.popped_count.load(Ordering::Acquire);
         back.seen_bytes = self.front.0.popped_bytes.load(Ordering::Relaxed);
+    }
+}
+
+impl Batch {
+    #[inline]
+    fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    /// Makes sure of a place for another message.
+    #[inline]
+    fn reserve(&mut self) -> Result<(), OutOfMemory> {
+        if self.end < self.places.len() { Ok(()) } else { self.grow() }
+    }
+
+    #[inline(never)]
+    fn grow(&mut self) -> Result<(), OutOfMemory> {
+        memory::reserve(&mut self.places, 1)?;
+        self.places.push(Message::default());
+        Ok(())
+    }
+
+    /// There is a place for it.
+    #[inline]
+    fn push(&mut self, message: &mut Message) {
+        let place = &mut self.places[self.end];
+        message.header.move_to(&mut place.header);
+        message.body.move_to(&mut place.body);
+        self.end += 1;
+    }
+
+    /// There is one to pop.
+    #[inline]
+    fn pop(&mut self, message: &mut Message) {
+        let place = &mut self.places[self.start];
+        place.header.move_to(&mut message.header);
+        place.body.move_to(&mut message.body);
+        message.ancillary = None;
+        self.start += 1;
+    }
+
+    /// For the next ones, when there are none any more.
+    fn start_again(&mut self) {
+        (self.start, self.end) = (0, 0);
     }
 }
 
@@ -233,11 +309,19 @@ impl Back {
         self.pushed_bytes += size;
         self.pushed_count += 1;
     }
+
+    #[inline]
+    fn take_in(&mut self, message: &mut Message) -> Pushed {
+        self.messages.push(message);
+        let tell_consumer = std::mem::take(&mut self.is_consumer_idle);
+        Pushed { can_push_more: self.waiting.is_none(), tell_consumer }
+    }
 }
 
 const NOTHING: Popped = Popped { has_message: false, tell_producer: false };
 
 /// An empty message counts too, else any number of them would fit.
+#[inline]
 fn size(message: &Message) -> u64 {
     message.wire_len().max(1) as u64
 }
