@@ -3,9 +3,9 @@
 //! Its files stand on one another, and no two need each other (`testing/circles.rs` checks it):
 //!
 //! 1. what knows no socket: `options.rs`, `statistics.rs`, `events.rs`, `readiness.rs`,
-//!    `life.rs`, `timer.rs`; `handover.rs`, `spin.rs` and `waiting.rs`, what those share who
-//!    wait; `deferred.rs`, `linger.rs` and `drain.rs`, which deal with connections alone; and
-//!    `context.rs`, which holds what a socket and its endpoints share;
+//!    `life.rs`, `timer.rs`; `handover.rs`, `spin.rs`, `visitors.rs` and `waiting.rs`, what those
+//!    share who wait; `deferred.rs`, `linger.rs` and `drain.rs`, which deal with connections alone;
+//!    and `context.rs`, which holds what a socket and its endpoints share;
 //! 2. `endpoint.rs` and `pipe.rs`, which own the traits through which they call their socket,
 //!    `peer.rs`, whom a message comes from, and `state.rs`, what the lock of a socket guards;
 //! 3. `socket.rs`, `sleep.rs`, how a call on it sleeps, and the files for what a socket does;
@@ -48,6 +48,7 @@ mod state;
 mod statistics;
 mod timer;
 mod transfer;
+mod visitors;
 mod wait;
 mod waiting;
 

@@ -1,16 +1,15 @@
 //! What those share who wait for one socket: whom to wake, and what the leader sleeps in front of.
 
-use std::time::Duration;
-
 use super::handover::{Handover, Ring};
 use super::spin::Spin;
+use super::visitors::Visitors;
 use crate::io::{Poller, Wake, Waker};
 use crate::protocols::PipeId;
 use crate::sync::{
     OnceLock,
-    atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering, fence},
+    atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
 };
-use crate::sys::{self, Interest, futex_wait, futex_wake_all};
+use crate::sys::{Interest, futex_wake_all};
 use crate::transports::{Connection, Stream};
 
 /// What the waiters of one socket share.
@@ -25,44 +24,6 @@ pub struct Waiting {
     /// The last wait for streams had to sleep, so that the next one probably will, too.
     pub has_slept: AtomicBool,
     pub visitors: Visitors,
-}
-
-/// Those who have slept on a socket, and hold no lock on it therefore.
-#[derive(Debug, Default)]
-pub struct Visitors(AtomicU32);
-
-impl Visitors {
-    pub fn enter(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// `is_open` says whether nobody waits for them to leave.
-    pub fn leave(&self, is_open: impl FnOnce() -> bool) {
-        // Release: pairs with the acquire in `await_leaving`.
-        self.0.fetch_sub(1, Ordering::Release);
-        // Pairs with the fence in `await_leaving`: either it sees that we have left, or we see
-        // that the socket closes.
-        fence(Ordering::SeqCst);
-        if !is_open() {
-            futex_wake_all(&self.0);
-        }
-    }
-
-    /// Waits until nobody is left. One who has jumped out of his sleep never leaves, so that the
-    /// wait has an end. The socket is not open any more.
-    pub fn await_leaving(&self) {
-        let deadline = sys::now() + PATIENCE_WITH_VISITORS;
-        // Pairs with the fence in `leave`.
-        fence(Ordering::SeqCst);
-        loop {
-            // Acquire: pairs with the release in `leave`.
-            let left = self.0.load(Ordering::Acquire);
-            if left == 0 || sys::now() >= deadline {
-                return;
-            }
-            futex_wait(&self.0, left, Some(deadline));
-        }
-    }
 }
 
 /// Wakes those who wait to receive, or those who wait to send.
@@ -167,6 +128,3 @@ pub fn watch(poller: &Poller, id: PipeId, stream: &dyn Stream) {
 fn futex_word(handover: &Handover) -> &AtomicU32 {
     handover.word()
 }
-
-/// Long enough for a thread that was woken to find out why, on a machine that has much to do.
-const PATIENCE_WITH_VISITORS: Duration = Duration::from_secs(1);
