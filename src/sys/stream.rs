@@ -87,13 +87,12 @@ impl OsStream {
     /// Best effort: a connection works with other buffer sizes too.
     pub fn tune(&self, tuning: Tuning) {
         let _ = self.inner.set_send_buffer_size(tuning.send_buffer);
-        // It has no effect on a Unix stream, where the sender's counts: unix(7).
-        if self.family == Family::Internet {
-            let _ = self.inner.set_recv_buffer_size(tuning.recv_buffer);
-            if let Some(silence) = tuning.keepalive {
-                let probes = TcpKeepalive::new().with_time(silence).with_interval(silence);
-                let _ = self.inner.set_tcp_keepalive(&probes.with_retries(PROBES));
-            }
+        let _ = self.inner.set_recv_buffer_size(tuning.recv_buffer);
+        if self.family == Family::Internet
+            && let Some(silence) = tuning.keepalive
+        {
+            let probes = TcpKeepalive::new().with_time(silence).with_interval(silence);
+            let _ = self.inner.set_tcp_keepalive(&probes.with_retries(PROBES));
         }
     }
 
