@@ -84,6 +84,14 @@ struct State {
     thread: Option<Thread>,
 }
 
+impl State {
+    /// Whether it is the reactor's thread that calls. What it asks for it sees before it waits, so
+    /// that nobody has to wake it.
+    fn is_own_thread(&self) -> bool {
+        self.thread.as_ref().is_some_and(Thread::is_calling)
+    }
+}
+
 impl LazyReactor {
     #[must_use]
     pub fn new(at_exit: AtExit) -> LazyReactor {
@@ -201,7 +209,11 @@ impl Reactor {
 
     /// Sets the one timer of `key`, or removes it.
     pub fn set_timer(&self, key: Key, deadline: Option<Instant>) {
-        if self.state.lock().timers.set(key, deadline) {
+        let must_wake = {
+            let mut state = self.state.lock();
+            state.timers.set(key, deadline) && !state.is_own_thread()
+        };
+        if must_wake {
             self.poller.wake();
         }
     }
@@ -209,7 +221,10 @@ impl Reactor {
     /// Has `handler.tick` called every [`TICK`] until it says that it is done.
     pub fn tick_often(&self, handler: Arc<dyn Handler>) {
         self.lively.push(handler);
-        self.poller.wake();
+        let must_wake = !self.state.lock().is_own_thread();
+        if must_wake {
+            self.poller.wake();
+        }
     }
 
     /// Waits for the end of the thread. False when it cannot have heard of it: the application has
@@ -271,7 +286,8 @@ impl Reactor {
 
     fn wait(&self, events: &mut EventBuffer, lively: &[Arc<dyn Handler>]) {
         let mut timeout = self.until_next_timer();
-        if !lively.is_empty() {
+        // Of those that came during the last ticks nobody has woken us.
+        if !lively.is_empty() || !self.lively.is_empty() {
             let quiet = !self.poller.wait_briefly(TICK).unwrap_or(false);
             if quiet {
                 return;
@@ -541,6 +557,46 @@ mod tests {
         setup.settle();
         setup.set_timer(&late, ms(3));
         assert_eq!(setup.next(), (1, ON_TIME));
+    }
+
+    #[test]
+    fn what_a_handler_asks_for_needs_no_wake_up() {
+        let setup = Setup::new();
+        // So that the thread is known.
+        setup.settle();
+        let (reactor, asker) = (Arc::clone(&setup.reactor), Arc::new(OnceCell::new()));
+        let (own, peer) = OsStream::pair();
+        let own_asker: Arc<OnceCell<(Arc<Teller>, Key)>> = Arc::clone(&asker);
+        let is_woken = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&is_woken);
+        let teller = setup.teller(1, move |call| {
+            let (teller, key) = own_asker.wait();
+            if let Call::Ready { .. } = call {
+                let now = Instant::now();
+                *teller.deadline.lock() = Some(now);
+                reactor.set_timer(*key, Some(now));
+                reactor.tick_often(Arc::clone(teller) as _);
+            }
+            let ticks = teller.ticks.load(Ordering::Relaxed);
+            if call == &Call::Tick && ticks == 1 {
+                // The last one asks for another.
+                reactor.tick_often(Arc::clone(teller) as _);
+            }
+            teller.ticks.store(ticks.max(1), Ordering::Relaxed);
+            let is_pending = reactor.poller.wait_briefly(Duration::ZERO).unwrap();
+            seen.fetch_or(is_pending, Ordering::Relaxed);
+        });
+        let key = setup.add(&teller);
+        assert!(asker.set((teller, key)).is_ok());
+        let once = Interest { once: true, ..Interest::READABLE };
+        setup.reactor.watch(key, own.as_raw_fd(), once).unwrap();
+        write(&peer);
+        use Call::{Glance, Tick};
+        for call in [INPUT, ON_TIME, Tick, Glance, Tick, Tick, Tick] {
+            assert_eq!(setup.next(), (1, call));
+        }
+        assert!(!is_woken.load(Ordering::Relaxed));
+        setup.reactor.forget(key);
     }
 
     #[test]

@@ -51,6 +51,13 @@ impl Thread {
         Ok(Thread { handle: unsafe { handle.assume_init() }, is_joined: false })
     }
 
+    /// Whether this is the one that calls.
+    #[must_use]
+    pub fn is_calling(&self) -> bool {
+        // SAFETY: no pointer is passed. A number stands for one thread until that is joined.
+        unsafe { libc::pthread_self() == self.handle }
+    }
+
     /// Waits for its end.
     pub fn join(mut self) {
         self.is_joined = true;
@@ -186,6 +193,19 @@ mod tests {
         let blocked = status.lines().find_map(|line| line.strip_prefix("SigBlk:")).unwrap();
         let blocked = u64::from_str_radix(blocked.trim(), 16).unwrap();
         assert_ne!(blocked & 1 << (libc::SIGTERM - 1), 0);
+    }
+
+    #[test]
+    fn a_thread_is_itself_alone() {
+        let (tell, told) = channel::<std::sync::Arc<Thread>>();
+        let (answer, answered) = channel();
+        let thread = Thread::start(NAME, STACK_SIZE, move || {
+            answer.send(told.recv().unwrap().is_calling()).unwrap();
+        });
+        let thread = std::sync::Arc::new(thread.unwrap());
+        assert!(!thread.is_calling());
+        tell.send(std::sync::Arc::clone(&thread)).unwrap();
+        assert!(answered.recv().unwrap());
     }
 
     #[test]

@@ -17,6 +17,12 @@ impl<T> SegQueue<T> {
     }
 
     #[track_caller]
+    pub fn is_empty(&self) -> bool {
+        scheduler::point();
+        self.0.is_empty()
+    }
+
+    #[track_caller]
     pub fn pop(&self) -> Option<T> {
         scheduler::point();
         self.0.pop()

@@ -73,6 +73,11 @@ impl Builder {
 }
 
 impl<T> JoinHandle<T> {
+    #[must_use]
+    pub fn is_calling(&self) -> bool {
+        scheduler::number() == self.number
+    }
+
     /// # Errors
     /// When it has panicked.
     pub fn join(self) -> std::thread::Result<T> {

@@ -23,6 +23,12 @@ impl Thread {
         with_signals_blocked(|| builder.spawn(work)).map(Thread)
     }
 
+    /// Whether this is the one that calls.
+    #[must_use]
+    pub fn is_calling(&self) -> bool {
+        self.0.is_calling()
+    }
+
     /// Waits for its end.
     pub fn join(self) {
         // A panic ends the simulation before it ends the thread.
