@@ -74,7 +74,17 @@ impl OsStream {
         let address = address.to_kernel()?;
         match held(|| self.inner.connect(&address)) {
             Ok(()) => Ok(true),
-            Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => Ok(false),
+            Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => {
+                // Inside the machine it is mostly there by now, which the next call tells.
+                match held(|| self.inner.connect(&address)) {
+                    Ok(()) => Ok(true),
+                    Err(error) => match error.raw_os_error() {
+                        Some(libc::EISCONN) => Ok(true),
+                        Some(libc::EALREADY | libc::EINPROGRESS | libc::EINTR) => Ok(false),
+                        _ => Err(error),
+                    },
+                }
+            }
             Err(error) => Err(error),
         }
     }

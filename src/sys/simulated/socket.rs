@@ -73,8 +73,10 @@ impl Socket {
         begin("connect");
         let connected = kernel(|state| {
             let (id, stream) = state.stream(self.0)?;
-            if !matches!(stream.phase, Phase::Fresh | Phase::Bound) {
-                return Err(libc::EISCONN);
+            match stream.phase {
+                Phase::Fresh | Phase::Bound => {}
+                Phase::Connecting => return Err(libc::EALREADY),
+                _ => return Err(libc::EISCONN),
             }
             let is_local = stream.is_local;
             let is_unlucky = state.fault(|faults| Fault("connect fails", faults.unreachable));

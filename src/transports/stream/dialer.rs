@@ -156,6 +156,30 @@ impl Dialer {
         self.fail(failure);
     }
 
+    /// The first attempt, by the thread that wants the connection, which may have it sooner than
+    /// the reactor could begin. False when the reactor has to make the attempt: to look a name up,
+    /// or to report why it fails, which may take as long as writing to standard error does.
+    fn attempt_at_once(&self) -> bool {
+        let (address, local) = match &self.target {
+            Target::Local(address) => (address.clone(), None),
+            Target::Internet { local, host: HostName::Literal(ip), port } => {
+                (Address::Internet(SocketAddr::new(*ip, *port)), *local)
+            }
+            Target::Internet { host: HostName::Name(_), .. } => return false,
+        };
+        if !self.host.is_wanting() || Attempt::begin().is_err() {
+            return false;
+        }
+        let Ok((stream, is_connected)) = self.open(&address, local) else { return false };
+        self.host.report(Report::Connecting);
+        if is_connected {
+            self.established(stream, Standing::Fresh);
+        } else {
+            self.await_connection(stream, Candidates { addresses: VecDeque::new(), local });
+        }
+        true
+    }
+
     /// True when the connection is there at once.
     fn open(&self, address: &Address, local: Option<IpAddr>) -> io::Result<(OsStream, bool)> {
         let mut stream = OsStream::new(address)?;
@@ -310,7 +334,7 @@ impl State {
 }
 
 impl Handler for Dialer {
-    fn ready(&self, _event: Event) {
+    fn ready(&self, event: Event) {
         let (stream, others) = {
             let mut state = self.state.lock();
             match std::mem::replace(&mut state.phase, Phase::Waiting) {
@@ -321,7 +345,9 @@ impl Handler for Dialer {
                 }
             }
         };
-        match stream.connected() {
+        // A stream that has neither broken nor ended is connected.
+        let connected = if event.ended { stream.connected() } else { Ok(()) };
+        match connected {
             Ok(()) => self.established(stream, Standing::Watched),
             Err(error) => {
                 self.reactor.unwatch(stream.as_raw_fd());
@@ -347,9 +373,11 @@ impl Handler for Dialer {
 }
 
 impl Maker for Dialer {
-    /// The first attempt is made at once, in the background.
+    /// The first attempt is made at once, and mostly here.
     fn start(&self) {
-        if let Some(key) = self.key.get() {
+        if !self.attempt_at_once()
+            && let Some(key) = self.key.get()
+        {
             self.reactor.set_timer(*key, Some(sys::now()));
         }
     }
@@ -482,6 +510,26 @@ mod tests {
             socket.settle();
             assert_eq!(phase(&dialer), "connected");
         }
+    }
+
+    #[test]
+    fn who_starts_it_makes_the_first_attempt_and_leaves_failures_to_the_reactor() {
+        let (name, (over_tcp, port)) = (fresh_name(), listening_somewhere());
+        let locally = listening(&name);
+        let both = [(Target::Local(name), locally), (literal(port), over_tcp)];
+        for (target, listener) in both {
+            let socket = FakeSocket::new(Traits::pair());
+            let dialer = dialer(target, &socket);
+            socket.start(Arc::clone(&dialer) as _);
+            assert_eq!(phase(&dialer), "greeting");
+            assert_eq!(accept(&listener).read(2), b"hi");
+        }
+        let socket = FakeSocket::new(Traits::pair());
+        let dialer = dialer(Target::Local(fresh_name()), &socket);
+        assert!(!dialer.attempt_at_once());
+        assert_eq!((socket.reports(), phase(&dialer)), (vec![], "waiting"));
+        socket.start(dialer);
+        socket.await_report(|report| matches!(report, Report::ConnectFailed(Some(_))));
     }
 
     #[test]
