@@ -13,7 +13,7 @@ use super::cancellation::{Owned, held};
 use super::{Address, Read, kernel};
 use crate::message::Chunk;
 use crate::sync::{
-    atomic::{AtomicI32, Ordering},
+    atomic::{AtomicBool, AtomicI32, Ordering},
     before_io,
 };
 
@@ -35,6 +35,8 @@ pub struct OsStream {
     peer: Option<SocketAddr>,
     /// The code with which it broke; 0 while it has not.
     failure: AtomicI32,
+    /// Everything has been read that there ever will be.
+    is_at_end: AtomicBool,
 }
 
 /// Who opened the other end of a stream inside the machine, when he did.
@@ -53,7 +55,13 @@ impl OsStream {
     }
 
     pub(super) fn of(inner: kernel::Socket, family: Family, peer: Option<SocketAddr>) -> OsStream {
-        OsStream { inner: Owned::new(inner), family, peer, failure: AtomicI32::new(0) }
+        OsStream {
+            inner: Owned::new(inner),
+            family,
+            peer,
+            failure: AtomicI32::new(0),
+            is_at_end: AtomicBool::new(false),
+        }
     }
 
     /// Binds it to a local address, from which it connects then.
@@ -142,7 +150,10 @@ impl OsStream {
         before_io();
         loop {
             match kernel::receive(&self.inner, parts, libc::MSG_DONTWAIT) {
-                Ok(0) => return Read::End,
+                Ok(0) => {
+                    self.is_at_end.store(true, Ordering::Relaxed);
+                    return Read::End;
+                }
                 Ok(count) => return Read::Bytes(count),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Read::Nothing,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -172,6 +183,9 @@ impl OsStream {
     /// Reads and forgets what has arrived, up to a bound. A TCP that is closed with unread input
     /// resets the stream instead of ending it.
     pub fn discard_input(&self) {
+        if self.is_at_end.load(Ordering::Relaxed) {
+            return;
+        }
         let mut buffer = [0; 4096];
         for _ in 0..DISCARDS_MAX {
             if !matches!(self.read(None, &mut buffer), Read::Bytes(_)) {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use super::byte_stream::ByteStream;
 use super::codec::{Codec, Parting};
 use super::driver::Look;
-use super::ending::end_politely;
+use super::ending::read_rest;
 use super::queue::{Gathering, Written};
 use super::reader::{Arrival, Handback, News, Passage, Reader};
 use super::scratch;
@@ -296,7 +296,7 @@ impl Connection for StreamConnection {
         // Pairs with the one in `end`.
         if !self.is_ended.swap(true, Ordering::AcqRel) {
             self.host.report(Report::Dropped);
-            end_politely(&*self.stream, &self.reader, deadline);
+            read_rest(&*self.stream, &self.reader, deadline);
             self.stream.break_off();
         }
     }
@@ -344,7 +344,9 @@ impl Stream for StreamConnection {
     }
 
     fn finish(&self, deadline: Instant) {
-        end_politely(&*self.stream, &self.reader, deadline);
+        // A child may have the descriptor, too, and the peer would wait for the end of that.
+        self.stream.end();
+        read_rest(&*self.stream, &self.reader, deadline);
     }
 
     fn has_unwritten(&self) -> bool {
@@ -683,7 +685,8 @@ mod tests {
         assert_eq!(pipe.try_send(b"no more"), Err(Refusal::Busy));
         socket.settle();
         assert_eq!((socket.reports(), setup.ended()), (vec![Report::Dropped], 0));
-        assert_eq!((stream.deeds().ended, stream.deeds().broken_off), (1, 1));
+        // To break it off is to end it.
+        assert_eq!((stream.deeds().ended, stream.deeds().broken_off), (0, 1));
     }
 
     #[test]
