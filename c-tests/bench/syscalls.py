@@ -17,6 +17,13 @@ import harness
 
 CASES_DEFAULT = [f"lat:pair:{transport}:64{place}"
                  for transport in ("inproc", "ipc", "tcp") for place in ("@0", "")]
+FEW = 500
+MANY = 2500
+WARM = 100
+LARGE_SIZE = 100_000
+# As in publish.c: a window is not cut, and one alone tells little.
+WINDOW = 32
+TOPICS_WINDOW = 256
 SHOWN_CALLS = 8
 SHOWN_LEAST = 0.05
 
@@ -44,19 +51,38 @@ def count_calls(program, library, case, operations, warm, table):
     return calls, result["count"]
 
 
-def slope(program, library, case, options, table):
+def operations_for(case):
+    """Numbers of operations whose difference is neither noise nor many minutes under strace."""
+    fields = case.split("@")[0].split(":")
+    if fields[0] == "mem":
+        return 0, 0
+    size = max((int(field) for field in fields if field.isdigit()), default=0)
+    if fields[0] == "subs":
+        return 10 * TOPICS_WINDOW, 40 * TOPICS_WINDOW
+    if fields[0] == "fanout":
+        return 10 * WINDOW * int(fields[3]), 40 * WINDOW * int(fields[3])
+    if size >= LARGE_SIZE:
+        return 20, 60
+    if fields[0] in ("survey", "churn", "burst", "tail"):
+        return 100, 400
+    return FEW, MANY
+
+
+def slope(program, library, case, few_operations, many_operations, table, warm=WARM):
     """System calls per operation by name."""
     (few, fewer), (many, more) = (
-        count_calls(program, library, case, operations, options.warm, table)
-        for operations in (options.few, options.many))
+        count_calls(program, library, case, operations, warm, table)
+        for operations in (few_operations, many_operations))
     distance = more - fewer
     if distance <= 0:
-        raise harness.RunError(f"{case}: {options.few} and {options.many} are the same to it")
+        raise harness.RunError(
+            f"{case}: {few_operations} and {many_operations} are the same to it")
     return {name: (many[name] - few[name]) / distance for name in many | few}
 
 
 def median_slopes(program, library, case, options, table):
-    slopes = [slope(program, library, case, options, table) for _ in range(options.repeat)]
+    slopes = [slope(program, library, case, options.few, options.many, table, options.warm)
+              for _ in range(options.repeat)]
     names = set().union(*slopes)
     by_name = {name: statistics.median(s.get(name, 0) for s in slopes) for name in names}
     # The total is taken of each repetition: medians of parts need not add up.
@@ -71,11 +97,11 @@ def describe(by_name):
 def parse_options():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     harness.add_common_options(parser)
-    parser.add_argument("--few", type=int, default=500, metavar="N",
+    parser.add_argument("--few", type=int, default=FEW, metavar="N",
                         help="operations of the shorter run")
-    parser.add_argument("--many", type=int, default=2500, metavar="N",
+    parser.add_argument("--many", type=int, default=MANY, metavar="N",
                         help="operations of the longer run")
-    parser.add_argument("--warm", type=int, default=100, metavar="N",
+    parser.add_argument("--warm", type=int, default=WARM, metavar="N",
                         help="operations before either")
     parser.add_argument("--repeat", type=int, default=3, metavar="N", help="medians of N slopes")
     parser.add_argument("--only", choices=("ours", "reference"), help="count one library only")

@@ -1,13 +1,20 @@
 #!/usr/bin/env python3
 """Tests of what the scripts compute from what the program prints."""
 
+import contextlib
+import fnmatch
+import io
 import math
+import re
 import tempfile
 import unittest
 from pathlib import Path
 
+import bars
 import compare
+import figures
 import harness
+import machine
 import syscalls
 
 STRACE_TABLE = """\
@@ -29,39 +36,40 @@ def result(case, rate=1000.0, p50=10.0, cpu=5.0, p99=20.0, size=None):
 class Gains(unittest.TestCase):
     def test_a_faster_stream_gains(self):
         case = "thr:pair:tcp:64"
-        self.assertEqual(compare.gain(result(case, rate=600), result(case, rate=200)), 3)
+        self.assertEqual(figures.gain(result(case, rate=600), result(case, rate=200)), 3)
 
     def test_a_shorter_round_trip_gains(self):
         case = "lat:pair:tcp:64@0"
-        self.assertEqual(compare.gain(result(case, p50=5), result(case, p50=20)), 4)
+        self.assertEqual(figures.gain(result(case, p50=5), result(case, p50=20)), 4)
 
     def test_less_memory_gains(self):
         case = "mem:idle"
-        self.assertEqual(compare.gain(result(case, size=500), result(case, size=1000)), 2)
-        self.assertEqual(compare.gain(result(case, size=-4), result(case, size=1600)), 100)
+        self.assertEqual(figures.gain(result(case, size=500), result(case, size=1000)), 2)
+        self.assertEqual(figures.gain(result(case, size=-4), result(case, size=1600)), 100)
 
     def test_less_processor_time_gains(self):
         case = "lat:pair:tcp:64"
-        self.assertEqual(compare.cpu_gain(result(case, cpu=2), result(case, cpu=6)), 3)
-        self.assertIsNone(compare.cpu_gain(result(case, cpu=0), result(case, cpu=6)))
+        self.assertEqual(figures.cpu_gain(result(case, cpu=2), result(case, cpu=6)), 3)
+        self.assertIsNone(figures.cpu_gain(result(case, cpu=0), result(case, cpu=6)))
 
     def test_the_mean_of_ratios_is_geometric(self):
-        self.assertTrue(math.isclose(compare.geometric_mean([0.5, 2]), 1))
+        self.assertTrue(math.isclose(figures.geometric_mean([0.5, 2]), 1))
 
 
 class Bars(unittest.TestCase):
     def summary(self, case, pairs, failures=()):
-        return compare.summarise(case, pairs, list(failures), with_bars=True)
+        return figures.summarise(case, pairs, list(failures), with_bars=True)
 
     def test_the_median_round_decides(self):
-        case = "thr:pair:tcp:64"
-        pairs = [(result(case, rate=rate), result(case, rate=100)) for rate in (100, 650, 900)]
+        case = "thr:pair:ws:65536"
+        pairs = [(result(case, rate=rate), result(case, rate=100)) for rate in (100, 250, 900)]
         self.assertTrue(self.summary(case, pairs)["passed"])
         self.assertFalse(self.summary(case, pairs[:2])["passed"])
 
     def test_a_failed_run_misses_the_bar(self):
         case = "thr:pair:tcp:64"
-        pairs = [(result(case, rate=900), result(case, rate=100))]
+        pairs = [(result(case, rate=9000), result(case, rate=100))]
+        self.assertTrue(self.summary(case, pairs)["passed"])
         self.assertFalse(self.summary(case, pairs, ["crashed"])["passed"])
         self.assertFalse(self.summary(case, [])["passed"])
 
@@ -72,9 +80,89 @@ class Bars(unittest.TestCase):
         self.assertTrue(self.summary(case, [good, good])["passed"])
         self.assertFalse(self.summary(case, [good, bad])["passed"])
 
-    def test_other_cases_have_none(self):
+    def test_an_idle_socket_may_be_larger_than_that_of_the_reference(self):
+        pairs = [(result("mem:idle", size=700), result("mem:idle", size=600))]
+        self.assertTrue(self.summary("mem:idle", pairs)["passed"])
+        pairs = [(result("mem:idle", size=800), result("mem:idle", size=900))]
+        self.assertFalse(self.summary("mem:idle", pairs)["passed"])
+
+    def test_every_other_case_must_not_be_slower(self):
         case = "thr:pair:tcp:1024"
-        self.assertIsNone(self.summary(case, [(result(case), result(case))])["passed"])
+        self.assertEqual(bars.gain_bar(case), 1)
+        same = (result(case), result(case))
+        slower = (result(case, rate=990), result(case, rate=1000))
+        self.assertTrue(self.summary(case, [same])["passed"])
+        self.assertFalse(self.summary(case, [slower])["passed"])
+
+    def test_pinned_twins_have_bars_of_their_own(self):
+        self.assertEqual(bars.gain_bar("lat:pair:ipc:64"), 7)
+        self.assertEqual(bars.gain_bar("lat:pair:ipc:64@0"), 4.2)
+        self.assertEqual(bars.gain_bar("lat:pair:ipc:65536@0"), 2)
+
+    def test_without_bars_nobody_is_judged(self):
+        case = "thr:pair:tcp:64"
+        pairs = [(result(case), result(case))]
+        self.assertIsNone(figures.summarise(case, pairs, [], with_bars=False)["passed"])
+
+
+class Verdicts(unittest.TestCase):
+    def report(self, gain, passed=True):
+        summary = {"case": "lat:pair:tcp:64", "gains": [gain], "gain": gain, "group": "latency",
+                   "passed": passed}
+        return {"cases": [summary], "means": figures.group_means([summary])}
+
+    def verdict(self, *arguments):
+        with contextlib.redirect_stdout(io.StringIO()):
+            return compare.verdict(*arguments)
+
+    def test_a_missed_bar_fails(self):
+        self.assertEqual(self.verdict(self.report(9), 6), 0)
+        self.assertEqual(self.verdict(self.report(9, passed=False), None), 1)
+
+    def test_the_mean_of_the_whole_list_has_a_bar(self):
+        self.assertEqual(self.verdict(self.report(5), 6), 1)
+        self.assertEqual(self.verdict(self.report(5), None), 0)
+
+
+class Groups(unittest.TestCase):
+    def test_each_case_belongs_to_one(self):
+        self.assertEqual(figures.group_of("lat:pair:tcp:64@0"), "latency")
+        self.assertEqual(figures.group_of("fanin:req:tcp:64:8"), "scaling")
+        self.assertEqual(figures.group_of("mem:raw:1000"), "memory")
+        families = [family for group in figures.GROUPS.values() for family in group]
+        self.assertEqual(len(families), len(set(families)))
+        self.assertLessEqual(set(figures.RATE_FAMILIES), set(families))
+
+    def test_means_are_of_groups_and_of_all(self):
+        summaries = [
+            {"case": case, "gains": [gain], "gain": gain, "group": figures.group_of(case)}
+            for case, gain in (("lat:pair:tcp:64@0", 8), ("lat:pair:tcp:64", 2), ("churn:sock", 4))]
+        means = figures.group_means(summaries)
+        self.assertAlmostEqual(means["latency"]["mean"], 4)
+        self.assertAlmostEqual(means["all"]["mean"], 4)
+        self.assertEqual(means["all"]["cases"], 3)
+        self.assertEqual(means["pinned"]["most"], 8)
+        self.assertNotIn("memory", means)
+
+
+class Names(unittest.TestCase):
+    LISTED = re.findall(r'^    "([^"]+)",$', (harness.HERE / "cases.c").read_text(), re.MULTILINE)
+
+    def test_each_listed_case_has_a_group(self):
+        self.assertGreater(len(self.LISTED), 100)
+        for case in self.LISTED:
+            self.assertIn(figures.group_of(case), figures.GROUPS)
+
+    def test_each_bar_is_that_of_a_listed_case(self):
+        for pattern in [*(pattern for pattern, _ in bars.GAINS), *bars.LIMITS]:
+            self.assertTrue(fnmatch.filter(self.LISTED, pattern), pattern)
+
+
+class Hogs(unittest.TestCase):
+    def test_they_live_as_long_as_the_block(self):
+        with machine.hogs(2) as processes:
+            self.assertEqual([process.poll() for process in processes], [None, None])
+        self.assertNotIn(None, [process.poll() for process in processes])
 
 
 class Choosing(unittest.TestCase):
