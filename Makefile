@@ -14,6 +14,7 @@ unexport CARGO_BUILD_TARGET
 BUILD := target/c-tests
 LIBRARY := target/release/libspmsg.so
 JOBS := $(shell nproc 2>/dev/null || echo 2)
+RIVALS := $(filter --rivals,$(ARGS))
 CTEST_FLAGS := --output-on-failure --no-tests=error
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 
@@ -67,10 +68,16 @@ interop: tools build
 	cmake --build $(BUILD) --parallel $(JOBS) --target interop
 
 .PHONY: bench
-bench: tools build
-	cmake -S c-tests -B $(BUILD) -DCMAKE_BUILD_TYPE=Release
-	cmake --build $(BUILD) --parallel $(JOBS)
+bench: bench-program
 	python3 c-tests/bench/compare.py $(ARGS)
+
+# What the rivals of `ARGS=--rivals` are made of is installed for them alone.
+.PHONY: bench-program
+bench-program: tools build
+	$(if $(RIVALS),@.ci/install.sh libnng-dev libzmq3-dev)
+	cmake -S c-tests -B $(BUILD) -DCMAKE_BUILD_TYPE=Release \
+		-DSPMSG_BENCH_RIVALS=$(if $(RIVALS),ON,OFF)
+	cmake --build $(BUILD) --parallel $(JOBS)
 
 .PHONY: differential
 differential: tools build

@@ -15,6 +15,8 @@ is_there() {
         cc -shared -x c - -Wl,--no-as-needed -lnanomsg -o /dev/null ;;
     libnng-dev) printf '#include <nng/nng.h>\n' |
         cc -shared -x c - -Wl,--no-as-needed -lnng -o /dev/null ;;
+    libzmq3-dev) printf '#include <zmq.h>\n' |
+        cc -shared -x c - -Wl,--no-as-needed -lzmq -o /dev/null ;;
     libc6-dev) printf '#include <stdio.h>\n' | cc -E -x c - -o /dev/null ;;
     python3-venv) python3 -c 'import ensurepip, venv' ;;
     binutils) command -v nm && command -v readelf ;;

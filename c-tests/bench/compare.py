@@ -14,34 +14,55 @@ import shutil
 import sys
 import tempfile
 import time
+from pathlib import Path
 
 import bars
 import figures
 import harness
 import machine
+import rivals
 import syscalls
 
 HOGS = 2
 
 
+def run_on(program, library, case, arguments, failures):
+    """One result, or None. Only what we compare with has to work: a rival may fail."""
+    try:
+        return harness.run(program, library, case, arguments)
+    except harness.RunError as error:
+        harness.note(f"  {error}")
+        if library.name not in rivals.NAMES:
+            failures.append(str(error))
+        return None
+
+
 def measure(program, libraries, cases, options, generator):
-    """Runs everything; returns the pairs of results and the failures, both by case."""
+    """Runs everything; returns results by library for each round, and failures, both by case."""
     arguments = ["--seconds", str(options.seconds)]
-    pairs = {case: [] for case in cases}
+    rounds = {case: [] for case in cases}
     failures = {case: [] for case in cases}
     for number in range(1, options.rounds + 1):
         for position, case in enumerate(generator.sample(cases, len(cases)), 1):
             harness.note(f"round {number}/{options.rounds}, {position}/{len(cases)}: {case}")
             results = {}
             for library in generator.sample(libraries, len(libraries)):
-                try:
-                    results[library.name] = harness.run(program, library, case, arguments)
-                except harness.RunError as error:
-                    harness.note(f"  {error}")
-                    failures[case].append(str(error))
-            if len(results) == len(libraries):
-                pairs[case].append((results["ours"], results["reference"]))
-    return pairs, failures
+                if library.name not in rivals.NAMES or rivals.runs(library.name, case):
+                    result = run_on(program, library, case, arguments, failures[case])
+                    if result is not None:
+                        results[library.name] = result
+            rounds[case].append(results)
+    return rounds, failures
+
+
+def summarise(case, rounds, failures, options):
+    pairs = [(results["ours"], results["reference"]) for results in rounds
+             if "ours" in results and "reference" in results]
+    summary = figures.summarise(case, pairs, failures, options.bars)
+    if options.rivals:
+        found = {name: figures.summarise_rival(name, case, rounds) for name in rivals.NAMES}
+        summary["rivals"] = {name: rival for name, rival in found.items() if rival is not None}
+    return summary
 
 
 def count_calls(program, libraries, summaries, root):
@@ -101,6 +122,24 @@ def print_table(summaries, names, with_calls):
             "-" if cpu is None else f"{cpu:.2f}", calls) + " " + bar).rstrip())
 
 
+def print_rivals(summaries):
+    print(f"\n{'case':<25}" + "".join(f"{name:>12} {'gain':>8}" for name in rivals.NAMES))
+    for summary in summaries:
+        line = f"{summary['case']:<25}"
+        for name in rivals.NAMES:
+            rival = summary["rivals"].get(name)
+            if rival is None:
+                line += f"{'-':>12} {'-':>8}"
+            else:
+                line += f"{readable(rival['value'], summary['measure']):>12} {rival['gain']:>8.2f}"
+        print(line)
+    for name in rivals.NAMES:
+        gains = [s["rivals"][name]["gain"] for s in summaries if name in s["rivals"]]
+        if gains:
+            print(f"geometric mean of gains over {name}: {figures.geometric_mean(gains):.2f} of "
+                  f"{len(gains)} cases")
+
+
 def print_means(means):
     print("\ngeometric means")
     for name, mean in means.items():
@@ -122,6 +161,8 @@ def parse_options():
                         help="count system calls, too; needs strace")
     parser.add_argument("--hogs", action="store_true",
                         help=f"run beside {HOGS} processes that use all the processor they get")
+    parser.add_argument("--rivals", action="store_true",
+                        help="run nng, zmq and plain system calls, too")
     parser.add_argument("--null", action="store_true",
                         help="compare the reference with a copy of itself: shows the noise")
     parser.add_argument("--json", metavar="FILE", help="write everything measured there")
@@ -137,11 +178,15 @@ def parse_options():
     return options
 
 
-def stage_both(options, root):
+def stage_all(options, program, root):
     reference = harness.reference_of(options)
     ours = reference if options.null else options.ours
-    return [harness.stage("ours", ours, root, copy=options.null),
-            harness.stage("reference", reference, root)]
+    libraries = [harness.stage("ours", ours, root, copy=options.null),
+                 harness.stage("reference", reference, root)]
+    if options.rivals:
+        built = Path(program).resolve().parent.parent / "lib"
+        libraries += [harness.stage(name, built / name, root) for name in rivals.NAMES]
+    return libraries
 
 
 def mean_bar(options):
@@ -153,7 +198,7 @@ def mean_bar(options):
 
 def compare(options, root):
     program = harness.program_of(options)
-    libraries = stage_both(options, root)
+    libraries = stage_all(options, program, root)
     known = harness.listed_cases(program, libraries[1], options.all)
     cases = harness.choose_cases(options.cases or ["*"], known)
     seed = options.seed if options.seed is not None else random.SystemRandom().randrange(1 << 32)
@@ -161,16 +206,17 @@ def compare(options, root):
               "rounds": options.rounds, "seconds": options.seconds, "null": options.null,
               "hogs": HOGS if options.hogs else 0, "load_before": machine.load()}
     with machine.hogs(HOGS) if options.hogs else contextlib.nullcontext():
-        pairs, failures = measure(program, libraries, cases, options, random.Random(seed))
+        rounds, failures = measure(program, libraries, cases, options, random.Random(seed))
     report["load_after"] = machine.load()
     report["minutes"] = (time.time() - report["started"]) / 60
-    summaries = [figures.summarise(case, pairs[case], failures[case], options.bars)
-                 for case in cases]
+    summaries = [summarise(case, rounds[case], failures[case], options) for case in cases]
     if options.calls:
-        count_calls(program, libraries, summaries, root)
+        count_calls(program, libraries[:2], summaries, root)
     report["means"] = figures.group_means(summaries)
     report["cases"] = summaries
     print_table(summaries, ("copy" if options.null else "ours", "reference"), options.calls)
+    if options.rivals:
+        print_rivals(summaries)
     print_means(report["means"])
     print("\n{processor}, {cpus} CPUs, {kernel}".format(**report["machine"]))
     print("{rounds} rounds of {seconds:g} s in {minutes:.1f} minutes beside {hogs} hogs, seed "
@@ -179,11 +225,14 @@ def compare(options, root):
         with open(options.json, "w", encoding="utf-8") as file:
             json.dump(report, file, indent=1)
             file.write("\n")
-    return verdict(report, mean_bar(options))
+    return verdict(report, options.bars, mean_bar(options))
 
 
-def verdict(report, least_mean):
+def verdict(report, judging, least_mean):
     missed = [s["case"] for s in report["cases"] if s["passed"] is False]
+    if judging:
+        missed += [f"{s['case']} against {name}" for s in report["cases"]
+                   for name, rival in s.get("rivals", {}).items() if rival["passed"] is False]
     if least_mean is not None and "all" in report["means"]:
         mean = report["means"]["all"]["mean"]
         if mean < least_mean:

@@ -4,6 +4,7 @@ import math
 import statistics
 
 import bars
+import rivals
 
 GROUPS = {
     "latency": ("lat", "burst", "tail", "poll", "dev"),
@@ -96,6 +97,23 @@ def summarise(case, pairs, failures, with_bars):
     # A case that failed even once has not been delivered, whatever its other rounds say.
     summary["passed"] = False if failures else passed
     return summary
+
+
+def summarise_rival(name, case, rounds):
+    """Ours against a rival in the rounds in which both ran; None when there is none."""
+    pairs = [(results["ours"], results[name]) for results in rounds
+             if "ours" in results and name in results]
+    if not pairs:
+        return None
+    bar = rivals.bar(name, case)
+    median_gain = statistics.median(gain(*pair) for pair in pairs)
+    return {
+        "value": statistics.median(value(rival) for _, rival in pairs),
+        "cpu_us": median_of([rival for _, rival in pairs], "cpu_us"),
+        "gain": median_gain,
+        "bar": bar,
+        "passed": None if bar is None else median_gain >= bar,
+    }
 
 
 def group_means(summaries):

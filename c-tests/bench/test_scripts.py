@@ -15,6 +15,7 @@ import compare
 import figures
 import harness
 import machine
+import rivals
 import syscalls
 
 STRACE_TABLE = """\
@@ -116,12 +117,18 @@ class Verdicts(unittest.TestCase):
             return compare.verdict(*arguments)
 
     def test_a_missed_bar_fails(self):
-        self.assertEqual(self.verdict(self.report(9), 6), 0)
-        self.assertEqual(self.verdict(self.report(9, passed=False), None), 1)
+        self.assertEqual(self.verdict(self.report(9), True, 6), 0)
+        self.assertEqual(self.verdict(self.report(9, passed=False), True, None), 1)
+
+    def test_a_bar_against_a_rival_counts_only_when_bars_do(self):
+        report = self.report(9)
+        report["cases"][0]["rivals"] = {"zmq": {"passed": False}, "nng": {"passed": None}}
+        self.assertEqual(self.verdict(report, True, None), 1)
+        self.assertEqual(self.verdict(report, False, None), 0)
 
     def test_the_mean_of_the_whole_list_has_a_bar(self):
-        self.assertEqual(self.verdict(self.report(5), 6), 1)
-        self.assertEqual(self.verdict(self.report(5), None), 0)
+        self.assertEqual(self.verdict(self.report(5), True, 6), 1)
+        self.assertEqual(self.verdict(self.report(5), True, None), 0)
 
 
 class Groups(unittest.TestCase):
@@ -156,6 +163,28 @@ class Names(unittest.TestCase):
     def test_each_bar_is_that_of_a_listed_case(self):
         for pattern in [*(pattern for pattern, _ in bars.GAINS), *bars.LIMITS]:
             self.assertTrue(fnmatch.filter(self.LISTED, pattern), pattern)
+
+
+class Rivals(unittest.TestCase):
+    def test_each_runs_what_it_can(self):
+        self.assertTrue(rivals.runs("nng", "survey:tcp:64:64"))
+        self.assertTrue(rivals.runs("zmq", "thr:pair:tcp:64@0"))
+        self.assertFalse(rivals.runs("zmq", "survey:tcp:64:64"))
+        self.assertFalse(rivals.runs("zmq", "thr:pair:ws:64"))
+        self.assertFalse(rivals.runs("raw", "lat:pair:inproc:64"))
+
+    def test_zmq_has_bars_where_it_is_strong(self):
+        self.assertEqual(rivals.bar("zmq", "thr:pair:tcp:64"), 1.1)
+        self.assertIsNone(rivals.bar("zmq", "thr:pair:tcp:65536"))
+        self.assertIsNone(rivals.bar("nng", "thr:pair:tcp:64"))
+
+    def test_only_rounds_with_both_count(self):
+        case = "thr:pair:tcp:64"
+        rounds = [{"ours": result(case, rate=300), "zmq": result(case, rate=100)},
+                  {"ours": result(case, rate=900)}]
+        self.assertEqual(figures.summarise_rival("zmq", case, rounds)["gain"], 3)
+        self.assertTrue(figures.summarise_rival("zmq", case, rounds)["passed"])
+        self.assertIsNone(figures.summarise_rival("nng", case, rounds))
 
 
 class Hogs(unittest.TestCase):
