@@ -46,6 +46,7 @@ mod socket;
 mod spin;
 mod state;
 mod statistics;
+mod stock;
 mod timer;
 mod transfer;
 mod visitors;

@@ -66,6 +66,7 @@ impl Socket {
     /// When it is not sent, and waiting would not help or is not wanted.
     #[inline]
     pub fn send_now(&self, message: &mut Message, blocking: Blocking<'_>) -> Result<Now, Error> {
+        self.look_after_stock();
         let seen = self.waiting.send.epoch();
         match self.try_send(message) {
             Ok(()) => return Ok(Now::Done),
@@ -149,6 +150,7 @@ impl Socket {
         blocking: Blocking<'_>,
         check: impl Fn(usize) -> Result<(), Error>,
     ) -> Result<Now, Error> {
+        self.look_after_stock();
         let (seen, error) = loop {
             let seen = self.waiting.recv.epoch();
             let until = match self.try_recv(message, &check) {

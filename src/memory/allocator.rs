@@ -1,4 +1,5 @@
-//! The allocator of the library: that of the C library, and the reserve when that has nothing.
+//! The allocator of the library: that of the C library, and when that has nothing, what big blocks
+//! are kept that nobody uses, and then the reserve.
 //!
 //! Nothing is counted and nothing is asked as long as there is memory. Giving back costs the
 //! comparison of an address.
@@ -6,7 +7,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::ptr;
 
-use super::{DRAWS, IS_FALLIBLE, RESERVE};
+use super::{DRAWS, IS_FALLIBLE, RESERVE, STOCK};
 
 pub struct Allocator;
 
@@ -74,6 +75,12 @@ impl Allocator {
 #[cold]
 #[inline(never)]
 fn draw(layout: Layout) -> *mut u8 {
+    if STOCK.clear() {
+        let memory = from_system(layout);
+        if !memory.is_null() {
+            return memory;
+        }
+    }
     if IS_FALLIBLE.get() {
         return ptr::null_mut();
     }
@@ -95,17 +102,25 @@ fn draw_zeroed(layout: Layout) -> *mut u8 {
 /// Whether the system has as much as anything that is set up takes.
 #[cold]
 pub fn has_plenty() -> bool {
-    if is_empty() {
-        return false;
+    let mut memory = from_system(PLENTY);
+    if memory.is_null() && STOCK.clear() {
+        memory = from_system(PLENTY);
     }
-    // SAFETY: the size is not zero.
-    let memory = unsafe { System.alloc(PLENTY) };
     if memory.is_null() {
         return false;
     }
     // SAFETY: it was had a line ago, with this layout.
     unsafe { System.dealloc(memory, PLENTY) };
     true
+}
+
+/// Null when the system has nothing.
+pub fn from_system(layout: Layout) -> *mut u8 {
+    if is_empty() || layout.size() == 0 {
+        return ptr::null_mut();
+    }
+    // SAFETY: the size is not zero.
+    unsafe { System.alloc(layout) }
 }
 
 const PLENTY: Layout = Layout::new::<[u8; 64 * 1024]>();

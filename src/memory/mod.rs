@@ -16,6 +16,7 @@
 
 mod allocator;
 mod reserve;
+mod stock;
 
 use std::cell::Cell;
 use std::collections::{HashMap, TryReserveError, VecDeque};
@@ -24,6 +25,9 @@ use std::sync::Arc;
 
 use self::allocator::Allocator;
 use self::reserve::Reserve;
+use self::stock::Stock;
+
+pub use self::stock::Block;
 
 /// Memory cannot be had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -191,6 +195,13 @@ thread_local! {
 }
 
 static RESERVE: Reserve = Reserve::new();
+static STOCK: Stock = Stock::new();
+
+/// Big blocks for whoever needs some.
+#[must_use]
+pub fn stock() -> &'static Stock {
+    &STOCK
+}
 
 #[global_allocator]
 static ALLOCATOR: Allocator = Allocator;

@@ -5,7 +5,7 @@
 //! big chunk lies at offset 64 of a page, because copies to and from small offsets of a page are
 //! many times slower on some processors.
 
-use crate::memory::OutOfMemory;
+use crate::memory::{self, Block, OutOfMemory};
 use std::ffi::c_void;
 use std::mem::{ManuallyDrop, MaybeUninit};
 use std::ptr::{self, NonNull};
@@ -27,14 +27,14 @@ pub struct SharedChunk {
 
 #[repr(C)]
 struct Prefix {
-    /// What the allocator returned.
-    base: *mut c_void,
+    /// Where its memory begins.
+    base: NonNull<u8>,
     capacity: usize,
     len: usize,
     /// One for a [`Chunk`], else the number of [`SharedChunk`]s.
     owners: AtomicUsize,
-    /// How much was had in addition, to place the payload well.
-    slack: usize,
+    /// How much memory that is.
+    size: usize,
     /// Tells our payloads from foreign pointers. Last, so that it sits just before the payload.
     magic: u64,
 }
@@ -54,28 +54,29 @@ impl Chunk {
     /// # Errors
     /// When that much memory cannot be had.
     pub fn with_capacity(capacity: usize) -> Result<Chunk, OutOfMemory> {
-        let slack = if capacity >= PLACED_FROM { PAGE } else { 0 };
+        let is_big = capacity >= PLACED_FROM;
+        let slack = if is_big { PAGE } else { 0 };
         let total = capacity.checked_add(size_of::<Prefix>() + slack).ok_or(OutOfMemory)?;
         if total > isize::MAX as usize {
             return Err(OutOfMemory);
         }
-        // SAFETY: malloc has no precondition.
-        let base = NonNull::new(unsafe { libc::malloc(total) }).ok_or(OutOfMemory)?;
+        let Block { start: base, size } = if is_big {
+            memory::stock().take(total)?
+        } else {
+            // SAFETY: malloc has no precondition.
+            let base = || NonNull::new(unsafe { libc::malloc(total) });
+            let other = || if memory::stock().clear() { base() } else { None };
+            Block { start: base().or_else(other).ok_or(OutOfMemory)?.cast(), size: total }
+        };
         let offset = payload_offset(base.as_ptr() as usize, slack);
         // SAFETY: `offset` is at most size_of::<Prefix>() + slack, so payload and capacity fit.
-        let payload = unsafe { base.cast::<u8>().add(offset) };
+        let payload = unsafe { base.add(offset) };
         if is_well_placed(payload) {
             FREED.note_used(payload.addr().get());
         }
         let chunk = Chunk { payload };
-        let prefix = Prefix {
-            base: base.as_ptr(),
-            capacity,
-            len: 0,
-            owners: AtomicUsize::new(1),
-            slack,
-            magic: MAGIC,
-        };
+        let owners = AtomicUsize::new(1);
+        let prefix = Prefix { base, capacity, len: 0, owners, size, magic: MAGIC };
         // SAFETY: at least size_of::<Prefix>() bytes of ours lie before the payload, aligned.
         unsafe { chunk.prefix_ptr().write(prefix) };
         Ok(chunk)
@@ -293,16 +294,22 @@ impl Chunk {
     fn free(&mut self) {
         let payload = self.payload;
         let prefix = self.prefix_mut();
-        let (magic, base) = (&raw mut prefix.magic, prefix.base);
-        if prefix.slack > 0 {
+        let (magic, base, size) = (&raw mut prefix.magic, prefix.base, prefix.size);
+        let is_big = size >= PLACED_FROM + size_of::<Prefix>() + PAGE;
+        if is_big {
             FREED.note_freed(payload.addr().get());
         }
         // The magic goes first, so that a second free is recognised while the memory is unused;
         // volatile, because the compiler sees that nobody may read it any more.
-        // SAFETY: the prefix is valid until `free`.
+        // SAFETY: the prefix is valid until the memory is given back.
         unsafe { magic.write_volatile(0) };
-        // SAFETY: `base` is what malloc returned, and we own it.
-        unsafe { libc::free(base) };
+        if is_big {
+            // SAFETY: such a size comes from the stock, and we own it.
+            unsafe { memory::stock().give_back(Block { start: base, size }) };
+        } else {
+            // SAFETY: `base` is what malloc returned, and we own it.
+            unsafe { libc::free(base.as_ptr().cast()) };
+        }
     }
 }
 

@@ -95,6 +95,7 @@ pub fn environment(name: &str) -> Option<OsString> {
 extern "C" fn in_child() {
     // Only this thread exists here.
     GENERATION.fetch_add(1, Ordering::Relaxed);
+    crate::memory::stock().begin_child();
     super::exit::forget_parent();
 }
 

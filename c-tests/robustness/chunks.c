@@ -1,0 +1,176 @@
+/* Memory of big messages: it is used again and again, bounded, and given back after a rest. */
+
+#include "support/address.h"
+#include "support/cases.h"
+#include "support/check.h"
+#include "support/clock.h"
+#include "support/process.h"
+#include "support/resources.h"
+#include "support/sockets.h"
+
+#include <nanomsg/nn.h>
+#include <nanomsg/pair.h>
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#define MEGABYTE ((size_t)1 << 20)
+
+enum { GROWTH_KB = 4096, KEPT_MAX_KB = 64 * 1024, HELD_MAX = 32 };
+
+static void open_inproc(int *a, int *b)
+{
+    struct url url = unique_url("inproc");
+    *a = open_pair();
+    *b = open_pair();
+    CHECK_OK(nn_bind(*a, url.text));
+    CHECK_OK(nn_connect(*b, url.text));
+}
+
+static void exchange(int a, int b, size_t size, int byte)
+{
+    char *sent = nn_allocmsg(size, 0), *received = NULL;
+    REQUIRE(sent != NULL);
+    memset(sent, byte, size);
+    CHECK_EQ(nn_send(a, &sent, NN_MSG, 0), size);
+    CHECK_EQ(nn_recv(b, &received, NN_MSG, 0), size);
+    CHECK(received != NULL && received[0] == byte && received[size - 1] == byte);
+    CHECK_EQ(nn_freemsg(received), 0);
+}
+
+static long faults(void)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    return usage.ru_minflt;
+}
+
+/* As many messages at once, with something in each of their pages, and then none. */
+static void hold_and_free(int count, size_t size)
+{
+    char *held[HELD_MAX];
+    for (int i = 0; i < count; i++) {
+        held[i] = nn_allocmsg(size, 0);
+        REQUIRE(held[i] != NULL);
+        memset(held[i], i, size);
+    }
+    for (int i = 0; i < count; i++)
+        CHECK_EQ(nn_freemsg(held[i]), 0);
+}
+
+static void big_messages_use_the_same_memory_again(void)
+{
+    static const size_t sizes[] = {20000, 65536, 200000, MEGABYTE, 5 * MEGABYTE};
+    int a, b;
+    if (!memory_can_be_measured()) {
+        test_skip("whoever else has the allocator decides");
+        return;
+    }
+    open_inproc(&a, &b);
+    for (int i = 0; i < 5; i++) {
+        exchange(a, b, sizes[i], 'a' + i);
+        exchange(a, b, sizes[i], 'a' + i);
+        hold_and_free(6, sizes[i]);
+        long before = faults();
+        for (int round = 0; round < 20; round++) {
+            hold_and_free(6, sizes[i]);
+            exchange(a, b, sizes[i], 'a' + i);
+        }
+        CHECK_AT_MOST(faults() - before, 50);
+    }
+    CHECK_CLOSE(a, b);
+}
+
+static void no_more_is_kept_than_the_bound(void)
+{
+    int a, b;
+    open_inproc(&a, &b);
+    exchange(a, b, MEGABYTE, 'x');
+    exchange(a, b, MEGABYTE, 'x');
+    long before = resident_kb();
+    hold_and_free(HELD_MAX, 6 * MEGABYTE);
+    check_memory_flat(before, KEPT_MAX_KB + GROWTH_KB);
+    hold_and_free(HELD_MAX, MEGABYTE);
+    hold_and_free(HELD_MAX, 100000);
+    check_memory_flat(before, KEPT_MAX_KB + GROWTH_KB);
+    CHECK_CLOSE(a, b);
+}
+
+static void what_has_rested_is_given_back(void)
+{
+    int a, b;
+    open_inproc(&a, &b);
+    exchange(a, b, 100, 'x');
+    long before = resident_kb();
+    exchange(a, b, MEGABYTE, 'x');
+    exchange(a, b, MEGABYTE, 'x');
+    hold_and_free(HELD_MAX, MEGABYTE);
+    if (memory_can_be_measured())
+        CHECK(wait_until(resident_kb() - before < GROWTH_KB, PATIENCE_MS));
+    /* And from then on it is as in the beginning. */
+    exchange(a, b, MEGABYTE, 'y');
+    exchange(a, b, MEGABYTE, 'z');
+    CHECK_CLOSE(a, b);
+}
+
+static void the_last_close_leaves_nothing(void)
+{
+    struct belongings before = belongings();
+    int a, b;
+    long memory = resident_kb();
+    open_inproc(&a, &b);
+    exchange(a, b, MEGABYTE, 'x');
+    exchange(a, b, MEGABYTE, 'x');
+    hold_and_free(HELD_MAX, MEGABYTE);
+    CHECK_CLOSE(a, b);
+    check_memory_flat(memory, GROWTH_KB);
+    check_nothing_left(before);
+    hold_and_free(HELD_MAX, MEGABYTE);
+    check_memory_flat(memory, GROWTH_KB);
+}
+
+/* What its parent has kept is its own. */
+static int use_it_all(void *argument)
+{
+    int a, b;
+    (void)argument;
+    hold_and_free(HELD_MAX, MEGABYTE);
+    open_inproc(&a, &b);
+    for (int i = 0; i < 10; i++)
+        exchange(a, b, MEGABYTE, 'a' + i);
+    hold_and_free(HELD_MAX, MEGABYTE);
+    CHECK_CLOSE(a, b);
+    return 0;
+}
+
+static void a_child_has_memory_of_its_own(void)
+{
+    int a, b;
+    open_inproc(&a, &b);
+    exchange(a, b, MEGABYTE, 'x');
+    exchange(a, b, MEGABYTE, 'x');
+    hold_and_free(HELD_MAX, MEGABYTE);
+    char *ours = nn_allocmsg(MEGABYTE, 0);
+    memset(ours, 'o', MEGABYTE);
+    for (int i = 0; i < 5; i++) {
+        struct child child;
+        child_start(&child, use_it_all, NULL);
+        exchange(a, b, MEGABYTE, 'p');
+        CHECK_EQ(child_wait(&child, PATIENCE_MS), 0);
+    }
+    CHECK(ours[0] == 'o' && ours[MEGABYTE - 1] == 'o');
+    CHECK_EQ(nn_freemsg(ours), 0);
+    CHECK_CLOSE(a, b);
+}
+
+int main(void)
+{
+    test_begin("robustness/chunks", 60);
+    RUN(big_messages_use_the_same_memory_again);
+    RUN(no_more_is_kept_than_the_bound);
+    RUN(what_has_rested_is_given_back);
+    RUN(the_last_close_leaves_nothing);
+    RUN(a_child_has_memory_of_its_own);
+    return test_end();
+}
