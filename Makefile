@@ -4,6 +4,7 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 libdir ?= $(PREFIX)/lib
 includedir ?= $(PREFIX)/include
+mandir ?= $(PREFIX)/share/man
 
 # Rust puts itself there, and not every shell knows.
 export PATH := $(PATH):$(HOME)/.cargo/bin
@@ -98,9 +99,18 @@ fill = echo "cmake/$(1) -> $(DESTDIR)$(2)" \
 	&& sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@LIBDIR@|$(libdir)|g' \
 	-e 's|@INCLUDEDIR@|$(includedir)|g' -e 's|@VERSION@|$(VERSION)|g' cmake/$(1) >"$(DESTDIR)$(2)"
 
+# One page tells of several names.
+.PHONY: install-man
+install-man:
+	for page in doc/man/*.[1-9]; do \
+		section="$(DESTDIR)$(mandir)/man$${page##*.}"; \
+		install -d "$$section" && install -m 644 "$$page" "$$section" || exit 1; \
+	done
+	ln -sf nn_cmsg.3 "$(DESTDIR)$(mandir)/man3/nn_cmsg_nxthdr_.3"
+
 # Does not build: whoever may write to PREFIX need not be who has Rust.
 .PHONY: install
-install:
+install: install-man
 	@test -f $(LIBRARY) || { echo "Nothing is built yet: run make build first"; exit 1; }
 	install -d "$(DESTDIR)$(includedir)/nanomsg" "$(DESTDIR)$(includedir)/spmsg" \
 		"$(DESTDIR)$(libdir)/pkgconfig" "$(DESTDIR)$(libdir)/cmake/spmsg"
