@@ -20,6 +20,7 @@ is_there() {
     libc6-dev) printf '#include <stdio.h>\n' | cc -E -x c - -o /dev/null ;;
     python3-venv) python3 -c 'import ensurepip, venv' ;;
     binutils) command -v nm && command -v readelf ;;
+    groff-base) command -v groff ;;
     ca-certificates) test -e /etc/ssl/certs/ca-certificates.crt ;;
     *) command -v "$1" ;;
     esac >/dev/null 2>&1
