@@ -34,6 +34,8 @@ LIBRARY = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else ROOT / "target/rele
 SECONDS_MAX = 20
 # Of what stands in a display, five columns from the left on a terminal of 80.
 COLUMNS_MAX = 73
+# Between two columns of a table.
+COLUMN_GAP = 3
 MACROS_LIKE_WORDS = set("An At Do In No".split())
 
 # Pages for what no header has a name of its own for.
@@ -315,6 +317,8 @@ def check_rendering(pages, _):
         for line in "".join(text for _, text in page.displays).splitlines():
             if len(line) > COLUMNS_MAX:
                 yield f"{page.file}: more than {COLUMNS_MAX} columns: {line}"
+        for row in wide_rows(page.lines):
+            yield f"{page.file}: wider than its columns: {row}"
         for heading in (arguments for _, macro, arguments in page.macros if macro == "Ss"):
             if set(heading) & MACROS_LIKE_WORDS:
                 yield f"{page.file}: a word is taken for a macro: {' '.join(heading)}"
@@ -325,6 +329,19 @@ def check_rendering(pages, _):
                 # What is referred to need not be installed here; check_references looks.
                 if not re.search(r"referenced manual not found|mandoc\.db", line):
                     yield f"{page.file}: {line}"
+
+
+def wide_rows(lines):
+    """Rows of tables with a cell, before the last, that reaches into the next one."""
+    widths = []
+    for line in lines:
+        if line.startswith(".Bl"):
+            widths = [len(width) for width in re.findall(r'"([^"]*)"', line)]
+        elif line.startswith(".It ") and " Ta " in line:
+            shown = re.sub(r"(Xr \S+) (\d)", r"\1(\2)", line[len(".It "):].replace("\\-", "-"))
+            cells = re.sub(r"\b(?!Ta\b)[A-Z][a-z] ", "", shown).split(" Ta ")
+            if any(len(cell) > width + COLUMN_GAP for cell, width in zip(cells[:-1], widths)):
+                yield line
 
 
 class Library:
