@@ -36,6 +36,8 @@ SECONDS_MAX = 20
 COLUMNS_MAX = 73
 # Between two columns of a table.
 COLUMN_GAP = 3
+# What encloses all the rest of its line.
+ENCLOSING = set("Bq Dq Pq Ql".split())
 MACROS_LIKE_WORDS = set("An At Do In No".split())
 
 # Pages for what no header has a name of its own for.
@@ -319,6 +321,9 @@ def check_rendering(pages, _):
                 yield f"{page.file}: more than {COLUMNS_MAX} columns: {line}"
         for row in wide_rows(page.lines):
             yield f"{page.file}: wider than its columns: {row}"
+        for _, macro, arguments in page.macros:
+            if sum(word in ENCLOSING for word in [macro, *arguments]) > 1:
+                yield f"{page.file}: quotes in quotes: {macro} {' '.join(arguments)}"
         for heading in (arguments for _, macro, arguments in page.macros if macro == "Ss"):
             if set(heading) & MACROS_LIKE_WORDS:
                 yield f"{page.file}: a word is taken for a macro: {' '.join(heading)}"
