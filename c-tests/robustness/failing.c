@@ -70,6 +70,7 @@ static void blame(const char *format, ...)
 /* ---- a conversation that may fail anywhere, in a child ---- */
 
 struct talk {
+    struct reserved address; /* nobody else takes its port meanwhile */
     struct url url;
     struct url target; /* the same, by another name */
     int left, right, bound, connected;
@@ -202,22 +203,30 @@ static void end(struct talk *talk)
     talk->left = talk->right = talk->bound = talk->connected = -1;
 }
 
+/* The number, or -1 with what went wrong noted. */
+static int again(const char *what, int result)
+{
+    if (result < 0)
+        blame("setting up again, %s: errno %d (%s)", what, errno, nn_strerror(errno));
+    return result;
+}
+
 /* There is memory: what failed is repeated, and what did not must work by itself. */
 static void recover(struct talk *talk, const struct failing *plan)
 {
     int count = 0;
     if (talk->left < 0)
-        talk->left = nn_socket(AF_SP, plan->left);
+        talk->left = again("left nn_socket", nn_socket(AF_SP, plan->left));
     if (talk->right < 0)
-        talk->right = nn_socket(AF_SP, plan->right);
+        talk->right = again("right nn_socket", nn_socket(AF_SP, plan->right));
     settle(talk->left, plan->left);
     settle(talk->right, plan->right);
     if (talk->bound < 0)
-        talk->bound = nn_bind(talk->left, talk->url.text);
+        talk->bound = again("nn_bind", nn_bind(talk->left, talk->url.text));
     if (talk->connected < 0)
-        talk->connected = nn_connect(talk->right, talk->target.text);
+        talk->connected = again("nn_connect", nn_connect(talk->right, talk->target.text));
     if (talk->left < 0 || talk->right < 0 || talk->bound < 0 || talk->connected < 0)
-        return blame("setting up again: errno %d (%s)", errno, nn_strerror(errno));
+        return;
     if (!wait_until(is_connected(talk), PATIENCE_MS))
         return blame("they do not find each other again");
     int from = plan->left == NN_PUB ? talk->left : talk->right;
@@ -234,8 +243,8 @@ static void recover(struct talk *talk, const struct failing *plan)
 
 static struct talk new_talk(const struct failing *plan)
 {
-    struct talk talk = {unique_url(trial.scheme), {""}, -1, -1, -1, -1};
-    talk.target = talk.url;
+    struct talk talk = {reserve_url(trial.scheme), {""}, {""}, -1, -1, -1, -1};
+    talk.url = talk.target = talk.address.url;
     if (plan->host)
         snprintf(talk.target.text, sizeof talk.target.text, "tcp://%s:%s", plan->host,
                  strrchr(talk.url.text, ':') + 1);
@@ -276,6 +285,7 @@ static void converse(const struct failing *plan)
     end(&talk);
     if (is_ipc(talk.url.text))
         unlink(talk.url.text + 6);
+    release_url(&talk.address);
     finding->said_so = said_so, finding->late = late;
 }
 

@@ -81,7 +81,8 @@ struct reserved reserve_url(const char *scheme)
 {
     struct reserved reserved = {unique_url(scheme), -1};
     int one = 1;
-    for (int tries = 0; strcmp(scheme, "ipc") != 0; tries++) {
+    int has_port = strcmp(scheme, "tcp") == 0 || strcmp(scheme, "ws") == 0;
+    for (int tries = 0; has_port; tries++) {
         struct sockaddr_storage address;
         socklen_t size = raw_address(reserved.url.text, &address);
         reserved.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
