@@ -82,6 +82,9 @@ struct State {
     handlers: Map<Key, Arc<dyn Handler>>,
     timers: Timers,
     thread: Option<Thread>,
+    /// When the last sleep of the thread ends at the latest, behind which it looks at the timers
+    /// whether or not anybody wakes it. `None` for one without an end.
+    awake_by: Option<Instant>,
 }
 
 impl State {
@@ -89,6 +92,25 @@ impl State {
     /// that nobody has to wake it.
     fn is_own_thread(&self) -> bool {
         self.thread.as_ref().is_some_and(Thread::is_calling)
+    }
+
+    /// When the sleep that begins now is to end.
+    ///
+    /// Who has just been busy looks again after a short while, even without a timer: most of those
+    /// that others set meanwhile, such as the limit of a greeting that they begin, are for later,
+    /// and need no wake-up. One sleep without a disturbance, and the next is as long as may be.
+    fn sleep(&mut self, now: Instant) -> Option<Instant> {
+        let was_disturbed = self.awake_by.is_none_or(|awake_by| now < awake_by);
+        let look = was_disturbed.then(|| now + LOOK_AGAIN);
+        self.awake_by = [self.timers.next(), look].into_iter().flatten().min();
+        self.awake_by
+    }
+
+    /// Sets a timer. True when the thread would wake too late for it.
+    fn set_timer(&mut self, key: Key, deadline: Option<Instant>) -> bool {
+        let is_next = self.timers.set(key, deadline);
+        let is_awake_by = |deadline| self.awake_by.is_some_and(|awake_by| awake_by <= deadline);
+        is_next && !deadline.is_some_and(is_awake_by) && !self.is_own_thread()
     }
 }
 
@@ -209,10 +231,7 @@ impl Reactor {
 
     /// Sets the one timer of `key`, or removes it.
     pub fn set_timer(&self, key: Key, deadline: Option<Instant>) {
-        let must_wake = {
-            let mut state = self.state.lock();
-            state.timers.set(key, deadline) && !state.is_own_thread()
-        };
+        let must_wake = self.state.lock().set_timer(key, deadline);
         if must_wake {
             self.poller.wake();
         }
@@ -285,7 +304,7 @@ impl Reactor {
     }
 
     fn wait(&self, events: &mut EventBuffer, lively: &[Arc<dyn Handler>]) {
-        let mut timeout = self.until_next_timer();
+        let mut timeout = self.time_to_sleep();
         // Of those that came during the last ticks nobody has woken us.
         if !lively.is_empty() || !self.lively.is_empty() {
             let quiet = !self.poller.wait_briefly(TICK).unwrap_or(false);
@@ -310,9 +329,10 @@ impl Reactor {
         }
     }
 
-    fn until_next_timer(&self) -> Option<Duration> {
-        let next = self.state.lock().timers.next()?;
-        Some(next.saturating_duration_since(sys::now()))
+    fn time_to_sleep(&self) -> Option<Duration> {
+        let now = sys::now();
+        let awake_by = self.state.lock().sleep(now)?;
+        Some(awake_by.saturating_duration_since(now))
     }
 
     fn pass_timers(&self, now: Instant) {
@@ -363,6 +383,8 @@ const TICK: Duration = Duration::from_micros(50);
 /// on by then; what one who does not has left behind need not wait for a whole tick.
 const GLANCE_AFTER: Duration = Duration::from_micros(8);
 
+/// How long a thread sleeps that has just been busy.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// How long the thread may take to stop before it is asked why.
 const LOOK_AT_DESCRIPTORS: Duration = Duration::from_millis(100);
 /// Before asking again a kernel that could not answer.
@@ -597,6 +619,37 @@ mod tests {
         }
         assert!(!is_woken.load(Ordering::Relaxed));
         setup.reactor.forget(key);
+    }
+
+    #[test]
+    fn who_has_been_busy_looks_once_more_and_then_sleeps_for_as_long_as_may_be() {
+        let (mut state, now) = (State::default(), Instant::now());
+        let look = now + LOOK_AGAIN;
+        assert_eq!(state.sleep(now), Some(look));
+        // Disturbed on the way.
+        assert_eq!(state.sleep(look - ms(1)), Some(look - ms(1) + LOOK_AGAIN));
+        assert_eq!(state.sleep(look + LOOK_AGAIN), None);
+        assert_eq!(state.sleep(look + LOOK_AGAIN), Some(look + 2 * LOOK_AGAIN));
+        // A timer ends a sleep earlier, and is no disturbance.
+        state.timers.reserve(1).unwrap();
+        state.timers.set(Key(1), Some(now + ms(1)));
+        assert_eq!(state.sleep(now), Some(now + ms(1)));
+        state.timers.set(Key(1), Some(now + ms(3_600_000)));
+        assert_eq!(state.sleep(now + ms(1)), Some(now + ms(3_600_000)));
+    }
+
+    #[test]
+    fn only_a_timer_wakes_whose_time_comes_before_the_end_of_the_sleep() {
+        let (mut state, now) = (State::default(), Instant::now());
+        state.timers.reserve(3).unwrap();
+        // Of a sleep without an end.
+        assert!(state.set_timer(Key(1), Some(now + ms(9))));
+        assert!(!state.set_timer(Key(1), None));
+        let look = state.sleep(now).unwrap();
+        assert!(!state.set_timer(Key(1), Some(look)));
+        assert!(!state.set_timer(Key(1), Some(look + ms(9))));
+        assert!(state.set_timer(Key(2), Some(look - ms(1))));
+        assert!(!state.set_timer(Key(3), Some(look - ms(1))));
     }
 
     #[test]
