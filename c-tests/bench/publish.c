@@ -1,7 +1,7 @@
 /*
  * Publishing: one socket to many, which all live in one thread, or to one with many topics. A
- * publisher drops what a subscriber cannot take, so messages go in windows: the next one starts when
- * everybody has the last message of this one.
+ * publisher drops what a subscriber cannot take, so messages go in windows: the next one starts
+ * when everybody has the last message of this one.
  *
  * With topics, each message that is subscribed to follows one that is not.
  */

@@ -1,7 +1,7 @@
 /*
  * libzmq under the calls that the benchmark makes, so that the same program measures it. A socket
- * of libzmq belongs to one thread, and it has neither surveys nor a bus; rivals.py knows which cases
- * that leaves out.
+ * of libzmq belongs to one thread, and it has neither surveys nor a bus; rivals.py knows which
+ * cases that leaves out.
  */
 
 #include <errno.h>

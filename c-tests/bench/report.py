@@ -1,0 +1,165 @@
+#!/usr/bin/env python3
+"""Writes the results of compare.py --json as a table and as plots.
+
+The table is Markdown, the plots are SVG; doc/performance.md shows both. Everything else in the
+folder is left alone.
+"""
+
+import argparse
+import datetime
+import json
+import sys
+from pathlib import Path
+
+import bars
+import compare
+import figures
+import harness
+import plots
+import rivals
+
+FOLDER = harness.ROOT / "doc" / "performance"
+TRANSPORTS = ("inproc", "ipc", "tcp", "ws")
+# Sizes are compared when there are at least so many, else a line says nothing.
+SIZES_LEAST = 3
+
+
+def size_of(case):
+    """The size of an unpinned round trip or stream of pairs; None for other cases."""
+    fields = case.split(":")
+    if len(fields) == 4 and fields[1] == "pair" and fields[0] in ("lat", "thr"):
+        return int(fields[3]) if fields[3].isdigit() else None
+    return None
+
+
+def measured(report):
+    return [summary for summary in report["cases"] if summary["gains"]]
+
+
+def bar_of(summary):
+    """A demand that can be drawn, and has not a line of its own, which not to be slower has."""
+    bar = bars.gain_bar(summary["case"])
+    return None if summary["case"] in bars.LIMITS or bar == bars.DEFAULT else bar
+
+
+def cell(number, digits=3):
+    return "" if number is None else f"{number:.{digits}g}"
+
+
+def figure(number, summary):
+    return compare.readable(number, summary["measure"]) if number is not None else ""
+
+
+def row_of(summary, names):
+    case = summary["case"]
+    limit = bars.LIMITS.get(case)
+    demanded = f"{limit[0]} < {limit[1]:g}" if limit else f"{bars.gain_bar(case):g}"
+    cells = [f"`{case}`", figure(summary["ours"], summary),
+             figure(summary["reference"], summary), f"**{summary['gain']:.2f}**",
+             f"{min(summary['gains']):.2f} to {max(summary['gains']):.2f}", demanded]
+    for key in ("cpu_us", "calls"):
+        cells += [cell(summary.get(f"{name}_{key}")) for name in ("ours", "reference")]
+    for name in names:
+        rival = summary.get("rivals", {}).get(name)
+        cells.append(f"{rival['gain']:.2f}" if rival else "")
+    return "| " + " | ".join(cells) + " |"
+
+
+def table(report):
+    names = [name for name in rivals.NAMES
+             if any(name in summary.get("rivals", {}) for summary in report["cases"])]
+    heads = ["case", "spmsg", "libnanomsg", "gain", "least to most", "demanded",
+             "CPU µs, spmsg", "libnanomsg", "calls, spmsg", "libnanomsg",
+             *(f"gain over {plots.NAMES[name]}" for name in names)]
+    lines = []
+    for group in figures.GROUPS:
+        rows = [row_of(s, names) for s in measured(report) if s["group"] == group]
+        if rows:
+            lines += [f"## {group.capitalize()}", "", "| " + " | ".join(heads) + " |",
+                      "|" + " --- |" * len(heads), *rows, ""]
+    return lines
+
+
+def preface(report):
+    day = datetime.datetime.fromtimestamp(report["started"], datetime.timezone.utc).date()
+    machine = report["machine"]
+    lines = [
+        "# Figures", "",
+        "Written by `c-tests/bench/report.py`; [performance.md](../performance.md) tells how to "
+        "read them.", "",
+        f"{day.isoformat()}, {machine['processor']}, {machine['cpus']} CPUs, {machine['kernel']}; "
+        f"{report['rounds']} rounds of {report['seconds']:g} s in {report['minutes']:.0f} minutes, "
+        f"beside {report['hogs']} processes that use all they get; load "
+        f"{report['load_before']:.1f} before and {report['load_after']:.1f} after.", "",
+        "| geometric mean of gains | | cases | least | most |", "| --- | --- | --- | --- | --- |",
+    ]
+    for name, mean in report["means"].items():
+        lines.append(f"| {name} | {mean['mean']:.2f} | {mean['cases']} | {mean['least']:.2f} | "
+                     f"{mean['most']:.2f} |")
+    return [*lines, ""]
+
+
+def series_by_size(report, family, transport):
+    """Points of each library, from the cases of one family on one transport."""
+    series = {}
+    for summary in measured(report):
+        fields = summary["case"].split(":")
+        size = size_of(summary["case"])
+        if size is None or fields[0] != family or fields[2] != transport:
+            continue
+        values = {name: summary[name] for name in ("ours", "reference")}
+        values.update({name: rival["value"]
+                       for name, rival in summary.get("rivals", {}).items()})
+        for name, value in values.items():
+            series.setdefault(name, []).append((size, value))
+    return {name: sorted(points) for name, points in series.items()
+            if len(points) >= SIZES_LEAST}
+
+
+def drawings(report):
+    """File names and contents of all plots for which there are figures."""
+    demanded = bars.MEAN_BESIDE_HOGS if report["hogs"] else bars.MEAN
+    means = [(name, mean["mean"], demanded if name == "all" else None)
+             for name, mean in report["means"].items()]
+    found = {"means.svg": plots.gains("Gain over libnanomsg, geometric means", means)}
+    for group in figures.GROUPS:
+        rows = [(s["case"], s["gain"], bar_of(s)) for s in measured(report)
+                if s["group"] == group]
+        if rows:
+            name = group.replace(" ", "-")
+            found[f"{name}.svg"] = plots.gains(f"Gain over libnanomsg, {group}", rows)
+    for family, title, unit in (("lat", "Round trip by message size", "µs, two CPUs"),
+                                ("thr", "One way by message size", "messages a second")):
+        panels = [(transport, series_by_size(report, family, transport))
+                  for transport in TRANSPORTS]
+        panels = [(transport, series) for transport, series in panels if series]
+        if panels:
+            found[f"sizes-{family}.svg"] = plots.sizes(title, unit, panels)
+    return found
+
+
+def write(folder, name, content):
+    (folder / name).write_text(content, encoding="utf-8")
+    harness.note(f"wrote {folder / name}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("results", metavar="JSON", help="what compare.py --json wrote")
+    parser.add_argument("--folder", metavar="PATH", default=FOLDER, type=Path,
+                        help="where to write (default doc/performance)")
+    options = parser.parse_args()
+    with open(options.results, encoding="utf-8") as file:
+        report = json.load(file)
+    if not measured(report):
+        harness.note("report.py: nothing was measured")
+        return 2
+    options.folder.mkdir(parents=True, exist_ok=True)
+    write(options.folder, "table.md", "\n".join([*preface(report), *table(report)]))
+    for name, content in drawings(report).items():
+        write(options.folder, name, content)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
