@@ -29,7 +29,7 @@ help:
 	@echo "make install-compat  install, and put the names that programs made for libnanomsg ask for"
 	@echo "              into $(libdir)/spmsg, where they hide nothing"
 	@echo "make bench    compare with libnanomsg on a quiet machine; ARGS are those of compare.py"
-	@echo "make bench-report  measure everything and write the tables and plots in doc/performance"
+	@echo "make bench-report  measure everything and write doc/performance and README's table"
 	@echo "make differential  run random sequences of calls on libnanomsg, too, and compare the answers;"
 	@echo "              ARGS are those of c-tests/differential/compare.py"
 	@echo "make soak     four processes under fire for a minute; ARGS=\"--minutes 30\" for longer, and"
@@ -77,7 +77,7 @@ bench: bench-program
 .PHONY: bench-report
 bench-report: bench-program
 	python3 c-tests/bench/compare.py --all --json target/bench.json $(ARGS)
-	python3 c-tests/bench/report.py target/bench.json
+	python3 c-tests/bench/report.py --readme README.md target/bench.json
 
 # What the rivals of `ARGS=--rivals` are made of is installed for them alone.
 .PHONY: bench-program

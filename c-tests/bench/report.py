@@ -18,8 +18,34 @@ import harness
 import plots
 import rivals
 
+# A comparison alone makes a load of somewhat over 1.
+LOAD_QUIET = 2
+BUSY = ("**Others were using the machine**, so what is not pinned says little, and all of it less "
+        "than the same on a quiet one.")
 FOLDER = harness.ROOT / "doc" / "performance"
 TRANSPORTS = ("inproc", "ipc", "tcp", "ws")
+# What README.md shows of it: words, and the cases behind them.
+README_HEAD = "| case | spmsg | libnanomsg | gain |"
+README_ROWS = (
+    ("PAIR round trip, one processor: inproc / ipc / tcp / ws",
+     [f"lat:pair:{transport}:64@0" for transport in TRANSPORTS]),
+    ("PAIR round trip, two processors", [f"lat:pair:{transport}:64" for transport in TRANSPORTS]),
+    ("PAIR one way, messages a second", [f"thr:pair:{transport}:64" for transport in TRANSPORTS]),
+    ("REQ round trip, one processor: inproc / ipc / tcp",
+     [f"lat:req:{transport}:64@0" for transport in TRANSPORTS[:3]]),
+    ("PUSH one way: inproc / ipc / tcp",
+     [f"thr:push:{transport}:64" for transport in TRANSPORTS[:3]]),
+    ("64 PUSH to one PULL: ipc / tcp", ["fanin:push:ipc:64:64", "fanin:push:tcp:64:64"]),
+    ("one PUB to 64 SUB: ipc / tcp", ["fanout:ipc:64:64", "fanout:tcp:64:64"]),
+    ("eight messages over tcp, then one back", ["burst:tcp:64:8"]),
+    ("round trip of 1 MiB: ipc / tcp", ["lat:pair:ipc:1048576", "lat:pair:tcp:1048576"]),
+    ("64 KiB one way: ipc / tcp / ws",
+     [f"thr:pair:{transport}:65536" for transport in TRANSPORTS[1:]]),
+    ("64 MiB handed over with `NN_MSG`, inproc", ["zc:inproc:67108864"]),
+    ("connect, ask, close: inproc / ipc / tcp",
+     [f"churn:conn:{transport}" for transport in TRANSPORTS[:3]]),
+    ("memory of an idle socket; of a connection over tcp", ["mem:idle", "mem:conn:tcp"]),
+)
 # Sizes are compared when there are at least so many, else a line says nothing.
 SIZES_LEAST = 3
 
@@ -91,12 +117,44 @@ def preface(report):
         f"{report['rounds']} rounds of {report['seconds']:g} s in {report['minutes']:.0f} minutes, "
         f"beside {report['hogs']} processes that use all they get; load "
         f"{report['load_before']:.1f} before and {report['load_after']:.1f} after.", "",
+        *([BUSY, ""] if report["load_before"] > LOAD_QUIET and not report["hogs"] else []),
         "| geometric mean of gains | | cases | least | most |", "| --- | --- | --- | --- | --- |",
     ]
     for name, mean in report["means"].items():
         lines.append(f"| {name} | {mean['mean']:.2f} | {mean['cases']} | {mean['least']:.2f} | "
                      f"{mean['most']:.2f} |")
     return [*lines, ""]
+
+
+def rounded(summary, name):
+    """A figure with as many digits as it can be trusted for."""
+    number, unit = summary[name], {"p50_us": " µs", "bytes": " B", "rate": ""}[summary["measure"]]
+    units = {"rate": ((1e6, " M"), (1e3, " k")), "p50_us": ((1e4, " ms"),), "bytes": ()}
+    for least, larger in units[summary["measure"]]:
+        if number >= least:
+            number, unit = number / (1e3 if larger == " ms" else least), larger
+            break
+    return f"{number:.0f}{unit}" if number >= 100 else f"{number:.2g}{unit}"
+
+
+def readme_rows(report):
+    """The rows of README's table, without those whose cases were not all measured."""
+    known = {summary["case"]: summary for summary in measured(report)}
+    for words, cases in README_ROWS:
+        if all(case in known for case in cases):
+            found = [known[case] for case in cases]
+            cells = [" / ".join(rounded(s, name) for s in found) for name in ("ours", "reference")]
+            gains = " / ".join(f"{s['gain']:.2g}" if s["gain"] < 100 else f"{s['gain']:.0f}"
+                               for s in found)
+            yield f"| {words} | {cells[0]} | {cells[1]} | {gains} |"
+
+
+def with_rows(page, rows):
+    """The page with these rows under the head of its table, in place of those that were there."""
+    lines = page.split("\n")
+    first = lines.index(README_HEAD) + 2
+    end = next(at for at in range(first, len(lines)) if not lines[at].startswith("|"))
+    return "\n".join([*lines[:first], *rows, *lines[end:]])
 
 
 def series_by_size(report, family, transport):
@@ -148,6 +206,8 @@ def main():
     parser.add_argument("results", metavar="JSON", help="what compare.py --json wrote")
     parser.add_argument("--folder", metavar="PATH", default=FOLDER, type=Path,
                         help="where to write (default doc/performance)")
+    parser.add_argument("--readme", metavar="FILE", type=Path,
+                        help="replace the rows of the table there, too")
     options = parser.parse_args()
     with open(options.results, encoding="utf-8") as file:
         report = json.load(file)
@@ -158,6 +218,10 @@ def main():
     write(options.folder, "table.md", "\n".join([*preface(report), *table(report)]))
     for name, content in drawings(report).items():
         write(options.folder, name, content)
+    if options.readme:
+        page = options.readme.read_text(encoding="utf-8")
+        write(options.readme.parent, options.readme.name,
+              with_rows(page, list(readme_rows(report))))
     return 0
 
 

@@ -14,7 +14,7 @@ CASES = {
     # and a closed socket is gone only later.
     "zmq": (("lat:*", "thr:*", "zc:*", "burst:*", "tail:*", "pollv:*", "fanin:*", "fanout:*",
              "dev:*", "churn:*", "subadd", "mem:idle", "mem:used:*"),
-            ("*:ws*", "dev:*:inproc:*", "churn:bind:*")),
+            ("*:ws*", "dev:*:inproc:*", "churn:bind:*", "churn:sock*")),
     # The limit of round trips and streams.
     "raw": (("lat:pair:*", "thr:pair:*", "thr:push:*", "burst:*"),
             ("*:ws:*", "*inproc*")),

@@ -86,6 +86,44 @@ class Drawings(unittest.TestCase):
         self.assertIsNone(report.size_of("thr:push:tcp:64"))
 
 
+class Readme(unittest.TestCase):
+    def test_rows_are_replaced_and_nothing_else(self):
+        page = "\n".join(["before", "", report.README_HEAD, "| --- | --- | --- | --- |", "| old |",
+                          "| older |", "", "after", ""])
+        self.assertEqual(
+            report.with_rows(page, ["| new |"]).split("\n"),
+            ["before", "", report.README_HEAD, "| --- | --- | --- | --- |", "| new |", "", "after",
+             ""])
+
+    def test_a_row_needs_all_its_cases(self):
+        every = [f"lat:pair:{transport}:64" for transport in report.TRANSPORTS]
+        rows = list(report.readme_rows(results(*every)))
+        self.assertEqual(len(rows), 1)
+        self.assertIn("| 10 µs / 10 µs / 10 µs / 10 µs | 20 µs", rows[0])
+        self.assertEqual(list(report.readme_rows(results(*every[1:]))), [])
+
+    def test_figures_have_two_or_three_digits_and_a_unit(self):
+        for measure, number, words in (
+                ("rate", 12_345_678, "12 M"), ("rate", 234_567, "235 k"), ("rate", 13.4, "13"),
+                ("p50_us", 5.47, "5.5 µs"), ("p50_us", 1516, "1516 µs"),
+                ("p50_us", 43_909, "44 ms"), ("bytes", 1003.5, "1004 B")):
+            self.assertEqual(report.rounded({"measure": measure, "ours": number}, "ours"), words)
+
+    def test_it_has_the_head_of_the_table(self):
+        page = (report.harness.ROOT / "README.md").read_text(encoding="utf-8")
+        self.assertEqual(page.split("\n").count(report.README_HEAD), 1)
+
+
+class Busy(unittest.TestCase):
+    def test_figures_of_a_busy_machine_say_so(self):
+        data = results("churn:sock")
+        self.assertNotIn(report.BUSY, report.preface(data))
+        data["load_before"] = 9.0
+        self.assertIn(report.BUSY, report.preface(data))
+        data["hogs"] = 2
+        self.assertNotIn(report.BUSY, report.preface(data))
+
+
 class Files(unittest.TestCase):
     def test_they_are_written_where_it_was_said(self):
         with tempfile.TemporaryDirectory() as root:
