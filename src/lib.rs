@@ -119,6 +119,7 @@ mod transports {
         mod queue;
         mod reader;
         mod store;
+        mod width;
         mod writer;
     }
 }

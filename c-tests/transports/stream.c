@@ -165,6 +165,72 @@ static void options_reach_the_operating_system(void)
     CHECK_CLOSE(a, b);
 }
 
+/* transports 2: both ends of a connection have as large a buffer as this, doubled by the kernel. */
+static void check_buffers(const char before[1024], int sent, int received)
+{
+    int list[64], count = new_descriptors(before, list, 64);
+    for (int i = 0; i < count; i++) {
+        struct sockaddr_storage peer;
+        socklen_t size = sizeof peer;
+        if (getpeername(list[i], (struct sockaddr *)&peer, &size) != 0)
+            continue;
+        CHECK_EQ(socket_option(list[i], SOL_SOCKET, SO_SNDBUF), sent * 2);
+        CHECK_EQ(socket_option(list[i], SOL_SOCKET, SO_RCVBUF), received * 2);
+    }
+}
+
+/* The kernel's bound on the size of a buffer. */
+static int at_most(const char *path, int size)
+{
+    int bound = size;
+    FILE *file = fopen(path, "r");
+    if (file != NULL) {
+        if (fscanf(file, "%d", &bound) != 1)
+            bound = size;
+        fclose(file);
+    }
+    return bound < size ? bound : size;
+}
+
+static void pass_big(int from, int to, size_t size)
+{
+    char *message = nn_allocmsg(size, 0);
+    memset(message, 'b', size);
+    CHECK_EQ(nn_send(from, &message, NN_MSG, 0), size);
+    CHECK_EQ(nn_recv(to, &message, NN_MSG, 0), size);
+    CHECK_EQ(nn_freemsg(message), 0);
+}
+
+/* transports 2 [D] */
+static void buffers_grow_with_big_messages_unless_they_were_chosen(void)
+{
+    enum { USUAL = 131072, GROWN = 1048576, BIG = 1000000 };
+    int sent = at_most("/proc/sys/net/core/wmem_max", GROWN);
+    int received = at_most("/proc/sys/net/core/rmem_max", GROWN);
+    for (int is_chosen = 0; is_chosen < 2; is_chosen++) {
+        struct url url = unique_url(scheme);
+        char before[1024] = {0};
+        int a = open_pair(), b = open_pair();
+        for (int fd = 0; fd < 1024; fd++)
+            before[fd] = fcntl(fd, F_GETFD) >= 0;
+        for (int i = 0; i < 2 && is_chosen; i++) {
+            set_int(i ? a : b, NN_SNDBUF, USUAL);
+            set_int(i ? a : b, NN_RCVBUF, USUAL);
+        }
+        CHECK_EQ(nn_bind(a, url.text), 1);
+        CHECK_EQ(nn_connect(b, url.text), 1);
+        pass_big(a, b, 65536);
+        pass_big(b, a, 65536);
+        check_buffers(before, USUAL, USUAL);
+        for (int i = 0; i < 3; i++) {
+            pass_big(a, b, BIG);
+            pass_big(b, a, BIG);
+            check_buffers(before, is_chosen ? USUAL : sent, is_chosen ? USUAL : received);
+        }
+        CHECK_CLOSE(a, b);
+    }
+}
+
 /* transports 6.3 */
 static void a_host_name_is_resolved(void)
 {
@@ -223,6 +289,7 @@ int main(int count, char **words)
     RUN(a_second_peer_is_refused_and_takes_over_later);
     RUN(a_dialing_pair_uses_one_of_two_listeners);
     RUN(options_reach_the_operating_system);
+    RUN(buffers_grow_with_big_messages_unless_they_were_chosen);
     if (strcmp(scheme, "ipc") != 0) {
         RUN(a_host_name_is_resolved);
         RUN(a_name_that_does_not_resolve_disturbs_nobody);

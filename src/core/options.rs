@@ -9,7 +9,7 @@ use crate::memory;
 use crate::protocols::{Priorities, Priority};
 use crate::sync::{
     Mutex, Rank,
-    atomic::{AtomicIsize, Ordering},
+    atomic::{AtomicBool, AtomicIsize, Ordering},
 };
 use crate::sys;
 use crate::transports::{self, Row, Settings, Unit, Values, rows};
@@ -30,6 +30,9 @@ pub enum OptionValue {
 pub struct Options {
     /// In the order of [`all`]. As wide as the widest, which is an address.
     values: [AtomicIsize; COUNT],
+    /// Whether somebody has said how large the buffers are to be.
+    is_send_buffer_chosen: AtomicBool,
+    is_recv_buffer_chosen: AtomicBool,
     /// `None` while it is the default, the handle.
     name: Mutex<Option<Vec<u8>>>,
 }
@@ -40,7 +43,12 @@ impl Default for Options {
         for (value, row) in values.iter().zip(all()) {
             value.store(row.default as isize, Ordering::Relaxed);
         }
-        Options { values, name: Mutex::new(Rank::Name, None) }
+        Options {
+            values,
+            is_send_buffer_chosen: AtomicBool::new(false),
+            is_recv_buffer_chosen: AtomicBool::new(false),
+            name: Mutex::new(Rank::Name, None),
+        }
     }
 }
 
@@ -62,6 +70,11 @@ impl Options {
             _ => return Err(Error::Invalid),
         };
         self.values[at].store(value, Ordering::Relaxed);
+        if at == const { place(&SEND_BUFFER) } {
+            self.is_send_buffer_chosen.store(true, Ordering::Relaxed);
+        } else if at == const { place(&RECV_BUFFER) } {
+            self.is_recv_buffer_chosen.store(true, Ordering::Relaxed);
+        }
         Ok(())
     }
 
@@ -105,6 +118,8 @@ impl Options {
     #[must_use]
     pub fn settings(&self) -> Settings {
         let ms = |at| Duration::from_millis(self.number(at).into());
+        let grown =
+            |is_chosen: &AtomicBool| (!is_chosen.load(Ordering::Relaxed)).then_some(BUFFER_GROWN);
         let send_buffer = self.number(const { place(&SEND_BUFFER) }) as usize;
         let values = self.values[TABLE.rows.len()..].iter();
         let values = values.map(|value| value.load(Ordering::Relaxed) as i32);
@@ -112,6 +127,8 @@ impl Options {
             send_buffer,
             send_budget: send_buffer,
             recv_buffer: self.number(const { place(&RECV_BUFFER) }) as usize,
+            send_buffer_grown: grown(&self.is_send_buffer_chosen),
+            recv_buffer_grown: grown(&self.is_recv_buffer_chosen),
             reconnect_interval: ms(const { place(&RECONNECT_INTERVAL) }),
             reconnect_interval_max: ms(const { place(&RECONNECT_INTERVAL_MAX) }),
             ipv4_only: self.value(const { place(&IPV4_ONLY) }) != 0,
@@ -275,6 +292,8 @@ pub mod option {
 
 /// Longest name of a socket.
 const NAME_MAX: usize = 63;
+/// What takes the big messages of most programs whole.
+const BUFFER_GROWN: u32 = 1024 * 1024;
 /// Longer than any process waits.
 const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
@@ -370,6 +389,10 @@ mod tests {
         assert_eq!(ipc_option::mode(&after), Some(0o600));
         assert_eq!(ws_option::message_kind(&after), transports::MessageKind::Text);
         assert_eq!((after.send_buffer, after.recv_buffer), (5000, 131_072));
+        // One that was set stays as it is, even to what it was before.
+        assert_eq!((after.send_buffer_grown, after.recv_buffer_grown), (None, Some(BUFFER_GROWN)));
+        set(&options, RECV_BUFFER.level, RECV_BUFFER.number, 131_072).unwrap();
+        assert_eq!(options.settings().recv_buffer_grown, None);
         assert_eq!(after.reconnect_interval, Duration::from_millis(20));
     }
 

@@ -114,6 +114,16 @@ impl OsStream {
         }
     }
 
+    /// Best effort, as above.
+    pub fn set_send_buffer(&self, size: u32) {
+        let _ = self.inner.set_send_buffer_size(size as usize);
+    }
+
+    /// Likewise.
+    pub fn set_recv_buffer(&self, size: u32) {
+        let _ = self.inner.set_recv_buffer_size(size as usize);
+    }
+
     /// Writes as much as the kernel takes; 0 when it takes nothing now.
     pub fn write(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
         before_io();

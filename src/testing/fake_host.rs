@@ -138,6 +138,8 @@ impl Traits {
             send_buffer: 128 * 1024,
             send_budget: 128 * 1024,
             recv_buffer: 128 * 1024,
+            send_buffer_grown: None,
+            recv_buffer_grown: None,
             reconnect_interval: Duration::from_millis(5),
             reconnect_interval_max: Duration::ZERO,
             ipv4_only: true,

@@ -194,6 +194,10 @@ pub struct Settings {
     /// Bytes that may wait for the kernel to take them.
     pub send_budget: usize,
     pub recv_buffer: usize,
+    /// What the kernel's buffers may grow to with big messages, where nobody has said how large
+    /// they are to be.
+    pub send_buffer_grown: Option<u32>,
+    pub recv_buffer_grown: Option<u32>,
     pub reconnect_interval: std::time::Duration,
     pub reconnect_interval_max: std::time::Duration,
     pub ipv4_only: bool,

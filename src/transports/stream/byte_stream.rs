@@ -48,6 +48,12 @@ mod os {
         /// Reads and forgets what has arrived, up to a bound.
         fn discard_input(&self);
 
+        /// Has the kernel take that much before it is full, if it can.
+        fn set_send_buffer(&self, size: u32);
+
+        /// Has the kernel keep that much of what has not been read, if it can.
+        fn set_recv_buffer(&self, size: u32);
+
         /// Bytes written of which nobody knows yet that they have arrived.
         fn unacknowledged(&self) -> usize;
 
@@ -78,6 +84,14 @@ mod os {
 
         fn end(&self) {
             OsStream::end(self);
+        }
+
+        fn set_send_buffer(&self, size: u32) {
+            OsStream::set_send_buffer(self, size);
+        }
+
+        fn set_recv_buffer(&self, size: u32) {
+            OsStream::set_recv_buffer(self, size);
         }
 
         fn break_off(&self) {

@@ -17,6 +17,7 @@ use super::queue::{Gathering, Written};
 use super::reader::{Arrival, Handback, News, Passage, Reader};
 use super::scratch;
 use super::watch::{Standing, Wanted, Watch};
+use super::width::Width;
 use super::writer::{HasMore, Writer};
 use crate::error::Refusal;
 use crate::io::{Handler, Reactor, Tick};
@@ -37,6 +38,7 @@ pub struct StreamConnection {
     stream: Arc<dyn ByteStream>,
     reader: Reader,
     writer: Writer,
+    send_width: Width,
     watch: Watch,
     host: Arc<dyn Host>,
     reactor: Arc<Reactor>,
@@ -63,7 +65,9 @@ impl StreamConnection {
         let gathering = if is_allowed { Gathering::Allowed } else { Gathering::Never };
         Arc::new_cyclic(|me| StreamConnection {
             me: me.clone(),
-            reader: Reader::new(codec.decoder, settings.recv_buffer),
+            reader: Reader::new(codec.decoder, settings.recv_buffer)
+                .with_width(Width::new(settings.recv_buffer_grown)),
+            send_width: Width::new(settings.send_buffer_grown),
             writer: Writer::new(codec.encoder, settings.send_budget, gathering),
             watch: Watch::new(Arc::clone(&reactor), stream.descriptor()),
             stream,
@@ -112,6 +116,9 @@ impl StreamConnection {
     }
 
     fn digest(&self, arrival: Arrival) -> News {
+        if let Some(size) = self.reader.width.take() {
+            self.stream.set_recv_buffer(size);
+        }
         if let Some(answer) = arrival.answer {
             self.writer.interject(answer);
             self.write_wanted(None);
@@ -251,7 +258,10 @@ impl Connection for StreamConnection {
     }
 
     fn send(&self, message: &mut Message, pace: Pace) -> Result<Sent, Refusal> {
-        self.writer.accept(message, pace, now)
+        let size = message.body.len();
+        let sent = self.writer.accept(message, pace, now)?;
+        self.send_width.note(size);
+        Ok(sent)
     }
 
     fn recv(&self, message: &mut Message) -> Received {
@@ -274,6 +284,9 @@ impl Connection for StreamConnection {
     }
 
     fn deliver(&self) {
+        if let Some(size) = self.send_width.take() {
+            self.stream.set_send_buffer(size);
+        }
         self.write_wanted(Some(now));
     }
 

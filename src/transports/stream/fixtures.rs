@@ -43,6 +43,9 @@ pub struct Deeds {
     pub discarded: usize,
     /// Bytes that were read.
     pub read: usize,
+    /// What the buffers were set to at last.
+    pub send_buffer: u32,
+    pub recv_buffer: u32,
 }
 
 impl FakeStream {
@@ -98,6 +101,16 @@ impl ByteStream for FakeStream {
     fn break_off(&self) {
         self.inner.break_off();
         self.deeds.change(|deeds| deeds.broken_off += 1);
+    }
+
+    fn set_send_buffer(&self, size: u32) {
+        self.inner.set_send_buffer(size);
+        self.deeds.change(|deeds| deeds.send_buffer = size);
+    }
+
+    fn set_recv_buffer(&self, size: u32) {
+        self.inner.set_recv_buffer(size);
+        self.deeds.change(|deeds| deeds.recv_buffer = size);
     }
 
     fn discard_input(&self) {

@@ -20,6 +20,7 @@ mod reader;
 mod scratch;
 mod store;
 mod watch;
+mod width;
 mod writer;
 
 #[cfg(any(test, fuzzing))]

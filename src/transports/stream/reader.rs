@@ -12,6 +12,7 @@ use std::time::Duration;
 use super::byte_stream::Source;
 use super::codec::{Decoder, Farewell, Front, Violation};
 use super::store::{Partial, Store};
+use super::width::Width;
 use crate::message::{Body, Message};
 use crate::sync::{Mutex, Rank};
 use crate::sys::Read;
@@ -22,6 +23,8 @@ pub struct Reader {
     inbox: Mutex<Inbox>,
     /// How much one read takes.
     read_size: usize,
+    /// What becomes of the kernel's buffer.
+    pub width: Width,
 }
 
 #[derive(Default)]
@@ -131,7 +134,14 @@ impl Reader {
                 Inbox { decoder, store: Store::default(), ahead, readership, is_of_use: false },
             ),
             read_size: recv_buffer.clamp(READ_MIN, READ_MAX),
+            width: Width::new(None),
         }
+    }
+
+    /// The same, and the kernel's buffer may grow.
+    #[must_use]
+    pub fn with_width(self, width: Width) -> Reader {
+        Reader { width, ..self }
     }
 
     /// Puts the next message into `message`, if it is complete. `size_max` is asked for once at the
@@ -283,10 +293,9 @@ impl Reader {
         let missing = turn.partial.as_ref().map_or(0, Partial::missing);
         let place = turn.partial.as_mut().map(Partial::room);
         let room = place.as_ref().map_or(0, |(_, room)| *room);
-        let behind = if missing > 0 { missing - room + BEHIND_BIG } else { buffer.len() };
+        let behind = if missing > 0 { missing - room + BEHIND_BIG } else { usize::MAX };
         let size = behind.min(buffer.len());
-        let buffer = &mut buffer[..size];
-        match source.read(place, buffer) {
+        match source.read(place, &mut buffer[..size]) {
             Read::Nothing => NOTHING,
             Read::End => {
                 *turn = Turn { partial: None, is_at_end: true };
@@ -308,6 +317,7 @@ impl Reader {
         let size_max = size_max();
         let mut inbox = self.inbox.lock();
         turn.partial = inbox.absorb(turn.partial.take(), bytes, size_max);
+        self.width.note(turn.partial.as_ref().map_or(0, Partial::size));
         let is_over = inbox.decoder.is_over();
         let news = match inbox.is_readable() {
             true if is_over => News::Last,
@@ -471,8 +481,7 @@ const NOTHING: Arrival = Arrival { news: News::Nothing, answer: None };
 const READ_MIN: usize = 8 * 1024;
 /// Most bytes that one read takes.
 pub const READ_MAX: usize = 256 * 1024;
-/// How much one read takes of what comes behind a big message: the beginning of another big one,
-/// whose other part can then be read straight into its place.
+/// How much one read takes of what is behind a big message: of another one it is the beginning.
 const BEHIND_BIG: usize = 4 * 1024;
 /// How much the reactor reads where one message is enough.
 const AHEAD: usize = 2 * 1024;

@@ -88,6 +88,12 @@ impl Partial {
         Ok(Partial { chunk, size, capacity_max })
     }
 
+    /// How large it will be, as far as that is known.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.size.max(self.chunk.len())
+    }
+
     /// How much of it may be read straight into its place.
     #[must_use]
     pub fn missing(&self) -> usize {
