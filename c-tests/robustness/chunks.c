@@ -5,15 +5,19 @@
 #include "support/check.h"
 #include "support/clock.h"
 #include "support/process.h"
+#include "support/raw-peer.h"
+#include "support/raw-stream.h"
 #include "support/resources.h"
 #include "support/sockets.h"
 
 #include <nanomsg/nn.h>
 #include <nanomsg/pair.h>
+#include <nanomsg/pipeline.h>
 
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #define MEGABYTE ((size_t)1 << 20)
 
@@ -130,6 +134,53 @@ static void the_last_close_leaves_nothing(void)
     check_memory_flat(memory, GROWTH_KB);
 }
 
+/* reliability P1: a peer that announces a message gets memory for what comes of it. */
+static void what_is_announced_takes_no_memory_before_it_comes(const char *scheme)
+{
+    enum { PEERS = 60, ROUNDS = 4 };
+    struct url url = unique_url(scheme);
+    int fds[ROUNDS][PEERS], a, b, pull = open_socket(AF_SP, NN_PULL);
+    unsigned char prefix[9];
+    char begun[5000];
+    memset(begun, 'b', sizeof begun);
+    CHECK_OK(nn_bind(pull, url.text));
+    open_inproc(&a, &b);
+    exchange(a, b, MEGABYTE, 'x');
+    exchange(a, b, MEGABYTE, 'x');
+    long before = 0;
+    for (int round = 0; round < ROUNDS; round++) {
+        /* There is much memory at hand, which nobody is to hold for an announcement. */
+        hold_and_free(HELD_MAX, MEGABYTE);
+        if (round == 0)
+            before = resident_kb();
+        for (int i = 0; i < PEERS; i++) {
+            int fd = fds[round][i] = raw_join(pull, url.text, NN_PUSH, NN_PULL);
+            raw_send(fd, prefix, raw_prefix(url.text, MEGABYTE, prefix));
+            raw_send(fd, begun, sizeof begun);
+        }
+        CHECK(wait_until(nn_get_statistic(pull, NN_STAT_CURRENT_CONNECTIONS)
+                             == (uint64_t)(round + 1) * PEERS, PATIENCE_MS));
+    }
+    hold_and_free(HELD_MAX, MEGABYTE);
+    /* Each of them would have a megabyte. */
+    check_memory_flat(before, ROUNDS * PEERS * 128);
+    for (int round = 0; round < ROUNDS; round++)
+        for (int i = 0; i < PEERS; i++)
+            close(fds[round][i]);
+    CHECK_CLOSE(pull);
+    CHECK_CLOSE(a, b);
+}
+
+static void what_is_announced_over_tcp_takes_no_memory_before_it_comes(void)
+{
+    what_is_announced_takes_no_memory_before_it_comes("tcp");
+}
+
+static void what_is_announced_over_ipc_takes_no_memory_before_it_comes(void)
+{
+    what_is_announced_takes_no_memory_before_it_comes("ipc");
+}
+
 /* What its parent has kept is its own. */
 static int use_it_all(void *argument)
 {
@@ -171,6 +222,8 @@ int main(void)
     RUN(no_more_is_kept_than_the_bound);
     RUN(what_has_rested_is_given_back);
     RUN(the_last_close_leaves_nothing);
+    RUN(what_is_announced_over_tcp_takes_no_memory_before_it_comes);
+    RUN(what_is_announced_over_ipc_takes_no_memory_before_it_comes);
     RUN(a_child_has_memory_of_its_own);
     return test_end();
 }

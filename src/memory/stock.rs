@@ -50,11 +50,18 @@ impl Stock {
 
     /// A block of at least `size` bytes, from here or from the system.
     pub fn take(&self, size: usize) -> Result<Block, OutOfMemory> {
+        let shelf = shelf(size);
+        match shelf.and_then(|shelf| Some((shelf, self.take_from(shelf)?))) {
+            Some((shelf, start)) => Ok(Block { start, size: size_on(shelf) }),
+            None => self.take_fresh(size),
+        }
+    }
+
+    /// The same, from the system in any case: what is kept here takes memory, also where nobody
+    /// writes to it.
+    pub fn take_fresh(&self, size: usize) -> Result<Block, OutOfMemory> {
         let Some(shelf) = shelf(size) else { return self.ask_system(size) };
         let whole = size_on(shelf);
-        if let Some(start) = self.take_from(shelf) {
-            return Ok(Block { start, size: whole });
-        }
         // Where so much more cannot be had, what is needed may be there.
         self.ask_system(whole).or_else(|OutOfMemory| self.ask_system(size))
     }
@@ -291,10 +298,12 @@ mod tests {
         stock.give(block);
         assert_eq!(stock.kept(), size_on(shelf(100_000).unwrap()));
         let other = stock.take(50_000).unwrap();
+        let fresh = stock.take_fresh(100_000).unwrap();
         let again = stock.take(100_000).unwrap();
-        assert!(other.start != start && again.start == start);
+        assert!(other.start != start && fresh.start != start && again.start == start);
         assert_eq!(stock.kept(), 0);
         stock.give(other);
+        stock.give(fresh);
         stock.give(again);
     }
 

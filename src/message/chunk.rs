@@ -20,6 +20,15 @@ pub struct Chunk {
     payload: NonNull<u8>,
 }
 
+/// Where the memory of a chunk comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Memory {
+    /// From wherever it is had soonest.
+    Any,
+    /// From the system: where nobody writes to it, it takes no more than addresses.
+    Fresh,
+}
+
 /// The bytes of a chunk that has several owners, who can only read them.
 pub struct SharedChunk {
     payload: NonNull<u8>,
@@ -54,6 +63,12 @@ impl Chunk {
     /// # Errors
     /// When that much memory cannot be had.
     pub fn with_capacity(capacity: usize) -> Result<Chunk, OutOfMemory> {
+        Chunk::with_memory(capacity, Memory::Any)
+    }
+
+    /// # Errors
+    /// When that much memory cannot be had.
+    pub fn with_memory(capacity: usize, memory: Memory) -> Result<Chunk, OutOfMemory> {
         let is_big = capacity >= PLACED_FROM;
         let slack = if is_big { PAGE } else { 0 };
         let total = capacity.checked_add(size_of::<Prefix>() + slack).ok_or(OutOfMemory)?;
@@ -61,7 +76,10 @@ impl Chunk {
             return Err(OutOfMemory);
         }
         let Block { start: base, size } = if is_big {
-            memory::stock().take(total)?
+            match memory {
+                Memory::Any => memory::stock().take(total)?,
+                Memory::Fresh => memory::stock().take_fresh(total)?,
+            }
         } else {
             // SAFETY: malloc has no precondition.
             let base = || NonNull::new(unsafe { libc::malloc(total) });
@@ -152,9 +170,9 @@ impl Chunk {
     ///
     /// # Errors
     /// When that much memory cannot be had; the chunk is unchanged.
-    pub fn reserve(&mut self, capacity: usize) -> Result<(), OutOfMemory> {
+    pub fn reserve(&mut self, capacity: usize, memory: Memory) -> Result<(), OutOfMemory> {
         if capacity > self.capacity() {
-            let mut grown = Chunk::with_capacity(capacity)?;
+            let mut grown = Chunk::with_memory(capacity, memory)?;
             grown.extend(self.as_slice());
             *self = grown;
         }
@@ -392,7 +410,7 @@ mod tests {
     #[test]
     fn grows_and_keeps_its_content() {
         let mut chunk = Chunk::copy_from(b"abc").unwrap();
-        chunk.reserve(100_000).unwrap();
+        chunk.reserve(100_000, Memory::Any).unwrap();
         chunk.extend(b"def");
         assert_eq!(chunk.as_slice(), b"abcdef");
         chunk.truncate(2);
@@ -455,7 +473,7 @@ mod tests {
     fn growth_beyond_memory_changes_nothing() {
         let mut chunk = Chunk::copy_from(b"abc").unwrap();
         for size in sizes().into_iter().filter(|size| *size > 1 << 20) {
-            assert_eq!(chunk.reserve(size), Err(OutOfMemory));
+            assert_eq!(chunk.reserve(size, Memory::Any), Err(OutOfMemory));
             assert_eq!((chunk.as_slice(), chunk.capacity()), (&b"abc"[..], 3));
         }
     }
@@ -479,7 +497,7 @@ mod tests {
                     assert_eq!(chunk.as_slice(), vector);
                     // What was given up at the end is given up for good.
                     assert_eq!(chunk.capacity(), if keep <= len { keep } else { len });
-                    chunk.reserve(capacity).unwrap();
+                    chunk.reserve(capacity, Memory::Fresh).unwrap();
                     assert!(chunk.capacity() >= capacity.max(vector.len()));
                     let room = chunk.capacity() - chunk.len();
                     chunk.extend(&vec![9; room]);

@@ -11,7 +11,7 @@ mod header;
 
 pub use crate::memory::OutOfMemory;
 pub use body::Body;
-pub use chunk::{Chunk, SharedChunk};
+pub use chunk::{Chunk, Memory, SharedChunk};
 pub use header::Header;
 
 /// One message of the scalability protocols, header and body apart.

@@ -1,11 +1,12 @@
 //! Where messages lie between their arrival and their receipt. No I/O.
 //!
 //! Small messages stay as bytes until they are received, many from one read. The body of a big
-//! one is read straight into the memory that it is delivered in, which grows as data arrives.
+//! one is read straight into the memory that it is delivered in. What a peer only announces gets
+//! addresses, but no memory before it arrives.
 
 use super::codec::{Front, Tag};
 use crate::memory::{self, OutOfMemory};
-use crate::message::Chunk;
+use crate::message::{Chunk, Memory};
 
 /// What has arrived and nobody has received, but for the big message that is incomplete.
 #[derive(Debug, Default)]
@@ -15,6 +16,8 @@ pub struct Store {
     pub bytes: Vec<u8>,
     /// How many of the bytes are consumed.
     pub start: usize,
+    /// The size of the largest of the big messages that have arrived.
+    largest: usize,
 }
 
 /// A big message of which a part has arrived.
@@ -25,6 +28,8 @@ pub struct Partial {
     size: usize,
     /// How large the chunk may have to be.
     capacity_max: usize,
+    /// Whose content is up to so large has what is at hand.
+    trusted: usize,
 }
 
 impl Store {
@@ -56,6 +61,12 @@ impl Store {
         }
     }
 
+    /// A big message that is complete.
+    pub fn put_apart(&mut self, chunk: Chunk, tag: Tag) {
+        self.largest = self.largest.max(chunk.len());
+        self.front = Front::Apart { chunk, tag };
+    }
+
     /// # Errors
     /// When memory for `bytes` cannot be had.
     pub fn append(&mut self, bytes: &[u8]) -> Result<(), OutOfMemory> {
@@ -77,15 +88,21 @@ impl Store {
 }
 
 impl Partial {
-    /// A message that begins with `arrived`.
+    /// A message that begins with `arrived`, on the connection whose messages are in `store`.
     ///
     /// # Errors
     /// When memory for that cannot be had.
-    pub fn begin(arrived: &[u8], size: usize, capacity_max: usize) -> Result<Partial, OutOfMemory> {
-        let capacity = capacity_max.min(FIRST_CAPACITY.max(arrived.len()));
-        let mut chunk = Chunk::with_capacity(capacity)?;
+    pub fn begin(arrived: &[u8], size: usize, store: &Store) -> Result<Partial, OutOfMemory> {
+        let trusted = store.largest;
+        let capacity = |first: usize| size.min(first.max(arrived.len()));
+        let get = |first| {
+            let capacity = capacity(first);
+            Chunk::with_memory(capacity, memory_for(capacity, trusted))
+        };
+        // Where the announcement asks for too much, what arrives may still find room.
+        let mut chunk = get(FIRST_CAPACITY).or_else(|OutOfMemory| get(LEAST_CAPACITY))?;
         chunk.extend(arrived);
-        Ok(Partial { chunk, size, capacity_max })
+        Ok(Partial { chunk, size, capacity_max: size, trusted })
     }
 
     /// How large it will be, as far as that is known.
@@ -136,20 +153,32 @@ impl Partial {
         Ok(())
     }
 
-    /// Doubles the chunk when it is full, so that a peer pays for memory with data.
+    /// Makes the chunk some times as large when it is full, so that a peer pays for addresses with
+    /// data, too.
     fn make_room(&mut self, more: usize) -> Result<(), OutOfMemory> {
         let (len, capacity) = (self.chunk.len(), self.chunk.capacity());
         if len + more.max(1) > capacity && capacity < self.capacity_max {
-            self.chunk.reserve(self.capacity_max.min((capacity * 2).max(len + more)))?;
+            let wanted = self.capacity_max.min((capacity * GROWTH).max(len + more));
+            self.chunk.reserve(wanted, memory_for(wanted, self.trusted))?;
         }
         Ok(())
     }
 }
 
+/// What is at hand takes memory already: a peer who only announces would hold it for nothing. So
+/// it is for those who have sent messages of that size before.
+fn memory_for(capacity: usize, trusted: usize) -> Memory {
+    if capacity <= trusted.saturating_mul(2) { Memory::Any } else { Memory::Fresh }
+}
+
 /// From this size on a body is read into its own chunk.
 pub const BIG: usize = 16 * 1024;
-/// What a peer gets on the strength of an announcement.
-pub const FIRST_CAPACITY: usize = 256 * 1024;
+/// What a peer gets on the strength of an announcement, in addresses.
+pub const FIRST_CAPACITY: usize = 4 * 1024 * 1024;
+/// The same where there is not so much.
+const LEAST_CAPACITY: usize = 256 * 1024;
+/// How many times larger a chunk becomes that is full: the fewer the steps, the less is copied.
+const GROWTH: usize = 4;
 /// A buffer that may stay with an idle connection.
 const SMALL_BUFFER: usize = 4 * 1024;
 
@@ -179,15 +208,19 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "too much to interpret")]
     fn memory_grows_with_what_arrives() {
-        let mut partial =
-            Partial::begin(b"begun", 10 * FIRST_CAPACITY, 10 * FIRST_CAPACITY).unwrap();
+        let mut partial = Partial::begin(b"begun", 10 * FIRST_CAPACITY, &Store::default()).unwrap();
         let mut capacity = 0;
         while partial.missing() > 0 {
             let (chunk, room) = partial.room();
-            assert!(chunk.capacity() <= FIRST_CAPACITY.max(2 * chunk.len()), "{}", chunk.len());
+            assert!(
+                chunk.capacity() <= FIRST_CAPACITY.max(GROWTH * chunk.len()),
+                "{}",
+                chunk.len()
+            );
             capacity = chunk.capacity();
-            let arrived = vec![7; room.min(100_000)];
+            let arrived = vec![7; room.min(1_000_000)];
             partial.extend(&arrived).unwrap();
         }
         assert_eq!(
@@ -196,5 +229,16 @@ mod tests {
         );
         partial.expect(3, usize::MAX);
         assert_eq!(partial.missing(), 3);
+    }
+
+    #[test]
+    fn memory_at_hand_is_for_those_who_have_sent_as_much_before() {
+        let mut store = Store::default();
+        let partial = |store: &Store| Partial::begin(b"", FIRST_CAPACITY, store).unwrap().trusted;
+        assert_eq!(memory_for(BIG, partial(&store)), Memory::Fresh);
+        store.put_apart(Chunk::for_caller(2 * BIG).unwrap(), Tag::default());
+        store.put_apart(Chunk::for_caller(BIG).unwrap(), Tag::default());
+        assert_eq!(memory_for(4 * BIG, partial(&store)), Memory::Any);
+        assert_eq!(memory_for(4 * BIG + 1, partial(&store)), Memory::Fresh);
     }
 }

@@ -136,7 +136,7 @@ impl Assembler {
                 if size < BIG {
                     return Ok(None);
                 }
-                let partial = Partial::begin(arrived, size, size)?;
+                let partial = Partial::begin(arrived, size, store)?;
                 store.clear();
                 partial
             }
@@ -225,7 +225,7 @@ impl Arriving<'_> {
 
     fn complete(&mut self, kind: Kind) {
         if let Some(partial) = self.partial.take() {
-            self.store.front = Front::Apart { chunk: partial.into_chunk(), tag: Tag(kind as u8) };
+            self.store.put_apart(partial.into_chunk(), Tag(kind as u8));
             return;
         }
         let message = &mut self.store.bytes[self.open_at..];
@@ -260,7 +260,7 @@ impl From<OutOfMemory> for Trouble {
 mod tests {
     use super::*;
     use crate::transports::fuzzing::{receive, ws_client, ws_server};
-    use crate::transports::stream::{Codec, Decoder as _, Place};
+    use crate::transports::stream::{Codec, Decoder as _, FIRST_CAPACITY, Place};
     use crate::transports::ws::frame::{self, Role};
     use crate::transports::ws::mask::Mask;
     use proptest::prelude::*;
@@ -327,9 +327,9 @@ mod tests {
             let mut wire = [head.as_slice(), b"beginning"].concat();
             let partial = assembler.absorb(&mut store, None, &mut wire, None).unwrap();
             let mut partial = partial.unwrap();
-            let expected = if mask.is_some() { 0 } else { 256 * 1024 - 9 };
+            let expected = if mask.is_some() { 0 } else { FIRST_CAPACITY - 9 };
             let (chunk, room) = partial.room();
-            assert_eq!((chunk.capacity(), room), (256 * 1024, expected));
+            assert_eq!((chunk.capacity(), room), (FIRST_CAPACITY, expected));
         }
     }
 
