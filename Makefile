@@ -4,6 +4,7 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 libdir ?= $(PREFIX)/lib
 includedir ?= $(PREFIX)/include
+bindir ?= $(PREFIX)/bin
 mandir ?= $(PREFIX)/share/man
 
 # Rust puts itself there, and not every shell knows.
@@ -14,6 +15,7 @@ unexport CARGO_BUILD_TARGET
 
 BUILD := target/c-tests
 LIBRARY := target/release/libspmsg.so
+NANOCAT := target/release/nanocat
 JOBS := $(shell nproc 2>/dev/null || echo 2)
 RIVALS := $(filter --rivals,$(ARGS))
 CTEST_FLAGS := --output-on-failure --no-tests=error
@@ -25,6 +27,8 @@ help:
 	@echo "make test     install what is missing, and run the Rust tests and the C conformance suite"
 	@echo "make interop  talk to libnanomsg and nng with every type of socket, and print a table"
 	@echo "make build    build target/release/libspmsg.so and libspmsg.a"
+	@echo "make nanocat  build target/release/nanocat, the command-line tool, which install then takes"
+	@echo "              along"
 	@echo "make install  install what was built; PREFIX is $(PREFIX), DESTDIR is respected"
 	@echo "make install-compat  install, and put the names that programs made for libnanomsg ask for"
 	@echo "              into $(libdir)/spmsg, where they hide nothing"
@@ -43,6 +47,12 @@ build:
 	@command -v cargo >/dev/null || { echo "Rust is missing here, see https://rustup.rs"; exit 1; }
 	cargo build --release
 	@ln -sf libspmsg.so target/release/libspmsg.so.0
+
+# Apart, because the library needs none of what the tool is made of.
+.PHONY: nanocat
+nanocat:
+	@command -v cargo >/dev/null || { echo "Rust is missing here, see https://rustup.rs"; exit 1; }
+	cargo build --release --features nanocat --bin nanocat
 
 # What the demo, the tests and the benchmark need beside Rust.
 .PHONY: tools
@@ -106,10 +116,12 @@ fill = echo "cmake/$(1) -> $(DESTDIR)$(2)" \
 	&& sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@LIBDIR@|$(libdir)|g' \
 	-e 's|@INCLUDEDIR@|$(includedir)|g' -e 's|@VERSION@|$(VERSION)|g' cmake/$(1) >"$(DESTDIR)$(2)"
 
-# One page tells of several names.
+# One page tells of several names. That of the tool comes with it.
+PAGES = $(filter-out doc/man/nanocat.1,$(wildcard doc/man/*.[1-9])) $(addprefix doc/man/,$(TOOLS:=.1))
+TOOLS = $(notdir $(wildcard $(NANOCAT)))
 .PHONY: install-man
 install-man:
-	for page in doc/man/*.[1-9]; do \
+	for page in $(PAGES); do \
 		section="$(DESTDIR)$(mandir)/man$${page##*.}"; \
 		install -d "$$section" && install -m 644 "$$page" "$$section" || exit 1; \
 	done
@@ -129,6 +141,15 @@ install: install-man
 	@$(call fill,spmsg.pc.in,$(libdir)/pkgconfig/spmsg.pc)
 	@$(call fill,spmsg-config.cmake.in,$(libdir)/cmake/spmsg/spmsg-config.cmake)
 	@$(call fill,spmsg-config-version.cmake.in,$(libdir)/cmake/spmsg/spmsg-config-version.cmake)
+	@test ! -f $(NANOCAT) || $(MAKE) --no-print-directory install-nanocat
+
+# Under the names of the links it is a socket of that type.
+NANOCAT_LINKS := push pull pub sub req rep surveyor respondent bus pair
+.PHONY: install-nanocat
+install-nanocat:
+	install -d "$(DESTDIR)$(bindir)"
+	install -m 755 $(NANOCAT) "$(DESTDIR)$(bindir)/nanocat"
+	for name in $(NANOCAT_LINKS); do ln -sf nanocat "$(DESTDIR)$(bindir)/nn_$$name" || exit 1; done
 
 # Everything under nanomsg's own name has a directory of its own, and is used only by who asks.
 COMPAT := $(libdir)/spmsg

@@ -3,7 +3,8 @@
 #
 # The reader is a user with an empty home directory in target/ci/readme, and a checkout beside it.
 # Blocks of C and CMake are saved under the name that the line above them gives; blocks of shell
-# are run one after the other, but for `make demo` and `make test`, which have stages of their own.
+# are run one after the other, but for `make demo`, `make test` and `make nanocat`, which have stages
+# of their own.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -41,10 +42,10 @@ cd "$reader/checkout"
 {
     echo "set -e"
     for block in "$reader"/blocks/*.sh; do
-        grep -Eqx 'make (demo|test)' "$block" || cat "$block"
+        grep -Eqx 'make (demo|test|nanocat)' "$block" || cat "$block"
     done
 } >"$reader/all.sh"
-expected=$(grep -Ec '^hello/|^nanocat' "$reader/all.sh")
+expected=$(grep -Ec '^hello/|^nanocat|^nn_push' "$reader/all.sh")
 timeout 100 bash -x "$reader/all.sh" 2>&1 | tee "$reader/said"
 said=$(grep -Ec '^hello( from libnanomsg)?$' "$reader/said")
 if [ "$expected" -lt 5 ] || [ "$said" -ne "$expected" ]; then

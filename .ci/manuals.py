@@ -43,12 +43,12 @@ ENCLOSING = set("Bq Dq Pq Ql".split())
 MACROS_LIKE_WORDS = set("An At Do In No".split())
 
 # Pages for what no header has a name of its own for.
-GENERAL = ["nanomsg.7", "nn_env.7", "spmsg.7"]
+GENERAL = ["nanocat.1", "nanomsg.7", "nn_env.7", "spmsg.7"]
 # Functions whose page has another name, because it is about several.
 PAGE_OF = {"nn_cmsg_nxthdr_": "nn_cmsg"}
 # Pages of others that ours may refer to.
 FOREIGN = set("""
-    nanocat(1) bind(2) close(2) execve(2) fork(2) listen(2) poll(2) shutdown(2) socket(2) umask(2)
+    bind(2) close(2) execve(2) fork(2) listen(2) poll(2) shutdown(2) socket(2) umask(2)
     dlsym(3) errno(3) exit(3) free(3) memcpy(3) pthread_cancel(3) siglongjmp(3) strerror(3)
     environ(7) tcp(7) unix(7)
     """.split())
