@@ -79,7 +79,7 @@ struct Noted {
 }
 
 /// A thread that streams to more connections than this writes them all now and then.
-const LIST_MAX: usize = 128;
+const LIST_MAX: usize = 4096;
 
 #[cfg(test)]
 mod tests {

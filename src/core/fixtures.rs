@@ -17,8 +17,8 @@ use crate::protocols::SocketType;
 use crate::sync::{Mutex, Rank};
 use crate::sys::{Credentials, EventFd};
 use crate::transports::{
-    Adopter, AfterRecv, AfterSend, Connection, Dialect, Fault, Pace, Parting, Received, Rejected,
-    Row, Sent, Stream,
+    Adopter, AfterRecv, AfterSend, Connection, Dialect, Fault, Parting, Received, Rejected, Row,
+    Sent, Stream,
 };
 
 pub const PAIR: i32 = 0x10;
@@ -222,7 +222,7 @@ impl Connection for FakeConnection {
         assert!(self.adopter.set(adopter).is_ok(), "it is adopted once");
     }
 
-    fn send(&self, message: &mut Message, _pace: Pace) -> Result<Sent, Refusal> {
+    fn send(&self, message: &mut Message) -> Result<Sent, Refusal> {
         let room = self.room.load(Ordering::Relaxed).checked_sub(1).ok_or(Refusal::Busy)?;
         self.room.store(room, Ordering::Relaxed);
         self.sent.lock().push(text(&std::mem::take(message)));

@@ -17,7 +17,7 @@ use crate::message::{Chunk, Message};
 use crate::protocols::{Flow, Loss, PipeId, PipeMap, Pipes, Refusal};
 use crate::sys::{self, Credentials};
 use crate::trace::{self, Happening};
-use crate::transports::{Adopter, AfterRecv, AfterSend, Connection, Fault, Host, Pace, Stream};
+use crate::transports::{Adopter, AfterRecv, AfterSend, Connection, Fault, Host, Stream};
 
 /// All pipes of one socket, in the order of their numbers.
 #[derive(Default)]
@@ -67,6 +67,7 @@ pub struct Aftermath {
 #[derive(Clone, Copy)]
 enum Duty {
     Deliver,
+    DeliverAll,
     WriteLater,
     Resume,
 }
@@ -76,7 +77,6 @@ pub struct View<'a> {
     pub table: &'a mut PipeTable,
     pub aftermath: &'a mut Aftermath,
     pub context: &'a Context,
-    pub pace: Pace,
     /// Messages that were accepted and then had nowhere to go.
     pub dropped: &'a mut u64,
 }
@@ -121,12 +121,6 @@ impl PipeTable {
 
     pub fn len(&self) -> usize {
         self.pipes.len()
-    }
-
-    /// Whether one connection sees only a part of what the socket does.
-    #[inline]
-    pub fn has_several(&self) -> bool {
-        self.len() > 1
     }
 
     /// The one that has not ended, if it is one.
@@ -233,6 +227,7 @@ impl Aftermath {
         match then {
             AfterSend::Nothing => {}
             AfterSend::Deliver => self.note(connection, Duty::Deliver),
+            AfterSend::DeliverAll => self.note(connection, Duty::DeliverAll),
             AfterSend::WriteLater => self.note(connection, Duty::WriteLater),
         }
     }
@@ -277,6 +272,10 @@ impl Aftermath {
         for (connection, duty) in self.first.into_iter().chain(self.others) {
             match (duty, connection.stream()) {
                 (Duty::Deliver, _) => connection.deliver(),
+                (Duty::DeliverAll, _) => {
+                    connection.deliver();
+                    deferred::write_out();
+                }
                 (Duty::Resume, _) => connection.resume(),
                 (Duty::WriteLater, None) => {}
                 (Duty::WriteLater, Some(stream)) => {
@@ -292,7 +291,7 @@ impl Pipes for View<'_> {
     fn send(&mut self, pipe: PipeId, message: &mut Message) -> Result<Flow, Refusal> {
         let pipe = self.table.get(pipe).filter(|pipe| !pipe.is_ended).ok_or(Refusal::Busy)?;
         self.aftermath.reserve()?;
-        let sent = pipe.connection.send(message, self.pace)?;
+        let sent = pipe.connection.send(message)?;
         self.aftermath.note_sent(&pipe.connection, sent.then);
         Ok(if sent.can_send_more { Flow::Ready } else { Flow::Busy })
     }

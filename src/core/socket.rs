@@ -21,7 +21,6 @@ use crate::protocols::{Protocol, SocketType};
 use crate::sync::{Mutex, MutexGuard, Rank, atomic::AtomicBool};
 use crate::sys;
 use crate::trace::Happening;
-use crate::transports::Pacer;
 
 pub struct Socket {
     pub(super) me: Weak<Socket>,
@@ -31,9 +30,6 @@ pub struct Socket {
     pub(super) waiting: Waiting,
     pub(super) shown: Shown,
     pub(super) timer: Timer,
-    /// How closely the sends follow each other, if there are several pipes. One pipe follows them
-    /// by itself, which needs fewer looks at the clock.
-    pub(super) pacer: Pacer,
     /// The protocol wants to hear what its pipes can do.
     pub(super) follows_pipes: bool,
     /// Nobody waits for the descriptors of pipes: the reactor reads.
@@ -59,7 +55,6 @@ impl Socket {
             waiting: Waiting::default(),
             shown: Shown::default(),
             timer: Timer::default(),
-            pacer: Pacer::default(),
             follows_pipes,
             reads_in_background: AtomicBool::new(false),
             companions: Mutex::new(Rank::Companions, Vec::new()),

@@ -11,7 +11,7 @@ use super::pipe::{Aftermath, Pipe, PipeTable, View};
 use super::statistics::Traffic;
 use crate::protocols::{PipeId, Pipes, Priorities, Protocol, Readiness, Rejected};
 use crate::sys;
-use crate::transports::{Maker, Pace};
+use crate::transports::Maker;
 
 pub struct State {
     pub protocol: Box<dyn Protocol>,
@@ -59,8 +59,7 @@ impl State {
         aftermath: &'a mut Aftermath,
     ) -> (&'a mut dyn Protocol, View<'a>) {
         let dropped = &mut self.traffic.messages_dropped;
-        let pace = Pace::Unhurried;
-        let view = View { table: &mut self.pipes, aftermath, context, pace, dropped };
+        let view = View { table: &mut self.pipes, aftermath, context, dropped };
         (&mut *self.protocol, view)
     }
 

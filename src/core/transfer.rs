@@ -10,9 +10,7 @@ use crate::error::Error;
 use crate::message::Message;
 use crate::protocols::Nothing;
 use crate::sync::atomic::{AtomicBool, Ordering};
-use crate::sys;
 use crate::trace::{Happening, Reason};
-use crate::transports::Moment;
 
 /// Whether a call may wait.
 #[derive(Clone, Copy)]
@@ -239,32 +237,22 @@ impl Socket {
     fn try_send(&self, message: &mut Message) -> Result<(), Error> {
         let size = message.body.len() as u64;
         let mut aftermath = Aftermath::default();
-        let (result, is_one_of_many, must_arm) = {
+        let (result, must_arm) = {
             let mut guard = self.lock();
             let state = &mut *guard;
             if !self.is_usable() {
                 return Err(Error::NotOpen);
             }
-            let is_one_of_many = state.pipes.has_several();
             let (protocol, mut view) = state.parts(&self.context, &mut aftermath);
-            if is_one_of_many {
-                view.pace = self.pacer.begin(now());
-            }
             let result = protocol.send(message, &mut view);
             if result.is_ok() {
                 state.traffic.messages_sent += 1;
                 state.traffic.bytes_sent += size;
             }
             self.show(state);
-            (result, is_one_of_many, state.note_timeout())
+            (result, state.note_timeout())
         };
         aftermath.settle();
-        if is_one_of_many {
-            if result.is_err() {
-                self.pacer.take_back();
-            }
-            self.pacer.end(now());
-        }
         if must_arm {
             self.arm_timer();
         }
@@ -307,9 +295,6 @@ impl Socket {
                 state.traffic.messages_received += 1;
                 state.traffic.bytes_received += message.body.len() as u64;
             }
-            if state.pipes.has_several() {
-                self.pacer.interrupt();
-            }
             state.remove_drained(&mut aftermath);
             self.show(state);
             result
@@ -334,10 +319,6 @@ pub(super) fn finish<T>(
             Step::Sleep => turn.sleep(),
         }
     }
-}
-
-fn now() -> Moment {
-    Moment(sys::nanoseconds())
 }
 
 const NOTHING: Result<(), Missed> = Err(Missed::Nothing { until: None });

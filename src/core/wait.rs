@@ -18,7 +18,7 @@ use crate::io::Poller;
 use crate::protocols::PipeId;
 use crate::sync::atomic::Ordering;
 use crate::sys::{self, Event, EventBuffer, PollEntry, Slept, WaitFor, pause};
-use crate::transports::{Connection, Stream};
+use crate::transports::{Connection, Moment, Stream, with_rhythm};
 
 impl Socket {
     /// Looks for a moment for what may have become receivable since `seen`, if that has paid
@@ -66,7 +66,6 @@ impl Socket {
         until: Option<Instant>,
         turn: &mut Turn,
     ) -> Result<Step<()>, Error> {
-        deferred::write_out();
         sleep::settle();
         let handover = &self.waiting.recv.handover;
         let has_streams = self.waiting.has_streams();
@@ -268,6 +267,7 @@ impl Socket {
         }
         // Writes, before anybody looks whether there is room.
         drop(duty);
+        with_rhythm(|rhythm| rhythm.end(Moment(sys::nanoseconds())));
         match slept {
             Slept::Woken | Slept::Failed => Ok(()),
             // What found room at the last moment is still in time.

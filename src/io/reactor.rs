@@ -307,7 +307,8 @@ impl Reactor {
         let mut timeout = self.time_to_sleep();
         // Of those that came during the last ticks nobody has woken us.
         if !lively.is_empty() || !self.lively.is_empty() {
-            let quiet = !self.poller.wait_briefly(TICK).unwrap_or(false);
+            let tick = TICK.max(TICK_SHARE * lively.len() as u32);
+            let quiet = !self.poller.wait_briefly(tick).unwrap_or(false);
             if quiet {
                 return;
             }
@@ -378,6 +379,9 @@ fn guarded<T>(handler: &dyn Handler, call: impl FnOnce(&dyn Handler) -> T) -> Op
 /// How often lively handlers are called: bytes that a caller left behind lie still for at most
 /// about twice this long.
 const TICK: Duration = Duration::from_micros(50);
+
+/// With very many of them there is time for others: a look at one takes a small part of this.
+const TICK_SHARE: Duration = Duration::from_micros(1);
 
 /// When those are called again who have asked for ticks a moment ago. A sender who streams has gone
 /// on by then; what one who does not has left behind need not wait for a whole tick.

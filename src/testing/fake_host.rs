@@ -11,8 +11,8 @@ use crate::io::{Handler, LazyReactor, Reactor};
 use crate::message::{Body, Message};
 use crate::sys::Event;
 use crate::transports::{
-    Adopter, AfterRecv, AfterSend, Connection, Dialect, Host, IfNameless, Maker, Pace, Parting,
-    Rejected, Report, Row, Settings, Stream, Transport, TypeTag, Values, rows,
+    Adopter, AfterRecv, AfterSend, Connection, Dialect, Host, IfNameless, Maker, Parting, Rejected,
+    Report, Row, Settings, Stream, Transport, TypeTag, Values, rows,
 };
 
 /// Something that other threads change and a test waits for.
@@ -478,10 +478,10 @@ impl Adopter for Listening {
 impl Pipe {
     pub fn try_send(&self, body: &[u8]) -> Result<(), Refusal> {
         let mut message = Message::from_body(Body::copy_from(body).unwrap());
-        let sent = self.connection.send(&mut message, Pace::Unhurried)?;
+        let sent = self.connection.send(&mut message)?;
         match sent.then {
             AfterSend::Nothing => {}
-            AfterSend::Deliver => self.connection.deliver(),
+            AfterSend::Deliver | AfterSend::DeliverAll => self.connection.deliver(),
             AfterSend::WriteLater => self.stream().write_later(),
         }
         Ok(())

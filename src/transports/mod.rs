@@ -30,7 +30,7 @@ use std::time::{Duration, Instant};
 pub use ipc::option as ipc_option;
 pub use options::{COUNT, Len, Row, TABLES, Table, Unit, Values, rows};
 pub use outcome::{AfterRecv, AfterSend, Received, Sent};
-pub use pace::{Moment, Pace, Pacer};
+pub use pace::{Moment, with_rhythm};
 pub use stream::Parting;
 pub use tcp::option as tcp_option;
 pub use ws::Kind as MessageKind;
@@ -224,7 +224,7 @@ pub trait Connection: Send + Sync {
     ///
     /// # Errors
     /// `Busy` when it is full or has come to its end, `NoMemory`; the message is not touched.
-    fn send(&self, message: &mut Message, pace: Pace) -> Result<Sent, Refusal>;
+    fn send(&self, message: &mut Message) -> Result<Sent, Refusal>;
 
     /// Puts the next message that has arrived into `message`. Under the socket's lock.
     fn recv(&self, message: &mut Message) -> Received;

@@ -13,6 +13,8 @@ pub enum AfterSend {
     Nothing,
     /// Call [`Connection::deliver`](super::Connection::deliver) at once.
     Deliver,
+    /// The same, and write at once whatever else this thread has left to be written later.
+    DeliverAll,
     /// Call [`Stream::write_later`](super::Stream::write_later) at once, and
     /// [`Stream::write_out`](super::Stream::write_out) before blocking.
     WriteLater,

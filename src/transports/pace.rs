@@ -5,11 +5,11 @@
 //! cost it a system call a message. One that sends a few, then does something else, may wait for an
 //! answer, or end without a word: its messages must go at once.
 //!
-//! A connection follows the sends that it sees. One of many, such as a publisher's to sixty peers,
-//! sees a message only once in a while, however close they come: there the socket follows them,
-//! and tells the connection.
+//! It is the thread that has a rhythm, over all its sockets and their connections: one of many sees
+//! a message only once in a while, however close they come. Which connections gather is up to them:
+//! one that has had no other message in the same run has nothing to gather it with.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::cell::Cell;
 use std::time::Duration;
 
 /// What is known of a sender.
@@ -25,89 +25,200 @@ pub enum Pace {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment(pub u64);
 
-/// Follows the sends of one sender. What counts is how many there are without a pause, not how long
+/// Follows the sends of one thread. What counts is how many there are without a pause, not how long
 /// they take: writing may take long, and says nothing about what is to come.
-///
-/// All of it are hints, hence relaxed: senders in several threads may mix them up, and then send
-/// back to back all the more.
-#[derive(Debug, Default)]
-pub struct Pacer {
+#[derive(Debug)]
+pub struct Rhythm {
+    /// When the run began.
+    began: Cell<Moment>,
     /// How many sends without a pause there were before this one.
-    run: AtomicU32,
+    run: Cell<u32>,
+    /// How many there were in the run before.
+    previous: Cell<u32>,
     /// What the run has in common with the one before, in sends.
-    credit: AtomicU32,
+    credit: Cell<u32>,
     /// When the last send of it began, or ended: [`NEVER`] when there is no run.
-    last: AtomicU64,
+    last: Cell<Moment>,
     /// Sends since then that were taken for a part of the stream without a look at the clock: it
     /// costs about as much as a send.
-    unseen: AtomicU32,
-    is_streaming: AtomicBool,
+    unseen: Cell<u32>,
+    /// How many of them there may be.
+    unseen_max: Cell<u32>,
+    is_streaming: Cell<bool>,
 }
 
-impl Pacer {
+/// Since when messages have been gathered.
+#[derive(Clone, Copy, Debug)]
+pub struct Since {
+    moment: Moment,
+    /// How many their sender had sent without a pause, to whomever.
+    sends: u32,
+}
+
+/// The rhythm of the calling thread.
+pub fn with_rhythm<T>(make: impl FnOnce(&Rhythm) -> T) -> T {
+    RHYTHM.with(make)
+}
+
+// Without a destructor, so that it is there for as long as the thread is.
+thread_local! {
+    static RHYTHM: Rhythm = const { Rhythm::new() };
+}
+
+impl Rhythm {
+    #[must_use]
+    pub const fn new() -> Rhythm {
+        Rhythm {
+            began: Cell::new(NEVER),
+            run: Cell::new(0),
+            previous: Cell::new(0),
+            credit: Cell::new(0),
+            last: Cell::new(NEVER),
+            unseen: Cell::new(0),
+            unseen_max: Cell::new(0),
+            is_streaming: Cell::new(false),
+        }
+    }
+
+    /// One of a thread that has been streaming for some time.
+    #[cfg(test)]
+    pub fn streaming(now: Moment) -> Rhythm {
+        let rhythm = Rhythm::new();
+        (0..=STREAM).for_each(|_| _ = rhythm.begin(now));
+        rhythm
+    }
+
+    /// Is in the middle of a stream, whenever the next send may be.
+    #[cfg(test)]
+    pub fn stream(&self) {
+        self.began.set(Moment(1));
+        self.run.set(STREAM);
+        self.last.set(Moment(u64::MAX));
+    }
+
     /// Notes a send that begins `now`.
     pub fn begin(&self, now: Moment) -> Pace {
-        let (last, pause) = (self.last.load(Relaxed), PAUSE * (self.unseen.load(Relaxed) + 1));
-        let gap = Moment(last).until(now);
+        let (last, pause) = (self.last.get(), PAUSE * (self.unseen.get() + 1));
+        let gap = last.until(now);
         if last != NEVER && gap < pause {
-            return self.note(self.run_so_far(), now);
+            let passed = gap.as_nanos() as u32 / (self.unseen.get() + 1);
+            self.unseen_max.set((UNSEEN_FOR / passed.max(1)).min(UNSEEN_MAX));
+            return self.note(self.sends(), now);
         }
         // Who has lost his processor in the middle of a stream goes on with it: one that was a
         // stream by itself, or else a sender of short bursts would take part in it for ever.
-        let is_resumed = last != NEVER && gap < QUANTUM && self.run.load(Relaxed) >= STREAM;
-        self.credit.store(if is_resumed { STREAM - AGAIN } else { 0 }, Relaxed);
-        self.note(0, now)
+        let is_resumed = last != NEVER && gap < QUANTUM && self.run.get() >= STREAM;
+        self.interrupt();
+        if is_resumed {
+            self.credit.set(STREAM - AGAIN);
+            // What has gathered before goes on with that.
+            return self.note(0, now);
+        }
+        self.begin_run(now)
     }
 
     /// Notes a send that begins `now`, of a sender who is known to have been busy since the last.
     pub fn begin_busy(&self, now: Moment) -> Pace {
-        let gap = Moment(self.last.load(Relaxed)).until(now);
-        self.note(if gap < QUANTUM { self.run_so_far() } else { 0 }, now)
+        let last = self.last.get();
+        if last != NEVER && last.until(now) < QUANTUM {
+            return self.note(self.sends(), now);
+        }
+        self.interrupt();
+        self.begin_run(now)
     }
 
-    /// The send that has just begun came to nothing.
-    pub fn take_back(&self) {
-        self.run.store(self.run.load(Relaxed).saturating_sub(1), Relaxed);
+    /// How many sends there are in the run, the last one included.
+    #[must_use]
+    pub fn sends(&self) -> u32 {
+        self.run.get().saturating_add(self.unseen.get() + 1)
     }
 
-    fn run_so_far(&self) -> u32 {
-        self.run.load(Relaxed).saturating_add(self.unseen.load(Relaxed) + 1)
+    /// Whether the last one stands where the run before ended. Many runs are as long as the one
+    /// before, so that nothing may follow for long.
+    #[must_use]
+    pub fn is_at_end(&self) -> bool {
+        self.sends() == self.previous.get()
+    }
+
+    /// When the last send was, as far as is known without the time.
+    #[must_use]
+    pub fn last(&self) -> Moment {
+        self.last.get()
+    }
+
+    /// Whether a send `then` belongs to this run.
+    #[must_use]
+    pub fn includes(&self, then: Moment) -> bool {
+        then >= self.began.get() && then != NEVER
+    }
+
+    fn begin_run(&self, now: Moment) -> Pace {
+        self.began.set(now.max(Moment(NEVER.0 + 1)));
+        self.note(0, now)
     }
 
     fn note(&self, run: u32, now: Moment) -> Pace {
-        self.run.store(run, Relaxed);
-        self.last.store(now.0.max(NEVER + 1), Relaxed);
-        self.unseen.store(0, Relaxed);
-        let is_streaming = run.saturating_add(self.credit.load(Relaxed)) >= STREAM;
-        self.is_streaming.store(is_streaming, Relaxed);
+        self.run.set(run);
+        self.last.set(now.max(Moment(NEVER.0 + 1)));
+        self.unseen.set(0);
+        let is_streaming = run.saturating_add(self.credit.get()) >= STREAM;
+        self.is_streaming.set(is_streaming);
         if is_streaming { Pace::Streaming } else { Pace::Unhurried }
     }
 
     /// Notes a send that is known to follow closely on the last one, if it is a part of a stream as
     /// far as is known without the time. If not, the time has to be asked for.
     pub fn goes_on(&self) -> bool {
-        let unseen = self.unseen.load(Relaxed) + 1;
-        let goes_on = self.is_streaming.load(Relaxed) && unseen < UNSEEN_MAX;
+        let unseen = self.unseen.get() + 1;
+        let goes_on = self.is_streaming.get() && unseen < self.unseen_max.get();
         if goes_on {
-            self.unseen.store(unseen, Relaxed);
+            self.unseen.set(unseen);
         }
         goes_on
     }
 
     /// Notes that a send, or a write that takes its time, has ended `now`. That time was no pause.
     pub fn end(&self, now: Moment) {
-        if self.last.load(Relaxed) != NEVER {
-            self.last.store(now.0.max(NEVER + 1), Relaxed);
+        if self.last.get() != NEVER {
+            self.last.set(now.max(Moment(NEVER.0 + 1)));
         }
     }
 
     /// The application does something else: what it sends next may be what somebody waits for.
-    #[inline]
     pub fn interrupt(&self) {
-        self.run.store(0, Relaxed);
-        self.credit.store(0, Relaxed);
-        self.last.store(NEVER, Relaxed);
-        self.is_streaming.store(false, Relaxed);
+        if self.last.get() != NEVER {
+            self.previous.set(self.sends());
+        }
+        self.run.set(0);
+        self.unseen.set(0);
+        self.unseen_max.set(0);
+        self.credit.set(0);
+        self.last.set(NEVER);
+        self.is_streaming.set(false);
+    }
+
+    /// Something is gathered from the last send on.
+    #[must_use]
+    pub fn since(&self) -> Since {
+        Since { moment: self.last.get(), sends: self.sends() }
+    }
+}
+
+impl Since {
+    /// Whether so many messages have waited for long enough at the last send of their sender: one
+    /// who has many connections brings little together on each, and one who takes his time saves
+    /// little by it.
+    #[must_use]
+    pub fn is_ripe(&self, messages: usize, rhythm: &Rhythm) -> bool {
+        let age = self.moment.until(rhythm.last());
+        let sends = rhythm.sends().saturating_sub(self.sends);
+        age >= GATHERED_FOR && (messages >= WORTH_A_CALL || age >= GATHERED_FOR + GAIN * sends)
+    }
+}
+
+impl Default for Since {
+    fn default() -> Since {
+        Since { moment: NEVER, sends: 0 }
     }
 }
 
@@ -129,8 +240,16 @@ const AGAIN: u32 = 8;
 const QUANTUM: Duration = Duration::from_millis(5);
 /// Sends between two looks at the clock.
 const UNSEEN_MAX: u32 = 16;
+/// And about how many nanoseconds at most.
+const UNSEEN_FOR: u32 = 16_000;
+/// How long messages wait for each other while their sender streams,
+const GATHERED_FOR: Duration = Duration::from_micros(100);
+/// or longer, until so many have come together;
+const WORTH_A_CALL: usize = 32;
+/// but not for longer than it would have taken him to write each, about.
+const GAIN: Duration = Duration::from_micros(1);
 /// No moment.
-const NEVER: u64 = 0;
+pub const NEVER: Moment = Moment(0);
 
 #[cfg(all(test, not(loom)))]
 mod tests {
@@ -142,8 +261,8 @@ mod tests {
 
     /// How many of so many sends with so much time between them are not yet a stream.
     fn lone(count: u64, step: u64) -> usize {
-        let pacer = Pacer::default();
-        (0..count).take_while(|i| pacer.begin(at(i * step)) == Pace::Unhurried).count()
+        let rhythm = Rhythm::new();
+        (0..count).take_while(|i| rhythm.begin(at(i * step)) == Pace::Unhurried).count()
     }
 
     #[test]
@@ -155,9 +274,9 @@ mod tests {
 
     #[test]
     fn a_pause_starts_again() {
-        let pacer = Pacer::default();
+        let rhythm = Rhythm::new();
         let burst = |start: u64, count: u64| {
-            (0..count).take_while(|i| pacer.begin(at(start + i)) == Pace::Unhurried).count()
+            (0..count).take_while(|i| rhythm.begin(at(start + i)) == Pace::Unhurried).count()
         };
         assert_eq!((burst(0, 100), burst(10_000, 100)), (64, 64));
         assert_eq!((burst(20_000, 40), burst(20_100, 40), burst(20_200, 64)), (40, 40, 64));
@@ -165,9 +284,9 @@ mod tests {
 
     #[test]
     fn a_stream_that_was_held_up_is_one_again_soon_but_no_short_burst_is() {
-        let pacer = Pacer::default();
+        let rhythm = Rhythm::new();
         let burst = |start: u64, count: u64| {
-            let is_lone = |i: &u64| pacer.begin(at(start + i)) == Pace::Unhurried;
+            let is_lone = |i: &u64| rhythm.begin(at(start + i)) == Pace::Unhurried;
             (0..count).filter(is_lone).count()
         };
         assert_eq!(burst(0, 100), 64);
@@ -179,55 +298,112 @@ mod tests {
 
     #[test]
     fn the_time_that_a_send_takes_is_no_pause() {
-        let pacer = Pacer::default();
+        let rhythm = Rhythm::new();
         for i in 0..100 {
-            assert_eq!(pacer.begin(at(i * 1000)) == Pace::Streaming, i >= 64);
-            pacer.end(at(i * 1000 + 995));
+            assert_eq!(rhythm.begin(at(i * 1000)) == Pace::Streaming, i >= 64);
+            rhythm.end(at(i * 1000 + 995));
         }
-        pacer.end(at(100_000));
-        assert_eq!(pacer.begin(at(100_008)), Pace::Unhurried);
+        rhythm.end(at(100_000));
+        assert_eq!(rhythm.begin(at(100_008)), Pace::Unhurried);
     }
 
     #[test]
     fn some_sends_pass_without_a_look_at_the_clock() {
-        let pacer = Pacer::default();
-        assert!(!pacer.goes_on(), "nothing is known of a stream yet");
-        (0..=64).for_each(|i| assert_eq!(pacer.begin(at(i)) == Pace::Streaming, i >= 64));
-        let unseen = (0..100).take_while(|_| pacer.goes_on()).count();
+        let rhythm = Rhythm::new();
+        assert!(!rhythm.goes_on(), "nothing is known of a stream yet");
+        (0..=64).for_each(|i| assert_eq!(rhythm.begin(at(i)) == Pace::Streaming, i >= 64));
+        let unseen = (0..100).take_while(|_| rhythm.goes_on()).count();
         assert_eq!(unseen, 15);
         // Each of them may have taken as long as one that is looked at.
-        assert_eq!(pacer.begin(at(64 + 16 * 8 - 1)), Pace::Streaming);
+        assert_eq!(rhythm.begin(at(64 + 16 * 8 - 1)), Pace::Streaming);
     }
 
     #[test]
     fn something_else_in_between_ends_a_stream() {
-        let pacer = Pacer::default();
-        (0..100).for_each(|i| assert_eq!(pacer.begin(at(i)) == Pace::Streaming, i >= 64));
-        pacer.interrupt();
-        assert!(!pacer.goes_on());
+        let rhythm = Rhythm::new();
+        (0..100).for_each(|i| assert_eq!(rhythm.begin(at(i)) == Pace::Streaming, i >= 64));
+        rhythm.interrupt();
+        assert!(!rhythm.goes_on());
         // What ends after that was no send of this run.
-        pacer.end(at(101));
-        assert_eq!(pacer.begin(at(102)), Pace::Unhurried);
+        rhythm.end(at(101));
+        assert_eq!(rhythm.begin(at(102)), Pace::Unhurried);
     }
 
     #[test]
     fn who_is_known_to_be_busy_may_take_his_time() {
-        let pacer = Pacer::default();
-        pacer.begin(at(0));
+        let rhythm = Rhythm::new();
+        rhythm.begin(at(0));
         (1..100).for_each(|i| {
-            assert_eq!(pacer.begin_busy(at(i * 1000)) == Pace::Streaming, i >= 64, "{i}");
+            assert_eq!(rhythm.begin_busy(at(i * 1000)) == Pace::Streaming, i >= 64, "{i}");
         });
         (0..100).for_each(|i| {
-            assert_eq!(pacer.begin_busy(at(200_000 + i * 5000)), Pace::Unhurried, "{i}");
+            assert_eq!(rhythm.begin_busy(at(200_000 + i * 5000)), Pace::Unhurried, "{i}");
         });
     }
 
     #[test]
-    fn sends_that_come_to_nothing_are_none() {
-        let pacer = Pacer::default();
-        for i in 0..1000 {
-            assert_eq!(pacer.begin(at(i)), Pace::Unhurried);
-            pacer.take_back();
+    fn what_is_gathered_waits_while_that_pays() {
+        // Of a sender with so many nanoseconds between his sends, of which one in so many is to
+        // this connection.
+        let gathered = |step: u64, connections: u64| {
+            let rhythm = Rhythm::streaming(at(0));
+            let since = rhythm.since();
+            let is_waiting = |count: &usize| {
+                for i in 1..=connections {
+                    let sends = (*count as u64 - 1) * connections + i;
+                    if !rhythm.goes_on() {
+                        rhythm.begin(Moment(at(0).0 + sends * step));
+                    }
+                }
+                !since.is_ripe(*count, &rhythm)
+            };
+            1 + (1..10_000).take_while(is_waiting).count()
+        };
+        // Some sends pass before the time is known.
+        for (step, connections, least, most) in [
+            (7_000, 1, 15, 20),
+            (7_000, 8, 2, 4),
+            (1_000, 1, 100, 117),
+            (200, 1, 500, 517),
+            (200, 20, 32, 32),
+            (500, 200, 32, 32),
+        ] {
+            let count = gathered(step, connections);
+            assert!((least..=most).contains(&count), "{count} {step} {connections}");
         }
+    }
+
+    #[test]
+    fn a_run_includes_what_was_sent_since_it_began() {
+        let rhythm = Rhythm::new();
+        assert!(!rhythm.includes(NEVER) && !rhythm.includes(rhythm.last()));
+        rhythm.begin(at(0));
+        let first = rhythm.last();
+        rhythm.begin(at(1));
+        assert!(rhythm.includes(first) && rhythm.includes(rhythm.last()));
+        assert!(!rhythm.includes(NEVER));
+        rhythm.begin(at(100));
+        assert!(!rhythm.includes(first) && rhythm.includes(rhythm.last()));
+    }
+
+    #[test]
+    fn a_run_is_expected_to_be_as_long_as_the_one_before() {
+        let rhythm = Rhythm::new();
+        let ends = |start: u64, count: u64| -> Vec<u64> {
+            let is_end = |i: &u64| {
+                if *i == 1 || !rhythm.goes_on() {
+                    rhythm.begin(at(start + i));
+                }
+                rhythm.is_at_end()
+            };
+            (1..=count).filter(is_end).collect()
+        };
+        assert_eq!(ends(0, 100), []);
+        assert_eq!(ends(10_000, 100), [100]);
+        assert_eq!(ends(20_000, 150), [100]);
+        assert_eq!(ends(30_000, 70), []);
+        rhythm.interrupt();
+        rhythm.interrupt();
+        assert_eq!(ends(30_070, 150), [70]);
     }
 }

@@ -11,8 +11,7 @@ use std::time::Instant;
 use self::names::{Binder, Connector};
 use self::queue::Queue;
 use super::{
-    Adopter, AfterRecv, AfterSend, Connection, Dialect, Host, Maker, Pace, Received, Sent,
-    Transport,
+    Adopter, AfterRecv, AfterSend, Connection, Dialect, Host, Maker, Received, Sent, Transport,
 };
 use crate::error::{Error, Refusal};
 use crate::message::Message;
@@ -123,7 +122,7 @@ impl Connection for Side {
         let _ = self.link.sides[self.index].set(adopter);
     }
 
-    fn send(&self, message: &mut Message, _pace: Pace) -> Result<Sent, Refusal> {
+    fn send(&self, message: &mut Message) -> Result<Sent, Refusal> {
         let pushed = self.outgoing().push(message)?;
         let then = if pushed.tell_consumer { AfterSend::Deliver } else { AfterSend::Nothing };
         Ok(Sent { can_send_more: pushed.can_push_more, then })
@@ -262,7 +261,7 @@ mod tests {
     fn a_link_that_is_not_open_takes_nothing() {
         let [one, other] = Link::sides([1000; 2]);
         assert!(!one.can_send() && !other.can_send());
-        assert_eq!(one.send(&mut Message::default(), Pace::Unhurried), Err(Refusal::Busy));
+        assert_eq!(one.send(&mut Message::default()), Err(Refusal::Busy));
         // With nobody at the ends there is nobody to tell.
         one.link.show_open();
         one.deliver();
@@ -277,7 +276,7 @@ mod tests {
         let Setup { pipes: [from, to], .. } = &joined([1000; 2]);
         let ancillary = Some(Chunk::copy_from(b"control").unwrap());
         let mut message = Message { ancillary, ..Message::default() };
-        let sent = from.connection.send(&mut message, Pace::Unhurried).unwrap();
+        let sent = from.connection.send(&mut message).unwrap();
         assert_eq!(sent, Sent { can_send_more: true, then: AfterSend::Deliver });
         assert!(message.ancillary.is_some());
         let received = to.connection.recv(&mut message);

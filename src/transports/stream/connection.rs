@@ -29,8 +29,8 @@ use crate::sync::{
 use crate::sys::{Credentials, Event, nanoseconds};
 use crate::trace;
 use crate::transports::{
-    Adopter, AfterRecv, Connection, Fault, Host, Moment, Pace, Received, Report, Sent, Settings,
-    Stream, tcp_option,
+    Adopter, AfterRecv, Connection, Fault, Host, Moment, Received, Report, Sent, Settings, Stream,
+    tcp_option, with_rhythm,
 };
 
 pub struct StreamConnection {
@@ -110,7 +110,7 @@ impl StreamConnection {
     /// Says what was begun, now that there is a pipe that hears of it.
     pub fn go_on(&self, beginning: &Beginning) {
         if beginning.has_words {
-            self.write_wanted(None);
+            self.write_wanted();
         }
         self.tell(beginning.news);
     }
@@ -121,7 +121,7 @@ impl StreamConnection {
         }
         if let Some(answer) = arrival.answer {
             self.writer.interject(answer);
-            self.write_wanted(None);
+            self.write_wanted();
         }
         self.tell(arrival.news);
         arrival.news
@@ -158,15 +158,13 @@ impl StreamConnection {
         self.with_pipe(|pipe| pipe.ended());
     }
 
-    /// Writes what somebody wants to have written. A sender notes the time that it took him.
-    fn write_wanted(&self, clock: Option<Clock>) -> Written {
-        let written = self.writer.write(&*self.stream, || clock.map(|clock| clock()));
-        self.after_write(written)
+    /// Writes what somebody wants to have written.
+    fn write_wanted(&self) -> Written {
+        self.after_write(self.writer.write(&*self.stream))
     }
 
-    fn write_all(&self, clock: Option<Clock>) -> Written {
-        let written = self.writer.write_all(&*self.stream, || clock.map(|clock| clock()));
-        self.after_write(written)
+    fn write_all(&self) -> Written {
+        self.after_write(self.writer.write_all(&*self.stream))
     }
 
     fn after_write(&self, written: Written) -> Written {
@@ -211,7 +209,7 @@ impl StreamConnection {
                 self.trace(trace::Happening::ReactorRests);
                 Tick::Done
             }
-            Look::Write if !self.write_all(None).is_stuck => Tick::Again,
+            Look::Write if !self.write_all().is_stuck => Tick::Again,
             Look::Write => {
                 if self.writer.leave_to_kernel() {
                     self.trace(trace::Happening::KernelFull);
@@ -257,9 +255,9 @@ impl Connection for StreamConnection {
         let _ = self.pipe.set(pipe);
     }
 
-    fn send(&self, message: &mut Message, pace: Pace) -> Result<Sent, Refusal> {
+    fn send(&self, message: &mut Message) -> Result<Sent, Refusal> {
         let size = message.body.len();
-        let sent = self.writer.accept(message, pace, now)?;
+        let sent = with_rhythm(|rhythm| self.writer.accept(message, rhythm, now))?;
         self.send_width.note(size);
         Ok(sent)
     }
@@ -287,7 +285,8 @@ impl Connection for StreamConnection {
         if let Some(size) = self.send_width.take() {
             self.stream.set_send_buffer(size);
         }
-        self.write_wanted(Some(now));
+        self.write_wanted();
+        with_rhythm(|rhythm| rhythm.end(now()));
     }
 
     /// A peer whose last words are a violation is ended when everything before them is received.
@@ -341,15 +340,17 @@ impl Stream for StreamConnection {
     fn write_later(&self) {
         if self.writer.rely_on_ticks() {
             self.begin_ticking();
+            with_rhythm(|rhythm| rhythm.end(now()));
         }
     }
 
     fn write_out(&self) {
-        self.write_all(Some(now));
+        self.write_all();
+        with_rhythm(|rhythm| rhythm.end(now()));
     }
 
     fn drain(&self) {
-        self.writer.write_all(&*self.stream, || None);
+        self.writer.write_all(&*self.stream);
     }
 
     fn is_within_reach(&self, patience: Duration) -> bool {
@@ -412,7 +413,7 @@ impl Handler for StreamConnection {
         }
         if event.writable {
             self.writer.note_room();
-            self.write_all(None);
+            self.write_all();
         }
         self.renew_watch();
     }
@@ -445,8 +446,6 @@ impl Handler for StreamConnection {
         self.host.broken();
     }
 }
-
-type Clock = fn() -> Moment;
 
 fn now() -> Moment {
     Moment(nanoseconds())
@@ -517,9 +516,15 @@ mod tests {
     const READABLE: Event = Event { key: 0, readable: true, writable: false, ended: false };
     const ENDED: Event = Event { key: 0, readable: false, writable: false, ended: true };
 
-    fn offer(connection: &StreamConnection, body: &[u8], pace: Pace) -> AfterSend {
+    fn offer(connection: &StreamConnection, body: &[u8]) -> AfterSend {
         let mut message = Message::from_body(Body::copy_from(body).unwrap());
-        connection.send(&mut message, pace).unwrap().then
+        connection.send(&mut message).unwrap().then
+    }
+
+    /// The same in the middle of a stream of this thread.
+    fn offer_more(connection: &StreamConnection, body: &[u8]) -> AfterSend {
+        with_rhythm(|rhythm| rhythm.stream());
+        offer(connection, body)
     }
 
     #[test]
@@ -721,25 +726,33 @@ mod tests {
     #[test]
     fn what_is_left_for_later_is_written_by_ticks_or_by_who_asks_for_it() {
         let Setup { connection, peer, .. } = &Setup::new();
-        assert_eq!(offer(connection, b"a", Pace::Streaming), AfterSend::WriteLater);
+        assert_eq!(offer_more(connection, b"0"), AfterSend::Deliver);
+        connection.deliver();
+        assert_eq!(peer.read(2), b"\x010");
+        assert_eq!(offer_more(connection, b"a"), AfterSend::WriteLater);
         assert!(connection.has_unwritten() && peer.hears_nothing());
         connection.write_later();
         assert_eq!(peer.read(2), b"\x01a");
         // The reactor looks at it often by now, or will do so again.
-        offer(connection, b"b", Pace::Streaming);
+        offer_more(connection, b"b");
         connection.write_later();
         assert_eq!(peer.read(2), b"\x01b");
         let Setup { connection, peer, .. } = &Setup::new();
-        assert_eq!(offer(connection, b"c", Pace::Streaming), AfterSend::WriteLater);
+        assert_eq!(offer_more(connection, b"0"), AfterSend::Deliver);
+        connection.deliver();
+        assert_eq!(offer_more(connection, b"c"), AfterSend::WriteLater);
         connection.write_out();
         assert!(!connection.has_unwritten());
-        assert_eq!(peer.read(2), b"\x01c");
+        assert_eq!(peer.read(4), b"\x010\x01c");
     }
 
     #[test]
     fn nothing_is_left_for_later_against_the_applications_will() {
         let setup = Setup::with(Traits::pair().with(&[(&tcp_option::NO_DELAY, 1)]));
-        assert_eq!(offer(&setup.connection, b"a", Pace::Streaming), AfterSend::Deliver);
+        for _ in 0..3 {
+            assert_eq!(offer_more(&setup.connection, b"a"), AfterSend::Deliver);
+            setup.connection.deliver();
+        }
     }
 
     #[test]
@@ -788,7 +801,7 @@ mod tests {
         socket.host().attach(Arc::clone(&connection) as _).unwrap();
         let pipe = socket.pipe(0);
         assert_eq!(pipe.news.change(|news| news.readable), 0);
-        assert_eq!(offer(&connection, b"m", Pace::Unhurried), AfterSend::Deliver);
+        assert_eq!(offer(&connection, b"m"), AfterSend::Deliver);
         assert!(peer.hears_nothing());
         connection.go_on(&beginning);
         assert_eq!(peer.read(13), b"welcome\x01mpong");

@@ -20,8 +20,8 @@ pub struct Driver {
     /// The reactor has this connection on its list of those that it looks at often, or is about to.
     ticking: Ticking,
     untouched: Untouched,
-    /// Whether something has lain here at the last look that is still here.
-    waiting: Waiting,
+    /// How many looks in a row have seen here what is still here.
+    waited: u32,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,14 +42,6 @@ enum Ticking {
     #[default]
     No,
     Yes,
-}
-
-/// Whether anything has waited for a whole look.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Waiting {
-    #[default]
-    No,
-    SinceLastLook,
 }
 
 /// Whether something was accepted since the last look.
@@ -88,7 +80,7 @@ impl Driver {
 
     /// Everything that lay here is on its way.
     pub fn note_taken(&mut self) {
-        self.waiting = Waiting::No;
+        self.waited = 0;
     }
 
     /// Something is left here that nobody writes at once. True when the reactor is to look often
@@ -128,11 +120,11 @@ impl Driver {
         match content {
             Content::Something => {
                 *quiet_looks = 0;
-                // However fresh the last of it is: the first may have waited for long.
-                match std::mem::replace(&mut self.waiting, Waiting::SinceLastLook) {
-                    Waiting::No => Look::Again,
-                    Waiting::SinceLastLook => Look::Write,
-                }
+                self.waited += 1;
+                // A sender who goes on writes for himself when there is enough. However fresh the
+                // last of it is, the first does not wait for ever.
+                let is_left = untouched == Untouched::SinceLastLook || self.waited > WAITS_MAX;
+                if is_left { Look::Write } else { Look::Again }
             }
             Content::Nothing if *quiet_looks >= QUIET_LOOKS_MAX => {
                 self.role = Role::Nobody;
@@ -140,7 +132,7 @@ impl Driver {
             }
             Content::Nothing => {
                 *quiet_looks += 1;
-                self.waiting = Waiting::No;
+                self.waited = 0;
                 if untouched == Untouched::No { Look::Again } else { Look::AgainAtRest }
             }
         }
@@ -186,6 +178,8 @@ impl Driver {
     }
 }
 
+/// Looks that find a sender busy with what he gathers before it is written for him.
+const WAITS_MAX: u32 = if cfg!(loom) { 1 } else { 40 };
 /// Looks without anything to see before the reactor looks no more.
 const QUIET_LOOKS_MAX: u32 = if cfg!(loom) { 1 } else { 2 };
 
@@ -222,18 +216,34 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_here_from_one_look_to_the_next_is_written_however_much_comes_behind() {
+    fn what_lies_untouched_from_one_look_to_the_next_is_written() {
         let mut driver = Driver::default();
         driver.note_fresh();
         let _ = driver.rely_on_ticks();
         assert_eq!(driver.look(Content::Something), Look::Again);
-        driver.note_fresh();
         assert_eq!(driver.look(Content::Something), Look::Write);
         driver.note_taken();
         driver.note_fresh();
         assert_eq!(driver.look(Content::Something), Look::Again);
+        driver.note_fresh();
+        assert_eq!(driver.look(Content::Something), Look::Again);
         assert_eq!(driver.look(Content::Something), Look::Write);
+        driver.note_taken();
         assert_eq!(driver.look(Content::Nothing), Look::AgainAtRest);
+    }
+
+    #[test]
+    fn however_much_comes_behind_nothing_waits_for_ever() {
+        let mut driver = Driver::default();
+        let _ = driver.rely_on_ticks();
+        for _ in 0..2 {
+            let looks = std::iter::repeat_with(|| {
+                driver.note_fresh();
+                driver.look(Content::Something)
+            });
+            assert_eq!(looks.take_while(|look| *look == Look::Again).count(), 40);
+            driver.note_taken();
+        }
     }
 
     #[test]

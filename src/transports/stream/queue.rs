@@ -12,7 +12,7 @@ use super::driver::{Content, Driver};
 use crate::error::Refusal;
 use crate::memory::{self, OutOfMemory};
 use crate::message::{Body, Message};
-use crate::transports::pace::{Moment, Pace, Pacer};
+use crate::transports::pace::{Moment, NEVER, Pace, Rhythm, Since};
 use crate::transports::{AfterSend, Sent};
 
 pub struct Queue {
@@ -37,7 +37,10 @@ pub struct Queue {
     is_wanted: bool,
     /// Messages have been gathered lately, so that a big buffer is worth keeping.
     gathers: bool,
-    pacer: Pacer,
+    /// When the last message was accepted, as far as its sender knew the time.
+    last: Moment,
+    /// When the first message was gathered that lies here.
+    since: Since,
     /// Who writes what its sender leaves here.
     pub driver: Driver,
 }
@@ -70,8 +73,6 @@ enum Position {
 /// Circumstances under which a message is accepted.
 #[derive(Clone, Copy, Debug)]
 pub struct Circumstances {
-    /// How the sender sends, as far as somebody else knows.
-    pub pace: Pace,
     pub before: Before,
     pub gathering: Gathering,
 }
@@ -122,7 +123,8 @@ impl Queue {
             kernel: Kernel::TookAll,
             is_wanted: false,
             gathers: false,
-            pacer: Pacer::default(),
+            last: NEVER,
+            since: Since::default(),
             driver: Driver::default(),
         }
     }
@@ -136,6 +138,7 @@ impl Queue {
         encoder: &dyn Encoder,
         message: &mut Message,
         circumstances: Circumstances,
+        rhythm: &Rhythm,
         clock: impl Fn() -> Moment,
     ) -> Result<Sent, Refusal> {
         if self.room != Room::Open {
@@ -152,8 +155,8 @@ impl Queue {
         };
         self.room = self.room_left();
         self.driver.note_fresh();
-        let then = self.next_step(size, position, circumstances, clock);
-        self.is_wanted |= then == AfterSend::Deliver;
+        let then = self.next_step(size, position, circumstances, rhythm, clock);
+        self.is_wanted |= matches!(then, AfterSend::Deliver | AfterSend::DeliverAll);
         Ok(Sent { can_send_more: self.room == Room::Open, then })
     }
 
@@ -251,15 +254,12 @@ impl Queue {
         Ok(())
     }
 
-    /// Notes what a writer has done, `now` where that is of interest.
-    pub fn note_written(&mut self, done: Done, now: Option<Moment>) -> Written {
+    /// Notes what a writer has done.
+    pub fn note_written(&mut self, done: Done) -> Written {
         if self.gathers || done.used.capacity() <= SMALL_BUFFER {
             self.spare = done.used;
         }
         self.messages -= done.messages;
-        if let Some(now) = now {
-            self.pacer.end(now);
-        }
         let Ok(count) = done.result else {
             self.room = Room::Closed;
             return Written { is_broken: true, ..Written::default() };
@@ -289,32 +289,40 @@ impl Queue {
         size: usize,
         position: Position,
         circumstances: Circumstances,
+        rhythm: &Rhythm,
         clock: impl Fn() -> Moment,
     ) -> AfterSend {
         let pace = match circumstances.before {
             // While messages lie here unwritten, the last one was sent a moment ago: else somebody
             // would have written them.
-            Before::Sent if position == Position::Behind && self.pacer.goes_on() => Pace::Streaming,
-            Before::Sent => self.pacer.begin(clock()),
-            Before::ReceivedSome => self.pacer.begin_busy(clock()),
+            Before::Sent if position == Position::Behind && rhythm.goes_on() => Pace::Streaming,
+            Before::Sent => rhythm.begin(clock()),
+            Before::ReceivedSome => rhythm.begin_busy(clock()),
             Before::Received => {
-                self.pacer.interrupt();
-                self.pacer.begin(clock())
+                rhythm.interrupt();
+                rhythm.begin(clock())
             }
         };
+        let last = std::mem::replace(&mut self.last, rhythm.last());
         if self.kernel == Kernel::TookLess {
             // It was full a moment ago. Ask again only when it matters.
             return if self.room == Room::Full { AfterSend::Deliver } else { AfterSend::Nothing };
         }
         // Nobody is told that there is no room before the kernel was asked for some.
-        let may_gather = (pace == Pace::Streaming || circumstances.pace == Pace::Streaming)
+        let may_gather = pace == Pace::Streaming
+            && rhythm.includes(last)
             && circumstances.gathering == Gathering::Allowed
             && size <= GATHERED_BODY_MAX
-            && self.pending < GATHERED_MAX.min(self.limit / 2);
+            && self.pending < GATHERED_MAX.min(self.limit / 2)
+            && (position == Position::First || !self.since.is_ripe(self.untaken, rhythm));
         self.gathers |= may_gather;
         match position {
+            _ if pace == Pace::Streaming && rhythm.is_at_end() => AfterSend::DeliverAll,
             _ if !may_gather => AfterSend::Deliver,
-            Position::First => AfterSend::WriteLater,
+            Position::First => {
+                self.since = rhythm.since();
+                AfterSend::WriteLater
+            }
             // Whoever was to write the first one writes this too.
             Position::Behind => AfterSend::Nothing,
         }
@@ -500,12 +508,9 @@ mod tests {
 
     const DASHED: Dashed = Dashed { frame_max: usize::MAX };
 
-    const LONE: Circumstances = Circumstances {
-        pace: Pace::Unhurried,
-        before: Before::Received,
-        gathering: Gathering::Allowed,
-    };
-    const STREAMING: Circumstances = Circumstances { pace: Pace::Streaming, ..LONE };
+    const LONE: Circumstances =
+        Circumstances { before: Before::Received, gathering: Gathering::Allowed };
+    const MORE: Circumstances = Circumstances { before: Before::Sent, ..LONE };
 
     fn message(header: &[u8], size: usize) -> Message {
         let header = Header::copy_from(header).unwrap();
@@ -514,8 +519,24 @@ mod tests {
     }
 
     fn accept(queue: &mut Queue, size: usize, circumstances: Circumstances) -> Option<Sent> {
+        accept_in(&Rhythm::new(), queue, size, circumstances)
+    }
+
+    fn accept_in(
+        rhythm: &Rhythm,
+        queue: &mut Queue,
+        size: usize,
+        circumstances: Circumstances,
+    ) -> Option<Sent> {
         let clock = || Moment(1);
-        queue.accept(&DASHED, &mut message(b"", size), circumstances, clock).ok()
+        queue.accept(&DASHED, &mut message(b"", size), circumstances, rhythm, clock).ok()
+    }
+
+    /// A thread that streams, as far as this queue knows.
+    fn streaming(queue: &mut Queue) -> Rhythm {
+        let rhythm = Rhythm::streaming(Moment(1));
+        queue.last = Moment(1);
+        rhythm
     }
 
     fn wire(batch: &Batch) -> Vec<u8> {
@@ -542,7 +563,8 @@ mod tests {
         for frame_max in 1..12 {
             let mut queue = Queue::new(1000);
             let encoder = Dashed { frame_max };
-            queue.accept(&encoder, &mut message(b"header", 5), LONE, || Moment(1)).unwrap();
+            let (message, rhythm) = (&mut message(b"header", 5), Rhythm::new());
+            queue.accept(&encoder, message, LONE, &rhythm, || Moment(1)).unwrap();
             let frames: Vec<u8> = b"headerxxxxx".to_vec();
             let pieces: Vec<&[u8]> = frames.chunks(frame_max).collect();
             let expected = pieces.iter().enumerate().flat_map(|(at, piece)| {
@@ -581,11 +603,11 @@ mod tests {
         assert!(!accept(&mut queue, 10, LONE).unwrap().can_send_more);
         assert_eq!((accept(&mut queue, 0, LONE), queue.can_accept()), (None, false));
         taken(&mut queue);
-        let written = queue.note_written(done(5, false, 0), None);
+        let written = queue.note_written(done(5, false, 0));
         assert_eq!((written.became_ready, written.is_stuck), (false, true));
-        let written = queue.note_written(done(2, false, 0), None);
+        let written = queue.note_written(done(2, false, 0));
         assert!(written.became_ready && queue.can_accept());
-        let written = queue.note_written(done(29, true, 3), None);
+        let written = queue.note_written(done(29, true, 3));
         assert_eq!(written, Written::default());
         assert!(queue.is_empty());
     }
@@ -598,7 +620,7 @@ mod tests {
         assert!(queue.wants_writer());
         taken(&mut queue);
         assert!(!queue.wants_writer());
-        queue.note_written(done(2, false, 0), None);
+        queue.note_written(done(2, false, 0));
         // A kernel that is full is not asked for each message.
         assert_eq!(accept(&mut queue, 10, LONE).unwrap().then, AfterSend::Nothing);
         assert!(!queue.wants_writer());
@@ -611,19 +633,40 @@ mod tests {
     #[test]
     fn one_looks_after_what_is_gathered_for_all() {
         let mut queue = Queue::new(1000);
-        let next = [(); 3].map(|()| accept(&mut queue, 10, STREAMING).unwrap().then);
+        let rhythm = streaming(&mut queue);
+        let next = [(); 3].map(|()| accept_in(&rhythm, &mut queue, 10, MORE).unwrap().then);
         assert_eq!(next, [AfterSend::WriteLater, AfterSend::Nothing, AfterSend::Nothing]);
         assert!(!queue.wants_writer());
-        let never = Circumstances { gathering: Gathering::Never, ..STREAMING };
-        assert_eq!(accept(&mut queue, 10, never).unwrap().then, AfterSend::Deliver);
+        let never = Circumstances { gathering: Gathering::Never, ..MORE };
+        assert_eq!(accept_in(&rhythm, &mut queue, 10, never).unwrap().then, AfterSend::Deliver);
         assert_eq!(taken(&mut queue).len(), 48);
         // Nor does anything wait that fills the queue by half, or that is big.
         let mut queue = Queue::new(40);
-        accept(&mut queue, 10, STREAMING).unwrap();
-        assert_eq!(accept(&mut queue, 10, STREAMING).unwrap().then, AfterSend::Deliver);
+        let rhythm = streaming(&mut queue);
+        accept_in(&rhythm, &mut queue, 10, MORE).unwrap();
+        assert_eq!(accept_in(&rhythm, &mut queue, 10, MORE).unwrap().then, AfterSend::Deliver);
         let mut queue = Queue::new(1 << 20);
-        let big = accept(&mut queue, GATHERED_BODY_MAX + 1, STREAMING).unwrap();
+        let rhythm = streaming(&mut queue);
+        let big = accept_in(&rhythm, &mut queue, GATHERED_BODY_MAX + 1, MORE).unwrap();
         assert_eq!(big.then, AfterSend::Deliver);
+    }
+
+    #[test]
+    fn only_a_connection_that_has_had_others_in_the_same_run_gathers() {
+        let rhythm = Rhythm::streaming(Moment(1));
+        let mut queues = [(); 3].map(|()| Queue::new(1000));
+        let mut round = || -> Vec<AfterSend> {
+            let one = |queue| accept_in(&rhythm, queue, 10, MORE).unwrap().then;
+            queues.iter_mut().map(one).collect()
+        };
+        assert_eq!(round(), [AfterSend::Deliver; 3]);
+        queues.iter_mut().for_each(|queue| drop(taken(queue)));
+        let mut round = || -> Vec<AfterSend> {
+            let one = |queue| accept_in(&rhythm, queue, 10, MORE).unwrap().then;
+            queues.iter_mut().map(one).collect()
+        };
+        assert_eq!(round(), [AfterSend::WriteLater; 3]);
+        assert_eq!(round(), [AfterSend::Nothing; 3]);
     }
 
     #[test]
@@ -636,7 +679,7 @@ mod tests {
         assert_eq!(queue.pending, 5 + 3 + 4);
         assert!(queue.wants_writer());
         assert_eq!(taken(&mut queue), b"words<>xpong");
-        queue.note_written(done(12, true, 1), None);
+        queue.note_written(done(12, true, 1));
         assert!(queue.is_empty());
     }
 
@@ -650,7 +693,7 @@ mod tests {
         let mut queue = Queue::new(1000);
         let result = Err(io::ErrorKind::BrokenPipe.into());
         let broken = Done { result, ..done(0, false, 0) };
-        assert!(queue.note_written(broken, None).is_broken);
+        assert!(queue.note_written(broken).is_broken);
         assert_eq!(accept(&mut queue, 1, LONE), None);
     }
 
@@ -658,10 +701,10 @@ mod tests {
     fn a_big_buffer_stays_only_while_something_is_gathered() {
         let used = || Vec::with_capacity(2 * SMALL_BUFFER);
         let mut queue = Queue::new(1000);
-        queue.note_written(Done { used: used(), ..done(0, true, 0) }, None);
+        queue.note_written(Done { used: used(), ..done(0, true, 0) });
         assert_eq!(queue.spare.capacity(), 0);
-        accept(&mut queue, 1, STREAMING).unwrap();
-        queue.note_written(Done { used: used(), ..done(0, true, 0) }, None);
+        accept_in(&streaming(&mut queue), &mut queue, 1, MORE).unwrap();
+        queue.note_written(Done { used: used(), ..done(0, true, 0) });
         assert!(queue.spare.capacity() > SMALL_BUFFER);
         queue.rest();
         assert_eq!(queue.spare.capacity(), 0);

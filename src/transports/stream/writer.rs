@@ -22,7 +22,7 @@ use crate::memory::OutOfMemory;
 use crate::message::Message;
 use crate::sync::{Mutex, Rank};
 use crate::transports::Sent;
-use crate::transports::pace::{Moment, Pace};
+use crate::transports::pace::{Moment, Rhythm};
 
 pub struct Writer {
     encoder: Arc<dyn Encoder>,
@@ -63,11 +63,11 @@ impl Writer {
     pub fn accept(
         &self,
         message: &mut Message,
-        pace: Pace,
+        rhythm: &Rhythm,
         clock: impl Fn() -> Moment,
     ) -> Result<Sent, Refusal> {
-        let circumstances = self.circumstances(pace);
-        self.queue.lock().accept(&*self.encoder, message, circumstances, clock)
+        let circumstances = self.circumstances();
+        self.queue.lock().accept(&*self.encoder, message, circumstances, rhythm, clock)
     }
 
     /// The application has received something, and more has arrived or has not.
@@ -114,11 +114,7 @@ impl Writer {
     /// Writes what somebody wants to have written, unless another thread is about to. That one may
     /// have lost its processor in the middle: nobody goes on filling the queue behind it while
     /// the kernel has room.
-    pub fn write(
-        &self,
-        sink: &(impl Sink + ?Sized),
-        clock: impl Fn() -> Option<Moment>,
-    ) -> Written {
+    pub fn write(&self, sink: &(impl Sink + ?Sized)) -> Written {
         let mut written = Written::default();
         loop {
             let mut batch = match self.batch.try_lock() {
@@ -131,7 +127,7 @@ impl Writer {
                 Ok(()) => batch.write(sink, &*self.encoder),
                 Err(OutOfMemory) => Done::failed(io::ErrorKind::OutOfMemory),
             };
-            written.note(self.queue.lock().note_written(done, clock()));
+            written.note(self.queue.lock().note_written(done));
             drop(batch);
             // Only now does a look at the queue see what was left to us while we wrote.
             if !self.queue.lock().wants_writer() {
@@ -142,11 +138,7 @@ impl Writer {
     }
 
     /// Writes everything, wanted or not.
-    pub fn write_all(
-        &self,
-        sink: &(impl Sink + ?Sized),
-        clock: impl Fn() -> Option<Moment>,
-    ) -> Written {
+    pub fn write_all(&self, sink: &(impl Sink + ?Sized)) -> Written {
         {
             let mut queue = self.queue.lock();
             if queue.is_empty() {
@@ -154,7 +146,7 @@ impl Writer {
             }
             queue.want_all();
         }
-        self.write(sink, clock)
+        self.write(sink)
     }
 
     /// Something was gathered. True when the reactor is to look often from now on.
@@ -222,7 +214,7 @@ impl Writer {
         batch.is_some() && self.queue.try_lock_for(patience).is_some()
     }
 
-    fn circumstances(&self, pace: Pace) -> Circumstances {
+    fn circumstances(&self) -> Circumstances {
         let before = if !self.hints.has_received.load(Relaxed) {
             Before::Sent
         } else {
@@ -232,7 +224,7 @@ impl Writer {
                 false => Before::Received,
             }
         };
-        Circumstances { pace, before, gathering: self.gathering }
+        Circumstances { before, gathering: self.gathering }
     }
 }
 
@@ -307,16 +299,23 @@ mod tests {
     }
 
     fn accept(writer: &Writer, mut message: Message) -> Result<Sent, Refusal> {
-        writer.accept(&mut message, Pace::Unhurried, at(66))
+        RHYTHM.with(|rhythm| writer.accept(&mut message, rhythm, at(66)))
+    }
+
+    // Each test has a thread of its own.
+    thread_local! {
+        static RHYTHM: Rhythm = const { Rhythm::new() };
+    }
+
+    fn accept_at(writer: &Writer, micros: u64) -> AfterSend {
+        RHYTHM.with(|it| writer.accept(&mut message(1, 1), it, at(micros))).unwrap().then
     }
 
     /// A writer whose sender has been streaming for a while.
     fn streaming(limit: usize) -> Writer {
         let writer = writer(limit);
-        for i in 0..=u64::from(STREAM) {
-            writer.accept(&mut message(0, 1), Pace::Unhurried, at(i)).unwrap();
-        }
-        writer.write_all(&kernel(1000), || None);
+        (0..=u64::from(STREAM)).for_each(|i| _ = accept_at(&writer, i));
+        writer.write_all(&kernel(1000));
         writer
     }
 
@@ -326,7 +325,7 @@ mod tests {
         let kernel = kernel(1000);
         let sent = accept(&writer, message(7, 3)).unwrap();
         assert_eq!(sent, Sent { can_send_more: true, then: AfterSend::Deliver });
-        let written = writer.write(&kernel, || None);
+        let written = writer.write(&kernel);
         assert_eq!(written, Written::default());
         assert_eq!(*kernel.taken.borrow(), b"p\x07\x07\x07");
         assert!(writer.is_empty());
@@ -339,30 +338,27 @@ mod tests {
         assert_eq!(then(), AfterSend::WriteLater);
         let later = (0..).take_while(|_| then() != AfterSend::Deliver).count();
         assert_eq!(later, 31);
-        writer.write(&kernel, || None);
+        writer.write(&kernel);
         assert_eq!((kernel.calls.get(), kernel.taken.borrow().len()), (1, 33_000));
     }
 
     #[test]
     fn nothing_is_gathered_against_the_applications_will_or_after_it_has_received() {
         let writer = Writer::new(Arc::new(Fixed(b"")), 1 << 20, Gathering::Never);
-        let streaming = |writer: &Writer| {
-            writer.accept(&mut message(1, 1), Pace::Streaming, at(66)).unwrap().then
-        };
-        assert_eq!(streaming(&writer), AfterSend::Deliver);
+        (0..100).for_each(|i| assert_eq!(accept_at(&writer, i), AfterSend::Deliver));
         let writer = self::streaming(1 << 20);
         writer.note_received(HasMore::No);
         assert_eq!(accept(&writer, message(1, 1)).unwrap().then, AfterSend::Deliver);
-        writer.write_all(&kernel(10), || None);
+        writer.write_all(&kernel(10));
         // Who has more to receive is busy with that before it can wait for an answer. Yet a few
         // answers are no stream.
         for i in 0..100 {
             writer.note_received(HasMore::Yes);
-            let then =
-                writer.accept(&mut message(1, 1), Pace::Unhurried, at(i * 1000)).unwrap().then;
+            let then = accept_at(&writer, i * 1000);
             assert_eq!(then == AfterSend::Deliver, i < 63, "{i}");
+            writer.write(&self::kernel(1000));
         }
-        writer.write_all(&self::kernel(1000), || None);
+        writer.write_all(&self::kernel(1000));
         writer.note_received(HasMore::No);
         assert_eq!(accept(&writer, message(1, 1)).unwrap().then, AfterSend::Deliver);
     }
@@ -373,7 +369,7 @@ mod tests {
         for (byte, size) in [(1, 3), (2, 20_000), (3, 1), (4, 16_385)] {
             accept(&writer, message(byte, size)).unwrap();
         }
-        writer.write_all(&kernel, || None);
+        writer.write_all(&kernel);
         let sizes = [(1, 3), (2, 20_000), (3, 1), (4, 16_385)];
         let expected: Vec<u8> = sizes.iter().flat_map(|(byte, size)| vec![*byte; *size]).collect();
         assert_eq!(*kernel.taken.borrow(), expected);
@@ -383,15 +379,15 @@ mod tests {
     fn two_messages_are_accepted_however_big() {
         let (writer, kernel) = (writer(100), kernel(1000));
         assert!(accept(&writer, message(1, 5000)).unwrap().can_send_more);
-        let written = writer.write(&kernel, || None);
+        let written = writer.write(&kernel);
         assert!(written.is_stuck && !written.became_ready);
         let second = accept(&writer, message(2, 5000)).unwrap();
         assert_eq!(second, Sent { can_send_more: false, then: AfterSend::Deliver });
         assert_eq!(accept(&writer, message(3, 1)), Err(Refusal::Busy));
         kernel.room.set(4500);
-        assert!(!writer.write_all(&kernel, || None).became_ready);
+        assert!(!writer.write_all(&kernel).became_ready);
         kernel.room.set(100_000);
-        assert!(writer.write_all(&kernel, || None).became_ready);
+        assert!(writer.write_all(&kernel).became_ready);
         assert_eq!(kernel.taken.borrow().len(), 10_000);
         assert!(writer.can_accept() && writer.is_empty());
     }
@@ -400,7 +396,7 @@ mod tests {
     fn a_full_kernel_is_not_asked_for_each_message() {
         let (writer, kernel) = (writer(10_000), kernel(0));
         accept(&writer, message(1, 10)).unwrap();
-        assert!(writer.write(&kernel, || None).must_tick, "somebody has to look again");
+        assert!(writer.write(&kernel).must_tick, "somebody has to look again");
         let calls = kernel.calls.get();
         for _ in 0..50 {
             assert_eq!(accept(&writer, message(1, 10)).unwrap().then, AfterSend::Nothing);
@@ -417,7 +413,7 @@ mod tests {
         accept(&writer, message(1, 10)).unwrap();
         assert_eq!(writer.look(), Look::Again);
         assert_eq!(writer.look(), Look::Write);
-        writer.write_all(&kernel(100), || None);
+        writer.write_all(&kernel(100));
         assert_eq!(writer.look(), Look::AgainAtRest);
     }
 
@@ -425,14 +421,14 @@ mod tests {
     fn a_kernel_that_stays_full_is_asked_to_say_when_it_is_not() {
         let (writer, kernel) = (writer(1000), kernel(0));
         accept(&writer, message(1, 10)).unwrap();
-        assert!(writer.write(&kernel, || None).must_tick);
+        assert!(writer.write(&kernel).must_tick);
         assert_eq!((writer.look(), writer.look()), (Look::Again, Look::Write));
-        let written = writer.write_all(&kernel, || None);
+        let written = writer.write_all(&kernel);
         assert!(written.is_stuck && !written.must_tick);
         assert!(writer.leave_to_kernel() && writer.awaits_room());
         kernel.room.set(100);
         writer.note_room();
-        writer.write_all(&kernel, || None);
+        writer.write_all(&kernel);
         assert!(writer.is_empty() && !writer.awaits_room());
     }
 
@@ -478,7 +474,7 @@ mod tests {
                 accept(&writer, message).unwrap();
                 while !writer.is_empty() {
                     kernel.room.set(7001);
-                    writer.write_all(&kernel, || None);
+                    writer.write_all(&kernel);
                 }
                 let mut expected = Vec::new();
                 let pieces: Vec<_> = payload.chunks(20_000).collect();
@@ -502,11 +498,11 @@ mod tests {
     fn an_interjection_waits_for_its_turn_and_replaces_the_last() {
         let (writer, kernel) = (writer(10), kernel(3));
         accept(&writer, message(1, 5)).unwrap();
-        writer.write(&kernel, || None);
+        writer.write(&kernel);
         writer.interject(b"one".to_vec());
         writer.interject(b"other".to_vec());
         kernel.room.set(100);
-        writer.write(&kernel, || None);
+        writer.write(&kernel);
         assert_eq!(*kernel.taken.borrow(), b"\x01\x01\x01\x01\x01other");
         assert!(writer.is_empty());
     }
@@ -516,7 +512,7 @@ mod tests {
         let (writer, kernel) = (writer(10), kernel(100));
         accept(&writer, message(1, 2)).unwrap();
         writer.begin(b"words".to_vec());
-        writer.write(&kernel, || None);
+        writer.write(&kernel);
         assert_eq!(*kernel.taken.borrow(), b"words\x01\x01");
     }
 
@@ -525,11 +521,11 @@ mod tests {
         for (room, expected) in [(5, &b"\x01\x01\x01\x01\x01bye"[..]), (4, b"\x01\x01\x01\x01")] {
             let (writer, kernel) = (writer(10), kernel(room));
             accept(&writer, message(1, 5)).unwrap();
-            writer.write(&kernel, || None);
+            writer.write(&kernel);
             kernel.room.set(100);
             writer.close_with(b"bye", &kernel);
             writer.interject(b"more".to_vec());
-            writer.write_all(&kernel, || None);
+            writer.write_all(&kernel);
             assert_eq!(*kernel.taken.borrow(), expected);
         }
     }
@@ -539,7 +535,7 @@ mod tests {
         let (writer, kernel) = (writer(100), kernel(0));
         kernel.is_broken.set(true);
         accept(&writer, message(1, 10)).unwrap();
-        assert!(writer.write(&kernel, || None).is_broken);
+        assert!(writer.write(&kernel).is_broken);
         assert_eq!(accept(&writer, message(1, 10)), Err(Refusal::Busy));
         assert!(!writer.can_accept());
     }
@@ -627,15 +623,15 @@ mod models {
         }
 
         fn write_all(&self) -> Written {
-            self.after_write(self.writer.write_all(self, || None))
+            self.after_write(self.writer.write_all(self))
         }
 
-        fn send(&self, byte: u8, pace: Pace) {
+        fn send(&self, byte: u8, rhythm: &Rhythm) {
             let mut message = Message::from_body(Body::copy_from(&[byte]).unwrap());
-            match self.writer.accept(&mut message, pace, || Moment(1)).unwrap().then {
+            match self.writer.accept(&mut message, rhythm, || Moment(1)).unwrap().then {
                 AfterSend::Nothing => {}
-                AfterSend::Deliver => {
-                    self.after_write(self.writer.write(self, || None));
+                AfterSend::Deliver | AfterSend::DeliverAll => {
+                    self.after_write(self.writer.write(self));
                 }
                 AfterSend::WriteLater => {
                     if self.writer.rely_on_ticks() {
@@ -716,7 +712,7 @@ mod models {
             let send = |world: &World, bytes: [u8; 2]| {
                 for byte in bytes {
                     world.writer.note_received(HasMore::No);
-                    world.send(byte, Pace::Unhurried);
+                    world.send(byte, &Rhythm::new());
                 }
             };
             let other = {
@@ -733,7 +729,7 @@ mod models {
         });
     }
 
-    fn check(room: usize, act: fn(&World)) {
+    fn check(room: usize, sent: &'static [u8], act: fn(&World)) {
         let mut builder = loom::model::Builder::new();
         builder.preemption_bound = Some(2);
         builder.check(move || {
@@ -752,32 +748,34 @@ mod models {
             world.change(|kernel| kernel.is_over = true);
             reactor.join().unwrap();
             assert!(world.writer.is_empty(), "nobody writes what was left");
-            assert_eq!(world.kernel.lock().unwrap().taken, [1, 2]);
+            assert_eq!(world.kernel.lock().unwrap().taken, sent);
         });
     }
 
     #[test]
     fn model_what_is_gathered_is_written_by_the_reactor() {
-        check(100, |world| {
-            world.send(1, Pace::Streaming);
-            world.send(2, Pace::Streaming);
+        check(100, &[1, 2, 3], |world| {
+            let rhythm = Rhythm::streaming(Moment(1));
+            world.send(1, &rhythm);
+            world.send(2, &rhythm);
+            world.send(3, &rhythm);
         });
     }
 
     #[test]
     fn model_what_a_full_kernel_refused_is_written_by_the_reactor() {
-        check(1, |world| {
-            world.send(1, Pace::Unhurried);
-            world.send(2, Pace::Unhurried);
+        check(1, &[1, 2], |world| {
+            world.send(1, &Rhythm::new());
+            world.send(2, &Rhythm::new());
         });
     }
 
     #[test]
     fn model_what_a_full_kernel_refused_is_written_when_a_caller_waits_for_room() {
-        check(0, |world| {
-            world.send(1, Pace::Unhurried);
+        check(0, &[1, 2], |world| {
+            world.send(1, &Rhythm::new());
             world.drive();
-            world.send(2, Pace::Unhurried);
+            world.send(2, &Rhythm::new());
         });
     }
 }
