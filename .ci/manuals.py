@@ -342,10 +342,11 @@ def run(command, place):
 
 
 def check_installation(pages, _):
-    """Every page is installed, and a name for each function that shares one."""
+    """Every page is installed, and a name for each function that shares one; that of the tool as
+    if it was built."""
     with tempfile.TemporaryDirectory() as place:
         subprocess.run(["make", "-s", "-C", ROOT, "install-man", f"DESTDIR={place}",
-                        "PREFIX=/usr"], check=True, stdout=subprocess.DEVNULL)
+                        "PREFIX=/usr", "TOOLS=nanocat"], check=True, stdout=subprocess.DEVNULL)
         man = pathlib.Path(place, "usr/share/man")
         for file in [*pages, *(f"{name}.3" for name in PAGE_OF)]:
             if not (man / f"man{file[-1]}" / file).exists():
