@@ -1,4 +1,4 @@
-//! How a message is shown. The bytes are those of libnanomsg's tool, but for JSON, which it has not.
+//! How a message is shown. The bytes are those of libnanomsg's tool, but for JSON, which is ours.
 
 use super::moment;
 use base64::Engine;

@@ -1,5 +1,5 @@
-//! Signals that ask the tool to end: a thread waits for them, so that what was accepted is delivered
-//! and nothing is left behind.
+//! Signals that ask the tool to end: a thread waits for them, so that what was accepted is
+//! delivered and nothing is left behind.
 //!
 //! They are blocked before there is another thread, and come to nobody else.
 
