@@ -63,7 +63,7 @@ def operations_for(case):
         return 10 * WINDOW * int(fields[3]), 40 * WINDOW * int(fields[3])
     if size >= LARGE_SIZE:
         return 20, 60
-    if fields[0] in ("survey", "churn", "burst", "tail"):
+    if fields[0] in ("lat", "poll", "pollv", "dev", "survey", "churn", "burst", "tail"):
         return 100, 400
     return FEW, MANY
 
