@@ -92,6 +92,7 @@ pub mod fuzzing;
 #[allow(dead_code, unused_imports, reason = "the rest of the library is not there to use it")]
 mod core {
     mod handover;
+    mod notes;
 }
 #[cfg(loom)]
 mod sys {

@@ -68,16 +68,16 @@ impl Audience for Socket {
     fn pipe_readable(&self, id: PipeId) {
         if self.follows_pipes {
             self.tell(|protocol, view| protocol.pipe_readable(id, view));
-        } else if self.shown.is_watched() {
+        } else if self.shown.has_descriptors() {
             self.contain(|| self.show(&mut self.lock()));
         }
-        self.waiting.recv.ring();
+        self.waiting.ring_to_recv();
     }
 
     fn pipe_writable(&self, id: PipeId) {
         if self.follows_pipes {
             self.tell(|protocol, view| protocol.pipe_writable(id, view));
-        } else if self.shown.is_watched() {
+        } else if self.shown.has_descriptors() {
             self.contain(|| self.show(&mut self.lock()));
         }
         self.waiting.send.ring();
@@ -129,7 +129,7 @@ impl Audience for Socket {
     }
 
     fn is_waiting(&self) -> bool {
-        self.waiting.recv.is_led()
+        self.waiting.is_polled()
     }
 }
 

@@ -51,8 +51,10 @@ impl Socket {
         }
     }
 
+    #[cold]
     fn show_changes(&self, state: &mut State) {
-        if !self.is_usable() {
+        self.waiting.lookouts.note();
+        if !self.is_usable() || !self.shown.has_descriptors() {
             return;
         }
         let readiness = {

@@ -57,6 +57,10 @@ impl Opened {
         }
     }
 
+    pub fn handle(&self) -> i32 {
+        self.handle
+    }
+
     pub fn socket(&self) -> InUse {
         registry::find_beside(self.handle).unwrap()
     }
@@ -71,8 +75,12 @@ impl Opened {
     }
 
     pub fn recv(&self) -> Result<String, Error> {
+        self.recv_if(Blocking::Wait)
+    }
+
+    pub fn recv_if(&self, blocking: Blocking<'_>) -> Result<String, Error> {
         let mut message = Message::default();
-        self.socket().recv(&mut message, Blocking::Wait, |_| Ok(()))?;
+        self.socket().recv(&mut message, blocking, |_| Ok(()))?;
         Ok(String::from_utf8_lossy(message.body.as_slice()).into_owned())
     }
 

@@ -3,13 +3,14 @@
 //! Its files stand on one another, and no two need each other (`testing/circles.rs` checks it):
 //!
 //! 1. what knows no socket: `options.rs`, `statistics.rs`, `events.rs`, `readiness.rs`,
-//!    `life.rs`, `timer.rs`; `handover.rs`, `spin.rs`, `visitors.rs` and `waiting.rs`, what those
-//!    share who wait; `deferred.rs`, `linger.rs` and `drain.rs`, which deal with connections alone;
-//!    and `context.rs`, which holds what a socket and its endpoints share;
+//!    `life.rs`, `timer.rs`; `handover.rs`, `spin.rs`, `visitors.rs`, `notes.rs`, `lookout.rs` and
+//!    `waiting.rs`, what those share who wait; `deferred.rs`, `linger.rs` and `drain.rs`, which
+//!    deal with connections alone; and `context.rs`, which holds what a socket and its endpoints
+//!    share;
 //! 2. `endpoint.rs` and `pipe.rs`, which own the traits through which they call their socket,
 //!    `peer.rs`, whom a message comes from, and `state.rs`, what the lock of a socket guards;
 //! 3. `socket.rs`, `sleep.rs`, how a call on it sleeps, and the files for what a socket does;
-//! 4. `registry.rs`, `poll.rs` and `device.rs`, which deal with several sockets.
+//! 4. `registry.rs`, `poll.rs`, `roster.rs` and `device.rs`, which deal with several sockets.
 //!
 //! Locks are taken in the order of `sync::Rank`, which debug builds check.
 
@@ -32,7 +33,9 @@ mod handover;
 mod joined;
 mod life;
 mod linger;
+mod lookout;
 mod naming;
+mod notes;
 mod options;
 #[cfg(test)]
 mod outage;
@@ -41,6 +44,7 @@ mod pipe;
 mod poll;
 mod readiness;
 mod registry;
+mod roster;
 mod sleep;
 mod socket;
 mod spin;
@@ -60,6 +64,7 @@ pub use options::{OptionValue, option};
 pub use peer::number as peer_number;
 pub use poll::{Polling, Question};
 pub use registry::{COOKED, Held, InUse, RAW, close, find, find_beside, open, restart, terminate};
+pub use roster::{Entry, Routine};
 pub use sleep::{Miss, Step, Turn, Visit};
 pub use socket::Socket;
 pub use statistics::number as statistic_number;

@@ -91,14 +91,14 @@ pub fn poll(
 }
 
 /// What a socket says without a system call.
-struct Answer {
-    readiness: Readiness,
+pub(super) struct Answer {
+    pub readiness: Readiness,
     /// When its protocol has something to say even if nothing happens.
-    until: Option<Instant>,
+    pub until: Option<Instant>,
 }
 
 impl Question<'_> {
-    fn answer(&self) -> Result<Answer, Error> {
+    pub(super) fn answer(&self) -> Result<Answer, Error> {
         self.socket.contain(|| self.look()).unwrap_or(Err(Error::NotOpen))
     }
 
@@ -115,7 +115,7 @@ impl Question<'_> {
 }
 
 impl Readiness {
-    fn is_any(self) -> bool {
+    pub(super) fn is_any(self) -> bool {
         self.can_send || self.can_recv
     }
 }

@@ -19,6 +19,7 @@ pub enum Side {
 /// The descriptors of one socket, made when they are first asked for.
 #[derive(Debug, Default)]
 pub struct Shown {
+    /// Somebody wants to know of every change.
     is_watched: AtomicBool,
     send: OnceLock<EventFd>,
     recv: OnceLock<EventFd>,
@@ -31,6 +32,17 @@ impl Shown {
         self.is_watched.load(Ordering::Relaxed)
     }
 
+    /// From now on every change is to be told, whoever it is that wants to know.
+    pub fn begin_watching(&self) {
+        self.is_watched.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a descriptor shows something.
+    #[inline]
+    pub fn has_descriptors(&self) -> bool {
+        self.is_watched() && (self.send.get().is_some() || self.recv.get().is_some())
+    }
+
     /// The descriptor of that side, if it has been made.
     pub fn descriptor(&self, side: Side) -> Option<RawFd> {
         self.side(side).get().map(AsRawFd::as_raw_fd)
@@ -41,7 +53,7 @@ impl Shown {
     pub fn install(&self, side: Side, descriptor: EventFd) -> bool {
         let is_first = self.side(side).set(descriptor).is_ok();
         if is_first {
-            self.is_watched.store(true, Ordering::Relaxed);
+            self.begin_watching();
         }
         is_first
     }

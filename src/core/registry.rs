@@ -146,6 +146,7 @@ impl Closing {
         if let Some(socket) = &socket {
             // And for those that are asleep, or were a moment ago.
             socket.waiting.visitors.await_leaving();
+            socket.waiting.lookouts.await_leaving();
             socket.context.trace(Happening::Closed, format_args!(""));
         }
         drop(socket);

@@ -15,6 +15,7 @@ use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::lookout::{Lookout, Stay};
 use super::readiness::Side;
 use super::socket::Socket;
 use crate::error::Error;
@@ -56,6 +57,8 @@ pub(super) enum Duty {
     LeadSend { socket: Visit, driven: Vec<Arc<dyn Connection>> },
     /// It waits for several sockets, and drives the streams of some.
     Watch { led: Vec<Led> },
+    /// It waits at a lookout.
+    LookOut { from: Stay },
 }
 
 /// A socket that is led by somebody who waits for several.
@@ -77,6 +80,7 @@ impl Duty {
             Duty::LeadRecv { socket } => socket.waiting.recv.handover.end_polling(),
             Duty::LeadSend { socket, .. } => socket.waiting.send.handover.end_polling(),
             Duty::Watch { led } => led.iter().for_each(Led::stop_polling),
+            Duty::LookOut { from } => from.notes.end_polling(),
         }
     }
 }
@@ -111,8 +115,8 @@ impl Drop for Duty {
                 streams().for_each(Stream::write_out);
                 socket.waiting.send.resign();
             }
-            // Each of those that are led resigns by itself.
-            Duty::Watch { .. } => {}
+            // Each of those that are led resigns by itself, and a stay ends.
+            Duty::Watch { .. } | Duty::LookOut { .. } => {}
         }
     }
 }
@@ -169,13 +173,20 @@ pub(super) enum Bed {
         entries: Vec<PollEntry>,
         seen: u32,
     },
+    /// As with a poller.
+    Lookout {
+        from: Arc<Lookout>,
+    },
 }
 
 impl Bed {
-    /// The epoch that was read before.
-    pub fn seen(&self) -> u32 {
+    /// The epoch that was read before, if one was.
+    pub fn seen(&self) -> Option<u32> {
         match self {
-            Bed::Epoch { seen, .. } | Bed::Poller { seen } | Bed::Descriptors { seen, .. } => *seen,
+            Bed::Epoch { seen, .. } | Bed::Poller { seen } | Bed::Descriptors { seen, .. } => {
+                Some(*seen)
+            }
+            Bed::Lookout { .. } => None,
         }
     }
 }
@@ -271,6 +282,10 @@ impl Turn {
                 Nap::Events(waiting?.recv.leader.get()?.as_raw_fd(), events)
             }
             Bed::Descriptors { entries, .. } => Nap::Ready(entries),
+            Bed::Lookout { from } => {
+                let events = self.events.get_or_insert_default();
+                Nap::Events(from.as_raw_fd(), events)
+            }
         };
         Some((nap, until))
     }

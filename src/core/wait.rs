@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::deferred;
+use super::lookout::watch;
 use super::readiness::Side;
 use super::sleep::{self, Bed, Duty, Risen, Step, Turn, Visit};
 use super::socket::Socket;
-use super::waiting::watch;
 use crate::error::Error;
 use crate::io::Poller;
 use crate::protocols::PipeId;
@@ -141,11 +141,15 @@ impl Socket {
 
     fn pump_reported(&self, reported: impl Iterator<Item = Event>) {
         for event in reported {
-            let id = PipeId(event.key as u32);
-            let connection = self.lock().pipes.get(id).map(|pipe| Arc::clone(&pipe.connection));
-            if let Some(connection) = connection {
-                pump(&*connection);
-            }
+            self.pump_pipe(PipeId(event.key as u32));
+        }
+    }
+
+    /// Reads from one stream.
+    pub(super) fn pump_pipe(&self, id: PipeId) {
+        let connection = self.lock().pipes.get(id).map(|pipe| Arc::clone(&pipe.connection));
+        if let Some(connection) = connection {
+            pump(&*connection);
         }
     }
 
@@ -187,7 +191,7 @@ impl Socket {
         let state = self.lock();
         for pipe in state.pipes.iter().filter(|pipe| !pipe.is_ended) {
             if let Some(stream) = pipe.stream() {
-                watch(&poller, pipe.id, stream);
+                watch(&poller, pipe.id.0.into(), stream);
             }
         }
         let _ = slot.set(poller);
@@ -271,7 +275,7 @@ impl Socket {
         match slept {
             Slept::Woken | Slept::Failed => Ok(()),
             // What found room at the last moment is still in time.
-            Slept::TimedOut if self.waiting.send.epoch() != bed.seen() => Ok(()),
+            Slept::TimedOut if Some(self.waiting.send.epoch()) != bed.seen() => Ok(()),
             Slept::TimedOut => Err(Error::TimedOut),
             Slept::Interrupted => Err(Error::Interrupted),
         }

@@ -1,6 +1,7 @@
 //! What those share who wait for one socket: whom to wake, and what the leader sleeps in front of.
 
 use super::handover::{Handover, Ring};
+use super::lookout::{Lookouts, watch};
 use super::spin::Spin;
 use super::visitors::Visitors;
 use crate::io::{Poller, Wake, Waker};
@@ -9,8 +10,8 @@ use crate::sync::{
     OnceLock,
     atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
 };
-use crate::sys::{Interest, futex_wake_all};
-use crate::transports::{Connection, Stream};
+use crate::sys::futex_wake_all;
+use crate::transports::Connection;
 
 /// What the waiters of one socket share.
 #[derive(Debug, Default)]
@@ -24,6 +25,7 @@ pub struct Waiting {
     /// The last wait for streams had to sleep, so that the next one probably will, too.
     pub has_slept: AtomicBool,
     pub visitors: Visitors,
+    pub lookouts: Lookouts,
 }
 
 /// Wakes those who wait to receive, or those who wait to send.
@@ -95,9 +97,24 @@ impl Waiting {
         self.streams.load(Ordering::Relaxed) > 0
     }
 
-    pub fn ring_all(&self) {
+    /// Something may have become receivable.
+    #[inline]
+    pub fn ring_to_recv(&self) {
         self.recv.ring();
+        // Behind the fence of the ring: who has not been counted yet looks at everything.
+        if self.lookouts.is_any() {
+            self.lookouts.tell();
+        }
+    }
+
+    pub fn ring_all(&self) {
+        self.ring_to_recv();
         self.send.ring();
+    }
+
+    /// Whether a thread waits in the kernel for messages to arrive.
+    pub fn is_polled(&self) -> bool {
+        self.recv.is_led() || self.lookouts.is_polled()
     }
 
     /// A connection has become a pipe. Under the socket's lock.
@@ -105,8 +122,9 @@ impl Waiting {
         let Some(stream) = connection.stream() else { return };
         self.streams.fetch_add(1, Ordering::Relaxed);
         if let Some(poller) = self.recv.leader.get() {
-            watch(poller, id, stream);
+            watch(poller, id.0.into(), stream);
         }
+        self.lookouts.add_stream(id, stream);
     }
 
     /// The pipe will read nothing any more. Under the socket's lock.
@@ -116,12 +134,7 @@ impl Waiting {
         if let Some(poller) = self.recv.leader.get() {
             poller.remove(stream.descriptor());
         }
-    }
-}
-
-pub fn watch(poller: &Poller, id: PipeId, stream: &dyn Stream) {
-    if poller.add(stream.descriptor(), Interest::READABLE, id.0.into()).is_err() {
-        stream.read_in_background();
+        self.lookouts.remove_stream(stream);
     }
 }
 

@@ -3,7 +3,7 @@
 use super::abi::nn::{NN_POLLIN, NN_POLLOUT, nn_pollfd};
 use super::blocking::{Begun, Job, block};
 use super::raw;
-use crate::core::{self, Held, Polling, Question, Step, Turn};
+use crate::core::{self, Entry, Held, Polling, Question, Routine, Step, Turn};
 use crate::error::Error;
 use crate::memory;
 use crate::protocols::Readiness;
@@ -22,8 +22,10 @@ pub unsafe extern "C-unwind" fn nn_poll(fds: *mut nn_pollfd, nfds: c_int, timeou
     // SAFETY: this frame has nothing to drop.
     unsafe {
         block(|| {
-            let (sockets, polling) = (Vec::new(), Polling::default());
-            Ok(Begun::GoesOn(Poll { fds, nfds, timeout, sockets, polling }, None))
+            Ok(Begun::GoesOn(
+                Poll { fds, nfds, timeout, has_begun: false, routine: None, ordinary: None },
+                None,
+            ))
         })
     }
 }
@@ -32,7 +34,14 @@ struct Poll {
     fds: *mut nn_pollfd,
     nfds: c_int,
     timeout: c_int,
-    /// The sockets of the entries that ask for something, found in the first step.
+    has_begun: bool,
+    /// If the thread polls the same again and again.
+    routine: Option<Routine>,
+    ordinary: Option<Ordinary>,
+}
+
+struct Ordinary {
+    /// Those of the entries that ask for something.
     sockets: Vec<Option<Held>>,
     polling: Polling,
 }
@@ -42,14 +51,67 @@ impl Job for Poll {
 
     fn step(&mut self, turn: &mut Turn) -> Result<Step<c_int>, Error> {
         let count = usize::try_from(self.nfds).map_err(|_| Error::Invalid)?;
+        let timeout = u64::try_from(self.timeout).ok().map(Duration::from_millis);
+        if !self.has_begun {
+            self.has_begun = true;
+            // SAFETY: forwarded from the contract of the exported function.
+            let entries = unsafe { raw::array(self.fds.cast_const(), count) }?;
+            let entry = |entry: &nn_pollfd| Entry { handle: entry.fd, wanted: wanted(entry) };
+            self.routine = Routine::find(entries.iter().map(entry));
+        }
+        if let Some(routine) = &mut self.routine {
+            // SAFETY: forwarded from the contract of the exported function.
+            let entries = unsafe { raw::array_mut(self.fds, count) }?;
+            let mut report = |place: usize, readiness| {
+                entries[place].revents = events_of(readiness);
+            };
+            if let Some(step) = routine.step(turn, timeout, &mut report)? {
+                return counted(step);
+            }
+            self.routine = None;
+        }
         // SAFETY: forwarded from the contract of the exported function.
         let entries = unsafe { raw::array(self.fds.cast_const(), count) }?;
-        if self.sockets.is_empty() {
-            self.sockets = memory::collect_all(entries.iter().map(find))?;
+        let ordinary = match &mut self.ordinary {
+            Some(ordinary) => ordinary,
+            None => self.ordinary.insert(Ordinary::begin(entries)?),
+        };
+        let Step::Done(found) = ordinary.step(turn, entries, timeout)? else {
+            return Ok(Step::Sleep);
+        };
+        let ready = found.iter().filter(|events| **events != 0).count();
+        if ready > 0 {
+            // SAFETY: forwarded from the contract of the exported function; the entries are not
+            // used any more.
+            let entries = unsafe { raw::array_mut(self.fds, count) }?;
+            entries.iter_mut().zip(found).for_each(|(entry, found)| entry.revents = found);
         }
+        counted(Step::Done(ready))
+    }
+}
+
+fn counted(step: Step<usize>) -> Result<Step<c_int>, Error> {
+    match step {
+        Step::Done(ready) => raw::count(ready).map(Step::Done),
+        Step::Sleep => Ok(Step::Sleep),
+    }
+}
+
+impl Ordinary {
+    fn begin(entries: &[nn_pollfd]) -> Result<Ordinary, Error> {
+        let sockets = memory::collect_all(entries.iter().map(find))?;
+        Ok(Ordinary { sockets, polling: Polling::default() })
+    }
+
+    /// What each entry can do.
+    fn step(
+        &mut self,
+        turn: &mut Turn,
+        entries: &[nn_pollfd],
+        timeout: Option<Duration>,
+    ) -> Result<Step<Vec<c_short>>, Error> {
         let questions = entries.iter().zip(&self.sockets).filter_map(question);
         let questions = memory::collect(questions)?;
-        let timeout = u64::try_from(self.timeout).ok().map(Duration::from_millis);
         let answers = match self.polling.step(turn, &questions, timeout)? {
             Step::Done(answers) => answers,
             Step::Sleep => {
@@ -64,14 +126,7 @@ impl Job for Poll {
         let found = memory::collect(
             sockets.map(|socket| socket.as_ref().and_then(|_| answers.next()).map_or(0, events_of)),
         )?;
-        let ready = found.iter().filter(|events| **events != 0).count();
-        if ready > 0 {
-            // SAFETY: forwarded from the contract of the exported function; the entries are not
-            // used any more.
-            let entries = unsafe { raw::array_mut(self.fds, count) }?;
-            entries.iter_mut().zip(found).for_each(|(entry, found)| entry.revents = found);
-        }
-        raw::count(ready).map(Step::Done)
+        Ok(Step::Done(found))
     }
 }
 

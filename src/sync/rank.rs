@@ -32,6 +32,8 @@ pub enum Rank {
     Names,
     /// One socket's protocol, pipes and endpoints; never two sockets' at once.
     Socket,
+    /// From where else a socket is watched.
+    Lookouts,
     /// What the reactor watches a connection for.
     Watch,
     /// Messages that a connection has read.
@@ -195,6 +197,7 @@ impl Rank {
             | Rank::Endpoint
             | Rank::Names
             | Rank::Socket
+            | Rank::Lookouts
             | Rank::Watch
             | Rank::Inbound
             | Rank::Outbound

@@ -119,6 +119,7 @@ extern "C" fn run(argument: *mut c_void) -> *mut c_void {
 pub enum Belongings {
     Gathered,
     Duties,
+    Roster,
 }
 
 /// Has `tidy` called when the calling thread ends. False when that cannot be had.
@@ -149,7 +150,7 @@ pub(super) fn make_keys() {
     }
 }
 
-static KEYS: [AtomicU32; 2] = [const { AtomicU32::new(NO_KEY) }; 2];
+static KEYS: [AtomicU32; 3] = [const { AtomicU32::new(NO_KEY) }; 3];
 const NO_KEY: libc::pthread_key_t = libc::pthread_key_t::MAX;
 
 /// Has the kernel end this thread's sleeps when they are over, and not up to 50 microseconds later

@@ -43,6 +43,7 @@ pub const STACK_SIZE: usize = 1024 * 1024;
 pub enum Belongings {
     Gathered,
     Duties,
+    Roster,
 }
 
 /// Nobody is told of the end of a thread here, as where there are no keys left.
