@@ -9,7 +9,8 @@ NAMES = ("nng", "zmq", "raw")
 
 # Patterns of what each can run, and what is left out again.
 CASES = {
-    "nng": (("*",), ()),
+    # Its subscriptions are a list, so adding so many takes minutes.
+    "nng": (("*",), ("subs:100000*",)),
     # Its sockets are not for several threads, its inproc proxy cannot be ended from another one,
     # and a closed socket is gone only later.
     "zmq": (("lat:*", "thr:*", "zc:*", "burst:*", "tail:*", "pollv:*", "fanin:*", "fanout:*",
