@@ -9,7 +9,7 @@ use crate::memory;
 use crate::protocols::{Priorities, Priority};
 use crate::sync::{
     Mutex, Rank,
-    atomic::{AtomicBool, AtomicIsize, Ordering},
+    atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering},
 };
 use crate::sys;
 use crate::transports::{self, Row, Settings, Unit, Values, rows};
@@ -28,8 +28,10 @@ pub enum OptionValue {
 /// What the options of one socket are set to.
 #[derive(Debug)]
 pub struct Options {
-    /// In the order of [`all`]. As wide as the widest, which is an address.
-    values: [AtomicIsize; COUNT],
+    /// In the order of [`all`].
+    values: [AtomicI32; COUNT],
+    /// The one that is an address, which is nothing but kept.
+    address: AtomicUsize,
     /// Whether somebody has said how large the buffers are to be.
     is_send_buffer_chosen: AtomicBool,
     is_recv_buffer_chosen: AtomicBool,
@@ -39,12 +41,13 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Options {
-        let values = [const { AtomicIsize::new(0) }; COUNT];
+        let values = [const { AtomicI32::new(0) }; COUNT];
         for (value, row) in values.iter().zip(all()) {
-            value.store(row.default as isize, Ordering::Relaxed);
+            value.store(row.default, Ordering::Relaxed);
         }
         Options {
             values,
+            address: AtomicUsize::new(0),
             is_send_buffer_chosen: AtomicBool::new(false),
             is_recv_buffer_chosen: AtomicBool::new(false),
             name: Mutex::new(Rank::Name, None),
@@ -64,12 +67,11 @@ impl Options {
         let bytes = value.unwrap_or_default();
         let number = table.len.integer(bytes).ok_or(Error::Invalid)?;
         let (at, row) = find(level, option)?;
-        let value = match row.unit {
-            Unit::Address => bytes.as_ptr().addr() as isize,
-            _ if row.range.contains(&number) => number as isize,
+        match row.unit {
+            Unit::Address => self.address.store(bytes.as_ptr().addr(), Ordering::Relaxed),
+            _ if row.range.contains(&number) => self.values[at].store(number, Ordering::Relaxed),
             _ => return Err(Error::Invalid),
-        };
-        self.values[at].store(value, Ordering::Relaxed);
+        }
         if at == const { place(&SEND_BUFFER) } {
             self.is_send_buffer_chosen.store(true, Ordering::Relaxed);
         } else if at == const { place(&RECV_BUFFER) } {
@@ -82,10 +84,9 @@ impl Options {
     /// `UnknownOption`.
     pub fn get(&self, level: i32, option: i32) -> Result<OptionValue, Error> {
         let (at, row) = find(level, option)?;
-        let value = self.values[at].load(Ordering::Relaxed);
         Ok(match row.unit {
-            Unit::Address => OptionValue::Pointer(value as usize),
-            _ => OptionValue::Int(value as i32),
+            Unit::Address => OptionValue::Pointer(self.address.load(Ordering::Relaxed)),
+            _ => OptionValue::Int(self.value(at)),
         })
     }
 
@@ -122,7 +123,7 @@ impl Options {
             |is_chosen: &AtomicBool| (!is_chosen.load(Ordering::Relaxed)).then_some(BUFFER_GROWN);
         let send_buffer = self.number(const { place(&SEND_BUFFER) }) as usize;
         let values = self.values[TABLE.rows.len()..].iter();
-        let values = values.map(|value| value.load(Ordering::Relaxed) as i32);
+        let values = values.map(|value| value.load(Ordering::Relaxed));
         Settings {
             send_buffer,
             send_budget: send_buffer,
@@ -185,7 +186,7 @@ impl Options {
     }
 
     fn value(&self, at: usize) -> i32 {
-        self.values[at].load(Ordering::Relaxed) as i32
+        self.values[at].load(Ordering::Relaxed)
     }
 
     /// One that its range keeps from being negative.
@@ -306,6 +307,11 @@ mod tests {
 
     fn set(options: &Options, level: i32, option: i32, value: i32) -> Result<(), Error> {
         options.set(level, option, Some(&value.to_ne_bytes()))
+    }
+
+    #[test]
+    fn one_option_is_an_address() {
+        assert_eq!(all().filter(|row| row.unit == Unit::Address).count(), 1);
     }
 
     #[test]
