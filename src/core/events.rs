@@ -44,23 +44,25 @@ pub struct SocketEvent {
 #[derive(Debug)]
 pub struct Events {
     is_recording: AtomicBool,
-    log: Mutex<Log>,
+    /// The descriptor stays readable. Changes under the lock.
+    is_closed: AtomicBool,
+    /// Made when somebody first asks.
+    log: Mutex<Option<Box<Log>>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Log {
-    descriptor: Option<EventFd>,
+    descriptor: EventFd,
     waiting: VecDeque<SocketEvent>,
     missed: u32,
-    /// The descriptor stays readable.
-    is_closed: bool,
 }
 
 impl Default for Events {
     fn default() -> Events {
         Events {
             is_recording: AtomicBool::new(false),
-            log: Mutex::new(Rank::Events, Log::default()),
+            is_closed: AtomicBool::new(false),
+            log: Mutex::new(Rank::Events, None),
         }
     }
 }
@@ -73,6 +75,7 @@ impl Events {
             let attempt = Attempt::watch();
             let event = event();
             let mut log = self.log.lock();
+            let Some(log) = &mut *log else { return };
             if attempt.check().is_ok() && memory::reserve(&mut log.waiting, 1).is_ok() {
                 log.push(event);
             } else {
@@ -87,11 +90,19 @@ impl Events {
     /// `TooManySockets` when no descriptor can be had.
     pub fn descriptor(&self) -> Result<RawFd, Error> {
         let mut log = self.log.lock();
-        if log.descriptor.is_none() {
-            log.descriptor = Some(EventFd::new().map_err(|_| Error::TooManySockets)?);
-            self.is_recording.store(true, Ordering::Relaxed);
+        if let Some(log) = &*log {
+            return Ok(log.descriptor.as_raw_fd());
         }
-        log.descriptor.as_ref().map(AsRawFd::as_raw_fd).ok_or(Error::TooManySockets)
+        let attempt = Attempt::begin()?;
+        let descriptor = EventFd::new().map_err(|_| Error::TooManySockets)?;
+        let fresh = Box::new(Log { descriptor, waiting: VecDeque::new(), missed: 0 });
+        attempt.check()?;
+        let is_closed = self.is_closed.load(Ordering::Relaxed);
+        if is_closed {
+            fresh.descriptor.signal();
+        }
+        self.is_recording.store(!is_closed, Ordering::Relaxed);
+        Ok(log.insert(fresh).descriptor.as_raw_fd())
     }
 
     /// The oldest event that was kept.
@@ -99,16 +110,20 @@ impl Events {
     /// # Errors
     /// `WouldBlock` when there is none.
     pub fn next(&self) -> Result<SocketEvent, Error> {
-        self.log.lock().pop().ok_or(Error::WouldBlock)
+        let mut log = self.log.lock();
+        let next = log.as_mut().and_then(|log| log.pop(self.is_closed.load(Ordering::Relaxed)));
+        next.ok_or(Error::WouldBlock)
     }
 
     /// Makes the descriptor readable for good, so that whoever polls it finds out that the socket
     /// is gone.
     pub fn show_closed(&self) {
+        let log = self.log.lock();
         self.is_recording.store(false, Ordering::Relaxed);
-        let mut log = self.log.lock();
-        log.is_closed = true;
-        log.signal();
+        self.is_closed.store(true, Ordering::Relaxed);
+        if let Some(log) = &*log {
+            log.descriptor.signal();
+        }
     }
 }
 
@@ -119,26 +134,17 @@ impl Log {
             self.missed = self.missed.saturating_add(1);
         }
         if self.waiting.is_empty() {
-            self.signal();
+            self.descriptor.signal();
         }
         self.waiting.push_back(event);
     }
 
-    fn pop(&mut self) -> Option<SocketEvent> {
+    fn pop(&mut self, is_closed: bool) -> Option<SocketEvent> {
         let event = self.waiting.pop_front()?;
-        if let Some(descriptor) = &self.descriptor
-            && self.waiting.is_empty()
-            && !self.is_closed
-        {
-            descriptor.drain();
+        if self.waiting.is_empty() && !is_closed {
+            self.descriptor.drain();
         }
         Some(SocketEvent { missed: std::mem::take(&mut self.missed), ..event })
-    }
-
-    fn signal(&self) {
-        if let Some(descriptor) = &self.descriptor {
-            descriptor.signal();
-        }
     }
 }
 
@@ -148,6 +154,8 @@ const WAITING_MAX: usize = 1024;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::{self, WaitFor};
+    use std::time::Duration;
 
     fn event(endpoint: i32) -> SocketEvent {
         let peer = b"inproc://x".to_vec();
@@ -160,23 +168,54 @@ mod tests {
         events.record(|| panic!("nobody has asked"));
         events.descriptor().unwrap();
         events.record(|| event(1));
-        assert_eq!(events.log.lock().pop(), Some(event(1)));
-        assert_eq!(events.log.lock().pop(), None);
+        assert_eq!(events.next(), Ok(event(1)));
+        assert_eq!(events.next(), Err(Error::WouldBlock));
+    }
+
+    #[test]
+    fn the_end_is_shown_also_to_who_asks_behind_it() {
+        let is_readable = |descriptor| {
+            let wait = std::iter::once((descriptor, WaitFor::Readable));
+            !sys::poll(wait, Some(Duration::ZERO)).unwrap().is_empty()
+        };
+        for is_early in [true, false] {
+            let events = Events::default();
+            if is_early {
+                assert!(!is_readable(events.descriptor().unwrap()));
+                events.record(|| event(1));
+            }
+            events.show_closed();
+            let descriptor = events.descriptor().unwrap();
+            assert!(is_readable(descriptor));
+            events.record(|| panic!("nobody will hear of it"));
+            assert_eq!(events.next().is_ok(), is_early);
+            assert!(is_readable(descriptor), "for good");
+        }
+    }
+
+    #[test]
+    fn without_memory_nothing_is_kept() {
+        let events = Events::default();
+        let descriptor = memory::without_memory(|| events.descriptor());
+        assert_eq!(descriptor, Err(Error::OutOfMemory));
+        events.record(|| panic!("nobody has asked"));
+        assert!(events.descriptor().is_ok());
     }
 
     #[test]
     fn the_oldest_go_and_the_next_one_tells_how_many() {
-        let mut log = Log::default();
+        let descriptor = EventFd::new().unwrap();
+        let mut log = Log { descriptor, waiting: VecDeque::new(), missed: 0 };
         let all = WAITING_MAX as i32 + 3;
         (0..all).for_each(|number| log.push(event(number)));
-        assert_eq!(log.pop(), Some(SocketEvent { missed: 3, ..event(3) }));
-        assert_eq!(log.pop(), Some(event(4)));
+        assert_eq!(log.pop(false), Some(SocketEvent { missed: 3, ..event(3) }));
+        assert_eq!(log.pop(false), Some(event(4)));
         log.push(event(all));
         log.push(event(all + 1));
-        assert_eq!(log.pop(), Some(event(5)));
+        assert_eq!(log.pop(false), Some(event(5)));
         log.push(event(all + 2));
         log.push(event(all + 3));
-        assert_eq!(log.pop(), Some(SocketEvent { missed: 1, ..event(7) }));
+        assert_eq!(log.pop(false), Some(SocketEvent { missed: 1, ..event(7) }));
         assert_eq!(log.waiting.len(), WAITING_MAX - 1);
     }
 }
