@@ -269,9 +269,9 @@ impl Library {
     }
 }
 
-/// Where the socket of one handle is. Each has cache lines of its own: threads that use different
+/// Where the socket of one handle is. Each has a cache line of its own: threads that use different
 /// sockets do not slow each other down.
-#[repr(align(128))]
+#[repr(align(64))]
 struct Slot(RwLock<Option<Arc<Socket>>>);
 
 impl Default for Slot {
