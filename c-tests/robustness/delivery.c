@@ -573,6 +573,57 @@ static void long_bursts_outlive_quick_exit(void)
         check_death(DEATH_BY_QUICK_EXIT, 2, 1000);
 }
 
+/* ---- a sender that never calls again ---- */
+
+enum { WAYS = 3, TAIL = 100 };
+
+static int send_and_compute(void *argument)
+{
+    struct url *urls = argument;
+    volatile unsigned long work = 0;
+    char body[16];
+    int s[WAYS];
+    for (int way = 0; way < WAYS; way++) {
+        s[way] = open_quick();
+        CHECK_OK(nn_connect(s[way], urls[way].text));
+        CHECK_SEND(s[way], "begin");
+    }
+    for (int i = 0; i < TAIL; i++) {
+        snprintf(body, sizeof body, "%d", i);
+        for (int way = 0; way < WAYS; way++)
+            CHECK_SEND(s[way], body);
+    }
+    while (work != ~0UL)
+        work++;
+    return 0;
+}
+
+/* What waits for more of a stream leaves also when no more comes, and the sender does not sleep. */
+static void the_tail_of_a_stream_leaves_while_its_sender_computes(void)
+{
+    struct url urls[WAYS];
+    struct child child;
+    char body[16];
+    int s[WAYS];
+    for (int way = 0; way < WAYS; way++)
+        urls[way] = unique_url(trial.scheme);
+    child_start(&child, send_and_compute, urls);
+    for (int way = 0; way < WAYS; way++) {
+        s[way] = open_quick();
+        CHECK_OK(nn_bind(s[way], urls[way].text));
+    }
+    for (int way = 0; way < WAYS; way++) {
+        CHECK_RECV(s[way], "begin");
+        for (int i = 0; i < TAIL && !case_failed(); i++) {
+            snprintf(body, sizeof body, "%d", i);
+            CHECK_RECV(s[way], body);
+        }
+    }
+    child_kill(&child);
+    for (int way = 0; way < WAYS; way++)
+        CHECK_CLOSE(s[way]);
+}
+
 /* ---- exit() while nn_close waits for a slow reader ---- */
 
 enum { SLOW_MESSAGES = 20, SLOW_SIZE = 2 << 20 };
@@ -626,8 +677,10 @@ int main(int count, char **words)
     RUN(what_was_sent_arrives_after_shutdown);
     RUN(a_slow_reader_gets_everything);
     RUN(closing_while_both_streams_are_full_loses_nothing);
-    if (strcmp(trial.scheme, "inproc") != 0)
+    if (strcmp(trial.scheme, "inproc") != 0) {
         run_across_processes();
+        RUN(the_tail_of_a_stream_leaves_while_its_sender_computes);
+    }
     RUN(what_a_close_still_waits_for_outlives_exit_in_a_handler);
     RUN(short_bursts_outlive_a_sudden_death);
     RUN(long_bursts_outlive_quick_exit);
