@@ -161,7 +161,8 @@ impl Closing {
 ///
 /// # Errors
 /// `NotOpen`.
-#[inline]
+#[allow(clippy::inline_always, reason = "each send and receive begins with it")]
+#[inline(always)]
 pub fn find(handle: i32) -> Result<InUse, Error> {
     let slot = WORLD.get().slot(handle).ok_or(Error::NotOpen)?;
     in_use(slot.0.read())
@@ -230,7 +231,7 @@ struct World {
     terminating: Mutex<()>,
     /// Slots stay for good, so that finding one needs no lock beside its own. In memory of its own,
     /// because whoever calls first may have little room on his stack.
-    segments: Box<[OnceLock<Box<[Slot]>>]>,
+    segments: Box<[OnceLock<Segment>; SEGMENTS]>,
 }
 
 /// What all sockets share.
@@ -269,6 +270,9 @@ impl Library {
     }
 }
 
+/// Of a size that is known, so that a place in it is found at first sight.
+type Segment = Box<[Slot; SEGMENT]>;
+
 /// Where the socket of one handle is. Each has a cache line of its own: threads that use different
 /// sockets do not slow each other down.
 #[repr(align(64))]
@@ -287,7 +291,7 @@ impl Default for World {
             sockets_made: AtomicU32::new(0),
             secret: Secret::default(),
             terminating: Mutex::new(Rank::Termination, ()),
-            segments: (0..SEGMENTS).map(|_| OnceLock::new()).collect(),
+            segments: boxed((0..SEGMENTS).map(|_| OnceLock::new()).collect()),
         }
     }
 }
@@ -317,7 +321,7 @@ impl World {
         let segment = segment.ok_or(Error::TooManySockets)?;
         if segment.get().is_none() {
             let slots = memory::collect((0..SEGMENT).map(|_| Slot::default()))?;
-            let _ = segment.set(slots.into_boxed_slice());
+            let _ = segment.set(boxed(slots));
         }
         let machine = if domain == RAW { socket_type.raw } else { socket_type.cooked };
         let socket = Socket::new(handle, domain, socket_type, machine(self.seed()), shared);
@@ -329,6 +333,14 @@ impl World {
         let made = self.segments.iter().rposition(|segment| segment.get().is_some());
         made.map_or(0, |last| ((last + 1) * SEGMENT) as i32)
     }
+}
+
+/// So many, as many as there are.
+fn boxed<T, const COUNT: usize>(items: Vec<T>) -> Box<[T; COUNT]> {
+    let Ok(items) = items.into_boxed_slice().try_into() else {
+        unreachable!("they were made by number");
+    };
+    items
 }
 
 /// The reference spends two descriptors on each socket, so that half the limit of descriptors

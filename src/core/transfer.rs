@@ -149,17 +149,37 @@ impl Socket {
         check: impl Fn(usize) -> Result<(), Error>,
     ) -> Result<Now, Error> {
         self.look_after_stock();
-        let (seen, error) = loop {
-            let seen = self.waiting.recv.epoch();
-            let until = match self.try_recv(message, &check) {
-                Ok(()) => return Ok(Now::Done),
-                Err(Missed::Nothing { until }) => until,
-                Err(Missed::Failed(error)) => return Err(self.fail(error)),
+        let seen = self.waiting.recv.epoch();
+        match self.try_recv(message, &check) {
+            Ok(()) => Ok(Now::Done),
+            Err(missed) => self.look_further(seen, missed, message, blocking, &check),
+        }
+    }
+
+    /// The same after a first look that has found nothing.
+    #[inline(never)]
+    fn look_further(
+        &self,
+        mut seen: u32,
+        mut missed: Missed,
+        message: &mut Message,
+        blocking: Blocking<'_>,
+        check: &impl Fn(usize) -> Result<(), Error>,
+    ) -> Result<Now, Error> {
+        let error = loop {
+            let until = match missed {
+                Missed::Nothing { until } => until,
+                Missed::Failed(error) => return Err(self.fail(error)),
             };
             match blocking.hindrance() {
-                Some(error) => break (seen, error),
+                Some(error) => break error,
                 None if self.look_before_sleep(seen) => {}
                 None => return Ok(Now::Later(Miss { seen, until })),
+            }
+            seen = self.waiting.recv.epoch();
+            match self.try_recv(message, check) {
+                Ok(()) => return Ok(Now::Done),
+                Err(again) => missed = again,
             }
         };
         deferred::write_out();
@@ -168,7 +188,7 @@ impl Socket {
         }
         // A caller who does not wait still gets what the kernel has for him.
         let has_news = self.pump_ready_streams(seen);
-        let again = if has_news { self.try_recv(message, &check) } else { NOTHING };
+        let again = if has_news { self.try_recv(message, check) } else { NOTHING };
         again.map(|()| Now::Done).map_err(|missed| match missed {
             Missed::Nothing { .. } => Error::WouldBlock,
             Missed::Failed(error) => self.fail(error),
@@ -234,6 +254,8 @@ impl Socket {
         error
     }
 
+    #[allow(clippy::inline_always, reason = "it is most of what a send does")]
+    #[inline(always)]
     fn try_send(&self, message: &mut Message) -> Result<(), Error> {
         let size = message.body.len() as u64;
         let mut aftermath = Aftermath::default();
@@ -260,6 +282,8 @@ impl Socket {
     }
 
     /// Receives if there is something. If not, says until when waiting makes sense without news.
+    #[allow(clippy::inline_always, reason = "it is most of what a receive does")]
+    #[inline(always)]
     fn try_recv(
         &self,
         message: &mut Message,
@@ -273,6 +297,8 @@ impl Socket {
     }
 
     /// `None` when trying again at once may help.
+    #[allow(clippy::inline_always, reason = "it is most of what a receive does")]
+    #[inline(always)]
     fn try_recv_once(
         &self,
         message: &mut Message,
