@@ -113,7 +113,9 @@ impl Audience for Socket {
             protocol.pipe_ended(id, &mut view);
             let is_drained = !self.socket_type().can_recv
                 || state.pipes.get(id).is_some_and(|pipe| !pipe.connection.is_readable());
-            aftermath.drained.extend(is_drained.then_some(id));
+            if is_drained {
+                aftermath.note_drained(id);
+            }
             let excess =
                 if is_drained { Vec::new() } else { state.leave_behind(id, &self.context) };
             let entry = state.endpoints.get(endpoint);

@@ -3,6 +3,7 @@
 use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::fmt::{self, Display};
+use std::mem::ManuallyDrop;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
@@ -49,18 +50,27 @@ pub struct Pipe {
     description: OnceCell<Chunk>,
 }
 
-/// What a locked operation leaves to be done when the lock is released.
+/// What a locked operation leaves to be done when the lock is released. Most leave nothing, or
+/// something for one connection: that is found out at a glance.
 #[derive(Default)]
 pub struct Aftermath {
-    /// Most operations touch one connection; a vector would cost them an allocation.
     first: Option<(Arc<dyn Connection>, Duty)>,
-    others: Vec<(Arc<dyn Connection>, Duty)>,
-    /// Ended pipes whose last message has been taken.
-    pub drained: Vec<PipeId>,
-    /// Those that have been removed. The last owner of a connection closes it.
-    pub removed: Vec<Pipe>,
+    rest: Rest,
     /// Something of an ended pipe has been taken.
     pub is_backlog_less: bool,
+}
+
+/// What is seldom anything: then dropping it is one look.
+#[derive(Default)]
+struct Rest(ManuallyDrop<Vec<Leftover>>);
+
+enum Leftover {
+    Owed(Arc<dyn Connection>, Duty),
+    /// An ended pipe whose last message has been taken.
+    Drained(PipeId),
+    /// One that has been removed. The last owner of a connection closes it. In memory of its own,
+    /// so that the others take no more than they need.
+    Removed(#[expect(dead_code, reason = "it is to be dropped")] Box<Pipe>),
 }
 
 /// What a connection is owed.
@@ -220,9 +230,10 @@ impl Aftermath {
     /// Makes sure that another duty can be noted.
     #[inline]
     fn reserve(&mut self) -> Result<(), OutOfMemory> {
-        if self.first.is_none() { Ok(()) } else { memory::reserve(&mut self.others, 1) }
+        if self.first.is_none() { Ok(()) } else { memory::reserve(&mut *self.rest.0, 1) }
     }
 
+    #[inline]
     fn note_sent(&mut self, connection: &Arc<dyn Connection>, then: AfterSend) {
         match then {
             AfterSend::Nothing => {}
@@ -232,6 +243,7 @@ impl Aftermath {
         }
     }
 
+    #[inline]
     fn note_received(&mut self, connection: &Arc<dyn Connection>, then: AfterRecv) {
         match then {
             AfterRecv::Nothing => {}
@@ -240,48 +252,90 @@ impl Aftermath {
     }
 
     fn note(&mut self, connection: &Arc<dyn Connection>, duty: Duty) {
-        let entry = (Arc::clone(connection), duty);
+        let connection = Arc::clone(connection);
         match &self.first {
-            None => self.first = Some(entry),
-            Some(_) => self.others.push(entry),
+            None => self.first = Some((connection, duty)),
+            Some(_) => self.rest.0.push(Leftover::Owed(connection, duty)),
         }
     }
 
-    /// Whether nothing has been left, as most operations do.
+    /// The last message of an ended pipe has been taken, or will never be.
+    pub fn note_drained(&mut self, id: PipeId) {
+        self.rest.0.push(Leftover::Drained(id));
+    }
+
+    /// Removes the pipes that are drained, as `remove` does it.
     #[inline]
-    fn is_empty(&self) -> bool {
-        self.first.is_none() && self.drained.capacity() == 0 && self.removed.capacity() == 0
+    pub fn remove_drained(&mut self, remove: impl FnMut(PipeId) -> Option<Pipe>) {
+        if !self.rest.0.is_empty() {
+            self.remove_each_drained(remove);
+        }
+    }
+
+    #[inline(never)]
+    fn remove_each_drained(&mut self, mut remove: impl FnMut(PipeId) -> Option<Pipe>) {
+        for leftover in &mut *self.rest.0 {
+            if let Leftover::Drained(id) = leftover
+                && let Some(pipe) = remove(*id)
+            {
+                *leftover = Leftover::Removed(Box::new(pipe));
+            }
+        }
     }
 
     /// Does what connections asked for, and closes those that nobody has any more. No lock may be
     /// held.
     #[inline]
-    pub fn settle(self) {
-        if self.is_empty() {
-            // There are no others without a first.
-            debug_assert_eq!(self.others.capacity(), 0);
-            // What has no memory need not be asked for it.
-            std::mem::forget(self);
-        } else {
-            self.settle_all();
+    pub fn settle(&mut self) {
+        if let Some((connection, duty)) = self.first.take() {
+            duty.fulfil(&connection);
+        }
+        if self.rest.0.capacity() > 0 {
+            self.settle_rest();
         }
     }
 
     #[inline(never)]
-    fn settle_all(self) {
-        for (connection, duty) in self.first.into_iter().chain(self.others) {
-            match (duty, connection.stream()) {
-                (Duty::Deliver, _) => connection.deliver(),
-                (Duty::DeliverAll, _) => {
-                    connection.deliver();
-                    deferred::write_out();
-                }
-                (Duty::Resume, _) => connection.resume(),
-                (Duty::WriteLater, None) => {}
-                (Duty::WriteLater, Some(stream)) => {
-                    stream.write_later();
-                    deferred::note(&connection);
-                }
+    fn settle_rest(&mut self) {
+        let rest = std::mem::take(&mut *self.rest.0);
+        for leftover in &rest {
+            if let Leftover::Owed(connection, duty) = leftover {
+                duty.fulfil(connection);
+            }
+        }
+    }
+}
+
+impl Rest {
+    #[inline(never)]
+    fn give_up(&mut self) {
+        drop(std::mem::take(&mut *self.0));
+    }
+}
+
+impl Drop for Rest {
+    #[inline]
+    fn drop(&mut self) {
+        if self.0.capacity() > 0 {
+            self.give_up();
+        }
+    }
+}
+
+impl Duty {
+    #[inline(never)]
+    fn fulfil(self, connection: &Arc<dyn Connection>) {
+        match (self, connection.stream()) {
+            (Duty::Deliver, _) => connection.deliver(),
+            (Duty::DeliverAll, _) => {
+                connection.deliver();
+                deferred::write_out();
+            }
+            (Duty::Resume, _) => connection.resume(),
+            (Duty::WriteLater, None) => {}
+            (Duty::WriteLater, Some(stream)) => {
+                stream.write_later();
+                deferred::note(connection);
             }
         }
     }
@@ -310,7 +364,9 @@ impl Pipes for View<'_> {
         if pipe.is_ended {
             let (id, is_drained) = (pipe.id, !pipe.connection.is_readable());
             self.aftermath.is_backlog_less = true;
-            self.aftermath.drained.extend(is_drained.then_some(id));
+            if is_drained {
+                self.aftermath.note_drained(id);
+            }
             if received.has_message {
                 self.table.backlog.take(id, message.wire_len());
             }

@@ -66,15 +66,7 @@ impl State {
     /// Ended pipes go when their last message has been taken.
     #[inline]
     pub fn remove_drained(&mut self, aftermath: &mut Aftermath) {
-        if !aftermath.drained.is_empty() {
-            self.remove_all_drained(aftermath);
-        }
-    }
-
-    #[cold]
-    fn remove_all_drained(&mut self, aftermath: &mut Aftermath) {
-        let drained = std::mem::take(&mut aftermath.drained);
-        aftermath.removed.extend(drained.into_iter().filter_map(|id| self.remove_pipe(id)));
+        aftermath.remove_drained(|id| self.remove_pipe(id));
     }
 
     pub fn remove_pipe(&mut self, id: PipeId) -> Option<Pipe> {

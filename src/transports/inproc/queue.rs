@@ -274,7 +274,8 @@ impl Batch {
     }
 
     /// There is a place for it.
-    #[inline]
+    #[allow(clippy::inline_always, reason = "a call would cost as much as it does")]
+    #[inline(always)]
     fn push(&mut self, message: &mut Message) {
         let place = &mut self.places[self.end];
         message.header.move_to(&mut place.header);
