@@ -459,6 +459,7 @@ mod tests {
     use crate::core::fixtures::{FakeConnection, PULL};
     use crate::core::socket::Socket;
     use crate::protocols::socket_type;
+    use crate::sync::atomic::Ordering::Relaxed;
     use crate::testing::{MANY, in_disorder};
 
     fn endpoint(id: i32) -> Arc<Endpoint> {
@@ -494,6 +495,45 @@ mod tests {
         }
         assert_eq!((table.len(), table.ids_of(7), table.ids_of(8)), (0, ids([]), ids([])));
         assert_eq!(Arc::strong_count(&connection), 1);
+    }
+
+    #[test]
+    fn each_connection_gets_its_due_once_and_what_is_removed_goes_last() {
+        let mut table = PipeTable::default();
+        let connections = [(); 4].map(|()| FakeConnection::with_room(0));
+        let all = connections.clone().map(|connection| connection as Arc<dyn Connection>);
+        let mut aftermath = Aftermath::default();
+        for connection in &all[..3] {
+            aftermath.reserve().unwrap();
+            aftermath.note_sent(connection, AfterSend::Deliver);
+        }
+        aftermath.note_received(&all[1], AfterRecv::Resume);
+        aftermath.note_received(&all[2], AfterRecv::Nothing);
+        let id = table.insert(endpoint(1), Arc::clone(&all[3]));
+        aftermath.note_drained(id);
+        aftermath.remove_drained(|id| table.remove(id));
+        drop(all);
+        let owners = || connections.each_ref().map(Arc::strong_count);
+        assert_eq!((table.len(), owners()), (0, [2, 3, 2, 2]));
+        for _ in 0..2 {
+            aftermath.settle();
+            let delivered = connections.each_ref().map(|one| one.delivered.load(Relaxed));
+            let resumed = connections.each_ref().map(|one| one.resumed.load(Relaxed));
+            assert_eq!((delivered, resumed, owners()), ([1, 1, 1, 0], [0, 1, 0, 0], [1; 4]));
+        }
+    }
+
+    /// As after a panic.
+    #[test]
+    fn what_is_never_settled_is_given_up_all_the_same() {
+        let connection = FakeConnection::with_room(0);
+        let mut aftermath = Aftermath::default();
+        for _ in 0..3 {
+            aftermath
+                .note_sent(&(Arc::clone(&connection) as Arc<dyn Connection>), AfterSend::Deliver);
+        }
+        drop(aftermath);
+        assert_eq!((connection.delivered.load(Relaxed), Arc::strong_count(&connection)), (0, 1));
     }
 
     #[test]

@@ -330,7 +330,7 @@ fn size(message: &Message) -> u64 {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use crate::message::Body;
+    use crate::message::{Body, Chunk, Header};
 
     fn message(size: usize) -> Message {
         Message::from_body(Body::copy_from(&vec![7; size]).unwrap())
@@ -387,6 +387,37 @@ mod tests {
         assert!(!queue.push(&mut message(1)).unwrap().tell_consumer);
         while pop(&queue).is_some() {}
         assert!(queue.push(&mut message(1)).unwrap().tell_consumer);
+    }
+
+    #[test]
+    fn sizes_of_all_kinds_keep_their_order_in_places_that_are_used_again() {
+        let queue = open_queue(1 << 20);
+        let (mut next, mut expected) = (0_usize, 0_usize);
+        let size = |number: usize| number * 37 % 300;
+        for round in 0..200 {
+            for _ in 0..round % 7 {
+                let mut message = message(size(next));
+                message.header = Header::copy_from(&vec![9; next % 20]).unwrap();
+                queue.push(&mut message).unwrap();
+                assert_eq!(message.wire_len(), 0);
+                next += 1;
+            }
+            let mut message = message(round % 200);
+            message.ancillary = Some(Chunk::copy_from(b"of another one").unwrap());
+            if queue.pop(&mut message).has_message {
+                let (header, body) = (vec![9; expected % 20], vec![7; size(expected)]);
+                assert_eq!(
+                    (message.header.as_slice(), message.body.as_slice()),
+                    (&*header, &*body)
+                );
+                assert!(message.ancillary.is_none());
+                expected += 1;
+            }
+        }
+        while pop(&queue).is_some_and(|(len, _)| len == size(expected)) {
+            expected += 1;
+        }
+        assert_eq!((expected, queue.held()), (next, 0));
     }
 
     #[test]
