@@ -62,14 +62,28 @@ impl Socket {
     ///
     /// # Errors
     /// When it is not sent, and waiting would not help or is not wanted.
-    #[inline]
+    #[allow(clippy::inline_always, reason = "it is most of what a send does")]
+    #[inline(always)]
     pub fn send_now(&self, message: &mut Message, blocking: Blocking<'_>) -> Result<Now, Error> {
         self.look_after_stock();
         let seen = self.waiting.send.epoch();
         match self.try_send(message) {
-            Ok(()) => return Ok(Now::Done),
-            Err(Error::WouldBlock) => {}
-            Err(error) => return Err(self.refuse(error, message)),
+            Ok(()) => Ok(Now::Done),
+            Err(error) => self.send_later(seen, error, message, blocking),
+        }
+    }
+
+    /// What is to be done about a message that could not be sent at once, and why it could not.
+    #[inline(never)]
+    fn send_later(
+        &self,
+        seen: u32,
+        error: Error,
+        message: &Message,
+        blocking: Blocking<'_>,
+    ) -> Result<Now, Error> {
+        if error != Error::WouldBlock {
+            return Err(self.refuse(error, message));
         }
         match blocking.hindrance() {
             None => Ok(Now::Later(Miss { seen, until: None })),
