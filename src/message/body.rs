@@ -62,7 +62,8 @@ impl Body {
     ///
     /// # Errors
     /// When memory for the copy cannot be had; the body is unchanged.
-    #[inline]
+    #[allow(clippy::inline_always, reason = "a send copies with it, and seldom more than a little")]
+    #[inline(always)]
     pub fn fill(&mut self, content: &[u8]) -> Result<(), OutOfMemory> {
         match &mut self.0 {
             Storage::Inline { len, bytes } if content.len() <= INLINE_MAX => {
