@@ -50,6 +50,8 @@ pub struct Dialer {
 struct State {
     phase: Phase,
     backoff: Backoff,
+    /// How many there have been.
+    greetings: u64,
 }
 
 enum Phase {
@@ -90,6 +92,7 @@ impl Dialer {
         let reactor = host.reactor()?;
         let settings = host.settings();
         let backoff = Backoff::new(settings.reconnect_interval, settings.reconnect_interval_max);
+        let state = State { phase: Phase::Waiting, backoff, greetings: 0 };
         let dialer = Arc::new_cyclic(|me| Dialer {
             me: me.clone(),
             host,
@@ -97,7 +100,7 @@ impl Dialer {
             key: OnceLock::new(),
             target,
             wire,
-            state: Mutex::new(Rank::Endpoint, State { phase: Phase::Waiting, backoff }),
+            state: Mutex::new(Rank::Endpoint, state),
         });
         let handler: Arc<dyn Handler> = Arc::clone(&dialer) as _;
         let key = dialer.reactor.add(|_| handler)?;
@@ -207,7 +210,11 @@ impl Dialer {
     }
 
     fn established(&self, stream: OsStream, standing: Standing) {
-        let left = self.state.lock().enter(Phase::Greeting(None));
+        let (left, number) = {
+            let mut state = self.state.lock();
+            state.greetings += 1;
+            (state.enter(Phase::Greeting(None)), state.greetings)
+        };
         if left.is_none() {
             if standing == Standing::Watched {
                 self.reactor.unwatch(stream.as_raw_fd());
@@ -238,13 +245,12 @@ impl Dialer {
         };
         {
             let mut state = self.state.lock();
+            let is_ours = state.greetings == number;
             match &mut state.phase {
-                Phase::Greeting(slot @ None) => return *slot = Some(greeting),
-                // It was faster than we: on the reactor's thread while we are on a resolver's. The
-                // next one may have begun since.
-                Phase::Greeting(Some(_)) | Phase::Waiting | Phase::Connected | Phase::Retired => {
-                    return;
-                }
+                Phase::Greeting(slot @ None) if is_ours => return *slot = Some(greeting),
+                // It was faster than we: on the reactor's thread while we are on another. The next
+                // one may have begun since, and will be in the slot.
+                Phase::Greeting(_) | Phase::Waiting | Phase::Connected | Phase::Retired => return,
                 Phase::Closed | Phase::Resolving | Phase::Connecting(..) => {}
             }
         }
