@@ -549,17 +549,18 @@ static void check_death(enum death death, int bursts, int messages)
     CHECK_CLOSE(s);
 }
 
-/* What nn_send has taken is with the kernel when it returns, unless many more come back to back. */
+/* What nn_send has taken is with the kernel when it returns, unless many more come back to back, or
+ * the kernel is full: a Unix stream holds some 340 messages while the receiver has no processor. */
 static void short_bursts_outlive_a_sudden_death(void)
 {
     if (strcmp(trial.scheme, "inproc") == 0) {
         test_skip("both sides die");
         return;
     }
-    for (int i = 0; i < 3 * trial.effort; i++) {
+    for (int i = 0; i < 5 * trial.effort; i++) {
         check_death(DEATH_BY_ABORT, 40, 2);
-        check_death(DEATH_BY_KILL, 40, 10);
-        check_death(DEATH_BY_EXIT_AT_ONCE, 10, 60);
+        check_death(DEATH_BY_KILL, 30, 10);
+        check_death(DEATH_BY_EXIT_AT_ONCE, 5, 60);
     }
 }
 
