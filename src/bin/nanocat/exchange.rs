@@ -79,20 +79,13 @@ impl Role<'_> {
     }
 
     /// What arrives is shown while the next line is not there yet.
-    fn talk_lines(&self, mut lines: Lines) -> Result<(), Failure> {
+    fn talk_lines(&self, lines: Lines) -> Result<(), Failure> {
         let is_done = Arc::new(AtomicBool::new(false));
         let receiver = {
             let (session, is_done) = (self.session.clone(), is_done.clone());
             thread::spawn(move || receive_beside(&session, &is_done))
         };
-        while let Some((line, took)) = lines.next()? {
-            let begin = Instant::now();
-            self.session.send(&line)?;
-            self.session.meter().has_consumed(took);
-            if let Some(interval) = self.options.interval {
-                sleep_until(begin + interval);
-            }
-        }
+        self.send_lines(lines)?;
         // Pairs with the loads in `receive_beside`.
         is_done.store(true, Ordering::SeqCst);
         receiver.join().expect("the receiver does not panic")?;
