@@ -3,16 +3,27 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use super::registry::{self, COOKED, InUse};
 use super::transfer::Blocking;
 use crate::error::Error;
 use crate::message::{Body, Message};
+use crate::protocols::Readiness;
 use crate::transports::Dialect;
 
 pub const PAIR: i32 = 0x10;
 pub const PUSH: i32 = 0x50;
 pub const PULL: i32 = 0x51;
+
+pub const BOTH: [By; 2] = [By::Stream, By::Inproc];
+
+/// For those who poll.
+pub const NOW: Option<Duration> = Some(Duration::ZERO);
+pub const NOTHING: Readiness = Readiness { can_send: false, can_recv: false };
+pub const RECV: Readiness = Readiness { can_send: false, can_recv: true };
+pub const SEND: Readiness = Readiness { can_send: true, can_recv: false };
+pub const EITHER: Readiness = Readiness { can_send: true, can_recv: true };
 
 /// A socket that a test has opened.
 pub struct Opened {

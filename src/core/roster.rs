@@ -426,15 +426,10 @@ mod tests {
     use std::thread;
 
     use super::*;
-    use crate::core::joined::{By, Opened, PAIR, PULL, PUSH, until};
+    use crate::core::joined::{
+        BOTH, By, EITHER, NOTHING, NOW, Opened, PAIR, PULL, PUSH, RECV, SEND, until,
+    };
     use crate::core::transfer::{Blocking, finish};
-
-    const NOW: Option<Duration> = Some(Duration::ZERO);
-    const BOTH: [By; 2] = [By::Stream, By::Inproc];
-    const NOTHING: Readiness = Readiness { can_send: false, can_recv: false };
-    const RECV: Readiness = Readiness { can_send: false, can_recv: true };
-    const SEND: Readiness = Readiness { can_send: true, can_recv: false };
-    const EITHER: Readiness = Readiness { can_send: true, can_recv: true };
 
     fn list(sockets: &[(&Opened, Readiness)]) -> Vec<Entry> {
         let entry = |(socket, wanted): &(&Opened, Readiness)| Entry {
