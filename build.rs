@@ -142,9 +142,9 @@ fn system_errors() -> String {
     text + "#define EACCESS EACCES\n"
 }
 
-const HEADERS: [&str; 12] = [
+const HEADERS: [&str; 14] = [
     "nn", "pair", "pubsub", "reqrep", "pipeline", "survey", "bus", "inproc", "ipc", "tcp", "ws",
-    OWN,
+    "unix", "winpipe", OWN,
 ];
 
 /// The header of what the reference does not have, in a folder of the same name.

@@ -15,6 +15,12 @@
 #ifdef WITH_SPMSG
 #include <spmsg/spmsg.h>
 #endif
+#ifdef WITH_WINPIPE
+#include <nanomsg/winpipe.h>
+#endif
+#ifdef WITH_UNIX
+#include <nanomsg/unix.h>
+#endif
 #include <nanomsg/ws.h>
 #include <nanomsg/tcp.h>
 #include <nanomsg/ipc.h>
@@ -100,6 +106,14 @@ int sample_of_ours(char *room)
     who.pid = event.error + (int)sizeof(char[sizeof event == 176 && sizeof who == 12 ? 1 : -1]);
     return who.pid + start[0](0, room) + start[1](0, room) + spmsg_address(0, 1, room, 1) + *spmsg_version();
 }
+#endif
+
+/* Also when everything is included at once. */
+#if defined(UNIX_H_INCLUDED) && !defined(INCLUDE)
+CONSTANTS_unix(SAME)
+#endif
+#if defined(WINPIPE_H_INCLUDED) && !defined(INCLUDE)
+CONSTANTS_winpipe(SAME)
 #endif
 
 #ifdef WS_H_INCLUDED

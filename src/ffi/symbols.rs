@@ -10,6 +10,8 @@ use super::abi::pubsub::*;
 use super::abi::reqrep::*;
 use super::abi::survey::*;
 use super::abi::tcp::*;
+#[cfg(feature = "interface-1-2")]
+use super::abi::unix::*;
 use super::abi::ws::*;
 use super::enter_lightly;
 use super::raw::{self, OutPlace};
@@ -85,8 +87,8 @@ fn symbol(index: c_int) -> Option<&'static Symbol> {
 
 /// A function cannot turn a name into a string and a value.
 macro_rules! symbols {
-    ($($ns:ident, $type:ident, $unit:ident: $($name:ident)+;)+) => {
-        [$($(Symbol {
+    ($($ns:ident, $type:ident, $unit:ident: $($(#[$level:meta])? $name:ident)+;)+) => {
+        [$($($(#[$level])? Symbol {
             name: match CStr::from_bytes_with_nul(concat!(stringify!($name), "\0").as_bytes()) {
                 Ok(name) => name,
                 Err(_) => panic!("a name contains a zero byte"),
@@ -100,8 +102,9 @@ macro_rules! symbols {
 }
 
 /// Programs find names by their index, so the order is part of the interface: new ones go to the
-/// end.
-static SYMBOLS: [Symbol; 121] = symbols! {
+/// end. The one exception is not ours: the interface of 1.2 has a name more, and moves those behind
+/// it.
+static SYMBOLS: [Symbol; COUNT] = symbols! {
     NN_NS_NAMESPACE, NN_TYPE_NONE, NN_UNIT_NONE:
         NN_NS_NAMESPACE NN_NS_VERSION NN_NS_DOMAIN NN_NS_TRANSPORT NN_NS_PROTOCOL
         NN_NS_OPTION_LEVEL NN_NS_SOCKET_OPTION NN_NS_TRANSPORT_OPTION NN_NS_OPTION_TYPE
@@ -113,7 +116,8 @@ static SYMBOLS: [Symbol; 121] = symbols! {
     NN_NS_VERSION, NN_TYPE_NONE, NN_UNIT_NONE:
         NN_VERSION_CURRENT NN_VERSION_REVISION NN_VERSION_AGE;
     NN_NS_DOMAIN, NN_TYPE_NONE, NN_UNIT_NONE: AF_SP AF_SP_RAW;
-    NN_NS_TRANSPORT, NN_TYPE_NONE, NN_UNIT_NONE: NN_INPROC NN_IPC NN_TCP NN_WS;
+    NN_NS_TRANSPORT, NN_TYPE_NONE, NN_UNIT_NONE:
+        NN_INPROC NN_IPC #[cfg(feature = "interface-1-2")] NN_UNIX NN_TCP NN_WS;
     NN_NS_PROTOCOL, NN_TYPE_NONE, NN_UNIT_NONE:
         NN_PAIR NN_PUB NN_SUB NN_REP NN_REQ NN_PUSH NN_PULL NN_SURVEYOR NN_RESPONDENT NN_BUS;
     NN_NS_LIMIT, NN_TYPE_NONE, NN_UNIT_NONE: NN_SOCKADDR_MAX;
@@ -153,9 +157,14 @@ static SYMBOLS: [Symbol; 121] = symbols! {
     NN_NS_STATISTIC, NN_TYPE_INT, NN_UNIT_NONE: NN_STAT_CURRENT_EP_ERRORS;
 };
 
+const COUNT: usize = 121 + cfg!(feature = "interface-1-2") as usize;
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Those in front of what 1.2 has put in between keep their places, the others move on.
+    const MOVED: c_int = COUNT as c_int - 121;
 
     #[test]
     fn names_go_with_their_values() {
@@ -164,10 +173,10 @@ mod tests {
             (symbol.name.to_str().unwrap(), symbol.value, symbol.ns, symbol.r#type, symbol.unit)
         };
         assert_eq!(found(0), ("NN_NS_NAMESPACE", 0, 0, 0, 0));
-        assert_eq!(found(37), ("NN_REP", 49, 4, 0, 0));
-        assert_eq!(found(81), ("EFSM", 156_384_766, 11, 0, 0));
-        assert_eq!(found(120), ("NN_STAT_CURRENT_EP_ERRORS", 203, 14, 1, 0));
-        assert!(symbol(121).is_none());
+        assert_eq!(found(37 + MOVED), ("NN_REP", 49, 4, 0, 0));
+        assert_eq!(found(81 + MOVED), ("EFSM", 156_384_766, 11, 0, 0));
+        assert_eq!(found(120 + MOVED), ("NN_STAT_CURRENT_EP_ERRORS", 203, 14, 1, 0));
+        assert!(symbol(121 + MOVED).is_none());
         assert!(symbol(-1).is_none());
     }
 
@@ -207,7 +216,7 @@ mod tests {
         assert_eq!(info(16, 4), (4, 0xee));
         assert_eq!(info(16, 40), (32, 0));
         assert_eq!(info(16, -1).0, 0);
-        assert_eq!(info(121, 40).0, 0);
+        assert_eq!(info(121 + MOVED, 40).0, 0);
         assert_eq!(buffer[..4], 1_i32.to_ne_bytes());
         // SAFETY: null is recognised.
         assert_eq!(unsafe { nn_symbol_info(16, std::ptr::null_mut(), 32) }, 0);

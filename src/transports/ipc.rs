@@ -1,5 +1,5 @@
 //! ipc: Unix domain sockets. An address is the name of a file, used as it is, or in the extended
-//! dialect `@` and a name that the kernel keeps without a file.
+//! dialect `@` and a name that the kernel keeps without a file. The scheme has two names.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -47,6 +47,34 @@ impl Transport for Ipc {
     ) -> Result<Arc<dyn Maker>, Error> {
         let target = Target::Local(parse(address, dialect)?);
         Ok(Dialer::new(target, Box::new(Framing::Ipc), host)?)
+    }
+}
+
+/// Where upstream has ipc for whatever a system is best at, this one says that it is a Unix socket:
+/// here they are the same (upstream-1.2.5).
+pub struct Unix;
+
+impl Transport for Unix {
+    fn scheme(&self) -> &'static str {
+        "unix"
+    }
+
+    fn bind(
+        &self,
+        address: &[u8],
+        dialect: Dialect,
+        host: Arc<dyn Host>,
+    ) -> Result<Arc<dyn Maker>, Error> {
+        Ipc.bind(address, dialect, host)
+    }
+
+    fn connect(
+        &self,
+        address: &[u8],
+        dialect: Dialect,
+        host: Arc<dyn Host>,
+    ) -> Result<Arc<dyn Maker>, Error> {
+        Ipc.connect(address, dialect, host)
     }
 }
 

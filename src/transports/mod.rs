@@ -81,8 +81,9 @@ pub enum Dialect {
     Extended,
 }
 
-/// Every transport there is.
-pub static TRANSPORTS: [&dyn Transport; 4] = [&inproc::Inproc, &ipc::Ipc, &tcp::Tcp, &ws::Ws];
+/// Every transport there is, under each of its schemes.
+pub static TRANSPORTS: [&dyn Transport; 5] =
+    [&inproc::Inproc, &ipc::Ipc, &tcp::Tcp, &ws::Ws, &ipc::Unix];
 
 /// A listener or dialer of a transport.
 pub trait Maker: Send + Sync {

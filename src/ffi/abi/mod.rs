@@ -16,4 +16,6 @@ pub mod reqrep;
 pub mod spmsg;
 pub mod survey;
 pub mod tcp;
+pub mod unix;
+pub mod winpipe;
 pub mod ws;
