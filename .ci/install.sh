@@ -17,6 +17,8 @@ is_there() {
         cc -shared -x c - -Wl,--no-as-needed -lnng -o /dev/null ;;
     libzmq3-dev) printf '#include <zmq.h>\n' |
         cc -shared -x c - -Wl,--no-as-needed -lzmq -o /dev/null ;;
+    libnanomsg-raw-perl) perl -MNanoMsg::Raw -e 1 ;;
+    libcriterion-dev) printf '#include <criterion/criterion.h>\n' | cc -E -x c - -o /dev/null ;;
     libc6-dev) printf '#include <stdio.h>\n' | cc -E -x c - -o /dev/null ;;
     python3-venv) python3 -c 'import ensurepip, venv' ;;
     binutils) command -v nm && command -v readelf ;;
