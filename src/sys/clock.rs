@@ -3,6 +3,7 @@
 
 use super::kernel;
 use crate::sync::spin_loop;
+use std::ffi::c_long;
 use std::time::{Duration, Instant};
 
 /// This moment.
@@ -10,6 +11,25 @@ use std::time::{Duration, Instant};
 #[must_use]
 pub fn now() -> Instant {
     kernel::now()
+}
+
+/// A length of time, as system calls and wrappers under their first names take it: in two words of
+/// the machine. Where those have 32 bits, the C library's time may have 64, which such a call would
+/// misread.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub(super) struct Span {
+    pub seconds: c_long,
+    pub nanoseconds: c_long,
+}
+
+impl From<Duration> for Span {
+    fn from(duration: Duration) -> Span {
+        Span {
+            seconds: duration.as_secs().try_into().unwrap_or(c_long::MAX),
+            nanoseconds: duration.subsec_nanos() as c_long,
+        }
+    }
 }
 
 /// Nanoseconds of the clock that never jumps, since some moment before this process.
@@ -47,6 +67,14 @@ mod tests {
         let outside = Instant::now();
         let (first, second) = (nanoseconds(), nanoseconds());
         assert!(u128::from(second - first) <= outside.elapsed().as_nanos());
+    }
+
+    #[test]
+    fn a_span_is_never_shorter_than_its_words_can_tell() {
+        let span = Span::from(Duration::new(3, 999_999_999));
+        assert_eq!((span.seconds, span.nanoseconds), (3, 999_999_999));
+        assert_eq!(Span::from(Duration::MAX).seconds, c_long::MAX);
+        assert_eq!(size_of::<Span>(), 2 * size_of::<usize>());
     }
 
     #[test]

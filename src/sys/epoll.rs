@@ -7,6 +7,7 @@ use std::os::fd::{AsRawFd, FromRawFd, RawFd};
 use std::time::Duration;
 
 use super::cancellation::{Owned, held};
+use super::clock::Span;
 use super::descriptor::above_standard;
 use super::{check, kernel};
 use crate::sync::before_io;
@@ -77,11 +78,8 @@ impl Epoll {
     pub fn wait_briefly(&self, timeout: Duration) -> io::Result<bool> {
         let mut entry =
             libc::pollfd { fd: self.descriptor.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-        let limit = libc::timespec {
-            tv_sec: timeout.as_secs() as libc::time_t,
-            tv_nsec: timeout.subsec_nanos().into(),
-        };
-        // SAFETY: one entry, one timespec, both alive during the call; no signal mask.
+        let limit = Span::from(timeout);
+        // SAFETY: one entry, one limit, both alive during the call; no signal mask.
         let wait =
             || unsafe { kernel::ppoll(&raw mut entry, 1, &raw const limit, std::ptr::null()) };
         let count = check(held(wait))?;

@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::clock::Span;
 use super::{kernel, now};
 use crate::sync::{atomic::AtomicU32, before_io};
 
@@ -27,10 +28,7 @@ pub(super) fn sleep_while(word: &AtomicU32, expected: u32, deadline: Option<Inst
     // The kernel restarts an interrupted wait by itself when the handler asks for that and the
     // wait has no timeout. With a timeout the caller learns of the signal, so there always is one.
     let timeout = deadline.map_or(FOR_EVER, |deadline| deadline.saturating_duration_since(now));
-    let timeout = libc::timespec {
-        tv_sec: timeout.as_secs().try_into().unwrap_or(libc::time_t::MAX),
-        tv_nsec: timeout.subsec_nanos().into(),
-    };
+    let timeout = Span::from(timeout);
     // SAFETY: the word and the timeout live during the call; the other arguments are unused.
     let result = unsafe {
         kernel::futex(

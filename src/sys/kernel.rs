@@ -10,6 +10,8 @@ use std::time::Instant;
 
 use socket2::{MaybeUninitSlice, SockAddr};
 
+use super::clock::Span;
+
 pub use libc::{
     clock_gettime, epoll_create1, epoll_ctl, eventfd, fchmod, fcntl, fstat, getrlimit, getsockopt,
     ioctl, pthread_sigmask,
@@ -28,7 +30,7 @@ unsafe extern "C-unwind" {
     pub fn ppoll(
         entries: *mut libc::pollfd,
         count: libc::nfds_t,
-        limit: *const libc::timespec,
+        limit: *const Span,
         mask: *const libc::sigset_t,
     ) -> c_int;
     fn syscall(number: libc::c_long, ...) -> libc::c_long;
@@ -142,7 +144,7 @@ pub unsafe fn futex(
     word: *mut u32,
     operation: libc::c_int,
     value: u32,
-    timeout: *const libc::timespec,
+    timeout: *const Span,
 ) -> libc::c_long {
     // SAFETY: forwarded from our own contract; the other arguments are unused.
     unsafe { syscall(libc::SYS_futex, word, operation, value, timeout) }

@@ -8,6 +8,7 @@ use std::ptr;
 use std::time::{Duration, Instant};
 
 use super::cancellation::{Cleanup, Point, held, let_through};
+use super::clock::Span;
 use super::epoll::{EventBuffer, milliseconds};
 use super::poll::PollEntry;
 use super::{kernel, now};
@@ -68,7 +69,7 @@ pub unsafe fn nap_with_cancellation(
 #[derive(Clone, Copy)]
 struct Call {
     kind: Kind,
-    limit: libc::timespec,
+    limit: Span,
     has_limit: bool,
     milliseconds: c_int,
 }
@@ -98,10 +99,7 @@ impl Call {
                     Kind::Ready(entries.as_mut_ptr(), entries.len() as libc::nfds_t)
                 }
             },
-            limit: libc::timespec {
-                tv_sec: limit.as_secs().try_into().unwrap_or(libc::time_t::MAX),
-                tv_nsec: limit.subsec_nanos().into(),
-            },
+            limit: limit.into(),
             has_limit: left.is_some(),
             milliseconds: milliseconds(left),
         }

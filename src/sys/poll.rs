@@ -5,6 +5,7 @@ use std::os::fd::RawFd;
 use std::time::Duration;
 
 use super::cancellation::held;
+use super::clock::Span;
 use super::{check, kernel};
 use crate::memory::{self, OutOfMemory};
 use crate::sync::before_io;
@@ -26,10 +27,7 @@ pub fn poll(
     before_io();
     let no_memory = |OutOfMemory| io::ErrorKind::OutOfMemory;
     let mut entries = memory::collect(descriptors.map(entry)).map_err(no_memory)?;
-    let limit = timeout.map(|timeout| libc::timespec {
-        tv_sec: timeout.as_secs().try_into().unwrap_or(libc::time_t::MAX),
-        tv_nsec: timeout.subsec_nanos().into(),
-    });
+    let limit = timeout.map(Span::from);
     let limit = limit.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
     let count = entries.len() as libc::nfds_t;
     // SAFETY: `count` entries and the limit live during the call; no signal mask is given.

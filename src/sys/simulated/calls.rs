@@ -11,6 +11,7 @@ use super::kernel::{Kernel, State};
 use super::object::Kind;
 use super::stream::random;
 use crate::sync::simulated::scheduler::{self, For, Woken};
+use crate::sys::clock::Span;
 
 /// A descriptor that is closed in the end.
 #[derive(Debug)]
@@ -180,7 +181,7 @@ pub unsafe fn futex(
     word: *mut u32,
     operation: libc::c_int,
     value: u32,
-    timeout: *const libc::timespec,
+    timeout: *const Span,
 ) -> libc::c_long {
     begin("futex");
     let place = For::Address(word.addr());
@@ -193,9 +194,9 @@ pub unsafe fn futex(
     let now = scheduler::now().unwrap_or_default();
     // SAFETY: forwarded from our own contract.
     let until = unsafe { timeout.as_ref() }.map(|limit| {
-        let span = (limit.tv_sec as u64)
+        let span = (limit.seconds as u64)
             .saturating_mul(1_000_000_000)
-            .saturating_add(limit.tv_nsec as u64);
+            .saturating_add(limit.nanoseconds as u64);
         now.saturating_add(span)
     });
     let early = kernel(|state| {

@@ -8,6 +8,7 @@ use super::kernel::State;
 use super::object::{ALWAYS, Epoll, IN, Id, Kind, ONCE, OUT, Watched};
 use super::stream::random;
 use crate::sync::simulated::scheduler::{self, For, Woken};
+use crate::sys::clock::Span;
 
 /// # Safety
 /// None is needed; the real one has no contract either.
@@ -94,7 +95,7 @@ pub unsafe fn epoll_wait(
 pub unsafe fn ppoll(
     entries: *mut libc::pollfd,
     count: libc::nfds_t,
-    timeout: *const libc::timespec,
+    timeout: *const Span,
     _mask: *const libc::sigset_t,
 ) -> libc::c_int {
     begin("ppoll");
@@ -106,7 +107,9 @@ pub unsafe fn ppoll(
     };
     // SAFETY: forwarded from our own contract.
     let timeout = unsafe { timeout.as_ref() }.map(|limit| {
-        (limit.tv_sec as u64).saturating_mul(1_000_000_000).saturating_add(limit.tv_nsec as u64)
+        (limit.seconds as u64)
+            .saturating_mul(1_000_000_000)
+            .saturating_add(limit.nanoseconds as u64)
     });
     if kernel(|state| Ok(state.fault(|faults| Fault("ENOMEM", faults.shortage)))) == Ok(true) {
         return answer::<libc::c_int>(Err(libc::ENOMEM));
