@@ -20,6 +20,11 @@ pub struct Thread {
     is_joined: bool,
 }
 
+// SAFETY: the handle, which is a pointer in some C libraries, names the thread from anywhere.
+unsafe impl Send for Thread {}
+// SAFETY: as above; nothing about it changes but by who owns it.
+unsafe impl Sync for Thread {}
+
 type Work = Box<dyn FnOnce() + Send>;
 
 impl Thread {
