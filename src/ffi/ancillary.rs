@@ -130,10 +130,10 @@ pub(super) unsafe fn deliver(
 /// The head of the entry with the protocol's header, and the size in front of its bytes.
 fn sp_header_head(entry_len: usize, header_len: usize) -> [u8; HEAD + WORD] {
     let mut head = [0; HEAD + WORD];
-    head[..8].copy_from_slice(&entry_len.to_ne_bytes());
-    head[8..12].copy_from_slice(&PROTO_SP.to_ne_bytes());
-    head[12..16].copy_from_slice(&SP_HDR.to_ne_bytes());
-    head[16..].copy_from_slice(&header_len.to_ne_bytes());
+    head[..WORD].copy_from_slice(&entry_len.to_ne_bytes());
+    head[WORD..WORD + 4].copy_from_slice(&PROTO_SP.to_ne_bytes());
+    head[WORD + 4..HEAD].copy_from_slice(&SP_HDR.to_ne_bytes());
+    head[HEAD..].copy_from_slice(&header_len.to_ne_bytes());
     head
 }
 
@@ -172,11 +172,11 @@ mod tests {
 
     #[test]
     fn finds_the_header_wherever_it_stands() {
-        let other = entry_bytes(17, -4, 1, b"x");
+        let other = entry_bytes(HEAD + 1, -4, 1, b"x");
         let ours = sp_entry(HEAD + WORD + 3, 3, b"abc");
         assert_eq!(sp_header(&ours), b"abc");
         assert_eq!(sp_header(&[&*other, &ours].concat()), b"abc");
-        let padded = sp_entry(HEAD + 16, 3, b"abc");
+        let padded = sp_entry(HEAD + 2 * WORD, 3, b"abc");
         assert_eq!(sp_header(&[&*padded, &other].concat()), b"abc");
         let second = sp_entry(HEAD + WORD + 2, 2, b"no");
         assert_eq!(sp_header(&[&*ours, &second].concat()), b"abc");
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn ignores_what_makes_no_sense() {
-        for len in [0, 1, 15, usize::MAX, usize::MAX - 7, isize::MAX as usize] {
+        for len in [0, 1, HEAD - 1, usize::MAX, usize::MAX - 7, isize::MAX as usize] {
             assert!(sp_header(&sp_entry(len, 3, b"abc")).is_empty(), "length {len}");
         }
         for claimed in [4, 9, usize::MAX, usize::MAX - 7] {
@@ -192,10 +192,10 @@ mod tests {
             assert!(sp_header(&entry).is_empty(), "claimed {claimed}");
         }
         assert!(sp_header(&sp_entry(HEAD + WORD, 0, b"")).is_empty());
-        assert!(sp_header(&sp_entry(HEAD + 4, 3, b"abc")).is_empty());
+        assert!(sp_header(&sp_entry(HEAD + WORD - 1, 3, b"abc")).is_empty());
         assert!(sp_header(&[0; 64]).is_empty());
         assert!(sp_header(&[0xff; 64]).is_empty());
-        assert!(sp_header(&[0; 15]).is_empty());
+        assert!(sp_header(&[0; HEAD - 1]).is_empty());
     }
 
     fn delivered(header: &[u8], transport: Option<&Chunk>, room: usize) -> Vec<u8> {
@@ -213,19 +213,20 @@ mod tests {
 
     #[test]
     fn delivers_the_header_or_nothing() {
-        let expected = sp_entry(HEAD + 16, 5, b"abcde");
-        assert_eq!(delivered(b"abcde", None, 32), expected);
-        assert_eq!(delivered(b"abcde", None, 31), [0xee; 31]);
-        assert_eq!(delivered(b"abcde", None, 40), [&*expected, &[0xee; 8]].concat());
-        assert_eq!(delivered(b"", None, 24), sp_entry(HEAD + WORD, 0, b""));
+        let expected = sp_entry(HEAD + WORD + 8, 5, b"abcde");
+        let size = expected.len();
+        assert_eq!(delivered(b"abcde", None, size), expected);
+        assert_eq!(delivered(b"abcde", None, size - 1), vec![0xee; size - 1]);
+        assert_eq!(delivered(b"abcde", None, size + 8), [&*expected, &[0xee; 8]].concat());
+        assert_eq!(delivered(b"", None, HEAD + WORD), sp_entry(HEAD + WORD, 0, b""));
     }
 
     #[test]
     fn cuts_off_the_entries_of_the_transport() {
-        let extra = entry_bytes(24, -4, 1, b"\x02");
+        let extra = entry_bytes(HEAD + WORD, -4, 1, b"\x02");
         let chunk = Chunk::copy_from(&extra).unwrap();
         let whole = [sp_entry(HEAD + WORD, 0, b""), extra].concat();
-        for room in 24..=48 {
+        for room in HEAD + WORD..=2 * (HEAD + WORD) {
             assert_eq!(delivered(b"", Some(&chunk), room), whole[..room]);
         }
     }
@@ -243,7 +244,7 @@ mod tests {
         unsafe {
             deliver(&target, &Header::copy_from(b"12345678").unwrap(), None).unwrap();
             let chunk = ManuallyDrop::into_inner(raw::chunk(chunk).unwrap());
-            assert_eq!(chunk.as_slice(), sp_entry(HEAD + 16, 8, b"12345678"));
+            assert_eq!(chunk.as_slice(), sp_entry(HEAD + WORD + 8, 8, b"12345678"));
         }
     }
 }

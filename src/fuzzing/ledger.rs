@@ -54,6 +54,6 @@ impl Ledger {
 fn header(control: &[u8]) -> &[u8] {
     let mut entries = control::entries(control);
     let found = entries.find(|entry| entry.level == PROTO_SP && entry.kind == SP_HDR);
-    let data = found.and_then(|entry| entry.data.split_first_chunk::<8>());
+    let data = found.and_then(|entry| entry.data.split_first_chunk::<{ control::WORD }>());
     data.and_then(|(len, rest)| rest.get(..usize::from_ne_bytes(*len))).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! Control data: a row of entries, each a head of 16 bytes, data, and padding to a whole word.
+//! Control data: a row of entries, each a word and two numbers, data, and padding to a whole word.
 //!
 //! A block from C is only bytes to us: it may lie at any address and say anything. Lengths are
 //! checked before they are believed, and an entry that is shorter than its own head ends the row.
@@ -40,7 +40,7 @@ pub fn entries(block: &[u8]) -> impl Iterator<Item = Entry<'_>> {
 
 fn entry(block: &[u8], offset: usize) -> Option<Entry<'_>> {
     let bytes = &block[offset..][..entry_len(block, offset)?];
-    let (_, rest) = bytes.split_first_chunk::<8>()?;
+    let (_, rest) = bytes.split_first_chunk::<WORD>()?;
     let (level, rest) = rest.split_first_chunk::<4>()?;
     let (kind, data) = rest.split_first_chunk::<4>()?;
     Some(Entry { level: i32::from_ne_bytes(*level), kind: i32::from_ne_bytes(*kind), data })
@@ -109,7 +109,7 @@ mod tests {
         let mut found = Vec::new();
         let mut offset = 0;
         while let Some(len) = block.get(offset..offset + HEAD).map(|head| &head[..WORD]) {
-            let len = u128::from(u64::from_ne_bytes(len.try_into().unwrap()));
+            let len = usize::from_ne_bytes(len.try_into().unwrap()) as u128;
             let padded = len.next_multiple_of(WORD as u128);
             if padded > (block.len() - offset) as u128 {
                 break;
@@ -141,8 +141,9 @@ mod tests {
     #[test]
     #[cfg_attr(miri, ignore = "too much to interpret")]
     fn every_small_block_is_walked_by_the_rule() {
-        let far =
-            [1 << 31, 1 << 32, isize::MAX as usize].into_iter().flat_map(|far| far - 1..far + 2);
+        let far = [1 << 31, 1 << (usize::BITS / 2), isize::MAX as usize]
+            .into_iter()
+            .flat_map(|far| far - 1..far + 2);
         let lengths: Vec<usize> = (0..70).chain(far).chain(usize::MAX - 40..=usize::MAX).collect();
         for size in 0..=4 * HEAD {
             for &first in &lengths {

@@ -29,6 +29,7 @@ pub const MESSAGE_TYPE: i32 = 1;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::control::{HEAD, WORD};
 
     fn said(level: i32, kind: i32, data: &[u8]) -> Option<Kind> {
         let ancillary = Some(Entry { level, kind, data }.to_chunk().unwrap());
@@ -38,10 +39,10 @@ mod tests {
     #[test]
     fn writes_as_the_specification_shows() {
         let chunk = write(Kind::Binary).unwrap();
-        assert_eq!(chunk.len(), 24);
-        assert_eq!(chunk.as_slice()[..8], 24_usize.to_ne_bytes());
-        assert_eq!(chunk.as_slice()[8..16], [(-4_i32).to_ne_bytes(), 1_i32.to_ne_bytes()].concat());
-        assert_eq!(chunk.as_slice()[16..], [2, 0, 0, 0, 0, 0, 0, 0]);
+        let (len, rest) = chunk.as_slice().split_first_chunk::<WORD>().unwrap();
+        assert_eq!((chunk.len(), *len), (HEAD + WORD, (HEAD + WORD).to_ne_bytes()));
+        assert_eq!(rest[..8], [(-4_i32).to_ne_bytes(), 1_i32.to_ne_bytes()].concat());
+        assert_eq!((rest[8], &rest[9..]), (2, &[0; WORD - 1][..]));
     }
 
     #[test]
