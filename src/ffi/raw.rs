@@ -177,8 +177,12 @@ pub fn claimed_count(len: usize) -> Result<c_int, Error> {
 
 /// No system maps the first page.
 const LOWEST_ADDRESS: usize = 4096;
-/// The part of the address space that belongs to programs on 64-bit machines.
+/// The part of the address space that can belong to a program: with 64 bits less than half, with 32
+/// all but its end, where the kernel keeps a page for itself.
+#[cfg(target_pointer_width = "64")]
 const ADDRESSABLE_MAX: usize = 1 << 47;
+#[cfg(target_pointer_width = "32")]
+const ADDRESSABLE_MAX: usize = usize::MAX - LOWEST_ADDRESS;
 
 #[cfg(test)]
 mod tests {
@@ -234,7 +238,8 @@ mod tests {
     fn claims_beyond_all_memory_differ_from_claims_beyond_a_count() {
         assert_eq!(claimed_count(0x7fff_ffff), Ok(i32::MAX));
         assert_eq!(claimed_count(0x8000_0000), Err(Error::TooLong));
-        assert_eq!(claimed_count(1 << 60), Err(Error::OutOfMemory));
+        assert_eq!(claimed_count(ADDRESSABLE_MAX), Err(Error::TooLong));
+        assert_eq!(claimed_count(ADDRESSABLE_MAX + 1), Err(Error::OutOfMemory));
         assert_eq!(claimed_count(usize::MAX - 1), Err(Error::OutOfMemory));
     }
 }

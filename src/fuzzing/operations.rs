@@ -387,7 +387,7 @@ impl<'a> Program<'a> {
 
     /// Memory of messages keeps what is in it.
     fn allocate(&mut self) {
-        let sizes = [0, 1, 17, 200, 70_000, usize::MAX, usize::MAX - 40, 1 << 62];
+        let sizes = [0, 1, 17, 200, 70_000, usize::MAX, usize::MAX - 40, isize::MAX as usize];
         let (first, second) = (self.input.pick(&sizes), self.input.pick(&sizes));
         let kind = c_int::from(self.input.below(20) == 19);
         let Some(mut chunk) = Chunk::new(first, kind) else { return };

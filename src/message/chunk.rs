@@ -1,13 +1,13 @@
 //! Memory behind a body: what `nn_allocmsg` gives out and `nn_freemsg` takes back.
 //!
-//! A chunk is a private header of 48 bytes directly in front of the payload, so that a bare
-//! payload pointer is enough to find everything. The payload is aligned to 16 bytes; that of a
-//! big chunk lies at offset 64 of a page, because copies to and from small offsets of a page are
+//! A chunk is a private header directly in front of the payload, so that a bare payload pointer is
+//! enough to find everything. The payload is aligned as all memory of malloc(3) is; that of a big
+//! chunk lies at offset 64 of a page, because copies to and from small offsets of a page are
 //! many times slower on some processors.
 
 use crate::memory::{self, Block, OutOfMemory};
 use std::ffi::c_void;
-use std::mem::{ManuallyDrop, MaybeUninit};
+use std::mem::{ManuallyDrop, MaybeUninit, offset_of};
 use std::ptr::{self, NonNull};
 #[cfg(not(tsan))]
 use std::sync::atomic::fence;
@@ -44,6 +44,9 @@ struct Prefix {
     owners: AtomicUsize,
     /// How much memory that is.
     size: usize,
+    /// So that nothing is left behind the last one.
+    #[cfg(target_pointer_width = "32")]
+    padding: u32,
     /// Tells our payloads from foreign pointers. Last, so that it sits just before the payload.
     magic: u64,
 }
@@ -94,7 +97,16 @@ impl Chunk {
         }
         let chunk = Chunk { payload };
         let owners = AtomicUsize::new(1);
-        let prefix = Prefix { base, capacity, len: 0, owners, size, magic: MAGIC };
+        let prefix = Prefix {
+            base,
+            capacity,
+            len: 0,
+            owners,
+            size,
+            #[cfg(target_pointer_width = "32")]
+            padding: 0,
+            magic: MAGIC,
+        };
         // SAFETY: at least size_of::<Prefix>() bytes of ours lie before the payload, aligned.
         unsafe { chunk.prefix_ptr().write(prefix) };
         Ok(chunk)
@@ -374,7 +386,10 @@ fn is_mapped(payload: NonNull<u8>) -> bool {
     if cfg!(miri) {
         return true;
     }
-    let page = payload.as_ptr().map_addr(|address| address / PAGE * PAGE);
+    // Some machines have larger ones than we count in.
+    // SAFETY: no pointer is passed.
+    let page_size = usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(PAGE);
+    let page = payload.as_ptr().map_addr(|address| address / page_size * page_size);
     let mut residency = 0;
     // SAFETY: one byte of answer for the one page, of which nothing is read.
     unsafe { libc::mincore(page.cast(), 1, &raw mut residency) == 0 }
@@ -384,13 +399,16 @@ fn is_mapped(payload: NonNull<u8>) -> bool {
 static FREED: Freed = Freed::new();
 
 const MAGIC: u64 = 0x5350_6d73_6743_6875;
-const ALIGNMENT: usize = 16;
+/// What malloc(3) aligns to, where it has the least reason to.
+const ALIGNMENT: usize = 2 * size_of::<usize>();
 const PAGE: usize = 4096;
 const GOOD_PAGE_OFFSET: usize = 64;
 /// From this size on a page of slack is worth the better place.
 const PLACED_FROM: usize = 16 * 1024;
 
-const _: () = assert!(size_of::<Prefix>() == 48 && size_of::<Prefix>().is_multiple_of(ALIGNMENT));
+// What keeps the strictest alignment that malloc(3) has given, too.
+const _: () = assert!(size_of::<Prefix>().is_multiple_of(16));
+const _: () = assert!(offset_of!(Prefix, magic) + size_of::<u64>() == size_of::<Prefix>());
 
 #[cfg(test)]
 mod tests {

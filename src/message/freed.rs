@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn a_few_neighbours_do_not_displace_each_other() {
         let freed = Freed::new();
-        let all = || (0..16).map(|number| 0x7f00_0000_0000 + number * 257 * PAGE);
+        let all = || (0..16).map(|number| 0x7f00_0000 + number * 257 * PAGE);
         all().for_each(|address| freed.note_freed(address));
         assert!(all().all(|address| freed.look_up(address) == Known::Freed));
     }

@@ -180,7 +180,7 @@ impl Desk {
 /// What tells the file of a descriptor from others, if there is one.
 fn file_of(descriptor: RawFd) -> Option<u64> {
     let (device, number) = identity(descriptor)?;
-    Some(device.rotate_left(32) ^ number)
+    Some(device.rotate_left(32) ^ number as libc::dev_t)
 }
 
 #[cfg(not(simulated))]

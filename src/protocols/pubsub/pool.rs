@@ -247,6 +247,9 @@ mod tests {
 
     #[test]
     fn more_than_can_be_named_cannot_be_had() {
-        assert_eq!(Pool::<u32>::default().reserve(u32::MAX as usize + 1), Err(OutOfMemory));
+        assert_eq!(
+            Pool::<u32>::default().reserve((u32::MAX as usize).saturating_add(1)),
+            Err(OutOfMemory)
+        );
     }
 }
