@@ -18,27 +18,32 @@
 #define WORD sizeof(size_t)
 #define HEAD sizeof(struct nn_cmsghdr)
 
+/* As much as that takes with what fills up its last word. */
+static size_t padded(size_t size)
+{
+    return (size + WORD - 1) / WORD * WORD;
+}
+
 static void sizes(void)
 {
     for (size_t n = 0; n < 100; n++) {
-        size_t padded = n % 8 == 0 ? n : n + 8 - n % 8;
-        CHECK_EQ(NN_CMSG_ALIGN_(n), padded);
-        CHECK_EQ(NN_CMSG_SPACE(n), padded + 16);
-        CHECK_EQ(NN_CMSG_LEN(n), n + 16);
+        CHECK_EQ(NN_CMSG_ALIGN_(n), padded(n));
+        CHECK_EQ(NN_CMSG_SPACE(n), padded(n) + HEAD);
+        CHECK_EQ(NN_CMSG_LEN(n), n + HEAD);
     }
-    CHECK_EQ(NN_CMSG_SPACE(1 + 8), 32);
-    CHECK_EQ(NN_CMSG_LEN(1 + 8), 25);
+    CHECK_EQ(NN_CMSG_SPACE(1 + WORD), HEAD + 2 * WORD);
+    CHECK_EQ(NN_CMSG_LEN(1 + WORD), HEAD + WORD + 1);
     CHECK(_Generic(NN_CMSG_ALIGN_(1), size_t: 1, default: 0));
     CHECK(_Generic(NN_CMSG_SPACE(1), size_t: 1, default: 0));
     CHECK(_Generic(NN_CMSG_LEN(1), size_t: 1, default: 0));
-    char room[NN_CMSG_SPACE(sizeof(int)) == 24 ? 1 : -1];
+    char room[NN_CMSG_SPACE(sizeof(int)) == HEAD + WORD ? 1 : -1];
     CHECK_EQ(sizeof room, 1);
 }
 
 static void data(void)
 {
     struct nn_cmsghdr entry;
-    CHECK(NN_CMSG_DATA(&entry) == (unsigned char *)&entry + 16);
+    CHECK(NN_CMSG_DATA(&entry) == (unsigned char *)&entry + HEAD);
     CHECK(_Generic(NN_CMSG_DATA(&entry), unsigned char *: 1, default: 0));
 }
 
@@ -79,7 +84,7 @@ static void empty_blocks(void)
     errno = EDOM;
     for (size_t size = 0; size < 64; size++) {
         struct nn_msghdr message = with_control(size);
-        CHECK(NN_CMSG_FIRSTHDR(&message) == (size < 16 ? NULL : &block.entry));
+        CHECK(NN_CMSG_FIRSTHDR(&message) == (size < HEAD ? NULL : &block.entry));
     }
     CHECK(nn_cmsg_nxthdr_(NULL, NULL) == NULL);
     CHECK(nn_cmsg_nxthdr_(NULL, &block.entry) == NULL);
@@ -89,13 +94,12 @@ static void empty_blocks(void)
 static void the_first_entry_must_fit_with_its_padding(void)
 {
     errno = EDOM;
-    for (size_t len = 16; len <= 48; len++)
+    for (size_t len = HEAD; len <= 48; len++)
         for (size_t size = 0; size <= 64; size++) {
             clear_block();
             put_entry(0, len, 1, 1);
             struct nn_msghdr message = with_control(size);
-            size_t needed = (len + 7) / 8 * 8;
-            CHECK(NN_CMSG_FIRSTHDR(&message) == (size < needed ? NULL : &block.entry));
+            CHECK(NN_CMSG_FIRSTHDR(&message) == (size < padded(len) ? NULL : &block.entry));
         }
     CHECK_EQ(errno, EDOM);
 }
@@ -103,14 +107,14 @@ static void the_first_entry_must_fit_with_its_padding(void)
 static void the_next_entry_needs_a_head(void)
 {
     errno = EDOM;
-    for (size_t len = 16; len <= 40; len++)
+    for (size_t len = HEAD; len <= 40; len++)
         for (size_t size = 48; size <= 96; size++) {
             clear_block();
             put_entry(0, len, 1, 1);
             struct nn_msghdr message = with_control(size);
-            size_t next = (len + 7) / 8 * 8;
+            size_t next = padded(len);
             CHECK(NN_CMSG_NXTHDR(&message, &block.entry)
-                  == (size < next + 16 ? NULL : entry_at(next)));
+                  == (size < next + HEAD ? NULL : entry_at(next)));
         }
     CHECK_EQ(errno, EDOM);
 }
@@ -136,17 +140,17 @@ static void entries_are_walked_in_turn(void)
 
 static void a_chunk_is_walked_as_a_block(void)
 {
-    void *chunk = nn_allocmsg(40, 0);
+    void *chunk = nn_allocmsg(2 * HEAD + WORD, 0);
     clear_block();
-    put_entry(0, 17, 1, 1);
-    memcpy(chunk, &block, 40);
+    put_entry(0, HEAD + 1, 1, 1);
+    memcpy(chunk, &block, 2 * HEAD + WORD);
     struct nn_msghdr message = {NULL, 0, &chunk, NN_MSG};
     struct nn_cmsghdr *first = NN_CMSG_FIRSTHDR(&message);
     CHECK(first == chunk);
     struct nn_cmsghdr *second = NN_CMSG_NXTHDR(&message, first);
-    CHECK((char *)second == (char *)chunk + 24);
+    CHECK((char *)second == (char *)chunk + HEAD + WORD);
     CHECK_EQ(nn_freemsg(chunk), 0);
-    chunk = nn_allocmsg(15, 0);
+    chunk = nn_allocmsg(HEAD - 1, 0);
     CHECK(NN_CMSG_FIRSTHDR(&message) == NULL);
     CHECK_EQ(nn_freemsg(chunk), 0);
 }
@@ -163,12 +167,12 @@ static void lengths_that_lead_nowhere(void)
         put_entry(0, lengths[i], 1, 1);
         CHECK(NN_CMSG_FIRSTHDR(&message) == NULL);
         CHECK(NN_CMSG_NXTHDR(&message, &block.entry) == NULL);
-        put_entry(0, 16, 1, 1);
-        put_entry(16, lengths[i], 1, 1);
+        put_entry(0, HEAD, 1, 1);
+        put_entry(HEAD, lengths[i], 1, 1);
         CHECK(NN_CMSG_NXTHDR(&message, &block.entry) == NULL);
-        CHECK(NN_CMSG_NXTHDR(&message, entry_at(16)) == NULL);
+        CHECK(NN_CMSG_NXTHDR(&message, entry_at(HEAD)) == NULL);
     }
-    for (size_t len = 0; len < 16; len++) {
+    for (size_t len = 0; len < HEAD; len++) {
         clear_block();
         put_entry(0, len, 1, 1);
         CHECK(NN_CMSG_NXTHDR(&message, &block.entry) == NULL);
@@ -192,7 +196,7 @@ static void blocks_that_are_not_there(void)
     CHECK(NN_CMSG_FIRSTHDR(&message) == NULL);
     message.msg_control = &no_chunk;
     CHECK(NN_CMSG_FIRSTHDR(&message) == NULL);
-    put_entry(0, 16, 1, 1);
+    put_entry(0, HEAD, 1, 1);
     message.msg_control = block.bytes + 64;
     message.msg_controllen = 64;
     CHECK(NN_CMSG_NXTHDR(&message, &block.entry) == NULL);
@@ -224,23 +228,25 @@ static void a_header_is_sent(void)
     /* The length with and without its padding, and with room to spare behind it. */
     clear_block();
     put_header(0, NN_CMSG_LEN(WORD + 3), 3, "abc");
-    check_sent(a, b, 32, "abcbody");
+    check_sent(a, b, HEAD + 2 * WORD, "abcbody");
     put_header(0, NN_CMSG_SPACE(WORD + 3), 3, "abc");
-    check_sent(a, b, 32, "abcbody");
+    check_sent(a, b, HEAD + 2 * WORD, "abcbody");
     check_sent(a, b, 200, "abcbody");
     put_header(0, NN_CMSG_SPACE(WORD + 8), 8, "abcdefgh");
-    check_sent(a, b, 32, "abcdefghbody");
+    check_sent(a, b, HEAD + WORD + 8, "abcdefghbody");
     put_header(0, NN_CMSG_SPACE(WORD + 20), 20, "abcdefghijklmnopqrst");
-    check_sent(a, b, 48, "abcdefghijklmnopqrstbody");
+    check_sent(a, b, HEAD + padded(WORD + 20), "abcdefghijklmnopqrstbody");
     /* Behind entries that are none of ours, of which nothing is sent. */
     clear_block();
     put_entry(0, NN_CMSG_LEN(5), -4711, 1);
     memset(block.bytes + HEAD, 'x', 5);
-    put_entry(24, NN_CMSG_LEN(0), PROTO_SP, 2);
-    put_header(40, NN_CMSG_LEN(WORD + 2), 2, "ab");
-    check_sent(a, b, 72, "abbody");
+    const size_t second = HEAD + padded(5), third = second + HEAD;
+    const size_t end = third + HEAD + padded(WORD + 2);
+    put_entry(second, NN_CMSG_LEN(0), PROTO_SP, 2);
+    put_header(third, NN_CMSG_LEN(WORD + 2), 2, "ab");
+    check_sent(a, b, end, "abbody");
     /* The first of two. */
-    put_header(72, NN_CMSG_LEN(WORD + 2), 2, "yz");
+    put_header(end, NN_CMSG_LEN(WORD + 2), 2, "yz");
     check_sent(a, b, 200, "abbody");
     CHECK_CLOSE(a, b);
 }
@@ -256,7 +262,7 @@ static void no_header_is_sent(void)
     clear_block();
     put_header(0, NN_CMSG_SPACE(WORD + 3), 3, "abc");
     /* Blocks that end too early. */
-    for (size_t size = 0; size < 32; size++)
+    for (size_t size = 0; size < HEAD + 2 * WORD; size++)
         check_sent(a, b, size, "body");
     /* Sizes that the entry has no room for. */
     put_header(0, NN_CMSG_LEN(WORD + 3), 4, "abcd");
@@ -270,21 +276,21 @@ static void no_header_is_sent(void)
     /* Entries of another level or type. */
     put_header(0, NN_CMSG_SPACE(WORD + 3), 3, "abc");
     put_entry(0, NN_CMSG_SPACE(WORD + 3), PROTO_SP + 1, SP_HDR);
-    check_sent(a, b, 32, "body");
+    check_sent(a, b, HEAD + 2 * WORD, "body");
     put_entry(0, NN_CMSG_SPACE(WORD + 3), PROTO_SP, SP_HDR + 1);
-    check_sent(a, b, 32, "body");
+    check_sent(a, b, HEAD + 2 * WORD, "body");
     /* The first one counts although it makes no sense. */
     clear_block();
     put_header(0, NN_CMSG_LEN(WORD), 3, "");
-    put_header(24, NN_CMSG_LEN(WORD + 3), 3, "abc");
-    check_sent(a, b, 56, "body");
+    put_header(HEAD + WORD, NN_CMSG_LEN(WORD + 3), 3, "abc");
+    check_sent(a, b, 2 * HEAD + 3 * WORD, "body");
     CHECK_CLOSE(a, b);
 }
 
 /* core-quirks B-13, B-14, B-15 */
 static void nonsense_is_sent_without_a_header(void)
 {
-    static const size_t lengths[] = {0, 1, 8, 15, SIZE_MAX, SIZE_MAX - 7, SIZE_MAX - 15};
+    static const size_t lengths[] = {0, 1, 8, HEAD - 1, SIZE_MAX, SIZE_MAX - 7, SIZE_MAX - 15};
     int a, b;
     open_pairs(&a, &b, unique_url("inproc").text);
     clear_block();
@@ -294,7 +300,7 @@ static void nonsense_is_sent_without_a_header(void)
         put_header(0, lengths[i], 3, "abc");
         check_sent(a, b, 64, "body");
         put_entry(0, NN_CMSG_LEN(0), -4711, 1);
-        put_header(16, lengths[i], 3, "abc");
+        put_header(HEAD, lengths[i], 3, "abc");
         check_sent(a, b, 64, "body");
     }
     CHECK_CLOSE(a, b);
@@ -304,20 +310,24 @@ static void nonsense_is_sent_without_a_header(void)
 static void a_header_in_a_chunk_is_sent(void)
 {
     int a, b;
-    void *chunk = nn_allocmsg(32, 0);
+    void *chunk = nn_allocmsg(HEAD + 2 * WORD, 0);
     struct nn_iovec piece = {(void *)(uintptr_t)"body", 4};
     struct nn_msghdr message = {&piece, 1, &chunk, NN_MSG};
     open_pairs(&a, &b, unique_url("inproc").text);
     clear_block();
     put_header(0, NN_CMSG_LEN(WORD + 3), 3, "abc");
-    memcpy(chunk, &block, 32);
+    memcpy(chunk, &block, HEAD + 2 * WORD);
     CHECK_EQ(nn_sendmsg(a, &message, 0), 4);
     CHECK_RECV(b, "abcbody");
     CHECK_CLOSE(a, b);
 }
 
 /* The entry that every message comes with (core 5.5). */
-static const unsigned char no_header[24] = {24, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0};
+static const struct {
+    size_t len;
+    int level, type;
+    size_t header_size;
+} no_header = {HEAD + WORD, 1, 1, 0};
 
 /* core-quirks */
 static void received_control_data(void)
@@ -330,16 +340,16 @@ static void received_control_data(void)
     for (size_t room = 0; room <= 64; room++) {
         struct nn_iovec piece = {body, sizeof body};
         struct nn_msghdr message = {&piece, 1, &block, room};
-        size_t count = room < 24 ? 0 : 24;
+        size_t count = room < HEAD + WORD ? 0 : HEAD + WORD;
         memset(&block, 0xee, sizeof block);
         /* What a sender adds never reaches its peer. */
         struct nn_msghdr sent = {&piece, 1, &block, 64};
         put_entry(0, NN_CMSG_LEN(5), -4711, 1);
-        put_entry(24, 40, -4711, 1);
+        put_entry(HEAD + padded(5), 40, -4711, 1);
         CHECK_EQ(nn_sendmsg(a, &sent, 0), 8);
         memset(&block, 0xee, sizeof block);
         CHECK_EQ(nn_recvmsg(b, &message, 0), 8);
-        CHECK_MEM(&block, no_header, count);
+        CHECK_MEM(&block, &no_header, count);
         CHECK_MEM(block.bytes + count, untouched, sizeof block - count);
         CHECK_EQ(message.msg_controllen, room);
         CHECK(message.msg_control == &block);
@@ -357,7 +367,8 @@ static void received_chunks(void)
     CHECK_SEND(a, "12345678");
     CHECK_EQ(nn_recvmsg(b, &message, 0), 8);
     CHECK_MEM(body, "12345678", 8);
-    CHECK_MEM(control, no_header, sizeof no_header);
+    CHECK_EQ(sizeof no_header, HEAD + WORD);
+    CHECK_MEM(control, &no_header, sizeof no_header);
     CHECK_EQ(message.msg_controllen, NN_MSG);
     CHECK_EQ(piece.iov_len, NN_MSG);
     struct nn_cmsghdr *first = NN_CMSG_FIRSTHDR(&message);

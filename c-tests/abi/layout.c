@@ -9,6 +9,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* What the machines of 64 bits have, and those of 32. */
+#define EITHER(wide, narrow) (sizeof(void *) == 8 ? (wide) : (narrow))
+
 #define ALIGNMENT(type) offsetof(struct { char c; type value; }, value)
 
 #define CHECK_TYPE(type, size, alignment) do { \
@@ -26,26 +29,26 @@
 
 static void iovec(void)
 {
-    CHECK_TYPE(struct nn_iovec, 16, 8);
-    CHECK_MEMBER(struct nn_iovec, iov_base, void *, 0, 8);
-    CHECK_MEMBER(struct nn_iovec, iov_len, size_t, 8, 8);
+    CHECK_TYPE(struct nn_iovec, EITHER(16, 8), EITHER(8, 4));
+    CHECK_MEMBER(struct nn_iovec, iov_base, void *, 0, EITHER(8, 4));
+    CHECK_MEMBER(struct nn_iovec, iov_len, size_t, EITHER(8, 4), EITHER(8, 4));
 }
 
 static void msghdr(void)
 {
-    CHECK_TYPE(struct nn_msghdr, 32, 8);
-    CHECK_MEMBER(struct nn_msghdr, msg_iov, struct nn_iovec *, 0, 8);
-    CHECK_MEMBER(struct nn_msghdr, msg_iovlen, int, 8, 4);
-    CHECK_MEMBER(struct nn_msghdr, msg_control, void *, 16, 8);
-    CHECK_MEMBER(struct nn_msghdr, msg_controllen, size_t, 24, 8);
+    CHECK_TYPE(struct nn_msghdr, EITHER(32, 16), EITHER(8, 4));
+    CHECK_MEMBER(struct nn_msghdr, msg_iov, struct nn_iovec *, 0, EITHER(8, 4));
+    CHECK_MEMBER(struct nn_msghdr, msg_iovlen, int, EITHER(8, 4), 4);
+    CHECK_MEMBER(struct nn_msghdr, msg_control, void *, EITHER(16, 8), EITHER(8, 4));
+    CHECK_MEMBER(struct nn_msghdr, msg_controllen, size_t, EITHER(24, 12), EITHER(8, 4));
 }
 
 static void cmsghdr(void)
 {
-    CHECK_TYPE(struct nn_cmsghdr, 16, 8);
-    CHECK_MEMBER(struct nn_cmsghdr, cmsg_len, size_t, 0, 8);
-    CHECK_MEMBER(struct nn_cmsghdr, cmsg_level, int, 8, 4);
-    CHECK_MEMBER(struct nn_cmsghdr, cmsg_type, int, 12, 4);
+    CHECK_TYPE(struct nn_cmsghdr, EITHER(16, 12), EITHER(8, 4));
+    CHECK_MEMBER(struct nn_cmsghdr, cmsg_len, size_t, 0, EITHER(8, 4));
+    CHECK_MEMBER(struct nn_cmsghdr, cmsg_level, int, EITHER(8, 4), 4);
+    CHECK_MEMBER(struct nn_cmsghdr, cmsg_type, int, EITHER(12, 8), 4);
 }
 
 static void pollfd(void)
@@ -58,19 +61,19 @@ static void pollfd(void)
 
 static void symbol_properties(void)
 {
-    CHECK_TYPE(struct nn_symbol_properties, 32, 8);
+    CHECK_TYPE(struct nn_symbol_properties, EITHER(32, 20), EITHER(8, 4));
     CHECK_MEMBER(struct nn_symbol_properties, value, int, 0, 4);
-    CHECK_MEMBER(struct nn_symbol_properties, name, const char *, 8, 8);
-    CHECK_MEMBER(struct nn_symbol_properties, ns, int, 16, 4);
-    CHECK_MEMBER(struct nn_symbol_properties, type, int, 20, 4);
-    CHECK_MEMBER(struct nn_symbol_properties, unit, int, 24, 4);
+    CHECK_MEMBER(struct nn_symbol_properties, name, const char *, EITHER(8, 4), EITHER(8, 4));
+    CHECK_MEMBER(struct nn_symbol_properties, ns, int, EITHER(16, 8), 4);
+    CHECK_MEMBER(struct nn_symbol_properties, type, int, EITHER(20, 12), 4);
+    CHECK_MEMBER(struct nn_symbol_properties, unit, int, EITHER(24, 16), 4);
 }
 
 static void req_handle(void)
 {
-    CHECK_TYPE(nn_req_handle, 8, 8);
+    CHECK_TYPE(nn_req_handle, EITHER(8, 4), EITHER(8, 4));
     CHECK_MEMBER(nn_req_handle, i, int, 0, 4);
-    CHECK_MEMBER(nn_req_handle, ptr, void *, 0, 8);
+    CHECK_MEMBER(nn_req_handle, ptr, void *, 0, EITHER(8, 4));
 }
 
 /* A pointer to a function of exactly this type takes the address without a cast. */

@@ -9,6 +9,7 @@
 #include <nanomsg/nn.h>
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -77,16 +78,18 @@ static void beyond_the_table(void)
     }
 }
 
+#define SIZE ((int)sizeof(struct nn_symbol_properties))
+
 /* abi 6.22 */
 static void as_much_as_there_is_room_for(void)
 {
     unsigned char whole[64], part[64], untouched[64];
     memset(untouched, 0xee, sizeof untouched);
     memset(whole, 0xee, sizeof whole);
-    CHECK_EQ(nn_symbol_info(46, (void *)whole, 256), 32);
-    CHECK_MEM(whole + 32, untouched + 32, 32);
+    CHECK_EQ(nn_symbol_info(46, (void *)whole, 256), SIZE);
+    CHECK_MEM(whole + SIZE, untouched + SIZE, 64 - SIZE);
     for (int room = 0; room <= 64; room++) {
-        int stored = room < 32 ? room : 32;
+        int stored = room < SIZE ? room : SIZE;
         memset(part, 0xee, sizeof part);
         CHECK_EQ(nn_symbol_info(46, (void *)part, room), stored);
         CHECK_MEM(part, whole, (size_t)stored);
@@ -111,11 +114,13 @@ static void no_room_at_all(void)
 static void padding_is_zero(void)
 {
     static const unsigned char zero[4];
-    unsigned char bytes[32];
+    unsigned char bytes[SIZE];
+    const size_t first = offsetof(struct nn_symbol_properties, value) + sizeof(int);
+    const size_t last = offsetof(struct nn_symbol_properties, unit) + sizeof(int);
     memset(bytes, 0xee, sizeof bytes);
-    CHECK_EQ(nn_symbol_info(0, (void *)bytes, sizeof bytes), 32);
-    CHECK_MEM(bytes + 4, zero, 4);
-    CHECK_MEM(bytes + 28, zero, 4);
+    CHECK_EQ(nn_symbol_info(0, (void *)bytes, sizeof bytes), SIZE);
+    CHECK_MEM(bytes + first, zero, offsetof(struct nn_symbol_properties, name) - first);
+    CHECK_MEM(bytes + last, zero, sizeof bytes - last);
 }
 
 int main(int argc, char **argv)

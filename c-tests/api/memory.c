@@ -10,7 +10,8 @@
 #include <limits.h>
 #include <stdint.h>
 
-#define TOO_LARGE (SIZE_MAX / 4)
+/* No machine has that much in one piece, although no sum of it with little more wraps. */
+#define TOO_LARGE (SIZE_MAX > UINT32_MAX ? SIZE_MAX / 4 : SIZE_MAX / 2 - 8)
 
 /* Memory that did not come from nn_allocmsg, with enough around it for a look at what precedes. */
 static char foreign[16384] __attribute__((aligned(4096)));

@@ -238,12 +238,12 @@ static void a_short_buffer_for_an_ipc_option_is_not_overrun(void)
     int s = open_pair();
     check_short_get(s, NN_IPC, NN_IPC_OUTBUFSZ);
     check_short_get(s, NN_IPC, NN_IPC_INBUFSZ);
-    for (size_t room = 0; room < 8; room++) {
+    for (size_t room = 0; room < sizeof(void *); room++) {
         unsigned char bytes[16];
         size_t size = room;
         memset(bytes, 0xa5, sizeof bytes);
         CHECK_EQ(nn_getsockopt(s, NN_IPC, NN_IPC_SEC_ATTR, bytes, &size), 0);
-        CHECK_EQ(size, 8);
+        CHECK_EQ(size, sizeof(void *));
         for (size_t i = room; i < sizeof bytes; i++)
             CHECK_EQ(bytes[i], 0xa5);
     }
@@ -352,13 +352,13 @@ static void ipc_security_attributes_keep_the_address(void)
     void *value = &attributes;
     size_t size = sizeof value;
     CHECK_EQ(nn_getsockopt(s, NN_IPC, NN_IPC_SEC_ATTR, &value, &size), 0);
-    CHECK_EQ(size, 8);
+    CHECK_EQ(size, sizeof value);
     CHECK(value == NULL);
     CHECK_ERRNO(nn_setsockopt(s, NN_IPC, NN_IPC_SEC_ATTR, &attributes, 3), -1, EINVAL);
     CHECK_EQ(nn_setsockopt(s, NN_IPC, NN_IPC_SEC_ATTR, &attributes, sizeof attributes), 0);
     size = sizeof value;
     CHECK_EQ(nn_getsockopt(s, NN_IPC, NN_IPC_SEC_ATTR, &value, &size), 0);
-    CHECK_EQ(size, 8);
+    CHECK_EQ(size, sizeof value);
     CHECK(value == &attributes);
     CHECK_CLOSE(s);
 }

@@ -287,14 +287,16 @@ static void an_area_is_filled_as_far_as_it_goes(void)
         entry = (struct nn_cmsghdr *)(whole + end);
     }
     CHECK_EQ(whole[end], '#');
-    for (size_t size = 0; size <= end; size += 8) {
+    const size_t least = NN_CMSG_SPACE(sizeof(size_t));
+    for (size_t size = 0; size <= end; size += sizeof(size_t)) {
         memset(area, '#', sizeof area);
         message.msg_control = area;
         message.msg_controllen = size;
         CHECK_SEND(there, "x");
         CHECK_EQ(nn_recvmsg(here, &message, 0), 1);
-        CHECK_MEM(area, size < 24 ? "########################" : whole, size < 24 ? 24 : size);
-        CHECK_EQ(area[size < 24 ? 0 : size], '#');
+        CHECK_MEM(area, size < least ? "########################" : whole,
+                  size < least ? least : size);
+        CHECK_EQ(area[size < least ? 0 : size], '#');
     }
     nn_close(here);
     nn_close(there);

@@ -71,6 +71,10 @@ static void a_header_becomes_body_at_the_peer(void)
 /* protocols 2.2 and 1: nothing of this is shown as header by types that have none. */
 static void these_types_show_no_header(void)
 {
+    static const struct {
+        struct nn_cmsghdr head;
+        size_t size;
+    } none = {{sizeof none, 1, 1}, 0};
     for (unsigned i = 0; i < 12; i++) {
         struct url url = unique_url("inproc");
         int from = open_socket(DOMAINS[i % 2], HEADED[i / 4][0]);
@@ -78,7 +82,7 @@ static void these_types_show_no_header(void)
         unsigned char control[40];
         char got[8];
         struct nn_iovec part = {got, sizeof got};
-        struct nn_msghdr message = {&part, 1, control, 24};
+        struct nn_msghdr message = {&part, 1, control, sizeof none};
         if (HEADED[i / 4][1] == NN_SUB)
             subscribe(to, "");
         CHECK_OK(nn_bind(from, url.text));
@@ -86,11 +90,12 @@ static void these_types_show_no_header(void)
         memset(control, 0xee, sizeof control);
         CHECK_SEND(from, "x");
         CHECK_EQ(nn_recvmsg(to, &message, 0), 1);
-        CHECK_MEM(control, "\30\0\0\0\0\0\0\0\1\0\0\0\1\0\0\0\0\0\0\0\0\0\0\0\xee", 25);
-        CHECK_EQ(message.msg_controllen, 24);
+        CHECK_MEM(control, &none, sizeof none);
+        CHECK_EQ(control[sizeof none], 0xee);
+        CHECK_EQ(message.msg_controllen, sizeof none);
         /* One byte less, and nothing is written (core-quirks A-41). */
         memset(control, 0xee, sizeof control);
-        message.msg_controllen = 23;
+        message.msg_controllen = sizeof none - 1;
         CHECK_SEND(from, "x");
         CHECK_EQ(nn_recvmsg(to, &message, 0), 1);
         for (size_t k = 0; k < sizeof control; k++)

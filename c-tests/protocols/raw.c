@@ -220,7 +220,7 @@ static void the_header_has_its_layout(int s, int asker)
 {
     for (size_t count = 1; count <= 3; count++) {
         /* One, two or three words and the key: 8, 12 or 16 bytes. */
-        const size_t size = 4 * (count + 1), length = 16 + (8 + size + 7) / 8 * 8;
+        const size_t size = 4 * (count + 1), length = NN_CMSG_SPACE(WORD_SIZE + size);
         const unsigned char words[] = {WORD(1), WORD(2), WORD(0x80000003)};
         const unsigned char *used = words + sizeof words - 4 * count;
         for (int room = -1; room <= 9; room++) {
@@ -240,13 +240,13 @@ static void the_header_has_its_layout(int s, int asker)
                 continue;
             }
             memcpy(&entry, control, sizeof entry);
-            memcpy(&shown, control + 16, 8);
+            memcpy(&shown, control + sizeof entry, sizeof shown);
             CHECK_EQ(entry.cmsg_len, length);
             CHECK_EQ(entry.cmsg_level, 1);
             CHECK_EQ(entry.cmsg_type, 1);
             CHECK_EQ(shown, size);
-            CHECK_EQ(control[24] & 0x80, 0);
-            CHECK_MEM(control + 28, used, 4 * count);
+            CHECK_EQ(control[sizeof entry + WORD_SIZE] & 0x80, 0);
+            CHECK_MEM(control + sizeof entry + WORD_SIZE + 4, used, 4 * count);
             CHECK_EQ(control[length], 0xee);
         }
     }
@@ -265,16 +265,16 @@ static void the_header_comes_in_a_chunk(int s, int asker)
         CHECK_EQ(header.msg_controllen, NN_MSG);
         entry = NN_CMSG_FIRSTHDR(&header);
         REQUIRE(entry != NULL && (void *)entry == control);
-        CHECK_EQ(entry->cmsg_len, NN_CMSG_SPACE(8 + sizeof(size_t)));
+        CHECK_EQ(entry->cmsg_len, NN_CMSG_SPACE(WORD_SIZE + 8));
         CHECK_EQ(entry->cmsg_level, PROTO_SP);
         CHECK_EQ(entry->cmsg_type, SP_HDR);
         CHECK(NN_CMSG_NXTHDR(&header, entry) == NULL);
-        CHECK_EQ(word_at(NN_CMSG_DATA(entry) + 12), 1 | TOP_BIT);
+        CHECK_EQ(word_at(NN_CMSG_DATA(entry) + WORD_SIZE + 4), 1 | TOP_BIT);
         /* The answer takes both chunks, or the body only. */
         memcpy(body, "a", 1);
         if (i == 2) {
             header.msg_control = control;
-            header.msg_controllen = 32;
+            header.msg_controllen = NN_CMSG_SPACE(WORD_SIZE + 8);
         }
         CHECK_EQ(nn_sendmsg(s, &header, 0), 1);
         if (i == 2)
@@ -324,7 +324,7 @@ static void an_entry_is_found_and_checked(int s, int asker)
     CHECK_MEM(message.header + 4, words, 8);
 
     /* Four bytes with the length not rounded up, the last entry of its block. */
-    size_t length = NN_CMSG_LEN(sizeof(size_t) + 4);
+    size_t length = NN_CMSG_LEN(WORD_SIZE + 4);
     header.msg_controllen = put_header(control, words + 4, 4);
     memcpy(control, &length, sizeof length);
     CHECK_EQ(nn_sendmsg(asker, &header, 0), 1);
@@ -335,7 +335,7 @@ static void an_entry_is_found_and_checked(int s, int asker)
     /* A count that is larger than the entry: no header at all, and so no request. */
     for (size_t count = 9; count != 0; count = count == 9 ? SIZE_MAX : 0) {
         header.msg_controllen = put_header(control, words, 8);
-        memcpy(control + 16, &count, sizeof count);
+        memcpy(control + sizeof(struct nn_cmsghdr), &count, sizeof count);
         CHECK_EQ(nn_sendmsg(asker, &header, 0), 1);
         CHECK_AGAIN(s);
     }
@@ -344,7 +344,8 @@ static void an_entry_is_found_and_checked(int s, int asker)
 /* core-quirks B-13 to B-15: lengths that lead nowhere end the walk. */
 static void an_entry_with_a_bogus_length_is_ignored(int s, int asker)
 {
-    static const size_t lengths[] = {0, 1, 8, 15, SIZE_MAX, SIZE_MAX - 7, SIZE_MAX - 15,
+    static const size_t lengths[] = {0, 1, 8, sizeof(struct nn_cmsghdr) - 1, SIZE_MAX,
+                                     SIZE_MAX - 7, SIZE_MAX - 15,
                                      SIZE_MAX / 2};
     struct message message;
     for (size_t i = 0; i < COUNT_OF(lengths); i++) {

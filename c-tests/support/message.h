@@ -12,6 +12,9 @@
 #define WORD(w) (unsigned char)((uint32_t)(w) >> 24), (unsigned char)((uint32_t)(w) >> 16), \
                 (unsigned char)((uint32_t)(w) >> 8), (unsigned char)(uint32_t)(w)
 
+/* What control data is padded to, and the length of a header is told in. */
+#define WORD_SIZE sizeof(size_t)
+
 #define TOP_BIT 0x80000000u
 
 uint32_t word_at(const unsigned char *bytes);

@@ -29,19 +29,26 @@ static void set_kind(int s, int kind)
 /* transports 7.7, core-quirks B-42: the whole control data of a received message. */
 static void check_received_kind(int s, const char *body, int kind)
 {
-    static const unsigned char header[24] = {24, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1};
-    unsigned char control[64], expected[24] = {24, 0, 0, 0, 0, 0, 0, 0, 0xfc, 0xff, 0xff, 0xff, 1};
+    static const struct {
+        struct nn_cmsghdr head;
+        size_t size;
+    } header = {{sizeof header, 1, 1}, 0};
+    struct {
+        struct nn_cmsghdr head;
+        unsigned char kind[sizeof(size_t)];
+    } expected = {{sizeof expected, -4, 1}, {(unsigned char)kind}};
+    unsigned char control[64];
     char bytes[64];
     struct nn_iovec part = {bytes, sizeof bytes};
     struct nn_msghdr message = {&part, 1, control, sizeof control};
     memset(control, 0xee, sizeof control);
-    expected[16] = (unsigned char)kind;
     CHECK_EQ(nn_recvmsg(s, &message, 0), strlen(body));
     CHECK_MEM(bytes, body, strlen(body));
-    CHECK_MEM(control, header, 24);
+    CHECK_MEM(control, &header, sizeof header);
     /* The reference leaves the padding as it found it in memory. */
-    CHECK_MEM(control + 24, expected, reference() ? 17 : 24);
-    CHECK_EQ(control[48], 0xee);
+    CHECK_MEM(control + sizeof header, &expected,
+              reference() ? sizeof expected.head + 1 : sizeof expected);
+    CHECK_EQ(control[sizeof header + sizeof expected], 0xee);
 }
 
 /* transports 2 and 7.7: the option is an int, 1 or 2; a dialer copies it at nn_connect, a listener
@@ -83,7 +90,7 @@ static void send_as(int s, const char *body, int kind, int as_message)
 {
     union {
         struct nn_cmsghdr head;
-        unsigned char bytes[24];
+        unsigned char bytes[NN_CMSG_SPACE(1)];
     } control;
     struct nn_iovec part = {(void *)(uintptr_t)body, strlen(body)};
     struct nn_msghdr message = {&part, 1, &control, sizeof control};
@@ -91,7 +98,7 @@ static void send_as(int s, const char *body, int kind, int as_message)
     control.head.cmsg_len = NN_CMSG_LEN(1);
     control.head.cmsg_level = NN_WS;
     control.head.cmsg_type = NN_WS_MSG_TYPE;
-    control.bytes[16] = (unsigned char)kind;
+    control.bytes[sizeof control.head] = (unsigned char)kind;
     void *chunk = nn_allocmsg(sizeof control, 0);
     memcpy(chunk, &control, sizeof control);
     if (as_message) {
