@@ -1,0 +1,243 @@
+#!/usr/bin/env python3
+"""Starts the examples as their comments say, and compares what they print with what they should.
+
+    patterns.py --programs DIRECTORY [--schemes tcp,ipc,ws] [CASE...]
+
+DIRECTORY is where the examples were built. Which library they run on is up to the environment.
+"""
+
+import argparse
+import os
+import pathlib
+import queue
+import random
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+PATIENCE = 20
+
+
+class Failed(Exception):
+    pass
+
+
+def check(condition, text):
+    if not condition:
+        raise Failed(text)
+
+
+class Program:
+    """An example that runs. Its lines can be waited for."""
+
+    directory = None
+    running = []
+
+    def __init__(self, name, *words, stdin=subprocess.DEVNULL, environment=None):
+        self.words = [name, *words]
+        path = os.path.join(Program.directory, f"examples-{name}")
+        self.process = subprocess.Popen([path, *words], stdin=stdin, stdout=subprocess.PIPE,
+                                        text=True, env={**os.environ, **(environment or {})})
+        Program.running.append(self)
+        self.lines = queue.Queue()
+        self.thread = threading.Thread(target=self._read, daemon=True)
+        self.thread.start()
+
+    def _read(self):
+        for line in self.process.stdout:
+            self.lines.put(line.rstrip("\n"))
+
+    def line(self):
+        try:
+            return self.lines.get(timeout=PATIENCE)
+        except queue.Empty:
+            raise Failed(f"{self.words} says nothing more") from None
+
+    def says(self, expected):
+        line = self.line()
+        check(line == expected, f"{self.words} says {line!r} instead of {expected!r}")
+
+    def write(self, line):
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+
+    def all_lines(self, code=0):
+        """What it says until it ends by itself, with this code."""
+        try:
+            ended = self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            raise Failed(f"{self.words} does not end") from None
+        check(ended == code, f"{self.words} ended with {ended}, not {code}")
+        self.thread.join(PATIENCE)
+        lines = []
+        while not self.lines.empty():
+            lines.append(self.lines.get())
+        return lines
+
+    @staticmethod
+    def end_all():
+        for program in Program.running:
+            if program.process.poll() is None:
+                program.process.kill()
+            program.process.wait()
+            program.process.stdout.close()
+            if program.process.stdin:
+                program.process.stdin.close()
+        Program.running.clear()
+
+
+class Addresses:
+    """Addresses that nobody else uses."""
+
+    def __init__(self, scheme, directory):
+        self.scheme = scheme
+        self.directory = directory
+        self.count = 0
+        # Below those that the kernel gives to connecting sockets, each process elsewhere.
+        self.port = random.randrange(11000, 32000)
+
+    def new(self):
+        self.count += 1
+        if self.scheme == "ipc":
+            return f"ipc://{self.directory}/{self.count}"
+        while True:
+            self.port += 1
+            with socket.socket() as probe:
+                try:
+                    probe.bind(("127.0.0.1", self.port))
+                except OSError:
+                    continue
+            return f"{self.scheme}://127.0.0.1:{self.port}"
+
+
+def hello(_):
+    check(Program("hello").all_lines() == ["received 5 bytes: hello"], "hello says otherwise")
+
+
+def reqrep(addresses):
+    url = addresses.new()
+    asker = Program("reqrep", "ask", url, "hello", "is anybody there?", "")
+    Program("reqrep", "serve", url)
+    check(asker.all_lines() == ["HELLO", "IS ANYBODY THERE?", ""], "the replies are others")
+    check(Program("reqrep", "ask", url, "again").all_lines() == ["AGAIN"], "not a second time")
+    Program("reqrep", "shout", url).all_lines(code=2)
+
+
+def pubsub(addresses):
+    url = addresses.new()
+    sport = Program("pubsub", "subscribe", url, "sport.")
+    both = Program("pubsub", "subscribe", url, "weather.", "sport.tennis")
+    deaf = Program("pubsub", "subscribe", url, "Sport")
+    publisher = Program("pubsub", "publish", url, "3")
+    tennis = "sport.tennis: the match was won by both"
+    today = "weather.today: wind from all directions"
+    chess = "sport.chess: white to move, for an hour now"
+    tomorrow = "weather.tomorrow: as today, but later"
+    check(publisher.all_lines() == [], "the publisher talks")
+    check(sport.all_lines() == [tennis, chess], "sport is something else")
+    check(both.all_lines() == [tennis, today, tomorrow], "two topics are something else")
+    check(deaf.all_lines() == [], "a topic is taken for another")
+
+
+def pipeline(addresses):
+    work, results = addresses.new(), addresses.new()
+    gatherer = Program("pipeline", "gather", results, "1000")
+    for _ in range(3):
+        Program("pipeline", "work", work, results)
+    dealer = Program("pipeline", "deal", work, "1000", "3")
+    check(dealer.all_lines() == [], "the dealer talks")
+    check(gatherer.all_lines() == ["1000 results, their sum is 333833500"], "the sum is wrong")
+
+
+def survey(addresses):
+    url = addresses.new()
+    for name in ("anna", "-", "bert"):
+        Program("survey", "answer", url, name)
+    lines = Program("survey", "ask", url, "3", "1500").all_lines()
+    check(sorted(lines[:-1]) == ["anna", "bert"], f"{lines} answer")
+    check(lines[-1] == "2 of 3 answered", f"{lines[-1]!r} is the end")
+
+
+def bus(addresses):
+    names = ["anna", "bert", "cleo"]
+    urls = [addresses.new() for _ in names]
+    guests = [Program("bus", name, "3", urls[i], *urls[:i]) for i, name in enumerate(names)]
+    for name, guest in zip(names, guests):
+        guest.says(f"{name} sits down")
+        heard = sorted(guest.all_lines())
+        others = [f"{name} hears {other}" for other in names if other != name]
+        check(heard == others, f"{name} says {heard}")
+
+
+def loops(addresses):
+    """Every loop that was built, in talk with the one before it in the list."""
+    names = ["poll", "uv", "ev", "glib", "poll"]
+    built = [name for name in names if pathlib.Path(
+        Program.directory, f"examples-loop-{name}").exists()]
+    for one, other in zip(built, built[1:]):
+        url = addresses.new()
+        here = Program(f"loop-{one}", "bind", url, stdin=subprocess.PIPE)
+        here.says("ready")
+        here.write("hello")
+        here.says('nobody hears "hello"')
+        there = Program(f"loop-{other}", "connect", url, stdin=subprocess.PIPE)
+        there.says("ready")
+        # Who has just connected can be heard a moment later.
+        tries = 0
+        while True:
+            there.write(f"line {tries}")
+            try:
+                line = here.lines.get(timeout=0.05)
+            except queue.Empty:
+                tries += 1
+                check(tries < 400, "nothing comes across")
+                continue
+            check(line.startswith("line "), f"{one} hears {line!r}")
+            break
+        here.write("one\ntwo\n" + "x" * 600)
+        for expected in ("one", "two"):
+            while (line := there.line()) != expected:
+                check(line.startswith("nobody hears"), f"{other} hears {line!r}")
+        # What does not fit into a line of the program goes out in two.
+        check(there.line() + there.line() == "\n".join(["", ""]).strip() + "x" * 600, "cut badly")
+        here.process.stdin.close()
+        there.process.stdin.close()
+        here.all_lines()
+        there.all_lines()
+
+
+CASES = [hello, reqrep, pubsub, pipeline, survey, bus, loops]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--programs", required=True, metavar="DIRECTORY")
+    parser.add_argument("--schemes", default="tcp,ipc,ws")
+    parser.add_argument("cases", nargs="*", metavar="CASE")
+    options = parser.parse_args()
+    Program.directory = options.programs
+    failures = 0
+    for case in CASES:
+        if options.cases and case.__name__ not in options.cases:
+            continue
+        for scheme in options.schemes.split(","):
+            began = time.monotonic()
+            with tempfile.TemporaryDirectory(prefix="spmsg-examples-") as directory:
+                try:
+                    case(Addresses(scheme, directory))
+                    result = "passed"
+                except Failed as reason:
+                    result = f"FAILED: {reason}"
+                    failures += 1
+                finally:
+                    Program.end_all()
+            print(f"{case.__name__} over {scheme}: {result}, "
+                  f"{time.monotonic() - began:.1f} s", flush=True)
+    return failures > 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
