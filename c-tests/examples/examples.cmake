@@ -13,6 +13,12 @@ foreach(name pair pair-threads device ws-chat ${SPMSG_PATTERNS})
     list(APPEND examples_sources examples/${name}.c)
 endforeach()
 
+if(CMAKE_CXX_COMPILER)
+    spmsg_example(wrapper examples/wrapper.cpp)
+    set_target_properties(examples-wrapper PROPERTIES CXX_STANDARD 17 CXX_STANDARD_REQUIRED ON)
+    list(APPEND SPMSG_PATTERNS wrapper)
+endif()
+
 # spmsg_loop(NAME [HEADERS header...] [LIBRARY library]): the chat in a loop, where that can be had.
 function(spmsg_loop name)
     cmake_parse_arguments(loop "" "LIBRARY" "HEADERS" ${ARGN})

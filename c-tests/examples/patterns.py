@@ -209,7 +209,12 @@ def loops(addresses):
         there.all_lines()
 
 
-CASES = [hello, reqrep, pubsub, pipeline, survey, bus, loops]
+def wrapper(_):
+    check(Program("wrapper").all_lines() == ["HELLO FROM C++", "no more: Connection timed out"],
+          "wrapper says otherwise")
+
+
+CASES = [hello, reqrep, pubsub, pipeline, survey, bus, loops, wrapper]
 
 
 def main():
