@@ -13,6 +13,10 @@ foreach(name pair pair-threads device ws-chat ${SPMSG_PATTERNS})
     list(APPEND examples_sources examples/${name}.c)
 endforeach()
 
+# For what libnanomsg does not have.
+foreach(name drops watch)
+    spmsg_example(${name} examples/${name}.c)
+endforeach()
 if(CMAKE_CXX_COMPILER)
     spmsg_example(wrapper examples/wrapper.cpp)
     set_target_properties(examples-wrapper PROPERTIES CXX_STANDARD 17 CXX_STANDARD_REQUIRED ON)
