@@ -21,6 +21,12 @@ is_there() {
     libcriterion-dev) printf '#include <criterion/criterion.h>\n' | cc -E -x c - -o /dev/null ;;
     libc6-dev) printf '#include <stdio.h>\n' | cc -E -x c - -o /dev/null ;;
     python3-venv) python3 -c 'import ensurepip, venv' ;;
+    clang) command -v clang++ ;;
+    libuv1-dev) printf '#include <uv.h>\n' | cc -E -x c - -o /dev/null ;;
+    libev-dev) printf '#include <ev.h>\n' | cc -E -x c - -o /dev/null ;;
+    libglib2.0-dev) pkg-config --exists glib-2.0 ;;
+    # Not everybody has the directories of the administrator on his path.
+    nginx | haproxy) PATH="$PATH:/usr/sbin:/usr/local/sbin" command -v "$1" ;;
     binutils) command -v nm && command -v readelf ;;
     groff-base) command -v groff ;;
     ca-certificates) test -e /etc/ssl/certs/ca-certificates.crt ;;

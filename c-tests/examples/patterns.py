@@ -214,7 +214,24 @@ def wrapper(_):
           "wrapper says otherwise")
 
 
-CASES = [hello, reqrep, pubsub, pipeline, survey, bus, loops, wrapper]
+def drops(_):
+    numbers = [int(line.split(":")[1].split()[0]) for line in Program("drops").all_lines()]
+    check(numbers[:2] == [0, 0] and numbers[2] > 0, f"these are {numbers}")
+    check(numbers[2] + numbers[3] == 100, f"{numbers}: some are neither dropped nor received")
+
+
+def watch(addresses):
+    url = addresses.new()
+    watcher = Program("watch", url, "3")
+    pusher = Program("pipeline", "work", url + "0", url)
+    watcher.says("came")
+    pusher.process.kill()
+    watcher.says("went")
+    Program("survey", "answer", url, "a stranger")
+    check(watcher.all_lines() == ["did not speak as a PUSH does"], "a stranger is welcome")
+
+
+CASES = [hello, reqrep, pubsub, pipeline, survey, bus, loops, wrapper, drops, watch]
 
 
 def main():
