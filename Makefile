@@ -134,7 +134,7 @@ install: install-man
 	install -d "$(DESTDIR)$(includedir)/nanomsg" "$(DESTDIR)$(includedir)/spmsg" \
 		"$(DESTDIR)$(libdir)/pkgconfig" "$(DESTDIR)$(libdir)/cmake/spmsg"
 	install -m 644 include/nanomsg/*.h "$(DESTDIR)$(includedir)/nanomsg"
-	install -m 644 include/spmsg/*.h "$(DESTDIR)$(includedir)/spmsg"
+	install -m 644 include/spmsg/*.h include/spmsg/*.hpp "$(DESTDIR)$(includedir)/spmsg"
 	install -m 755 $(LIBRARY) "$(DESTDIR)$(libdir)/libspmsg.so.0"
 	ln -sf libspmsg.so.0 "$(DESTDIR)$(libdir)/libspmsg.so"
 	install -m 644 target/release/libspmsg.a "$(DESTDIR)$(libdir)"
