@@ -223,7 +223,7 @@ def drops(_):
 def watch(addresses):
     url = addresses.new()
     watcher = Program("watch", url, "3")
-    pusher = Program("pipeline", "work", url + "0", url)
+    pusher = Program("pipeline", "work", addresses.new(), url)
     watcher.says("came")
     pusher.process.kill()
     watcher.says("went")
