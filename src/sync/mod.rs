@@ -17,6 +17,8 @@ mod lock;
 #[cfg(loom)]
 #[forbid(unsafe_code)]
 mod model;
+#[allow(unsafe_code, reason = "instructions that the language has no word for")]
+mod prefetch;
 #[forbid(unsafe_code)]
 mod rank;
 #[cfg(any(all(target_os = "linux", not(simulated)), loom))]
@@ -27,6 +29,7 @@ mod raw;
 #[allow(unsafe_code, reason = "locks of a scheduler promise what others do")]
 pub mod simulated;
 
+pub use prefetch::prefetch;
 pub use rank::{Rank, before_io};
 
 #[cfg(not(loom))]
