@@ -8,8 +8,12 @@ use std::collections::BTreeMap;
 
 use crate::protocols::PipeId;
 
+/// It has memory while there is anything in it.
 #[derive(Debug, Default)]
-pub struct Backlog {
+pub struct Backlog(Option<Box<Pile>>);
+
+#[derive(Debug, Default)]
+struct Pile {
     pipes: BTreeMap<PipeId, Left>,
     /// All of it.
     bytes: usize,
@@ -49,52 +53,64 @@ impl Backlog {
             Occupied::Memory => PIPE_COST,
             Occupied::Descriptor => PIPE_COST.max(allowance.bound() / allowance.descriptors.max(1)),
         };
-        self.bytes += bytes + cost;
-        self.pipes.insert(pipe, Left { bytes, cost });
+        let pile = self.0.get_or_insert_default();
+        pile.bytes += bytes + cost;
+        pile.pipes.insert(pipe, Left { bytes, cost });
     }
 
     /// So many of them have been.
     pub fn take(&mut self, pipe: PipeId, bytes: usize) {
-        if let Some(left) = self.pipes.get_mut(&pipe) {
+        let Some(pile) = &mut self.0 else { return };
+        if let Some(left) = pile.pipes.get_mut(&pipe) {
             let taken = bytes.min(left.bytes);
             left.bytes -= taken;
-            self.sink(taken);
+            pile.sink(taken);
         }
     }
 
     /// Nothing of the pipe will be received any more.
     pub fn remove(&mut self, pipe: PipeId) {
-        if let Some(left) = self.pipes.remove(&pipe) {
-            self.sink(left.bytes + left.cost);
+        let Some(pile) = &mut self.0 else { return };
+        if let Some(left) = pile.pipes.remove(&pipe) {
+            pile.sink(left.bytes + left.cost);
         }
-    }
-
-    fn sink(&mut self, bytes: usize) {
-        self.bytes -= bytes;
-        // Not with the first byte: it would be full again at once, and each time somebody is told.
-        self.resume_at = self.resume_at.filter(|resume_at| self.bytes > *resume_at);
+        if pile.pipes.is_empty() {
+            self.0 = None;
+        }
     }
 
     /// Lets nobody in from now on if it holds more than it may.
     pub fn bound(&mut self, allowance: Allowance) {
+        let Some(pile) = &mut self.0 else { return };
         let bound = allowance.bound();
-        if self.bytes >= bound {
-            self.resume_at = Some(bound / 2);
+        if pile.bytes >= bound {
+            pile.resume_at = Some(bound / 2);
         }
     }
 
     /// Whether others have to wait.
     pub fn is_full(&self) -> bool {
-        self.resume_at.is_some()
+        self.0.as_ref().is_some_and(|pile| pile.resume_at.is_some())
     }
 
     /// The oldest pipe, if there is more than there may be: where nobody can be made to wait, its
     /// messages are given up.
     pub fn excess(&self, allowance: Allowance) -> Option<PipeId> {
-        if self.bytes < allowance.bound() {
-            return None;
-        }
-        self.pipes.first_key_value().map(|(pipe, _)| *pipe)
+        let pile = self.0.as_ref().filter(|pile| pile.bytes >= allowance.bound())?;
+        pile.pipes.first_key_value().map(|(pipe, _)| *pipe)
+    }
+
+    #[cfg(test)]
+    fn bytes(&self) -> usize {
+        self.0.as_ref().map_or(0, |pile| pile.bytes)
+    }
+}
+
+impl Pile {
+    fn sink(&mut self, bytes: usize) {
+        self.bytes -= bytes;
+        // Not with the first byte: it would be full again at once, and each time somebody is told.
+        self.resume_at = self.resume_at.filter(|resume_at| self.bytes > *resume_at);
     }
 }
 
@@ -137,7 +153,7 @@ mod tests {
         backlog.bound(granting(big));
         assert!(backlog.is_full());
         backlog.take(A, big / 2 - 1);
-        assert!(backlog.is_full(), "it holds {} of {big}", backlog.bytes);
+        assert!(backlog.is_full(), "it holds {} of {big}", backlog.bytes());
         backlog.take(A, 2 * PIPE_COST);
         assert!(!backlog.is_full());
         backlog.bound(granting(big));
@@ -155,13 +171,13 @@ mod tests {
         add(&mut backlog, A, 10);
         backlog.take(B, 10);
         backlog.remove(B);
-        assert_eq!(backlog.bytes, 10 + PIPE_COST);
+        assert_eq!(backlog.bytes(), 10 + PIPE_COST);
         // A peer's bytes may be more when they are received than when they lay there.
         backlog.take(A, 11);
-        assert_eq!(backlog.bytes, PIPE_COST);
+        assert_eq!(backlog.bytes(), PIPE_COST);
         backlog.remove(A);
         backlog.remove(A);
-        assert_eq!(backlog.bytes, 0);
+        assert_eq!(backlog.bytes(), 0);
     }
 
     #[test]
@@ -200,6 +216,6 @@ mod tests {
             backlog.take(pipe, 1);
             backlog.remove(pipe);
         }
-        assert_eq!((backlog.bytes, backlog.pipes.len()), (0, 0));
+        assert_eq!((backlog.bytes(), backlog.0.is_none()), (0, true));
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use self::option::*;
 use crate::error::Error;
-use crate::memory;
+use crate::memory::Attempt;
 use crate::protocols::{Priorities, Priority};
 use crate::sync::{
     Mutex, Rank,
@@ -36,8 +36,12 @@ pub struct Options {
     is_send_buffer_chosen: AtomicBool,
     is_recv_buffer_chosen: AtomicBool,
     /// `None` while it is the default, the handle.
-    name: Mutex<Option<Vec<u8>>>,
+    name: Mutex<Option<Box<Name>>>,
 }
+
+/// What the user calls a socket. In memory of its own, because most have no name.
+#[derive(Debug)]
+struct Name(Vec<u8>);
 
 impl Default for Options {
     fn default() -> Options {
@@ -97,22 +101,24 @@ impl Options {
             return Err(Error::Invalid);
         }
         let text = name.split(|byte| *byte == 0).next().unwrap_or_default();
-        let text = memory::collect(text.iter().copied())?;
-        *self.name.lock() = Some(text);
+        let attempt = Attempt::begin()?;
+        let name = Box::new(Name(text.to_vec()));
+        attempt.check()?;
+        *self.name.lock() = Some(name);
         Ok(())
     }
 
     /// What the user calls the socket, if he has said so.
     #[must_use]
     pub fn name(&self) -> Option<Vec<u8>> {
-        self.name.lock().clone()
+        self.name.lock().as_ref().map(|name| name.0.clone())
     }
 
     /// The same for whoever must not wait for a thread that may never run again: the name is left
     /// out then.
     #[must_use]
     pub fn name_within_reach(&self) -> Option<Vec<u8>> {
-        self.name.try_lock_for(PATIENCE)?.clone()
+        self.name.try_lock_for(PATIENCE)?.as_ref().map(|name| name.0.clone())
     }
 
     /// What transports may know at this moment.

@@ -35,8 +35,12 @@ pub struct Socket {
     /// Nobody waits for the descriptors of pipes: the reactor reads.
     pub(super) reads_in_background: AtomicBool,
     /// Sockets on which somebody waits who wants to hear of the end of this one.
-    companions: Mutex<Vec<Weak<Socket>>>,
+    companions: Mutex<Option<Box<Companions>>>,
 }
+
+/// In memory of its own, because only the sockets of devices have some.
+#[derive(Default)]
+struct Companions(Vec<Weak<Socket>>);
 
 impl Socket {
     pub(super) fn new(
@@ -57,7 +61,7 @@ impl Socket {
             timer: Timer::default(),
             follows_pipes,
             reads_in_background: AtomicBool::new(false),
-            companions: Mutex::new(Rank::Companions, Vec::new()),
+            companions: Mutex::new(Rank::Companions, None),
         })
     }
 
@@ -137,11 +141,12 @@ impl Socket {
 
     /// From now on who waits on `other` hears of the end of this socket.
     pub(super) fn add_companion(&self, other: &Socket) {
-        self.companions.lock().push(other.me.clone());
+        self.companions.lock().get_or_insert_default().0.push(other.me.clone());
     }
 
     pub(super) fn remove_companion(&self, other: &Socket) {
         let mut companions = self.companions.lock();
+        let Some(Companions(companions)) = companions.as_deref_mut() else { return };
         let is_it = |companion: &Weak<Socket>| companion.ptr_eq(&other.me);
         if let Some(at) = companions.iter().position(is_it) {
             companions.swap_remove(at);
@@ -151,7 +156,10 @@ impl Socket {
     /// The socket is of no use any more, and everybody who waits should find out.
     pub(super) fn wake_everybody(&self) {
         self.waiting.ring_all();
-        let companions: Vec<_> = self.companions.lock().iter().filter_map(Weak::upgrade).collect();
+        let companions: Vec<_> = {
+            let companions = self.companions.lock();
+            companions.iter().flat_map(|all| &all.0).filter_map(Weak::upgrade).collect()
+        };
         companions.iter().for_each(|companion| companion.waiting.ring_all());
     }
 }

@@ -2,12 +2,20 @@
 
 use crate::error::Error;
 use crate::protocols::SendPriority;
-use crate::sync::atomic::{AtomicI64, Ordering};
+use crate::sync::{
+    OnceLock,
+    atomic::{AtomicI64, Ordering},
+};
 use crate::transports::Report;
 
-/// What endpoints have seen. Levels go up and down, the others only up.
+/// What endpoints have seen, kept from the first time on that there is something to count: a socket
+/// without endpoints has no use for it.
 #[derive(Debug, Default)]
-pub struct Statistics {
+pub struct Statistics(OnceLock<Box<Counters>>);
+
+/// Levels go up and down, the others only up.
+#[derive(Debug, Default)]
+struct Counters {
     established: AtomicI64,
     accepted: AtomicI64,
     dropped: AtomicI64,
@@ -36,35 +44,36 @@ impl Statistics {
         let add = |counter: &AtomicI64, change| {
             counter.fetch_add(change, Ordering::Relaxed);
         };
+        let counters = self.counters();
         match report {
-            Report::Connecting => add(&self.in_progress, 1),
+            Report::Connecting => add(&counters.in_progress, 1),
             Report::Established => {
-                add(&self.in_progress, -1);
-                add(&self.established, 1);
+                add(&counters.in_progress, -1);
+                add(&counters.established, 1);
             }
             Report::ConnectFailed(why) => {
-                add(&self.in_progress, -1);
+                add(&counters.in_progress, -1);
                 if why.is_some() {
-                    add(&self.connect_errors, 1);
+                    add(&counters.connect_errors, 1);
                 }
             }
-            Report::ConnectAbandoned => add(&self.in_progress, -1),
-            Report::Accepted => add(&self.accepted, 1),
-            Report::AcceptFailed(_) => add(&self.accept_errors, 1),
-            Report::Broken => add(&self.broken, 1),
-            Report::Dropped => add(&self.dropped, 1),
+            Report::ConnectAbandoned => add(&counters.in_progress, -1),
+            Report::Accepted => add(&counters.accepted, 1),
+            Report::AcceptFailed(_) => add(&counters.accept_errors, 1),
+            Report::Broken => add(&counters.broken, 1),
+            Report::Dropped => add(&counters.dropped, 1),
             Report::HandshakeFailed { .. } | Report::Rejected { .. } => {}
         }
     }
 
     /// The number of endpoints whose last attempt failed has changed.
     pub fn endpoint_error(&self, change: i64) {
-        self.endpoint_errors.fetch_add(change, Ordering::Relaxed);
+        self.counters().endpoint_errors.fetch_add(change, Ordering::Relaxed);
     }
 
     /// A connection ended because its peer broke the rules, or sent more than it may.
     pub fn note_violation(&self) {
-        self.violations.fetch_add(1, Ordering::Relaxed);
+        self.counters().violations.fetch_add(1, Ordering::Relaxed);
     }
 
     /// One statistic by its number, with what the socket's lock guards.
@@ -73,25 +82,28 @@ impl Statistics {
     /// `Invalid` when there is no such statistic.
     pub fn value(&self, id: i32, traffic: &Traffic, best: SendPriority) -> Result<u64, Error> {
         // A level may be read between two reports that arrive in the wrong order.
-        let level = |counter: &AtomicI64| counter.load(Ordering::Relaxed).max(0) as u64;
+        let level = |counter: fn(&Counters) -> &AtomicI64| {
+            let count = self.0.get().map(|counters| counter(counters).load(Ordering::Relaxed));
+            count.unwrap_or_default().max(0) as u64
+        };
         Ok(match id {
-            number::ESTABLISHED => level(&self.established),
-            number::ACCEPTED => level(&self.accepted),
-            number::DROPPED => level(&self.dropped),
-            number::BROKEN => level(&self.broken),
-            number::CONNECT_ERRORS => level(&self.connect_errors),
+            number::ESTABLISHED => level(|counters| &counters.established),
+            number::ACCEPTED => level(|counters| &counters.accepted),
+            number::DROPPED => level(|counters| &counters.dropped),
+            number::BROKEN => level(|counters| &counters.broken),
+            number::CONNECT_ERRORS => level(|counters| &counters.connect_errors),
             // A bind that fails is the caller's to count: it is told.
             number::BIND_ERRORS => 0,
-            number::ACCEPT_ERRORS => level(&self.accept_errors),
+            number::ACCEPT_ERRORS => level(|counters| &counters.accept_errors),
             number::CONNECTIONS => traffic.connections,
-            number::IN_PROGRESS => level(&self.in_progress),
-            number::ENDPOINT_ERRORS => level(&self.endpoint_errors),
+            number::IN_PROGRESS => level(|counters| &counters.in_progress),
+            number::ENDPOINT_ERRORS => level(|counters| &counters.endpoint_errors),
             number::MESSAGES_SENT => traffic.messages_sent,
             number::MESSAGES_RECEIVED => traffic.messages_received,
             number::BYTES_SENT => traffic.bytes_sent,
             number::BYTES_RECEIVED => traffic.bytes_received,
             number::MESSAGES_DROPPED => traffic.messages_dropped,
-            number::VIOLATIONS => level(&self.violations),
+            number::VIOLATIONS => level(|counters| &counters.violations),
             number::SEND_PRIORITY => match best {
                 SendPriority::Unknown => 0,
                 SendPriority::Some(priority) => priority.0.into(),
@@ -100,6 +112,10 @@ impl Statistics {
             },
             _ => return Err(Error::Invalid),
         })
+    }
+
+    fn counters(&self) -> &Counters {
+        self.0.get_or_init(Box::default)
     }
 }
 
