@@ -7,8 +7,10 @@
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::notes::Notes;
+use super::spin::Spin;
 use super::visitors::Visitors;
 use crate::io::{Poller, Wake};
 use crate::memory::{self, OutOfMemory};
@@ -23,6 +25,7 @@ use crate::transports::Stream;
 #[derive(Debug)]
 pub struct Lookout {
     pub notes: Notes,
+    pub spin: Spin,
     poller: Poller,
     /// Calls that wait here.
     visitors: Visitors,
@@ -46,6 +49,7 @@ impl Lookout {
         let notes = Notes::new(count).map_err(|OutOfMemory| io::ErrorKind::OutOfMemory)?;
         let lookout = Lookout {
             notes,
+            spin: Spin::default(),
             poller: Poller::new()?,
             visitors: Visitors::default(),
             is_awaited: AtomicBool::new(false),
@@ -64,6 +68,17 @@ impl Lookout {
     /// What the kernel has reported to one who has slept here.
     pub fn reported<'a>(&self, events: &'a EventBuffer) -> impl Iterator<Item = Sight> + use<'a> {
         self.poller.reported(events).map(sight)
+    }
+
+    /// What the kernel has to report now.
+    ///
+    /// # Errors
+    /// When it will not have such a wait.
+    pub fn glance<'a>(
+        &self,
+        events: &'a mut EventBuffer,
+    ) -> io::Result<impl Iterator<Item = Sight> + use<'a>> {
+        Ok(self.poller.wait(events, Some(Duration::ZERO))?.map(sight))
     }
 
     fn tell(&self, member: usize) {

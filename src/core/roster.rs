@@ -23,7 +23,7 @@ use super::socket::Socket;
 use crate::error::Error;
 use crate::memory;
 use crate::protocols::Readiness;
-use crate::sys::{self, Belongings, Slept};
+use crate::sys::{self, Belongings, EventBuffer, Slept};
 
 /// One entry of a list that is polled: a handle, and what is asked of its socket. Who asks for
 /// nothing is not looked at any further.
@@ -96,6 +96,9 @@ impl Routine {
         // What lies beyond the clock's end is for ever.
         let deadline =
             turn.deadline(|| timeout.and_then(|timeout| sys::now().checked_add(timeout)));
+        if !self.has_looked && timeout != Some(Duration::ZERO) {
+            self.has_looked = self.look_before_sleep(turn.events());
+        }
         if self.has_looked {
             let is_over = turn.is_over();
             match self.look(|roster| roster.result(is_over, &mut *report))? {
@@ -126,6 +129,19 @@ impl Routine {
         }
     }
 
+    /// Looks for a moment for what may become ready, if nothing is and that has paid lately. True
+    /// when there is something, or something is wrong.
+    fn look_before_sleep(&self, events: &mut EventBuffer) -> bool {
+        let is_idle = || matches!(self.look(|roster| roster.ready), Ok(Some(0)));
+        is_idle()
+            && self.lookout.spin.try_spin(|| {
+                if let Ok(sights) = self.lookout.glance(events) {
+                    self.read(sights);
+                }
+                !is_idle()
+            })
+    }
+
     /// Gets up, and reads what has arrived.
     fn rise(&self, risen: Risen, turn: &mut Turn) -> Result<Rise, Error> {
         match risen.slept {
@@ -134,7 +150,12 @@ impl Routine {
             Slept::Interrupted => return Err(Error::Interrupted),
             Slept::Failed => return Ok(Rise::Failed),
         }
-        for sight in self.lookout.reported(turn.events()) {
+        self.read(self.lookout.reported(turn.events()));
+        Ok(Rise::Done)
+    }
+
+    fn read(&self, sights: impl Iterator<Item = Sight>) {
+        for sight in sights {
             match sight {
                 Sight::Room { member } => self.lookout.notes.note(member),
                 Sight::Stream { member, pipe } => {
@@ -145,7 +166,6 @@ impl Routine {
                 }
             }
         }
-        Ok(Rise::Done)
     }
 
     /// Looks at all that is noted. `None` when a signal handler has polled others meanwhile.
