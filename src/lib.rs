@@ -91,6 +91,7 @@ pub mod fuzzing;
 #[cfg(loom)]
 #[allow(dead_code, unused_imports, reason = "the rest of the library is not there to use it")]
 mod core {
+    mod beacon;
     mod handover;
     mod notes;
 }

@@ -72,6 +72,7 @@ impl Audience for Socket {
             self.contain(|| self.show(&mut self.lock()));
         }
         self.waiting.ring_to_recv();
+        self.shown.settle();
     }
 
     fn pipe_writable(&self, id: PipeId) {
@@ -81,6 +82,7 @@ impl Audience for Socket {
             self.contain(|| self.show(&mut self.lock()));
         }
         self.waiting.send.ring();
+        self.shown.settle();
     }
 
     fn pipe_withdrawn(&self, id: PipeId) {
@@ -176,6 +178,7 @@ impl Socket {
             self.show(state);
             (result, state.note_timeout())
         });
+        self.shown.settle();
         aftermath.settle();
         let (result, must_arm) = changed?;
         if must_arm {

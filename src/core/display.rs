@@ -2,12 +2,14 @@
 
 use std::os::fd::RawFd;
 
+use super::beacon::Lighter;
 use super::pipe::Aftermath;
 use super::readiness::Side;
 use super::socket::Socket;
 use super::state::State;
 use crate::error::Error;
 use crate::protocols::Readiness;
+use crate::sync::yield_now;
 use crate::sys::EventFd;
 
 impl Socket {
@@ -35,6 +37,8 @@ impl Socket {
                 }
             }
         }
+        // Whoever has just made it may not have come to that.
+        self.shown.settle();
         if side == Side::Recv {
             self.read_in_background();
             // What the kernel has by now is shown by now.
@@ -43,27 +47,39 @@ impl Socket {
         self.shown.descriptor(side).ok_or(Error::TooManySockets)
     }
 
-    /// Brings the descriptors up to date. It happens under the lock, to show states in their order.
+    /// Says what the descriptors are to show. It happens under the lock, to show states in their
+    /// order; behind that, they are brought up to date by settling.
     #[inline]
-    pub(super) fn show(&self, state: &mut State) {
-        if self.shown.is_watched() {
-            self.show_changes(state);
-        }
+    pub(super) fn show(&self, state: &mut State) -> Lighter {
+        if self.shown.is_watched() { self.show_changes(state) } else { Lighter::Elsewhere }
     }
 
     #[cold]
-    fn show_changes(&self, state: &mut State) {
+    fn show_changes(&self, state: &mut State) -> Lighter {
         self.waiting.lookouts.note();
         if !self.is_usable() || !self.shown.has_descriptors() {
-            return;
+            return Lighter::Elsewhere;
         }
         let readiness = {
             let mut aftermath = Aftermath::default();
             let (protocol, view) = state.parts(&self.context, &mut aftermath);
             protocol.readiness(&view)
         };
-        self.shown.change(state.shown, readiness);
+        let lighter = self.shown.change(state.shown, readiness);
         state.shown = readiness;
+        lighter
+    }
+
+    /// Brings the descriptors up to date behind the lock, under which a message was received.
+    #[inline]
+    pub(super) fn settle_after_recv(&self, lighter: Lighter) {
+        self.shown.settle();
+        if lighter == Lighter::AtIt && self.waiting.has_streams() {
+            // It is mostly the reactor, which this thread has thrown off its processor when it
+            // was woken. It sleeps next: to let it do so now costs less than to have it come back
+            // for that when this thread would like to run.
+            yield_now();
+        }
     }
 }
 

@@ -16,6 +16,7 @@
 
 mod attachment;
 mod backlog;
+mod beacon;
 mod closing;
 mod configuration;
 mod context;

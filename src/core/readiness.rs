@@ -1,13 +1,15 @@
 //! Can-send and can-receive, shown on descriptors once somebody asked for them.
 
 use std::os::fd::{AsRawFd, RawFd};
+use std::time::Duration;
 
+use super::beacon::{Beacon, Lighter};
 use crate::protocols::Readiness;
 use crate::sync::{
     OnceLock,
     atomic::{AtomicBool, Ordering},
 };
-use crate::sys::EventFd;
+use crate::sys::{self, EventFd, WaitFor};
 
 /// Which of the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,8 +23,15 @@ pub enum Side {
 pub struct Shown {
     /// Somebody wants to know of every change.
     is_watched: AtomicBool,
-    send: OnceLock<EventFd>,
-    recv: OnceLock<EventFd>,
+    send: OnceLock<Light>,
+    recv: OnceLock<Light>,
+}
+
+/// A descriptor that is readable while something can be done.
+#[derive(Debug)]
+struct Light {
+    beacon: Beacon,
+    descriptor: EventFd,
 }
 
 impl Shown {
@@ -45,39 +54,51 @@ impl Shown {
 
     /// The descriptor of that side, if it has been made.
     pub fn descriptor(&self, side: Side) -> Option<RawFd> {
-        self.side(side).get().map(AsRawFd::as_raw_fd)
+        self.side(side).get().map(|light| light.descriptor.as_raw_fd())
     }
 
     /// Makes the descriptor of that side, which shows nothing yet. False when somebody else has
     /// made one meanwhile.
     pub fn install(&self, side: Side, descriptor: EventFd) -> bool {
-        let is_first = self.side(side).set(descriptor).is_ok();
+        let light = Light { beacon: Beacon::default(), descriptor };
+        let is_first = self.side(side).set(light).is_ok();
         if is_first {
             self.begin_watching();
         }
         is_first
     }
 
-    /// Brings the descriptors up to date, which have shown `before` until now. Eventfds hold no
-    /// bytes of anybody and never block, so this may happen under a lock.
-    pub fn change(&self, before: Readiness, now: Readiness) {
+    /// Says what is so from now on, where `before` was so until now. Under the lock that guards it;
+    /// behind that, [`Shown::settle`] brings the descriptors up to date. Says what the one does who
+    /// has shown what is not so any more.
+    pub fn change(&self, before: Readiness, now: Readiness) -> Lighter {
+        let mut lighter = Lighter::Elsewhere;
         let sides = [
             (&self.send, before.can_send, now.can_send),
             (&self.recv, before.can_recv, now.can_recv),
         ];
-        for (descriptor, was_ready, is_ready) in sides {
-            let Some(descriptor) = descriptor.get() else { continue };
+        for (light, was_ready, is_ready) in sides {
+            let Some(light) = light.get() else { continue };
             match (was_ready, is_ready) {
-                (false, true) => {
-                    descriptor.signal();
-                }
-                (true, false) => descriptor.drain(),
+                (false, true) => light.beacon.raise(),
+                // Eventfds hold no bytes of anybody and never block, so that this may be done under
+                // a lock; and nobody is woken by it.
+                (true, false) => lighter = light.beacon.lower(|| light.descriptor.drain()),
                 (false, false) | (true, true) => {}
             }
         }
+        lighter
     }
 
-    fn side(&self, side: Side) -> &OnceLock<EventFd> {
+    /// Has the descriptors show what was said under the lock, which is not held any more.
+    #[inline]
+    pub fn settle(&self) {
+        if self.is_watched() {
+            [&self.send, &self.recv].into_iter().filter_map(OnceLock::get).for_each(Light::settle);
+        }
+    }
+
+    fn side(&self, side: Side) -> &OnceLock<Light> {
         match side {
             Side::Send => &self.send,
             Side::Recv => &self.recv,
@@ -86,17 +107,28 @@ impl Shown {
 
     /// Makes both readable for good, so that whoever polls them finds out that the socket is gone.
     pub fn show_closed(&self) {
-        for descriptor in [&self.send, &self.recv].into_iter().filter_map(OnceLock::get) {
-            descriptor.signal();
+        for light in [&self.send, &self.recv].into_iter().filter_map(OnceLock::get) {
+            light.descriptor.signal();
         }
+    }
+}
+
+impl Light {
+    fn settle(&self) {
+        self.beacon.settle(|| _ = self.descriptor.signal(), || self.is_lit());
+    }
+
+    fn is_lit(&self) -> bool {
+        let wait = (self.descriptor.as_raw_fd(), WaitFor::Readable);
+        // A kernel that cannot say is not to be asked for ever.
+        sys::poll(std::iter::once(wait), Some(Duration::ZERO))
+            .map_or(true, |ready| !ready.is_empty())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::{self, WaitFor};
-    use std::time::Duration;
 
     const NEITHER: Readiness = Readiness { can_send: false, can_recv: false };
     const BOTH: Readiness = Readiness { can_send: true, can_recv: true };
@@ -122,6 +154,7 @@ mod tests {
     fn nobody_watches_before_a_descriptor_is_made() {
         let shown = Shown::default();
         shown.change(NEITHER, BOTH);
+        shown.settle();
         shown.show_closed();
         assert!(!shown.is_watched());
         assert_eq!(shown.descriptor(Side::Send), None);
@@ -139,9 +172,22 @@ mod tests {
         let mut before = NEITHER;
         for now in [RECV, BOTH, BOTH, NEITHER, NEITHER, BOTH, RECV] {
             shown.change(before, now);
+            shown.settle();
             assert_eq!(seen(&shown), now);
             before = now;
         }
+    }
+
+    #[test]
+    fn under_the_lock_a_descriptor_is_put_out_and_not_lit() {
+        let shown = shown();
+        shown.change(NEITHER, BOTH);
+        assert_eq!(seen(&shown), NEITHER);
+        shown.change(BOTH, RECV);
+        shown.settle();
+        assert_eq!(seen(&shown), RECV);
+        shown.change(RECV, NEITHER);
+        assert_eq!(seen(&shown), NEITHER);
     }
 
     #[test]

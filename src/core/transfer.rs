@@ -288,6 +288,7 @@ impl Socket {
             self.show(state);
             (result, state.note_timeout())
         };
+        self.shown.settle();
         aftermath.settle();
         if must_arm {
             self.arm_timer();
@@ -319,7 +320,7 @@ impl Socket {
         check: &impl Fn(usize) -> Result<(), Error>,
     ) -> Option<Result<(), Missed>> {
         let mut aftermath = Aftermath::default();
-        let result = {
+        let (result, lighter) = {
             let mut guard = self.lock();
             let state = &mut *guard;
             if !self.is_usable() {
@@ -336,9 +337,9 @@ impl Socket {
                 state.traffic.bytes_received += message.body.len() as u64;
             }
             state.remove_drained(&mut aftermath);
-            self.show(state);
-            result
+            (result, self.show(state))
         };
+        self.settle_after_recv(lighter);
         let is_backlog_less = aftermath.is_backlog_less;
         aftermath.settle();
         if is_backlog_less {

@@ -38,17 +38,19 @@ pub use lock::{MappedRwLockReadGuard, Mutex, MutexGuard, RwLock, RwLockReadGuard
 #[cfg(loom)]
 pub use loom::sync::atomic;
 #[cfg(loom)]
-pub use loom::{hint::spin_loop, thread};
+pub use loom::{hint::spin_loop, thread, thread::yield_now};
 #[cfg(loom)]
 pub use model::Mutex;
 
 #[cfg(simulated)]
-pub use simulated::{OnceCell, OnceLock, SegQueue, atomic, spin_loop, thread};
+pub use simulated::{
+    OnceCell, OnceLock, SegQueue, atomic, spin_loop, spin_loop as yield_now, thread,
+};
 
 #[cfg(not(any(loom, simulated)))]
 pub use {
     crossbeam_queue::SegQueue, once_cell::sync::OnceCell, std::hint::spin_loop,
-    std::sync::OnceLock, std::thread,
+    std::sync::OnceLock, std::thread, std::thread::yield_now,
 };
 
 #[cfg(not(any(loom, simulated, tsan)))]

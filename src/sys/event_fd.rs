@@ -49,11 +49,12 @@ impl EventFd {
         })
     }
 
-    /// Makes the descriptor unreadable. Somebody else may have done so before.
-    pub fn drain(&self) {
+    /// Makes the descriptor unreadable. False when it was that: somebody else may have done so.
+    pub fn drain(&self) -> bool {
         let mut count = [0_u8; 8];
         // SAFETY: eight bytes are written to a live array.
-        unsafe { kernel::read(self.as_raw_fd(), count.as_mut_ptr(), count.len()) };
+        let result = unsafe { kernel::read(self.as_raw_fd(), count.as_mut_ptr(), count.len()) };
+        result > 0
     }
 }
 
@@ -90,10 +91,10 @@ mod tests {
     fn is_readable_from_the_signal_to_the_drain() {
         let event_fd = EventFd::new().unwrap();
         assert!(!is_readable(&event_fd));
-        event_fd.drain();
+        assert!(!event_fd.drain());
         assert!(event_fd.signal() && event_fd.signal());
         assert!(is_readable(&event_fd));
-        event_fd.drain();
+        assert!(event_fd.drain());
         assert!(!is_readable(&event_fd));
     }
 
