@@ -198,7 +198,11 @@ impl StreamConnection {
     }
 
     fn wanted(&self) -> Wanted {
-        Wanted { readable: self.reader.ask(), writable: self.writer.awaits_room() }
+        Wanted {
+            readable: self.reader.ask(),
+            writable: self.writer.awaits_room(),
+            lasts: self.reader.is_shared(),
+        }
     }
 
     /// Does what a look at the writer asks of the reactor.
@@ -404,18 +408,25 @@ impl Handler for StreamConnection {
         if event.ended {
             return self.read_to_end();
         }
+        let mut may_rest = false;
         if event.readable {
             let mut buffer = scratch::take();
             let arrival =
                 self.reader.read_ahead(&*self.stream, || self.host.size_max(), &mut buffer);
             drop(buffer);
-            self.digest(arrival);
+            if let Some(arrival) = arrival {
+                // Even if there is enough by now: mostly that is received before more comes.
+                may_rest = !event.writable && self.watch.lasts();
+                self.digest(arrival);
+            }
         }
         if event.writable {
             self.writer.note_room();
             self.write_all();
         }
-        self.renew_watch();
+        if !may_rest {
+            self.renew_watch();
+        }
     }
 
     /// Looks whether callers still read.

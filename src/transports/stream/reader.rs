@@ -185,22 +185,18 @@ impl Reader {
         (self.read(&mut turn, source, size_max, &mut buffer[..size]), passage)
     }
 
-    /// Reads for the reactor what it may have, now that the kernel has reported some.
+    /// Reads for the reactor what it may have, now that the kernel has reported some. `None` when
+    /// it may have nothing.
     pub fn read_ahead(
         &self,
         source: &(impl Source + ?Sized),
         size_max: impl Fn() -> Option<u64>,
         buffer: &mut [u8],
-    ) -> Arrival {
+    ) -> Option<Arrival> {
         let mut turn = self.turn.lock();
-        let size = self.inbox.lock().size_ahead(self.read_size);
-        match size {
-            Some(size) if !turn.is_at_end => {
-                let size = size.min(buffer.len());
-                self.read(&mut turn, source, size_max, &mut buffer[..size])
-            }
-            _ => NOTHING,
-        }
+        let size = self.inbox.lock().size_ahead(self.read_size).filter(|_| !turn.is_at_end)?;
+        let size = size.min(buffer.len());
+        Some(self.read(&mut turn, source, size_max, &mut buffer[..size]))
     }
 
     /// Reads although messages wait: the stream has come to its end behind them.
@@ -231,6 +227,11 @@ impl Reader {
         let is_wanted = inbox.readership.is_reactor_reading() && !inbox.is_full();
         inbox.readership.note_asked(if is_wanted { Asked::Yes } else { Asked::No });
         is_wanted
+    }
+
+    /// Whether the reactor reads whoever else may read.
+    pub fn is_shared(&self) -> bool {
+        matches!(self.inbox.lock().readership, Readership::Everybody { .. })
     }
 
     /// Has the reactor read from now on, whoever else may read.
@@ -463,9 +464,8 @@ impl Readership {
     }
 
     fn is_unasked(self) -> bool {
-        let unasked = Asked::No;
-        self == Readership::Reactor { asked: unasked }
-            || self == Readership::Everybody { asked: unasked }
+        let asked = Asked::No;
+        self == Readership::Reactor { asked } || self == Readership::Everybody { asked }
     }
 
     fn note_asked(&mut self, now: Asked) {
@@ -616,7 +616,7 @@ mod tests {
     }
 
     fn read_ahead(reader: &Reader, kernel: &Kernel) -> News {
-        reader.read_ahead(kernel, || None, &mut [0; 100]).news
+        reader.read_ahead(kernel, || None, &mut [0; 100]).map_or(News::Nothing, |read| read.news)
     }
 
     #[test]
@@ -695,7 +695,9 @@ mod tests {
         reader.share();
         assert_eq!(pump(&reader, &kernel), (News::Readable, Passage::None));
         assert_eq!(reader.look(|| false), Handback::Done);
-        assert!(take(&reader).1.must_resume && reader.ask());
+        assert_eq!(reader.read_ahead(&kernel, || None, &mut [0; 100]), None, "one is enough");
+        assert!(take(&reader).1.must_resume && reader.ask() && reader.is_shared());
+        assert_eq!(reader.read_ahead(&kernel, || None, &mut [0; 100]), Some(NOTHING));
     }
 
     #[test]
@@ -779,6 +781,8 @@ mod models {
     struct Kernel {
         messages: usize,
         is_asked: bool,
+        /// What it has reported it reports again.
+        lasts: bool,
         is_over: bool,
     }
 
@@ -811,7 +815,9 @@ mod models {
         fn renew(&self) {
             let _in_order = self.telling.lock().unwrap();
             let is_asked = self.reader.ask();
-            self.kernel.lock().unwrap().is_asked = is_asked;
+            let lasts = is_asked && self.reader.is_shared();
+            let mut kernel = self.kernel.lock().unwrap();
+            (kernel.is_asked, kernel.lasts) = (is_asked, lasts);
             self.changed.notify_all();
         }
 
@@ -837,12 +843,21 @@ mod models {
                 if kernel.is_over {
                     return;
                 }
-                kernel.is_asked = false;
+                kernel.is_asked &= kernel.lasts;
                 drop(kernel);
                 let arrival = self.reader.read_ahead(self, || None, &mut [0; 2]);
-                self.tell(arrival.news);
-                self.renew();
+                let may_rest = arrival.is_some() && self.lasts();
+                arrival.into_iter().for_each(|arrival| self.tell(arrival.news));
+                if !may_rest {
+                    self.renew();
+                }
             }
+        }
+
+        /// As the watch knows it, which waits for whom tells the kernel.
+        fn lasts(&self) -> bool {
+            let _in_order = self.telling.lock().unwrap();
+            self.kernel.lock().unwrap().lasts
         }
 
         fn try_take(&self) -> bool {
@@ -895,6 +910,17 @@ mod models {
     #[test]
     fn model_what_the_reactor_reads_ahead_is_received_and_read_on() {
         check(|world| {
+            world.receive();
+            world.receive();
+        });
+    }
+
+    /// The kernel is asked once for all, for as long as messages are received as they come.
+    #[test]
+    fn model_what_the_reactor_reads_beside_callers_is_received() {
+        check(|world| {
+            world.reader.share();
+            world.renew();
             world.receive();
             world.receive();
         });

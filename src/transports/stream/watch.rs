@@ -22,7 +22,10 @@ pub struct Watch {
 enum State {
     /// Not yet, or no more.
     Off,
-    On,
+    /// What is reported has to be asked for anew.
+    Once,
+    /// What is reported is reported again, for as long as it is so.
+    Lasting,
     /// The kernel could not be told: nothing would be heard of the stream until it can.
     Deaf,
 }
@@ -58,6 +61,8 @@ impl Standing {
 pub struct Wanted {
     pub readable: bool,
     pub writable: bool,
+    /// Whoever is told that there is something reads it, so that he need not be asked each time.
+    pub lasts: bool,
 }
 
 impl Watch {
@@ -89,20 +94,27 @@ impl Watch {
         };
         let key = *self.key.get_or_init(|| fresh);
         let mut state = self.state.lock();
-        *state = State::On;
-        standing.watch(&self.reactor, key, self.descriptor, wanted().into())
+        let wanted = wanted();
+        *state = wanted.state();
+        standing.watch(&self.reactor, key, self.descriptor, wanted.into())
     }
 
     /// Asks for what is `wanted` now: the kernel has reported something, or needs change.
     pub fn renew(&self, wanted: impl FnOnce() -> Wanted) {
         let mut state = self.state.lock();
         let Some(key) = self.key.get().filter(|_| *state != State::Off) else { return };
-        let told = self.reactor.rewatch(*key, self.descriptor, wanted().into());
-        *state = if told.is_ok() { State::On } else { State::Deaf };
+        let wanted = wanted();
+        let told = self.reactor.rewatch(*key, self.descriptor, wanted.into());
+        *state = if told.is_ok() { wanted.state() } else { State::Deaf };
         if told.is_err() {
             drop(state);
             self.look_after(TRY_AGAIN);
         }
+    }
+
+    /// Whether what the kernel has reported need not be asked for anew.
+    pub fn lasts(&self) -> bool {
+        *self.state.lock() == State::Lasting
     }
 
     /// Whether another try is due.
@@ -129,9 +141,17 @@ impl Watch {
     }
 }
 
+impl Wanted {
+    /// There is always room, mostly, so that this is reported once in any case.
+    fn state(self) -> State {
+        if self.lasts && self.readable && !self.writable { State::Lasting } else { State::Once }
+    }
+}
+
 impl From<Wanted> for Interest {
-    fn from(Wanted { readable, writable }: Wanted) -> Interest {
-        Interest { readable, writable, ended: true, once: true }
+    fn from(wanted: Wanted) -> Interest {
+        let Wanted { readable, writable, .. } = wanted;
+        Interest { readable, writable, ended: true, once: wanted.state() == State::Once }
     }
 }
 
@@ -222,6 +242,23 @@ mod tests {
         assert_eq!(setup.heard(), Heard { readable: 2, ..Heard::default() });
         setup.watch.renew(|| Wanted { writable: true, ..NOTHING });
         setup.ear.0.wait_until("room", |heard| heard.writable == 1);
+    }
+
+    #[test]
+    fn what_lasts_is_heard_as_long_as_it_is_so() {
+        let setup = Setup::new();
+        let lasting = Wanted { lasts: true, ..READABLE };
+        setup.start(lasting);
+        assert!(setup.watch.lasts());
+        setup.say();
+        setup.ear.0.wait_until("input, again and again", |heard| heard.readable > 2);
+        // Together with what is mostly so, or without anything to read, nothing lasts.
+        for other in [Wanted { writable: true, ..lasting }, Wanted { lasts: true, ..NOTHING }] {
+            setup.watch.renew(|| other);
+            assert!(!setup.watch.lasts());
+            let calm = setup.heard();
+            assert_eq!(setup.heard(), calm);
+        }
     }
 
     #[test]
@@ -319,6 +356,6 @@ mod tests {
         assert!(reactor.rewatch(Key(7), descriptor, Interest::READABLE).is_err());
     }
 
-    const NOTHING: Wanted = Wanted { readable: false, writable: false };
-    const READABLE: Wanted = Wanted { readable: true, writable: false };
+    const NOTHING: Wanted = Wanted { readable: false, writable: false, lasts: false };
+    const READABLE: Wanted = Wanted { readable: true, ..NOTHING };
 }
