@@ -96,10 +96,17 @@ mod core {
     mod notes;
 }
 #[cfg(loom)]
+#[allow(unsafe_code, reason = "system calls")]
 mod sys {
     mod read;
+    mod switches;
 
     pub use read::Read;
+    pub use switches::{Switches, switches};
+
+    mod kernel {
+        pub use libc::getrusage;
+    }
 }
 #[cfg(loom)]
 #[allow(dead_code, unused_imports, reason = "the rest of the library is not there to use it")]

@@ -13,8 +13,8 @@ use socket2::{MaybeUninitSlice, SockAddr};
 use super::clock::Span;
 
 pub use libc::{
-    clock_gettime, epoll_create1, epoll_ctl, eventfd, fchmod, fcntl, fstat, getrlimit, getsockopt,
-    ioctl, pthread_sigmask,
+    clock_gettime, epoll_create1, epoll_ctl, eventfd, fchmod, fcntl, fstat, getrlimit, getrusage,
+    getsockopt, ioctl, pthread_sigmask,
 };
 pub use socket2::Socket;
 pub use std::os::fd::OwnedFd;

@@ -31,6 +31,7 @@ mod signals;
 #[cfg(simulated)]
 pub mod simulated;
 mod stream;
+mod switches;
 #[cfg(not(simulated))]
 mod thread;
 
@@ -57,6 +58,7 @@ pub use signals::tests::interrupted;
 #[cfg(simulated)]
 pub use simulated::{Belongings, STACK_SIZE, Thread, at_thread_end, wake_in_time};
 pub use stream::{Credentials, OsStream, Tuning};
+pub use switches::{Switches, switches};
 #[cfg(not(simulated))]
 pub use thread::{Belongings, STACK_SIZE, Thread, at_thread_end, wake_in_time};
 

@@ -1,5 +1,5 @@
 //! How closely sends follow each other, and when gathering their messages pays. Pure: the clock is
-//! the caller's.
+//! the caller's, and so is what is known of the thread.
 //!
 //! A thread that sends many messages back to back is streaming: writing each small one alone would
 //! cost it a system call a message. One that sends a few, then does something else, may wait for an
@@ -11,6 +11,8 @@
 
 use std::cell::Cell;
 use std::time::Duration;
+
+use crate::sys::{Switches, switches};
 
 /// What is known of a sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +39,8 @@ pub struct Rhythm {
     previous: Cell<u32>,
     /// What the run has in common with the one before, in sends.
     credit: Cell<u32>,
+    /// How many connections it has reached.
+    connections: Cell<u32>,
     /// When the last send of it began, or ended: [`NEVER`] when there is no run.
     last: Cell<Moment>,
     /// Sends since then that were taken for a part of the stream without a look at the clock: it
@@ -45,6 +49,11 @@ pub struct Rhythm {
     /// How many of them there may be.
     unseen_max: Cell<u32>,
     is_streaming: Cell<bool>,
+    /// How often the thread has left its processor, as far as it has been asked for.
+    switches: Cell<Switches>,
+    /// When that was.
+    asked: Cell<Moment>,
+    ask: fn() -> Switches,
 }
 
 /// Since when messages have been gathered.
@@ -62,28 +71,39 @@ pub fn with_rhythm<T>(make: impl FnOnce(&Rhythm) -> T) -> T {
 
 // Without a destructor, so that it is there for as long as the thread is.
 thread_local! {
-    static RHYTHM: Rhythm = const { Rhythm::new() };
+    static RHYTHM: Rhythm = const { Rhythm::new(switches) };
 }
 
 impl Rhythm {
+    /// One of a thread about whose switches `ask` can be asked.
     #[must_use]
-    pub const fn new() -> Rhythm {
+    pub const fn new(ask: fn() -> Switches) -> Rhythm {
         Rhythm {
             began: Cell::new(NEVER),
             run: Cell::new(0),
             previous: Cell::new(0),
             credit: Cell::new(0),
+            connections: Cell::new(0),
             last: Cell::new(NEVER),
             unseen: Cell::new(0),
             unseen_max: Cell::new(0),
             is_streaming: Cell::new(false),
+            switches: Cell::new(Switches { waits: 0, losses: 0 }),
+            asked: Cell::new(NEVER),
+            ask,
         }
+    }
+
+    /// One of a thread that keeps its processor.
+    #[cfg(test)]
+    pub const fn undisturbed() -> Rhythm {
+        Rhythm::new(|| Switches { waits: 0, losses: 0 })
     }
 
     /// One of a thread that has been streaming for some time.
     #[cfg(test)]
     pub fn streaming(now: Moment) -> Rhythm {
-        let rhythm = Rhythm::new();
+        let rhythm = Rhythm::undisturbed();
         (0..=STREAM).for_each(|_| _ = rhythm.begin(now));
         rhythm
     }
@@ -105,15 +125,14 @@ impl Rhythm {
             self.unseen_max.set((UNSEEN_FOR / passed.max(1)).min(UNSEEN_MAX));
             return self.note(self.sends(), now);
         }
-        // Who has lost his processor in the middle of a stream goes on with it: one that was a
-        // stream by itself, or else a sender of short bursts would take part in it for ever.
-        let is_resumed = last != NEVER && gap < QUANTUM && self.run.get() >= STREAM;
-        self.interrupt();
-        if is_resumed {
-            self.credit.set(STREAM - AGAIN);
-            // What has gathered before goes on with that.
-            return self.note(0, now);
+        let may_go_on = last != NEVER && gap < QUANTUM && self.is_streaming.get();
+        if may_go_on && self.was_held_up(now) {
+            return self.note(self.sends(), now);
         }
+        if may_go_on && self.reaches_many() {
+            return self.resume(now);
+        }
+        self.interrupt();
         self.begin_run(now)
     }
 
@@ -152,7 +171,31 @@ impl Rhythm {
         then >= self.began.get() && then != NEVER
     }
 
+    /// The last send was the first in this run on its connection.
+    pub fn note_connection(&self) {
+        self.connections.set(self.connections.get().saturating_add(1));
+    }
+
+    /// Whether each of several connections sees a part of the run only.
+    fn reaches_many(&self) -> bool {
+        self.connections.get() > 1
+    }
+
+    /// Who streams to many and stops for a moment goes on with that, if it was a stream by itself:
+    /// else a sender of short bursts would take part in it for ever. What has gathered before
+    /// gathers further.
+    fn resume(&self, now: Moment) -> Pace {
+        let is_whole = self.run.get() >= STREAM;
+        self.interrupt();
+        if !is_whole {
+            return self.begin_run(now);
+        }
+        self.credit.set(STREAM - AGAIN);
+        self.note(0, now)
+    }
+
     fn begin_run(&self, now: Moment) -> Pace {
+        self.connections.set(0);
         self.began.set(now.max(Moment(NEVER.0 + 1)));
         self.note(0, now)
     }
@@ -162,8 +205,25 @@ impl Rhythm {
         self.last.set(now.max(Moment(NEVER.0 + 1)));
         self.unseen.set(0);
         let is_streaming = run.saturating_add(self.credit.get()) >= STREAM;
+        if is_streaming && !self.is_streaming.get() {
+            self.look_at_switches(now);
+        }
         self.is_streaming.set(is_streaming);
         if is_streaming { Pace::Streaming } else { Pace::Unhurried }
+    }
+
+    /// Whether the thread has lost its processor since the last look, and that is all that has kept
+    /// it from sending. Who has waited for something else has made a pause.
+    fn was_held_up(&self, now: Moment) -> bool {
+        let before = self.switches.get();
+        self.look_at_switches(now);
+        let after = self.switches.get();
+        after.waits == before.waits && after.losses != before.losses
+    }
+
+    fn look_at_switches(&self, now: Moment) {
+        self.switches.set((self.ask)());
+        self.asked.set(now);
     }
 
     /// Notes a send that is known to follow closely on the last one, if it is a part of a stream as
@@ -181,6 +241,13 @@ impl Rhythm {
     pub fn end(&self, now: Moment) {
         if self.last.get() != NEVER {
             self.last.set(now.max(Moment(NEVER.0 + 1)));
+            // No send is unseen any more.
+            self.run.set(self.sends() - 1);
+            self.unseen.set(0);
+            // What the thread lost or waited for up to now says nothing about pauses to come.
+            if self.is_streaming.get() && self.asked.get().until(now) >= ASKED_EVERY {
+                self.look_at_switches(now);
+            }
         }
     }
 
@@ -207,11 +274,15 @@ impl Rhythm {
 impl Since {
     /// Whether so many messages have waited for long enough at the last send of their sender: one
     /// who has many connections brings little together on each, and one who takes his time saves
-    /// little by it.
+    /// little by it. But when he stops, a part only of all that he has sent is to wait for somebody
+    /// to notice.
     #[must_use]
     pub fn is_ripe(&self, messages: usize, rhythm: &Rhythm) -> bool {
         let age = self.moment.until(rhythm.last());
         let sends = rhythm.sends().saturating_sub(self.sends);
+        if !rhythm.reaches_many() && sends >= self.sends / SHARE {
+            return true;
+        }
         age >= GATHERED_FOR && (messages >= WORTH_A_CALL || age >= GATHERED_FOR + GAIN * sends)
     }
 }
@@ -231,11 +302,13 @@ impl Moment {
 /// A gap between two sends that ends a run.
 const PAUSE: Duration = Duration::from_micros(8);
 /// Behind so many sends a run is a stream: from now on a message may be late by what was gained.
-/// Of a shorter run, everything is with the kernel when the last send returns: but for one that
-/// follows within [`QUANTUM`] on a run that was a stream.
+/// Of a shorter run, everything is with the kernel when the last send returns: but for one to many
+/// connections that follows within [`QUANTUM`] on a run that was a stream.
 pub const STREAM: u32 = 64;
 /// Behind so many it is one again.
 const AGAIN: u32 = 8;
+/// On one connection no more of a run waits than one send of so many.
+const SHARE: u32 = 4;
 /// How long others may have the processor.
 const QUANTUM: Duration = Duration::from_millis(5);
 /// Sends between two looks at the clock.
@@ -248,6 +321,8 @@ const GATHERED_FOR: Duration = Duration::from_micros(100);
 const WORTH_A_CALL: usize = 32;
 /// but not for longer than it would have taken him to write each, about.
 const GAIN: Duration = Duration::from_micros(1);
+/// How long what is known of a thread's switches is new enough.
+const ASKED_EVERY: Duration = Duration::from_micros(50);
 /// No moment.
 pub const NEVER: Moment = Moment(0);
 
@@ -261,7 +336,7 @@ mod tests {
 
     /// How many of so many sends with so much time between them are not yet a stream.
     fn lone(count: u64, step: u64) -> usize {
-        let rhythm = Rhythm::new();
+        let rhythm = Rhythm::undisturbed();
         (0..count).take_while(|i| rhythm.begin(at(i * step)) == Pace::Unhurried).count()
     }
 
@@ -274,7 +349,7 @@ mod tests {
 
     #[test]
     fn a_pause_starts_again() {
-        let rhythm = Rhythm::new();
+        let rhythm = Rhythm::undisturbed();
         let burst = |start: u64, count: u64| {
             (0..count).take_while(|i| rhythm.begin(at(start + i)) == Pace::Unhurried).count()
         };
@@ -282,23 +357,71 @@ mod tests {
         assert_eq!((burst(20_000, 40), burst(20_100, 40), burst(20_200, 64)), (40, 40, 64));
     }
 
+    /// How many of so many sends, one a microsecond from `start` on, are not a part of a stream.
+    fn unhurried(rhythm: &Rhythm, start: u64, count: u64) -> usize {
+        (0..count).filter(|i| rhythm.begin(at(start + i)) == Pace::Unhurried).count()
+    }
+
     #[test]
-    fn a_stream_that_was_held_up_is_one_again_soon_but_no_short_burst_is() {
-        let rhythm = Rhythm::new();
-        let burst = |start: u64, count: u64| {
-            let is_lone = |i: &u64| rhythm.begin(at(start + i)) == Pace::Unhurried;
-            (0..count).filter(is_lone).count()
+    fn behind_a_stream_to_one_a_short_burst_is_as_short_as_any() {
+        let rhythm = Rhythm::undisturbed();
+        assert_eq!(unhurried(&rhythm, 0, 100), 64);
+        assert_eq!(unhurried(&rhythm, 200, 60), 60);
+        assert_eq!(unhurried(&rhythm, 400, 100), 64);
+        assert_eq!(unhurried(&rhythm, 5_000, 100), 64);
+    }
+
+    #[test]
+    fn a_stream_goes_on_whose_thread_has_only_lost_its_processor() {
+        thread_local! {
+            static SWITCHES: Cell<Switches> = const { Cell::new(Switches { waits: 9, losses: 9 }) };
+        }
+        let lose = |waits, losses| {
+            let before = SWITCHES.get();
+            SWITCHES.set(Switches { waits: before.waits + waits, losses: before.losses + losses });
         };
-        assert_eq!(burst(0, 100), 64);
-        assert_eq!(burst(5_000, 100), 8);
-        assert_eq!(burst(10_000, 20), 8);
-        assert_eq!(burst(10_100, 20), 20);
-        assert_eq!((burst(20_000, 100), burst(25_100, 100)), (64, 64));
+        let rhythm = Rhythm::new(|| SWITCHES.get());
+        assert_eq!(unhurried(&rhythm, 0, 100), 64);
+        lose(0, 1);
+        assert_eq!(unhurried(&rhythm, 1_000, 100), 0);
+        assert_eq!(rhythm.sends(), 200);
+        // Nothing new has happened.
+        assert_eq!(unhurried(&rhythm, 2_000, 100), 64);
+        lose(0, 2);
+        assert_eq!(unhurried(&rhythm, 7_200, 100), 64, "it was away for too long");
+        lose(1, 1);
+        assert_eq!(unhurried(&rhythm, 8_000, 100), 64, "it has waited for something else");
+        // What happens in a write says nothing about what comes behind.
+        lose(5, 5);
+        rhythm.end(at(8_200));
+        assert_eq!(unhurried(&rhythm, 8_205, 100), 0);
+        rhythm.end(at(8_500));
+        lose(0, 1);
+        assert_eq!(unhurried(&rhythm, 9_000, 100), 0);
+        // Short bursts do not become a stream by it.
+        assert_eq!(unhurried(&rhythm, 20_000, 50), 50);
+        lose(0, 1);
+        assert_eq!(unhurried(&rhythm, 20_100, 50), 50);
+    }
+
+    #[test]
+    fn a_stream_to_many_is_one_again_soon_but_no_short_burst_is() {
+        let rhythm = Rhythm::undisturbed();
+        assert_eq!(unhurried(&rhythm, 0, 60), 60);
+        rhythm.note_connection();
+        rhythm.note_connection();
+        assert_eq!(unhurried(&rhythm, 60, 40), 4);
+        assert_eq!(unhurried(&rhythm, 5_000, 100), 8);
+        assert_eq!(unhurried(&rhythm, 10_000, 20), 8);
+        assert_eq!(unhurried(&rhythm, 10_100, 20), 20);
+        // The next run has to find its connections again.
+        assert_eq!(unhurried(&rhythm, 20_000, 100), 64);
+        assert_eq!(unhurried(&rhythm, 20_500, 100), 64);
     }
 
     #[test]
     fn the_time_that_a_send_takes_is_no_pause() {
-        let rhythm = Rhythm::new();
+        let rhythm = Rhythm::undisturbed();
         for i in 0..100 {
             assert_eq!(rhythm.begin(at(i * 1000)) == Pace::Streaming, i >= 64);
             rhythm.end(at(i * 1000 + 995));
@@ -309,7 +432,7 @@ mod tests {
 
     #[test]
     fn some_sends_pass_without_a_look_at_the_clock() {
-        let rhythm = Rhythm::new();
+        let rhythm = Rhythm::undisturbed();
         assert!(!rhythm.goes_on(), "nothing is known of a stream yet");
         (0..=64).for_each(|i| assert_eq!(rhythm.begin(at(i)) == Pace::Streaming, i >= 64));
         let unseen = (0..100).take_while(|_| rhythm.goes_on()).count();
@@ -319,8 +442,20 @@ mod tests {
     }
 
     #[test]
+    fn behind_a_write_a_pause_is_seen_at_once() {
+        let rhythm = Rhythm::streaming(at(0));
+        assert!((0..10).all(|_| rhythm.begin(at(1)) == Pace::Streaming && rhythm.goes_on()));
+        rhythm.end(at(20));
+        assert_eq!(rhythm.sends(), 85);
+        assert_eq!(rhythm.begin(at(28)), Pace::Unhurried);
+        // So it is known how long the run was.
+        assert!((2..85).all(|i| rhythm.begin(at(28 + i)) == Pace::Unhurried || i > 64));
+        assert!(rhythm.begin(at(113)) == Pace::Streaming && rhythm.is_at_end());
+    }
+
+    #[test]
     fn something_else_in_between_ends_a_stream() {
-        let rhythm = Rhythm::new();
+        let rhythm = Rhythm::undisturbed();
         (0..100).for_each(|i| assert_eq!(rhythm.begin(at(i)) == Pace::Streaming, i >= 64));
         rhythm.interrupt();
         assert!(!rhythm.goes_on());
@@ -331,7 +466,7 @@ mod tests {
 
     #[test]
     fn who_is_known_to_be_busy_may_take_his_time() {
-        let rhythm = Rhythm::new();
+        let rhythm = Rhythm::undisturbed();
         rhythm.begin(at(0));
         (1..100).for_each(|i| {
             assert_eq!(rhythm.begin_busy(at(i * 1000)) == Pace::Streaming, i >= 64, "{i}");
@@ -345,8 +480,10 @@ mod tests {
     fn what_is_gathered_waits_while_that_pays() {
         // Of a sender with so many nanoseconds between his sends, of which one in so many is to
         // this connection.
-        let gathered = |step: u64, connections: u64| {
+        let gathered = |before: u32, step: u64, connections: u64| {
             let rhythm = Rhythm::streaming(at(0));
+            rhythm.run.set(before);
+            (0..connections).for_each(|_| rhythm.note_connection());
             let since = rhythm.since();
             let is_waiting = |count: &usize| {
                 for i in 1..=connections {
@@ -360,22 +497,25 @@ mod tests {
             1 + (1..10_000).take_while(is_waiting).count()
         };
         // Some sends pass before the time is known.
-        for (step, connections, least, most) in [
-            (7_000, 1, 15, 20),
-            (7_000, 8, 2, 4),
-            (1_000, 1, 100, 117),
-            (200, 1, 500, 517),
-            (200, 20, 32, 32),
-            (500, 200, 32, 32),
+        for (before, step, connections, least, most) in [
+            (10_000, 7_000, 1, 15, 20),
+            (100, 7_000, 8, 2, 4),
+            (10_000, 1_000, 1, 100, 117),
+            (10_000, 200, 1, 500, 517),
+            (100, 200, 20, 32, 32),
+            (100, 500, 200, 32, 32),
+            // A short run to one does not wait for so long.
+            (63, 200, 1, 16, 16),
+            (1_000, 200, 1, 250, 250),
         ] {
-            let count = gathered(step, connections);
-            assert!((least..=most).contains(&count), "{count} {step} {connections}");
+            let count = gathered(before, step, connections);
+            assert!((least..=most).contains(&count), "{count} {before} {step} {connections}");
         }
     }
 
     #[test]
     fn a_run_includes_what_was_sent_since_it_began() {
-        let rhythm = Rhythm::new();
+        let rhythm = Rhythm::undisturbed();
         assert!(!rhythm.includes(NEVER) && !rhythm.includes(rhythm.last()));
         rhythm.begin(at(0));
         let first = rhythm.last();
@@ -388,7 +528,7 @@ mod tests {
 
     #[test]
     fn a_run_is_expected_to_be_as_long_as_the_one_before() {
-        let rhythm = Rhythm::new();
+        let rhythm = Rhythm::undisturbed();
         let ends = |start: u64, count: u64| -> Vec<u64> {
             let is_end = |i: &u64| {
                 if *i == 1 || !rhythm.goes_on() {

@@ -15,8 +15,8 @@ mod stream;
 mod thread;
 
 pub use calls::{
-    OwnedFd, clock_gettime, eventfd, fchmod, fcntl, fstat, futex, getrandom, getrlimit, getsockopt,
-    ioctl, now, pthread_sigmask, read, usable_cpus, write,
+    OwnedFd, clock_gettime, eventfd, fchmod, fcntl, fstat, futex, getrandom, getrlimit, getrusage,
+    getsockopt, ioctl, now, pthread_sigmask, read, usable_cpus, write,
 };
 pub use faults::Faults;
 pub use file::{FileIdentity, NameLock, PinnedFile, set_file_mode, unlink};

@@ -304,13 +304,17 @@ impl Queue {
             }
         };
         let last = std::mem::replace(&mut self.last, rhythm.last());
+        let has_had_one = rhythm.includes(last);
+        if !has_had_one {
+            rhythm.note_connection();
+        }
         if self.kernel == Kernel::TookLess {
             // It was full a moment ago. Ask again only when it matters.
             return if self.room == Room::Full { AfterSend::Deliver } else { AfterSend::Nothing };
         }
         // Nobody is told that there is no room before the kernel was asked for some.
         let may_gather = pace == Pace::Streaming
-            && rhythm.includes(last)
+            && has_had_one
             && circumstances.gathering == Gathering::Allowed
             && size <= GATHERED_BODY_MAX
             && self.pending < GATHERED_MAX.min(self.limit / 2)
@@ -486,6 +490,7 @@ mod tests {
     use super::*;
     use crate::message::{Body, Header};
     use crate::transports::stream::codec::Prefix;
+    use std::cell::Cell;
     use std::io;
 
     /// A framing with a dash in front of each frame, which takes only so much.
@@ -519,7 +524,7 @@ mod tests {
     }
 
     fn accept(queue: &mut Queue, size: usize, circumstances: Circumstances) -> Option<Sent> {
-        accept_in(&Rhythm::new(), queue, size, circumstances)
+        accept_in(&Rhythm::undisturbed(), queue, size, circumstances)
     }
 
     fn accept_in(
@@ -563,7 +568,7 @@ mod tests {
         for frame_max in 1..12 {
             let mut queue = Queue::new(1000);
             let encoder = Dashed { frame_max };
-            let (message, rhythm) = (&mut message(b"header", 5), Rhythm::new());
+            let (message, rhythm) = (&mut message(b"header", 5), Rhythm::undisturbed());
             queue.accept(&encoder, message, LONE, &rhythm, || Moment(1)).unwrap();
             let frames: Vec<u8> = b"headerxxxxx".to_vec();
             let pieces: Vec<&[u8]> = frames.chunks(frame_max).collect();
@@ -596,11 +601,12 @@ mod tests {
     #[test]
     fn it_is_full_at_the_limit_and_ready_when_something_is_written() {
         let mut queue = Queue::new(30);
-        assert!(accept(&mut queue, 10, LONE).unwrap().can_send_more);
+        let rhythm = streaming(&mut queue);
+        assert!(accept_in(&rhythm, &mut queue, 10, MORE).unwrap().can_send_more);
         assert!(queue.can_accept() && !queue.is_filling());
-        assert!(accept(&mut queue, 10, LONE).unwrap().can_send_more);
+        assert!(accept_in(&rhythm, &mut queue, 10, MORE).unwrap().can_send_more);
         assert!(queue.is_filling());
-        assert!(!accept(&mut queue, 10, LONE).unwrap().can_send_more);
+        assert!(!accept_in(&rhythm, &mut queue, 10, MORE).unwrap().can_send_more);
         assert_eq!((accept(&mut queue, 0, LONE), queue.can_accept()), (None, false));
         taken(&mut queue);
         let written = queue.note_written(done(5, false, 0));
@@ -628,6 +634,31 @@ mod tests {
         assert!(queue.wants_writer());
         queue.close();
         assert!(!queue.wants_writer() && queue.is_empty() && !queue.is_filling());
+    }
+
+    #[test]
+    fn a_thread_learns_how_many_connections_it_reaches() {
+        let lone = |queues: &mut [Queue]| {
+            let (rhythm, now) = (Rhythm::undisturbed(), Cell::new(1_000));
+            let mut burst = |count: usize| -> usize {
+                now.set(now.get() + 1_000_000);
+                let places = queues.len();
+                let all = (0..count).flat_map(|_| 0..places);
+                let is_lone = |at: usize| {
+                    let (mut message, clock) = (message(b"", 1), || Moment(now.get()));
+                    now.set(now.get() + 100);
+                    let queue = &mut queues[at];
+                    let sent = queue.accept(&DASHED, &mut message, MORE, &rhythm, clock).unwrap();
+                    let count = taken(queue).len();
+                    queue.note_written(done(count, true, 1));
+                    sent.then == AfterSend::Deliver
+                };
+                all.map(is_lone).filter(|is_lone| *is_lone).count()
+            };
+            [burst(100), burst(100)]
+        };
+        assert_eq!(lone(&mut [Queue::new(1000)]), [64, 64]);
+        assert_eq!(lone(&mut [Queue::new(1000), Queue::new(1000)]), [64, 8]);
     }
 
     #[test]

@@ -304,7 +304,7 @@ mod tests {
 
     // Each test has a thread of its own.
     thread_local! {
-        static RHYTHM: Rhythm = const { Rhythm::new() };
+        static RHYTHM: Rhythm = const { Rhythm::undisturbed() };
     }
 
     fn accept_at(writer: &Writer, micros: u64) -> AfterSend {
@@ -334,12 +334,12 @@ mod tests {
     #[test]
     fn a_stream_is_gathered_until_there_is_enough() {
         let (writer, kernel) = (streaming(1 << 20), kernel(1 << 20));
-        let then = || accept(&writer, message(1, 1000)).unwrap().then;
+        let then = || accept(&writer, message(1, 2500)).unwrap().then;
         assert_eq!(then(), AfterSend::WriteLater);
         let later = (0..).take_while(|_| then() != AfterSend::Deliver).count();
-        assert_eq!(later, 31);
+        assert_eq!(later, 12);
         writer.write(&kernel);
-        assert_eq!((kernel.calls.get(), kernel.taken.borrow().len()), (1, 33_000));
+        assert_eq!((kernel.calls.get(), kernel.taken.borrow().len()), (1, 35_000));
     }
 
     #[test]
@@ -712,7 +712,7 @@ mod models {
             let send = |world: &World, bytes: [u8; 2]| {
                 for byte in bytes {
                     world.writer.note_received(HasMore::No);
-                    world.send(byte, &Rhythm::new());
+                    world.send(byte, &Rhythm::undisturbed());
                 }
             };
             let other = {
@@ -765,17 +765,17 @@ mod models {
     #[test]
     fn model_what_a_full_kernel_refused_is_written_by_the_reactor() {
         check(1, &[1, 2], |world| {
-            world.send(1, &Rhythm::new());
-            world.send(2, &Rhythm::new());
+            world.send(1, &Rhythm::undisturbed());
+            world.send(2, &Rhythm::undisturbed());
         });
     }
 
     #[test]
     fn model_what_a_full_kernel_refused_is_written_when_a_caller_waits_for_room() {
         check(0, &[1, 2], |world| {
-            world.send(1, &Rhythm::new());
+            world.send(1, &Rhythm::undisturbed());
             world.drive();
-            world.send(2, &Rhythm::new());
+            world.send(2, &Rhythm::undisturbed());
         });
     }
 }
