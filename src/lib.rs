@@ -125,6 +125,7 @@ mod transports {
         mod byte_stream;
         mod codec;
         mod driver;
+        mod loan;
         mod queue;
         mod reader;
         mod store;

@@ -115,6 +115,7 @@ const TRAP: SocketType = SocketType {
     can_send: true,
     can_recv: true,
     drops_when_busy: false,
+    hands_on: false,
     accepts_nameless_peers: false,
     cooked: |_| unreachable!("each trap has its own"),
     raw: |_| unreachable!("traps are cooked"),

@@ -13,6 +13,7 @@ use super::deferred;
 use super::endpoint::{Cause, Endpoint};
 use super::events::{EventKind, SocketEvent};
 use super::peer;
+use crate::error::Error;
 use crate::memory::{self, OutOfMemory};
 use crate::message::{Chunk, Message};
 use crate::protocols::{Flow, Loss, PipeId, PipeMap, Pipes, Refusal};
@@ -58,6 +59,8 @@ pub struct Aftermath {
     rest: Rest,
     /// Something of an ended pipe has been taken.
     pub is_backlog_less: bool,
+    /// Why a message has not been sent that a connection had taken.
+    pub failure: Option<Error>,
 }
 
 /// What is seldom anything: then dropping it is one look.
@@ -78,6 +81,7 @@ enum Leftover {
 enum Duty {
     Deliver,
     DeliverAll,
+    DeliverLent,
     WriteLater,
     Resume,
 }
@@ -239,6 +243,7 @@ impl Aftermath {
             AfterSend::Nothing => {}
             AfterSend::Deliver => self.note(connection, Duty::Deliver),
             AfterSend::DeliverAll => self.note(connection, Duty::DeliverAll),
+            AfterSend::DeliverLent => self.note(connection, Duty::DeliverLent),
             AfterSend::WriteLater => self.note(connection, Duty::WriteLater),
         }
     }
@@ -289,7 +294,7 @@ impl Aftermath {
     #[inline(always)]
     pub fn settle(&mut self) {
         if let Some((connection, duty)) = self.first.take() {
-            duty.fulfil(&connection);
+            self.failure = duty.fulfil(&connection);
         }
         if self.rest.0.capacity() > 0 {
             self.settle_rest();
@@ -301,8 +306,19 @@ impl Aftermath {
         let rest = std::mem::take(&mut *self.rest.0);
         for leftover in &rest {
             if let Leftover::Owed(connection, duty) = leftover {
-                duty.fulfil(connection);
+                let failure = duty.fulfil(connection);
+                self.failure = self.failure.or(failure);
             }
+        }
+    }
+}
+
+/// As after a panic, which has kept it from being settled.
+impl Drop for Aftermath {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some((connection, Duty::DeliverLent)) = &self.first {
+            let _ = connection.deliver_lent();
         }
     }
 }
@@ -324,13 +340,20 @@ impl Drop for Rest {
 }
 
 impl Duty {
+    /// Says why a message has not been sent that the connection had taken.
     #[inline(never)]
-    fn fulfil(self, connection: &Arc<dyn Connection>) {
+    fn fulfil(self, connection: &Arc<dyn Connection>) -> Option<Error> {
         match (self, connection.stream()) {
             (Duty::Deliver, _) => connection.deliver(),
             (Duty::DeliverAll, _) => {
                 connection.deliver();
                 deferred::write_out();
+            }
+            (Duty::DeliverLent, _) => {
+                let delivered = connection.deliver_lent();
+                // What this thread has gathered elsewhere has waited for the big one.
+                deferred::write_out();
+                return delivered.err();
             }
             (Duty::Resume, _) => connection.resume(),
             (Duty::WriteLater, None) => {}
@@ -339,6 +362,7 @@ impl Duty {
                 deferred::note(connection);
             }
         }
+        None
     }
 }
 

@@ -7,10 +7,12 @@ use super::pipe::Aftermath;
 use super::sleep::{self, Miss, Step, Turn};
 use super::socket::Socket;
 use crate::error::Error;
-use crate::message::Message;
+use crate::message::{Body, Message};
 use crate::protocols::Nothing;
 use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sys;
 use crate::trace::{Happening, Reason};
+use crate::transports::Connection;
 
 /// Whether a call may wait.
 #[derive(Clone, Copy)]
@@ -66,11 +68,34 @@ impl Socket {
     #[inline(always)]
     pub fn send_now(&self, message: &mut Message, blocking: Blocking<'_>) -> Result<Now, Error> {
         self.look_after_stock();
+        if message.body.is_lent() {
+            self.use_loan(&mut message.body)?;
+        }
         let seen = self.waiting.send.epoch();
         match self.try_send(message) {
             Ok(()) => Ok(Now::Done),
             Err(error) => self.send_later(seen, error, message, blocking),
         }
+    }
+
+    /// Makes a copy of a body that is lent, unless a connection can do without: here, where nobody
+    /// waits for a lock meanwhile.
+    #[cold]
+    fn use_loan(&self, body: &mut Body) -> Result<(), Error> {
+        let can_do_without =
+            |connection: &dyn Connection| connection.takes_loans() || !connection.can_send();
+        let is_of_use = self.socket_type().hands_on && {
+            let state = self.lock();
+            // Among many only the machine knows whose turn it is.
+            state.pipes.only_live().is_none_or(|pipe| can_do_without(&*pipe.connection))
+        };
+        if is_of_use {
+            return Ok(());
+        }
+        if !sys::is_mapped(body.as_slice()) {
+            return Err(Error::BadPointer);
+        }
+        Ok(body.own()?)
     }
 
     /// What is to be done about a message that could not be sent at once, and why it could not.
@@ -293,7 +318,19 @@ impl Socket {
         if must_arm {
             self.arm_timer();
         }
+        if let Some(failure) = aftermath.failure {
+            return Err(self.take_back(failure, size));
+        }
         Ok(result?)
+    }
+
+    /// A message was taken that is not sent after all, as with one that cannot be read.
+    #[cold]
+    fn take_back(&self, failure: Error, size: u64) -> Error {
+        let mut state = self.lock();
+        state.traffic.messages_sent -= 1;
+        state.traffic.bytes_sent -= size;
+        failure
     }
 
     /// Receives if there is something. If not, says until when waiting makes sense without news.

@@ -1,6 +1,7 @@
 //! Send and receive: the bytes of C become a message and the other way round, once and no more.
 //!
-//! A small body is copied into the message itself, so that nothing is allocated on the way. Memory
+//! A small body is copied into the message itself, so that nothing is allocated on the way. A big
+//! one is lent: what the kernel takes at once is copied by nobody else. Memory
 //! that the caller lends with the size NN_MSG is not copied at all, and not freed before the
 //! message has been accepted.
 
@@ -12,7 +13,7 @@ use super::raw::{self, OutPlace};
 use super::with_socket;
 use crate::core::{Blocking, Now, Socket, Step, Turn};
 use crate::error::Error;
-use crate::message::Message;
+use crate::message::{Body, Lent, Message};
 use libc::size_t;
 use std::ffi::{c_int, c_void};
 use std::ptr;
@@ -147,7 +148,13 @@ impl SendBytes {
             // SAFETY: forwarded from the contract of the exported function.
             let bytes = unsafe { raw::bytes(buf, len) }?;
             let mut message = Message::default();
-            message.body.fill(bytes)?;
+            if len > LENT_FROM {
+                // SAFETY: the caller vouches for the bytes until the call is over, and so long they
+                // are used: see `Connection::deliver_lent`.
+                message.body = Body::lent(unsafe { Lent::new(bytes) });
+            } else {
+                message.body.fill(bytes)?;
+            }
             match socket.send_now(&mut message, blocking(flags))? {
                 Now::Done => Ok(Begun::Done(count)),
                 Now::Later(miss) => {
@@ -394,6 +401,9 @@ unsafe fn spread(mut rest: &[u8], pieces: &[nn_iovec]) {
         rest = &rest[count..];
     }
 }
+
+/// Larger bodies are sent from where they lie, if nothing waits in front of them.
+const LENT_FROM: usize = 16 * 1024;
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,7 @@
-//! The body of a message: inside the message while it is small, else a chunk.
+//! The body of a message: inside the message while it is small, else a chunk, or for the time of a
+//! call where its sender has it.
 
-use super::{Chunk, OutOfMemory, SharedChunk};
+use super::{Chunk, Lent, OutOfMemory, SharedChunk};
 
 /// The user's bytes. Cheap to move; a big one can be shared, and is copied only for an owner who
 /// wants it alone.
@@ -18,6 +19,11 @@ enum Storage {
     },
     Shared {
         chunk: SharedChunk,
+        start: usize,
+    },
+    /// The same of what somebody lends.
+    Lent {
+        bytes: Lent,
         start: usize,
     },
 }
@@ -93,6 +99,29 @@ impl Body {
         Body(Storage::Chunk { chunk, start: 0 })
     }
 
+    /// What somebody lends until the body is dropped or [`Body::own`] has succeeded.
+    #[must_use]
+    pub fn lent(bytes: Lent) -> Body {
+        Body(Storage::Lent { bytes, start: 0 })
+    }
+
+    #[must_use]
+    #[inline]
+    pub fn is_lent(&self) -> bool {
+        matches!(self.0, Storage::Lent { .. })
+    }
+
+    /// Becomes a copy of what somebody lends, if it is that.
+    ///
+    /// # Errors
+    /// When memory for the copy cannot be had; the body is unchanged.
+    pub fn own(&mut self) -> Result<(), OutOfMemory> {
+        if self.is_lent() {
+            *self = Body::copy_from(self.as_slice())?;
+        }
+        Ok(())
+    }
+
     #[must_use]
     #[inline]
     pub fn as_slice(&self) -> &[u8] {
@@ -100,6 +129,7 @@ impl Body {
             Storage::Inline { len, bytes } => &bytes[..usize::from(*len)],
             Storage::Chunk { chunk, start } => &chunk.as_slice()[*start..],
             Storage::Shared { chunk, start } => &chunk.as_slice()[*start..],
+            Storage::Lent { bytes, start } => &bytes.as_slice()[*start..],
         }
     }
 
@@ -109,7 +139,7 @@ impl Body {
         match &self.0 {
             Storage::Inline { len, .. } => usize::from(*len),
             Storage::Chunk { chunk, start } => chunk.len() - start,
-            Storage::Shared { .. } => self.as_slice().len(),
+            Storage::Shared { .. } | Storage::Lent { .. } => self.as_slice().len(),
         }
     }
 
@@ -135,26 +165,30 @@ impl Body {
                 }
                 Err(chunk) => Body(Storage::Shared { chunk, start }),
             },
-            inline @ Storage::Inline { .. } => Body(inline),
+            other @ (Storage::Inline { .. } | Storage::Lent { .. }) => Body(other),
         };
         Chunk::copy_from(body.as_slice()).map_err(|OutOfMemory| body)
     }
 
-    /// Another body with the same bytes, which are not copied unless they are few.
-    #[must_use]
-    pub fn share(&mut self) -> Body {
+    /// Another body with the same bytes, which are not copied unless they are few or lent.
+    ///
+    /// # Errors
+    /// When memory for the copy cannot be had; the body is unchanged.
+    pub fn share(&mut self) -> Result<Body, OutOfMemory> {
+        self.own()?;
         if let Storage::Chunk { .. } = &self.0
             && let Storage::Chunk { chunk, start } = std::mem::take(self).0
         {
             self.0 = Storage::Shared { chunk: chunk.into_shared(), start };
         }
-        match &self.0 {
+        Ok(match &self.0 {
             Storage::Inline { len, bytes } => Body(Storage::Inline { len: *len, bytes: *bytes }),
             Storage::Shared { chunk, start } => {
                 Body(Storage::Shared { chunk: chunk.clone(), start: *start })
             }
             Storage::Chunk { .. } => unreachable!("it has just been shared"),
-        }
+            Storage::Lent { .. } => unreachable!("it has just been copied"),
+        })
     }
 
     /// Gives up the first `count` bytes, or all when there are fewer.
@@ -165,7 +199,9 @@ impl Body {
                 bytes.copy_within(count..usize::from(*len), 0);
                 *len -= count as u8;
             }
-            Storage::Chunk { start, .. } | Storage::Shared { start, .. } => *start += count,
+            Storage::Chunk { start, .. }
+            | Storage::Shared { start, .. }
+            | Storage::Lent { start, .. } => *start += count,
         }
     }
 }
@@ -216,12 +252,12 @@ mod tests {
         for len in [0, 5, 94, 95, 5000] {
             let bytes: Vec<u8> = (0..len).map(|i| i as u8).collect();
             let mut body = Body::copy_from(&bytes).unwrap();
-            let mut other = body.share();
+            let mut other = body.share().unwrap();
             other.trim_front(3);
             assert_eq!(body.as_slice(), bytes);
             assert_eq!(other.as_slice(), &bytes[bytes.len().min(3)..]);
             let place = body.as_slice().as_ptr();
-            assert_eq!(body.share().into_chunk().unwrap().as_slice(), bytes);
+            assert_eq!(body.share().unwrap().into_chunk().unwrap().as_slice(), bytes);
             drop(other);
             let chunk = body.into_chunk().unwrap();
             assert_eq!(chunk.as_slice(), bytes);

@@ -34,6 +34,12 @@ pub struct SharedChunk {
     payload: NonNull<u8>,
 }
 
+/// Bytes that lie with somebody who lends them for the time of a call.
+pub struct Lent {
+    start: NonNull<u8>,
+    len: usize,
+}
+
 #[repr(C)]
 struct Prefix {
     /// Where its memory begins.
@@ -59,6 +65,10 @@ unsafe impl Sync for Chunk {}
 unsafe impl Send for SharedChunk {}
 // SAFETY: a shared chunk can only be read.
 unsafe impl Sync for SharedChunk {}
+// SAFETY: who lends bytes lends them to every thread.
+unsafe impl Send for Lent {}
+// SAFETY: lent bytes are only read.
+unsafe impl Sync for Lent {}
 
 impl Chunk {
     /// An empty chunk that can take `capacity` bytes.
@@ -264,6 +274,21 @@ impl Chunk {
     }
 }
 
+impl Lent {
+    /// # Safety
+    /// The bytes stay where they are for as long as this is.
+    #[must_use]
+    pub unsafe fn new(bytes: &[u8]) -> Lent {
+        Lent { start: NonNull::from(bytes).cast(), len: bytes.len() }
+    }
+
+    #[must_use]
+    pub fn as_slice(&self) -> &[u8] {
+        // SAFETY: they were bytes when this was made, and stay.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.len) }
+    }
+}
+
 impl SharedChunk {
     #[must_use]
     pub fn as_slice(&self) -> &[u8] {
@@ -409,6 +434,14 @@ const PLACED_FROM: usize = 16 * 1024;
 // What keeps the strictest alignment that malloc(3) has given, too.
 const _: () = assert!(size_of::<Prefix>().is_multiple_of(16));
 const _: () = assert!(offset_of!(Prefix, magic) + size_of::<u64>() == size_of::<Prefix>());
+
+#[cfg(test)]
+impl Lent {
+    pub fn of(bytes: &'static [u8]) -> Lent {
+        // SAFETY: they stay for ever.
+        unsafe { Lent::new(bytes) }
+    }
+}
 
 #[cfg(test)]
 mod tests {

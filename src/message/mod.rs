@@ -11,7 +11,7 @@ mod header;
 
 pub use crate::memory::OutOfMemory;
 pub use body::Body;
-pub use chunk::{Chunk, Memory, SharedChunk};
+pub use chunk::{Chunk, Lent, Memory, SharedChunk};
 pub use header::Header;
 
 /// One message of the scalability protocols, header and body apart.
@@ -36,13 +36,13 @@ impl Message {
     /// Another message that says the same. A big body is shared with this one.
     ///
     /// # Errors
-    /// When memory for the control data cannot be had.
+    /// When memory for the control data, or for a body that is lent, cannot be had.
     pub fn share(&mut self) -> Result<Message, OutOfMemory> {
         let ancillary = match &self.ancillary {
             Some(ancillary) => Some(Chunk::copy_from(ancillary.as_slice())?),
             None => None,
         };
-        Ok(Message { header: self.header.clone(), body: self.body.share(), ancillary })
+        Ok(Message { header: self.header.clone(), body: self.body.share()?, ancillary })
     }
 
     /// Puts the header in front of the body, where it stands on a wire: to whom it means nothing,

@@ -213,6 +213,9 @@ pub struct SocketType {
     pub can_recv: bool,
     /// It does not wait for a pipe that is busy: what the pipe cannot take is lost.
     pub drops_when_busy: bool,
+    /// What is sent goes to one pipe at once, or is dropped or left with its sender: the machine
+    /// keeps none of it beyond the call.
+    pub hands_on: bool,
     /// A peer need not say what it is, where the wire leaves that to it.
     pub accepts_nameless_peers: bool,
     pub cooked: fn(Seed) -> Box<dyn Protocol>,

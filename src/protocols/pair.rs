@@ -15,6 +15,7 @@ pub static PAIR: SocketType = SocketType {
     can_send: true,
     can_recv: true,
     drops_when_busy: false,
+    hands_on: true,
     accepts_nameless_peers: true,
     cooked: |_| Box::new(Pair::default()),
     raw: |_| Box::new(Pair::default()),

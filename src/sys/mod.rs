@@ -19,6 +19,7 @@ mod kernel;
 mod limits;
 mod listener;
 mod log;
+mod memory;
 #[cfg(not(simulated))]
 mod names;
 mod nap;
@@ -45,6 +46,7 @@ pub use futex::{Waited, futex_wait, futex_wake_all};
 pub use limits::{descriptor_limit, usable_cpus};
 pub use listener::{Accepted, OsListener};
 pub use log::{Log, complain};
+pub use memory::is_mapped;
 #[cfg(not(simulated))]
 pub use names::{NameFamily, look_up};
 pub use nap::{Nap, Slept, nap, nap_with_cancellation};

@@ -124,7 +124,8 @@ impl OsStream {
         let _ = self.inner.set_recv_buffer_size(size as usize);
     }
 
-    /// Writes as much as the kernel takes; 0 when it takes nothing now.
+    /// Writes as much as the kernel takes; 0 when it takes nothing now. Bytes that are not there
+    /// are an error of the kind `InvalidData`, which breaks nothing.
     pub fn write(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
         before_io();
         let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
@@ -134,6 +135,9 @@ impl OsStream {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 // The kernel is short of memory for the moment, not the connection broken.
                 Err(error) if is_shortage(&error) => return Ok(0),
+                Err(error) if error.raw_os_error() == Some(libc::EFAULT) => {
+                    return Err(io::ErrorKind::InvalidData.into());
+                }
                 result => return result.inspect_err(|error| self.note_failure(error)),
             }
         }

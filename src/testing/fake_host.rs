@@ -482,6 +482,7 @@ impl Pipe {
         match sent.then {
             AfterSend::Nothing => {}
             AfterSend::Deliver | AfterSend::DeliverAll => self.connection.deliver(),
+            AfterSend::DeliverLent => self.connection.deliver_lent().unwrap(),
             AfterSend::WriteLater => self.stream().write_later(),
         }
         Ok(())

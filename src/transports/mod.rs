@@ -240,6 +240,22 @@ pub trait Connection: Send + Sync {
     /// Does what a send left to do: writes, or tells the peer. Under no lock.
     fn deliver(&self);
 
+    /// Whether it would make use of a body that is only lent, and has not to copy it.
+    fn takes_loans(&self) -> bool {
+        false
+    }
+
+    /// Does what [`Connection::deliver`] does. Of the body that was lent nothing is used behind
+    /// this: what is left of it is copied.
+    ///
+    /// # Errors
+    /// When it is not sent, because it cannot be read, or because memory for what is left of it
+    /// cannot be had.
+    fn deliver_lent(&self) -> Result<(), Error> {
+        self.deliver();
+        Ok(())
+    }
+
     /// Does what a receive left to do now that there is room: reads on, or tells the peer. Under no
     /// lock.
     fn resume(&self);

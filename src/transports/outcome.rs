@@ -15,6 +15,9 @@ pub enum AfterSend {
     Deliver,
     /// The same, and write at once whatever else this thread has left to be written later.
     DeliverAll,
+    /// Call [`Connection::deliver_lent`](super::Connection::deliver_lent) at once: the body is its
+    /// sender's.
+    DeliverLent,
     /// Call [`Stream::write_later`](super::Stream::write_later) at once, and
     /// [`Stream::write_out`](super::Stream::write_out) before blocking.
     WriteLater,

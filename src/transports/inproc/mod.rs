@@ -123,6 +123,8 @@ impl Connection for Side {
     }
 
     fn send(&self, message: &mut Message) -> Result<Sent, Refusal> {
+        // What is only lent would have to be there for longer.
+        message.body.own()?;
         let pushed = self.outgoing().push(message)?;
         let then = if pushed.tell_consumer { AfterSend::Deliver } else { AfterSend::Nothing };
         Ok(Sent { can_send_more: pushed.can_push_more, then })

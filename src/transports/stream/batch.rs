@@ -5,8 +5,9 @@ use std::io::{self, IoSlice};
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::byte_stream::Sink;
+use super::byte_stream::{Sink, UNREADABLE};
 use super::codec::{Encoder, Veil};
+use crate::error::Error;
 use crate::memory::{self, OutOfMemory};
 use crate::message::Body;
 
@@ -19,6 +20,7 @@ pub struct Batch {
     pub messages: usize,
     /// A buffer whose bytes are written.
     used: Vec<u8>,
+    is_unreadable: bool,
     /// Where bodies are veiled. It stays while it is of use: fresh memory for each would cost more
     /// than the veiling.
     veil_buffer: Vec<u8>,
@@ -52,12 +54,33 @@ pub struct Done {
     pub is_empty: bool,
     pub messages: usize,
     pub used: Vec<u8>,
+    /// What a sender lends cannot be read. If nothing of its frame was written, all of it counts
+    /// as written now.
+    pub is_unreadable: bool,
+}
+
+/// What has become of the rest of a body when its sender took it back.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// There is a copy of what is left.
+    All,
+    /// There is none, and nothing of the frame was written: it is gone, with so many bytes.
+    NoneOf { removed: usize, is_empty: bool, why: Error },
+    /// There is none, and a part of the frame was written: nothing can follow that.
+    Half(Error),
+}
+
+impl Default for Done {
+    fn default() -> Done {
+        let (used, is_unreadable) = (Vec::new(), false);
+        Done { result: Ok(0), is_empty: true, messages: 0, used, is_unreadable }
+    }
 }
 
 impl Done {
     /// Nothing was written, nor will be.
     pub fn failed(why: io::ErrorKind) -> Done {
-        Done { result: Err(why.into()), is_empty: true, messages: 0, used: Vec::new() }
+        Done { result: Err(why.into()), ..Done::default() }
     }
 }
 
@@ -71,6 +94,7 @@ impl Batch {
             is_empty,
             messages: if is_empty { std::mem::take(&mut self.messages) } else { 0 },
             used: std::mem::take(&mut self.used),
+            is_unreadable: std::mem::take(&mut self.is_unreadable),
         }
     }
 
@@ -99,10 +123,20 @@ impl Batch {
                 offered += bytes.len();
                 count += 1;
             }
-            let written = sink.write(&parts[..count])?;
+            let written = match sink.write(&parts[..count]) {
+                Err(error) if error.kind() == UNREADABLE => {
+                    self.is_unreadable = true;
+                    total += self.remove_lent().map_err(|()| error)?;
+                    continue;
+                }
+                result => result?,
+            };
             total += written;
             self.advance(written);
-            if written < offered {
+            // Of what is lent it may be a page that is not there that ends it, which the next call
+            // tells: nobody else may find that out.
+            let is_to_ask = written > 0 && self.segments.iter().take(2).any(Segment::is_lent);
+            if written < offered && !is_to_ask {
                 break;
             }
         }
@@ -136,6 +170,51 @@ impl Batch {
         Ok(())
     }
 
+    /// Copies what is left of a body that its sender lends, who takes it back.
+    pub fn keep_lent(&mut self, has_bytes: impl FnOnce(&[u8]) -> bool) -> Kept {
+        let Some(at) = self.segments.iter().position(Segment::is_lent) else { return Kept::All };
+        let skipped = if at == 0 { self.offset } else { 0 };
+        let Segment::Body(body) = &mut self.segments[at] else { return Kept::All };
+        body.trim_front(skipped);
+        let kept = if has_bytes(body.as_slice()) {
+            body.own().map_err(Error::from)
+        } else {
+            Err(Error::BadPointer)
+        };
+        if at == 0 {
+            self.offset = 0;
+        }
+        let Err(why) = kept else { return Kept::All };
+        let Ok(removed) = self.remove_lent() else { return Kept::Half(why) };
+        self.messages -= 1;
+        Kept::NoneOf { removed, is_empty: self.segments.is_empty(), why }
+    }
+
+    /// Removes the frame with the body that is lent, and says how long it was.
+    ///
+    /// # Errors
+    /// When a part of it was written. Then the body alone is gone: who looks still finds that a
+    /// frame is half written.
+    fn remove_lent(&mut self) -> Result<usize, ()> {
+        let at = self.segments.iter().position(Segment::is_lent).ok_or(())?;
+        // What stands in front of the body is in a segment of its own.
+        if let Some(head) = at.checked_sub(1)
+            && (head > 0 || self.offset == 0)
+        {
+            let frame = self.segments.drain(head..=at);
+            return Ok(frame.map(|segment| segment.len()).sum());
+        }
+        self.offset = if at == 0 { 0 } else { self.offset };
+        self.segments[at] = Segment::Body(Body::default());
+        Err(())
+    }
+
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        self.segments.clear();
+        self.offset = 0;
+    }
+
     fn advance(&mut self, mut count: usize) {
         while let Some(first) = self.segments.front() {
             let rest = first.len() - self.offset;
@@ -161,6 +240,11 @@ impl Batch {
 }
 
 impl Segment {
+    /// Whether somebody lends it.
+    pub fn is_lent(&self) -> bool {
+        matches!(self, Segment::Body(body) if body.is_lent())
+    }
+
     pub fn len(&self) -> usize {
         match self {
             Segment::Bytes(bytes) | Segment::Veiled(bytes) => bytes.len(),

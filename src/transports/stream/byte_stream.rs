@@ -19,9 +19,17 @@ pub trait Sink {
     /// Says how many bytes it took: 0 when it is full.
     ///
     /// # Errors
-    /// When the stream is broken.
+    /// [`UNREADABLE`], or when the stream is broken.
     fn write(&self, parts: &[IoSlice<'_>]) -> io::Result<usize>;
+
+    /// Whether there are bytes where the application says so.
+    fn has_bytes(&self, _bytes: &[u8]) -> bool {
+        true
+    }
 }
+
+/// The first bytes to be written cannot be read: an application has said that they are there.
+pub const UNREADABLE: io::ErrorKind = io::ErrorKind::InvalidData;
 
 #[cfg(not(loom))]
 pub use os::ByteStream;
@@ -32,7 +40,7 @@ mod os {
     use std::os::fd::{AsRawFd, RawFd};
 
     use super::{Chunk, IoSlice, Read, Sink, Source, io};
-    use crate::sys::{Credentials, OsStream};
+    use crate::sys::{Credentials, OsStream, is_mapped};
 
     /// Bytes in both directions, between us and one peer.
     pub trait ByteStream: Source + Sink + Send + Sync {
@@ -74,6 +82,10 @@ mod os {
     impl Sink for OsStream {
         fn write(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
             OsStream::write(self, parts)
+        }
+
+        fn has_bytes(&self, bytes: &[u8]) -> bool {
+            is_mapped(bytes)
         }
     }
 

@@ -20,6 +20,11 @@ pub trait Encoder: Send + Sync {
         usize::MAX
     }
 
+    /// Whether payloads stand on the wire as they are, whatever their size.
+    fn is_plain(&self) -> bool {
+        true
+    }
+
     /// What stands in front of `size` bytes of the payload of `message`.
     fn prefix(&self, message: &Message, size: usize, place: Place) -> Prefix;
 

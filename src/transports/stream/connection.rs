@@ -19,7 +19,7 @@ use super::scratch;
 use super::watch::{Standing, Wanted, Watch};
 use super::width::Width;
 use super::writer::{HasMore, Writer};
-use crate::error::Refusal;
+use crate::error::{Error, Refusal};
 use crate::io::{Handler, Reactor, Tick};
 use crate::message::Message;
 use crate::sync::{
@@ -44,6 +44,15 @@ pub struct StreamConnection {
     reactor: Arc<Reactor>,
     pipe: OnceLock<Box<dyn Adopter>>,
     is_ended: AtomicBool,
+}
+
+/// Is forgotten when what it was lent has been given back, and not when a panic drops it.
+struct Borrower<'a>(&'a Writer);
+
+impl Drop for Borrower<'_> {
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
 }
 
 /// What is told when the connection has become a pipe.
@@ -293,6 +302,19 @@ impl Connection for StreamConnection {
         with_rhythm(|rhythm| rhythm.end(now()));
     }
 
+    fn takes_loans(&self) -> bool {
+        self.writer.takes_loans()
+    }
+
+    fn deliver_lent(&self) -> Result<(), Error> {
+        let borrower = Borrower(&self.writer);
+        self.deliver();
+        let (written, result) = self.writer.return_loan(&*self.stream);
+        std::mem::forget(borrower);
+        self.after_write(written);
+        result
+    }
+
     /// A peer whose last words are a violation is ended when everything before them is received.
     fn resume(&self) {
         if self.reader.is_broken() {
@@ -468,7 +490,6 @@ const READS_TO_END_MAX: usize = 1024;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Error;
     use crate::message::Body;
     use crate::sys::{Interest, OsStream};
     use crate::testing::{FakeSocket, Pipe, Traits};

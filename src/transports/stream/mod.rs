@@ -15,6 +15,7 @@ mod fixtures;
 mod greeter;
 mod greeting;
 mod listener;
+mod loan;
 mod queue;
 mod reader;
 mod scratch;

@@ -9,14 +9,16 @@ use std::sync::Arc;
 use super::batch::{Batch, Done, PartVeil, Segment};
 use super::codec::{Encoder, PREFIX_MAX, Place};
 use super::driver::{Content, Driver};
-use crate::error::Refusal;
+use super::loan::Loan;
+use crate::error::{Error, Refusal};
+
 use crate::memory::{self, OutOfMemory};
 use crate::message::{Body, Message};
 use crate::transports::pace::{Moment, NEVER, Pace, Rhythm, Since};
 use crate::transports::{AfterSend, Sent};
 
 pub struct Queue {
-    segments: VecDeque<Segment>,
+    pub(super) segments: VecDeque<Segment>,
     /// Small messages gathered behind the segments.
     gathered: Vec<u8>,
     /// A used buffer to gather in next time.
@@ -24,15 +26,16 @@ pub struct Queue {
     /// A frame that no application has sent, to be written behind everything else.
     interjection: Option<Vec<u8>>,
     /// Bytes accepted and not with the kernel, those in the writer's batch included.
-    pending: usize,
+    pub(super) pending: usize,
     /// Messages likewise.
-    messages: usize,
+    pub(super) messages: usize,
     /// Of these, the messages that no writer has taken yet.
     untaken: usize,
     /// Bytes that may be pending before another message is refused.
     limit: usize,
     room: Room,
-    kernel: Kernel,
+    pub(super) kernel: Kernel,
+    pub(super) loan: Loan,
     /// Somebody wants to have written what is queued.
     is_wanted: bool,
     /// Messages have been gathered lately, so that a big buffer is worth keeping.
@@ -57,7 +60,7 @@ enum Room {
 
 /// What the kernel did when it was last offered something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kernel {
+pub(super) enum Kernel {
     TookAll,
     /// It is stuck: it took less than it was offered.
     TookLess,
@@ -121,6 +124,7 @@ impl Queue {
             limit,
             room: Room::Open,
             kernel: Kernel::TookAll,
+            loan: Loan::None,
             is_wanted: false,
             gathers: false,
             last: NEVER,
@@ -129,7 +133,8 @@ impl Queue {
         }
     }
 
-    /// Takes `message` and appends it as `encoder` wraps it.
+    /// Takes `message` and appends it as `encoder` wraps it. A body that is lent is copied, unless
+    /// nothing is in front of it.
     ///
     /// # Errors
     /// When nothing more is accepted; the message is not touched.
@@ -145,6 +150,7 @@ impl Queue {
             return Err(Refusal::Busy);
         }
         let position = if self.untaken == 0 { Position::First } else { Position::Behind };
+        let was_lent = message.body.is_lent();
         let Some(size) = self.append(encoder, message) else {
             // Without memory it is as if nothing more fitted, until something has been written.
             if self.pending == 0 {
@@ -155,8 +161,11 @@ impl Queue {
         };
         self.room = self.room_left();
         self.driver.note_fresh();
-        let then = self.next_step(size, position, circumstances, rhythm, clock);
+        let mut then = self.next_step(size, position, circumstances, rhythm, clock);
         self.is_wanted |= matches!(then, AfterSend::Deliver | AfterSend::DeliverAll);
+        if was_lent && self.segments.back().is_some_and(Segment::is_lent) {
+            (self.loan, self.is_wanted, then) = (Loan::Out, true, AfterSend::DeliverLent);
+        }
         Ok(Sent { can_send_more: self.room == Room::Open, then })
     }
 
@@ -260,6 +269,9 @@ impl Queue {
             self.spare = done.used;
         }
         self.messages -= done.messages;
+        if done.is_unreadable {
+            self.loan = Loan::Lost(Error::BadPointer);
+        }
         let Ok(count) = done.result else {
             self.room = Room::Closed;
             return Written { is_broken: true, ..Written::default() };
@@ -335,6 +347,9 @@ impl Queue {
     /// Returns the bytes that it takes, or nothing when there is no memory.
     fn append(&mut self, encoder: &dyn Encoder, message: &mut Message) -> Option<usize> {
         let payload = message.wire_len();
+        if !self.takes_loans() {
+            message.body.own().ok()?;
+        }
         if self.gathered.len() >= GATHERED_MAX {
             memory::reserve(&mut self.segments, 1).ok()?;
             self.close_gathered();
@@ -458,6 +473,7 @@ impl Queue {
 
 /// The body apart, for pieces of it to share. It is untouched without memory for that.
 fn share_body(message: &mut Message) -> Option<Arc<Body>> {
+    message.body.own().ok()?;
     memory::shared(std::mem::take(&mut message.body)).map_err(|body| message.body = body).ok()
 }
 
@@ -560,7 +576,7 @@ mod tests {
     }
 
     fn done(count: usize, is_empty: bool, messages: usize) -> Done {
-        Done { result: Ok(count), is_empty, messages, used: Vec::new() }
+        Done { result: Ok(count), is_empty, messages, used: Vec::new(), ..Done::default() }
     }
 
     #[test]

@@ -12,12 +12,14 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 #[cfg(not(loom))]
 use std::time::Duration;
 
+#[cfg(test)]
+use super::batch::Segment;
 use super::batch::{Batch, Done};
 use super::byte_stream::Sink;
 use super::codec::Encoder;
 use super::driver::Look;
 use super::queue::{Before, Circumstances, Gathering, Queue, Written};
-use crate::error::Refusal;
+use crate::error::{Error, Refusal};
 use crate::memory::OutOfMemory;
 use crate::message::Message;
 use crate::sync::{Mutex, Rank};
@@ -137,6 +139,51 @@ impl Writer {
         written
     }
 
+    /// Whether a body that is lent is written from where it lies.
+    pub fn takes_loans(&self) -> bool {
+        self.encoder.is_plain() && self.queue.lock().takes_loans()
+    }
+
+    /// A sender takes back the body that he has lent; what has not been written of it is copied.
+    pub fn return_loan(&self, sink: &(impl Sink + ?Sized)) -> (Written, Result<(), Error>) {
+        if let Some(result) = self.queue.lock().end_loan() {
+            return (Written::default(), result);
+        }
+        // Whoever writes it at this moment is not kept by the kernel.
+        let mut batch = self.batch.lock();
+        let is_untaken = {
+            let mut queue = self.queue.lock();
+            let has_loan = queue.has_loan();
+            if has_loan && queue.fill(&mut batch).is_err() || queue.has_loan() {
+                queue.close();
+                return (
+                    Written { is_broken: true, ..Written::default() },
+                    Err(Error::OutOfMemory),
+                );
+            }
+            has_loan
+        };
+        // A big one takes its time, in which others may append to the queue.
+        let kept = batch.keep_lent(|bytes| sink.has_bytes(bytes));
+        let (mut written, result) = self.queue.lock().note_kept(kept);
+        if is_untaken {
+            let done = batch.write(sink, &*self.encoder);
+            written.note(self.queue.lock().note_written(done));
+        }
+        drop(batch);
+        // As in `write`.
+        if self.queue.lock().wants_writer() {
+            written.note(self.write(sink));
+        }
+        (written, result)
+    }
+
+    /// Forgets everything, above all what is lent.
+    pub fn abandon(&self) {
+        self.close();
+        self.batch.lock().clear();
+    }
+
     /// Writes everything, wanted or not.
     pub fn write_all(&self, sink: &(impl Sink + ?Sized)) -> Written {
         {
@@ -212,6 +259,19 @@ impl Writer {
     pub fn is_within_reach(&self, patience: Duration) -> bool {
         let batch = self.batch.try_lock_for(patience);
         batch.is_some() && self.queue.try_lock_for(patience).is_some()
+    }
+
+    /// Whether these bytes, which somebody has lent, are still in use.
+    #[cfg(test)]
+    pub fn uses(&self, bytes: &[u8]) -> bool {
+        let uses = |segment: &Segment| match segment {
+            Segment::Body(body) => {
+                body.is_lent() && bytes.as_ptr_range().contains(&body.as_slice().as_ptr())
+            }
+            _ => false,
+        };
+        let batch = self.batch.lock();
+        batch.segments.iter().any(uses) || self.queue.lock().segments.iter().any(uses)
     }
 
     fn circumstances(&self) -> Circumstances {
@@ -544,7 +604,7 @@ mod tests {
 #[cfg(all(test, loom))]
 mod models {
     use super::*;
-    use crate::message::Body;
+    use crate::message::{Body, Lent};
     use crate::transports::AfterSend;
     use crate::transports::stream::codec::{PREFIX_MAX, Place, Prefix};
     use loom::sync::{Arc, Condvar, Mutex as LoomMutex};
@@ -627,11 +687,23 @@ mod models {
         }
 
         fn send(&self, byte: u8, rhythm: &Rhythm) {
-            let mut message = Message::from_body(Body::copy_from(&[byte]).unwrap());
+            self.send_body(Body::copy_from(&[byte]).unwrap(), &[], rhythm);
+        }
+
+        fn send_body(&self, body: Body, lent: &'static [u8], rhythm: &Rhythm) {
+            let mut message = Message::from_body(body);
             match self.writer.accept(&mut message, rhythm, || Moment(1)).unwrap().then {
                 AfterSend::Nothing => {}
                 AfterSend::Deliver | AfterSend::DeliverAll => {
                     self.after_write(self.writer.write(self));
+                }
+                AfterSend::DeliverLent => {
+                    self.after_write(self.writer.write(self));
+                    let (written, result) = self.writer.return_loan(self);
+                    self.after_write(written);
+                    assert_eq!(result, Ok(()));
+                    // From now on its memory is something else.
+                    assert!(!self.writer.uses(lent));
                 }
                 AfterSend::WriteLater => {
                     if self.writer.rely_on_ticks() {
@@ -727,6 +799,32 @@ mod models {
             assert_eq!(of(0).collect::<Vec<_>>(), [1, 2]);
             assert_eq!(of(1).collect::<Vec<_>>(), [11, 12]);
         });
+    }
+
+    /// What two threads lend is given back to each, whoever writes it, and all of it is written.
+    #[test]
+    fn model_nothing_that_is_lent_is_used_behind_the_call() {
+        const SIZE: usize = 17 * 1024;
+        static BIG: [[u8; SIZE]; 2] = [[7; SIZE]; 2];
+        for room in [SIZE / 2, 100 * SIZE] {
+            loom::model(move || {
+                let world = World::new(room);
+                let lend = |world: &World, bytes: &'static [u8]| {
+                    world.writer.note_received(HasMore::No);
+                    world.send_body(Body::lent(Lent::of(bytes)), bytes, &Rhythm::new());
+                };
+                let other = {
+                    let world = world.clone();
+                    thread::spawn(move || lend(&world, &BIG[0]))
+                };
+                lend(&world, &BIG[1]);
+                other.join().unwrap();
+                world.change(|kernel| kernel.room = 100 * SIZE);
+                world.write_all();
+                assert!(world.writer.is_empty());
+                assert_eq!(world.kernel.lock().unwrap().taken, [7; 2 * SIZE]);
+            });
+        }
     }
 
     fn check(room: usize, sent: &'static [u8], act: fn(&World)) {

@@ -53,6 +53,10 @@ impl Sending {
 }
 
 impl Encoder for Sending {
+    fn is_plain(&self) -> bool {
+        false
+    }
+
     fn frame_max(&self) -> usize {
         FRAME_MAX
     }
