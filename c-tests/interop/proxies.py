@@ -158,6 +158,32 @@ def check_certificate(place, port):
             pass
 
 
+def check_page(place, port):
+    """What a page in a browser does with `new WebSocket("wss://...", "rep.sp.nanomsg.org")`."""
+    context = ssl.create_default_context(cafile=str(place.directory / "ca.pem"))
+    with socket.create_connection(("127.0.0.1", place.port(port)), PATIENCE) as stream, \
+            context.wrap_socket(stream, server_hostname="service.example") as safe:
+        safe.sendall(b"GET /service HTTP/1.1\r\nHost: service.example\r\nUpgrade: websocket\r\n"
+                     b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+                     b"Sec-WebSocket-Protocol: rep.sp.nanomsg.org\r\n\r\n")
+        said = b""
+        while b"\r\n\r\n" not in said:
+            part = safe.recv(4096)
+            check(part, f"the page is told {said!r}")
+            said += part
+        head, _, said = said.partition(b"\r\n\r\n")
+        check(b" 101 " in head.split(b"\r\n")[0], f"the page is told {head!r}")
+        check(b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" in head, f"the page is told {head!r}")
+        # A binary message under a mask of zeros: the number of a request, and its body.
+        safe.sendall(b"\x82\x88" + bytes(4) + b"\x80\x00\x00\x07page")
+        while len(said) < 10:
+            part = safe.recv(4096)
+            check(part, "the service hangs up on the page")
+            said += part
+        check(said == b"\x82\x08\x80\x00\x00\x07PAGE", f"the page is answered {said!r}")
+
+
 STUNNEL = "foreground = yes\npid =\nsyslog = no\n"
 
 
@@ -195,12 +221,13 @@ def stunnel(place):
 
 
 def nginx(place):
-    """stunnel stands for a client that speaks TLS; a page in a browser does by itself."""
+    """A page in a browser speaks TLS by itself, a program in C has a stunnel for that."""
     start_nginx(place)
     start_stunnel(place, "stunnel-client.conf", "7555")
     check_conversation(place, f"ws://127.0.0.1:{place.port('7555')}/service",
                        f"ws://127.0.0.1:{place.port('5555')}/service")
     check_certificate(place, "6555")
+    check_page(place, "6555")
 
 
 def haproxy(place):
@@ -209,6 +236,7 @@ def haproxy(place):
     inside = f"ws://127.0.0.1:{place.port('5555')}/service"
     check_conversation(place, f"ws://127.0.0.1:{place.port('7555')}/service", inside)
     check_certificate(place, "6555")
+    check_page(place, "6555")
     # The service is still there.
     check_answers(place.ask(f"ws://127.0.0.1:{place.port('6556')}/service", "in the clear"),
                   "IN THE CLEAR")
