@@ -9,11 +9,11 @@ A comment above a block of code says what it is:
     <!-- from FILE: a, b -->      these functions of it, with the comments above them
 
 and the block has to be just that; --write makes it so. Any other block of C is compiled, as the
-inside of a function that knows a socket `s` and a `text`. A block of `sh` is run, all of a page in one empty
-directory with the examples on the path, and what it prints is the block of `text` behind it. Links
-lead to files and headings that exist, each chapter stands in SUMMARY.md, and where mdbook is
-installed it makes a book of it. DIRECTORY, target/c-tests unless given, is where the examples were
-built.
+inside of a function that knows a socket `s` and a `text`. A block of `sh` is run, all of a page in
+one empty directory with the examples on the path, and what it prints is the block of `text` behind
+it. Links lead to files and headings that exist, each chapter stands in SUMMARY.md, and where mdbook
+is installed it makes a book of it. DIRECTORY, target/c-tests unless given, is where the examples
+were built.
 """
 
 import argparse

@@ -25,8 +25,8 @@ if(SPMSG_CXX)
     list(APPEND SPMSG_PATTERNS wrapper)
 endif()
 
-# spmsg_loop(NAME [HEADERS header...] [LIBRARY library FUNCTION function]): the chat in a loop, where
-# that can be had, and is made for the same machine.
+# spmsg_loop(NAME [HEADERS header...] [LIBRARY library FUNCTION function]): the chat in a loop,
+# where that can be had, and is made for the same machine.
 include(CheckLibraryExists)
 function(spmsg_loop name)
     cmake_parse_arguments(loop "" "LIBRARY;FUNCTION" "HEADERS" ${ARGN})
