@@ -1,16 +1,30 @@
-//! Makes the public headers from `src/ffi`, and tells the linker what the shared library is.
+//! Tells the linker what the shared library is, and, with the feature `headers`, makes the public
+//! headers from `src/ffi`.
 //!
-//! The headers are committed. They are written only when they differ, so that the source tree may
-//! be read-only, and a commit that changes the interface shows what it changes for C.
+//! The headers are committed, so that who only builds needs neither that feature nor the crates
+//! behind it. They are written only when they differ, so that the source tree may be read-only, and
+//! a commit that changes the interface shows what it changes for C.
 
+#![cfg_attr(
+    not(feature = "headers"),
+    allow(dead_code, unused_imports, reason = "most of this file makes the headers")
+)]
+
+#[cfg(feature = "headers")]
 use cbindgen::{Builder, Config, Language, Style};
 use std::path::Path;
 use std::{env, fs};
 
 fn main() {
-    let root = env::var("CARGO_MANIFEST_DIR").expect("cargo sets it");
-    link_shared_library();
     println!("cargo::rerun-if-changed=build.rs");
+    link_shared_library();
+    #[cfg(feature = "headers")]
+    write_headers();
+}
+
+#[cfg(feature = "headers")]
+fn write_headers() {
+    let root = env::var("CARGO_MANIFEST_DIR").expect("cargo sets it");
     println!("cargo::rerun-if-changed=src/ffi");
     for name in HEADERS {
         let folder = if name == OWN { OWN } else { "nanomsg" };
@@ -43,6 +57,7 @@ fn link_shared_library() {
     }
 }
 
+#[cfg(feature = "headers")]
 fn header(ffi: &Path, name: &str) -> String {
     let types = ffi.join(format!("abi/{name}.rs"));
     let guard = format!("{}_H_INCLUDED", name.to_uppercase());
