@@ -13,6 +13,7 @@
 #include <nanomsg/ws.h>
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,6 +48,13 @@ static void *publish_lines(void *argument)
 {
     char line[512];
     int pub = *(int *)argument;
+    sigset_t reading;
+
+    /* In the background of a terminal nobody types here, and trying to read would stop the whole
+     * program: with this signal held back, it only fails. */
+    sigemptyset(&reading);
+    sigaddset(&reading, SIGTTIN);
+    pthread_sigmask(SIG_BLOCK, &reading, NULL);
     while (fgets(line, sizeof line, stdin)) {
         line[strcspn(line, "\n")] = 0;
         if (nn_send(pub, line, strlen(line), 0) < 0)
