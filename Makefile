@@ -7,31 +7,38 @@ includedir ?= $(PREFIX)/include
 bindir ?= $(PREFIX)/bin
 mandir ?= $(PREFIX)/share/man
 
-# Rust puts itself there, and not every shell knows.
-export PATH := $(PATH):$(HOME)/.cargo/bin
+# The newest Rust that is found, which need not be the first on the path.
+RUST := $(shell cargo=$$(cmake/find-cargo.sh 2>/dev/null) && \
+	[ "$$cargo" != "$$(command -v cargo)" ] && dirname "$$cargo")
+export PATH := $(if $(RUST),$(RUST):)$(PATH)
 # The tests look for the library below, wherever else the caller collects builds.
 export CARGO_TARGET_DIR := $(CURDIR)/target
 unexport CARGO_BUILD_TARGET
 
 BUILD := target/c-tests
 LIBRARY := target/release/libspmsg.so
-NANOCAT := target/release/nanocat
+FRONT := target/front
 JOBS := $(shell nproc 2>/dev/null || echo 2)
 RIVALS := $(filter --rivals,$(ARGS))
 CTEST_FLAGS := --output-on-failure --no-tests=error
-VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+
+.PHONY: all
+all: build
 
 .PHONY: help
 help:
 	@echo "make demo     install what is missing, build, and watch two C programs talk"
 	@echo "make test     install what is missing, and run the Rust tests and the C conformance suite"
 	@echo "make interop  talk to libnanomsg and nng with every type of socket, and print a table"
-	@echo "make build    build target/release/libspmsg.so and libspmsg.a"
-	@echo "make nanocat  build target/release/nanocat, the command-line tool, which install then takes"
-	@echo "              along"
+	@echo "make check    the same"
+	@echo "make build    build target/release/libspmsg.so and libspmsg.a; so does make alone"
+	@echo "make nanocat  build target/release/nanocat, the command-line tool, too, which install then"
+	@echo "              takes along"
+	@echo "make headers  make include/ anew, after a change of src/ffi"
 	@echo "make install  install what was built; PREFIX is $(PREFIX), DESTDIR is respected"
-	@echo "make install-compat  install, and put the names that programs made for libnanomsg ask for"
-	@echo "              into $(libdir)/spmsg, where they hide nothing"
+	@echo "make install-compat  install, with the names that programs made for libnanomsg ask for in"
+	@echo "              $(libdir)/spmsg, where they hide nothing"
+	@echo "make uninstall  remove what these two install"
 	@echo "make bench    compare with libnanomsg on a quiet machine; ARGS are those of compare.py"
 	@echo "make bench-report  measure everything and write doc/performance and README's table"
 	@echo "make differential  run random sequences of calls on libnanomsg, too, and compare the answers;"
@@ -42,23 +49,40 @@ help:
 	@echo "              or one of them again with SEED=n; doc/simulation.md explains it"
 	@echo "make clean    remove everything that was built"
 
+# What is built and installed, and how, is told in CMakeLists.txt.
 .PHONY: build
-build:
-	@command -v cargo >/dev/null || { echo "Rust is missing here, see https://rustup.rs"; exit 1; }
-	cargo build --release
-	@ln -sf libspmsg.so target/release/libspmsg.so.0
+build: compilers
+	@cmake -S . -B $(FRONT) -DCMAKE_BUILD_TYPE=Release -DSPMSG_CARGO_DIR="$(CURDIR)/target" \
+		-DNN_TESTS=OFF $(TOOL) >$(FRONT).log 2>&1 || { cat $(FRONT).log; exit 1; }
+	env -u MAKELEVEL cmake --build $(FRONT)
 
-# Apart, because the library needs none of what the tool is made of.
+# Once it was asked for, it is built along.
 .PHONY: nanocat
-nanocat:
-	@command -v cargo >/dev/null || { echo "Rust is missing here, see https://rustup.rs"; exit 1; }
-	cargo build --release --features nanocat --bin nanocat
+nanocat: TOOL := -DNN_ENABLE_NANOCAT=ON
+nanocat: build
+TOOL = $(if $(wildcard $(FRONT)/CMakeCache.txt),,-DNN_ENABLE_NANOCAT=OFF)
+
+.PHONY: compilers
+compilers:
+	@cmake/find-cargo.sh >/dev/null
+	@command -v cc >/dev/null || \
+		{ echo "A C compiler is missing here: Debian's packages are gcc and libc6-dev"; exit 1; }
+	@echo "#include <stdio.h>" | cc -E -x c - >/dev/null 2>&1 || \
+		{ echo "The headers of the C library are missing here: Debian's package is libc6-dev"; \
+		exit 1; }
+	@command -v cmake >/dev/null || \
+		{ echo "CMake is missing here: Debian's package is cmake"; exit 1; }
+	@mkdir -p $(FRONT)
+
+.PHONY: headers
+headers:
+	cargo check --lib --features headers
 
 # What the demo, the tests and the benchmark need beside Rust.
 .PHONY: tools
 tools:
-	@.ci/install.sh gcc libc6-dev g++ make cmake python3 libnanomsg-dev nanomsg-utils \
-		libnng-dev
+	@.ci/install.sh gcc libc6-dev g++ make cmake pkg-config python3 libnanomsg-dev \
+		nanomsg-utils libnng-dev
 
 .PHONY: demo
 demo: tools build
@@ -73,6 +97,9 @@ test: tools build
 	cmake --build $(BUILD) --parallel $(JOBS)
 	ctest --test-dir $(BUILD) --label-exclude '^reference$$' --parallel $(JOBS) $(CTEST_FLAGS)
 	ctest --test-dir $(BUILD) --label-regex '^reference$$' $(CTEST_FLAGS)
+
+.PHONY: check
+check: test
 
 .PHONY: interop
 interop: tools build
@@ -111,57 +138,37 @@ soak: tools build
 	cmake --build $(BUILD) --parallel $(JOBS) --target soak-soak
 	LD_LIBRARY_PATH=$(BUILD)/lib/spmsg $(BUILD)/soak/soak-soak $(ARGS)
 
-# Fills in a template of cmake/: $(call fill,TEMPLATE,FILE).
-fill = echo "cmake/$(1) -> $(DESTDIR)$(2)" \
-	&& sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@LIBDIR@|$(libdir)|g' \
-	-e 's|@INCLUDEDIR@|$(includedir)|g' -e 's|@VERSION@|$(VERSION)|g' cmake/$(1) >"$(DESTDIR)$(2)"
-
-# One page tells of several names. That of the tool comes with it.
-PAGES = $(filter-out doc/man/nanocat.1,$(wildcard doc/man/*.[1-9])) $(addprefix doc/man/,$(TOOLS:=.1))
-TOOLS = $(notdir $(wildcard $(NANOCAT)))
-.PHONY: install-man
-install-man:
-	for page in $(PAGES); do \
-		section="$(DESTDIR)$(mandir)/man$${page##*.}"; \
-		install -d "$$section" && install -m 644 "$$page" "$$section" || exit 1; \
-	done
-	ln -sf nn_cmsg.3 "$(DESTDIR)$(mandir)/man3/nn_cmsg_nxthdr_.3"
+# $(call front,OPTION...): the shell variable `front` is a directory that is configured to install.
+# Nothing is written below target, where nobody but who builds may have to write.
+front = front=$$(mktemp -d) && trap 'rm -rf "$$front"' EXIT && \
+	cmake -S . -B "$$front" $(1) -DCMAKE_INSTALL_PREFIX:PATH="$(PREFIX)" \
+		-DCMAKE_INSTALL_LIBDIR:PATH="$(libdir)" -DCMAKE_INSTALL_BINDIR:PATH="$(bindir)" \
+		-DCMAKE_INSTALL_INCLUDEDIR:PATH="$(includedir)" \
+		-DCMAKE_INSTALL_MANDIR:PATH="$(mandir)" >/dev/null
 
 # Does not build: whoever may write to PREFIX need not be who has Rust.
-.PHONY: install
-install: install-man
-	@test -f $(LIBRARY) || { echo "Nothing is built yet: run make build first"; exit 1; }
-	install -d "$(DESTDIR)$(includedir)/nanomsg" "$(DESTDIR)$(includedir)/spmsg" \
-		"$(DESTDIR)$(libdir)/pkgconfig" "$(DESTDIR)$(libdir)/cmake/spmsg"
-	install -m 644 include/nanomsg/*.h "$(DESTDIR)$(includedir)/nanomsg"
-	install -m 644 include/spmsg/*.h include/spmsg/*.hpp "$(DESTDIR)$(includedir)/spmsg"
-	install -m 755 $(LIBRARY) "$(DESTDIR)$(libdir)/libspmsg.so.0"
-	ln -sf libspmsg.so.0 "$(DESTDIR)$(libdir)/libspmsg.so"
-	install -m 644 target/release/libspmsg.a "$(DESTDIR)$(libdir)"
-	@$(call fill,spmsg.pc.in,$(libdir)/pkgconfig/spmsg.pc)
-	@$(call fill,spmsg-config.cmake.in,$(libdir)/cmake/spmsg/spmsg-config.cmake)
-	@$(call fill,spmsg-config-version.cmake.in,$(libdir)/cmake/spmsg/spmsg-config-version.cmake)
-	@test ! -f $(NANOCAT) || $(MAKE) --no-print-directory install-nanocat
-
-# Under the names of the links it is a socket of that type.
-NANOCAT_LINKS := push pull pub sub req rep surveyor respondent bus pair
-.PHONY: install-nanocat
-install-nanocat:
-	install -d "$(DESTDIR)$(bindir)"
-	install -m 755 $(NANOCAT) "$(DESTDIR)$(bindir)/nanocat"
-	for name in $(NANOCAT_LINKS); do ln -sf nanocat "$(DESTDIR)$(bindir)/nn_$$name" || exit 1; done
+.PHONY: install install-strip
+install-strip: STRIP := --strip
+install install-strip: built
+	@$(call front,-DSPMSG_PREBUILT="$(CURDIR)/$(FRONT)" -DSPMSG_NAMES=$(or $(NAMES),OFF)) && \
+		cmake --install "$$front" $(STRIP)
 
 # Everything under nanomsg's own name has a directory of its own, and is used only by who asks.
-COMPAT := $(libdir)/spmsg
 .PHONY: install-compat
+install-compat: NAMES := APART
 install-compat: install
-	install -d "$(DESTDIR)$(COMPAT)/pkgconfig" "$(DESTDIR)$(COMPAT)/cmake/nanomsg"
-	ln -sf ../libspmsg.so.0 "$(DESTDIR)$(COMPAT)/libnanomsg.so.5"
-	ln -sf ../libspmsg.so.0 "$(DESTDIR)$(COMPAT)/libnanomsg.so.6"
-	ln -sfn ../../cmake/spmsg "$(DESTDIR)$(COMPAT)/cmake/spmsg"
-	@$(call fill,nanomsg.pc.in,$(COMPAT)/pkgconfig/nanomsg.pc)
-	@$(call fill,nanomsg-config.cmake.in,$(COMPAT)/cmake/nanomsg/nanomsg-config.cmake)
-	@$(call fill,nanomsg-config-version.cmake.in,$(COMPAT)/cmake/nanomsg/nanomsg-config-version.cmake)
+
+.PHONY: uninstall
+uninstall:
+	@$(call front,-DSPMSG_PREBUILT=NOTHING) && \
+		cmake -DBUILD="$$front" -P cmake/uninstall.cmake
+
+.PHONY: built
+built:
+	@test -f $(FRONT)/spmsg-built.cmake && test -f $(LIBRARY) || \
+		{ echo "Nothing is built yet: run make build first"; exit 1; }
+	@command -v cmake >/dev/null || \
+		{ echo "CMake is missing here: Debian's package is cmake"; exit 1; }
 
 # Optimised, with the checks that a release leaves out. The library there is another one: a scheduler
 # and a kernel of its own are built in.

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Checks what the loader sees of the library: its name, its exports, what it asks for.
 #
-#   .ci/check-exports.sh [target/release/libspmsg.so]
+#   .ci/check-exports.sh [target/release/libspmsg.so [libspmsg.so.0]]      the name in it
 #
 # A host program shares one symbol space with us, so an export too many can break it, and one too
 # few will. Our own additions are called spmsg_* and may come; anything else may not.
@@ -9,6 +9,7 @@ set -eu
 export LC_ALL=C
 
 library=${1:-target/release/libspmsg.so}
+soname=${2:-libspmsg.so.0}
 failures=0
 fail() {
     echo "$library: $*" >&2
@@ -37,8 +38,8 @@ if nm -D --undefined-only "$library" | grep -E ' nn_'; then
 fi
 
 dynamic=$(readelf -dW "$library")
-echo "$dynamic" | grep -Fq 'Library soname: [libspmsg.so.0]' ||
-    fail "its SONAME is not libspmsg.so.0"
+echo "$dynamic" | grep -Fq "Library soname: [$soname]" ||
+    fail "its SONAME is not $soname"
 # Threads of ours may still run library code when the host calls dlclose.
 echo "$dynamic" | grep -E '\(FLAGS_1\)' | grep -qw NODELETE ||
     fail "dlclose would unmap it: the flag NODELETE is not set"

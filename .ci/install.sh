@@ -28,6 +28,8 @@ is_there() {
     # Not everybody has the directories of the administrator on his path.
     nginx | haproxy) PATH="$PATH:/usr/sbin:/usr/local/sbin" command -v "$1" ;;
     binutils) command -v nm && command -v readelf ;;
+    ninja-build) command -v ninja ;;
+    musl-tools) command -v musl-gcc ;;
     groff-base) command -v groff ;;
     ca-certificates) test -e /etc/ssl/certs/ca-certificates.crt ;;
     *) command -v "$1" ;;

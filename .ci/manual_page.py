@@ -51,7 +51,7 @@ class Page:
             for word in arguments:
                 if re.fullmatch(r"[A-Z][a-z]", word):
                     marked = word == macro
-                elif marked and re.fullmatch(r"[*\w]+", word):
+                elif marked and re.fullmatch(r"[*\w]+(-\w+)*", word):
                     found.append(word)
         return found
 

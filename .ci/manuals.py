@@ -43,7 +43,7 @@ ENCLOSING = set("Bq Dq Pq Ql".split())
 MACROS_LIKE_WORDS = set("An At Do In No".split())
 
 # Pages for what no header has a name of its own for.
-GENERAL = ["nanocat.1", "nanomsg.7", "nn_env.7", "spmsg.7"]
+GENERAL = ["nanocat.1", "nanomsg.7", "nn_env.7", "spmsg.7", "with-spmsg.1"]
 # Functions whose page has another name, because it is about several.
 PAGE_OF = {"nn_cmsg_nxthdr_": "nn_cmsg"}
 # Pages of others that ours may refer to.
@@ -342,19 +342,22 @@ def run(command, place):
 
 
 def check_installation(pages, _):
-    """Every page is installed, and a name for each function that shares one; that of the tool as
-    if it was built."""
+    """Every page is installed, and a name for each function that shares one; those of the tools as
+    if they were built."""
     with tempfile.TemporaryDirectory() as place:
-        subprocess.run(["make", "-s", "-C", ROOT, "install-man", f"DESTDIR={place}",
-                        "PREFIX=/usr", "TOOLS=nanocat"], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(["cmake", "-S", ROOT, "-B", f"{place}/build", "-DSPMSG_PREBUILT=NOTHING",
+                        "-DCMAKE_INSTALL_PREFIX=/usr", "-DCMAKE_INSTALL_LIBDIR=lib"],
+                       check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(["cmake", "--install", f"{place}/build"], check=True,
+                       stdout=subprocess.DEVNULL, env={**os.environ, "DESTDIR": place})
         man = pathlib.Path(place, "usr/share/man")
         for file in [*pages, *(f"{name}.3" for name in PAGE_OF)]:
             if not (man / f"man{file[-1]}" / file).exists():
-                yield f"{file}: make install-man does not install it"
+                yield f"{file}: it is not installed"
 
 
 def main():
-    for tool in ("cc", "make", "mandoc", "groff"):
+    for tool in ("cc", "cmake", "mandoc", "groff"):
         if not shutil.which(tool):
             sys.exit(f"{tool} is missing here")
     pages = {path.name: Page(path) for path in sorted(PAGES.glob("*.[0-9]"))}

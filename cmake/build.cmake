@@ -1,0 +1,146 @@
+# The targets that build: the library by cargo, and around it what C programs link with.
+
+set(SPMSG_OUT "${PROJECT_BINARY_DIR}")
+if(SPMSG_PREBUILT STREQUAL "NOTHING")
+    set(CMAKE_STRIP true)
+    list(TRANSFORM SPMSG_NANOMSG_SONAMES PREPEND SPMSG_NAME_ OUTPUT_VARIABLE names)
+    foreach(file SPMSG_SHARED_LIBRARY SPMSG_ARCHIVE SPMSG_TOOL ${names})
+        set(${file} "${PROJECT_SOURCE_DIR}/Cargo.toml")
+    endforeach()
+    return()
+elseif(SPMSG_PREBUILT)
+    get_filename_component(SPMSG_OUT "${SPMSG_PREBUILT}" ABSOLUTE BASE_DIR "${CMAKE_BINARY_DIR}")
+    include("${SPMSG_OUT}/spmsg-built.cmake")
+    return()
+endif()
+
+if(NOT CMAKE_BUILD_TYPE)
+    set(SPMSG_BUILD_TYPE Release)
+else()
+    set(SPMSG_BUILD_TYPE "${CMAKE_BUILD_TYPE}")
+endif()
+set(SPMSG_PROFILE release)
+set(SPMSG_PROFILE_DIR release)
+if(SPMSG_BUILD_TYPE STREQUAL "Debug")
+    set(SPMSG_PROFILE dev)
+    set(SPMSG_PROFILE_DIR debug)
+endif()
+
+include("${CMAKE_CURRENT_LIST_DIR}/cargo.cmake")
+
+set(SPMSG_OUTPUT "${SPMSG_CARGO_DIR}/${SPMSG_TRIPLE}/${SPMSG_PROFILE_DIR}")
+if(NOT SPMSG_TRIPLE)
+    set(SPMSG_OUTPUT "${SPMSG_CARGO_DIR}/${SPMSG_PROFILE_DIR}")
+endif()
+set(SPMSG_SHARED_LIBRARY "${SPMSG_OUTPUT}/libspmsg.so")
+set(SPMSG_ARCHIVE "${SPMSG_OUT}/archive/libspmsg.a")
+set(SPMSG_TOOL "")
+set(build ${SPMSG_CARGO_COMMAND} build --profile ${SPMSG_PROFILE} ${SPMSG_CARGO_FLAGS})
+set(tool)
+if(NN_ENABLE_NANOCAT)
+    set(SPMSG_TOOL "${SPMSG_OUTPUT}/nanocat")
+    # First, because this leaves a library with the tool's feature, which is the same under other
+    # names of symbols. The one that stays must not depend on whether the tool was wanted.
+    set(tool COMMAND ${build} --bin nanocat --features nanocat,${SPMSG_FEATURES})
+endif()
+set(made "${SPMSG_OUTPUT}/libspmsg.a" ${SPMSG_TOOL})
+set(linking)
+if(SPMSG_SHARED)
+    list(APPEND made "${SPMSG_SHARED_LIBRARY}" "${SPMSG_OUTPUT}/libspmsg.so.0")
+    # Programs that are linked with it here ask for it under that name.
+    set(linking COMMAND ${CMAKE_COMMAND} -E create_symlink
+        libspmsg.so "${SPMSG_OUTPUT}/libspmsg.so.0")
+endif()
+
+# Cargo knows what has changed.
+add_custom_target(spmsg-cargo ALL
+    ${tool}
+    COMMAND ${build} --lib --features "${SPMSG_FEATURES}"
+    ${linking}
+    BYPRODUCTS ${made}
+    WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}"
+    COMMENT "Building spmsg with cargo"
+    USES_TERMINAL VERBATIM)
+
+# With glibc, every compiler adds the unwinder of GCC to a program by itself. One that is made for
+# glibc is of no use with musl, and is what a compiler for both has there; Rust brings its own.
+set(unwinding)
+set(unwinder "${sysroot}/lib/rustlib/${SPMSG_TRIPLE}/lib/self-contained/libunwind.a")
+if(NOT SPMSG_SHARED AND SPMSG_TRIPLE MATCHES "musl" AND EXISTS "${unwinder}")
+    string(CONCAT add_objects "rm -rf \"$2\" && mkdir \"$2\" && cd \"$2\" && "
+        "\"$1\" x \"$3\" && \"$1\" qsD \"$4\" *.o")
+    set(unwinding COMMAND sh -c "${add_objects}"
+        add "${CMAKE_AR}" "${SPMSG_OUT}/archive/unwinder" "${unwinder}" "${SPMSG_ARCHIVE}")
+endif()
+
+# Five sixths of what cargo leaves there are debug lines, which whoever links it would take over,
+# and what Rust's own compiler would need to link it.
+add_custom_command(OUTPUT "${SPMSG_ARCHIVE}"
+    COMMAND ${CMAKE_COMMAND} -E make_directory "${SPMSG_OUT}/archive"
+    COMMAND "${CMAKE_OBJCOPY}" -D --strip-debug --remove-section=.llvmbc
+        --remove-section=.llvmcmd "${SPMSG_OUTPUT}/libspmsg.a" "${SPMSG_ARCHIVE}"
+    ${unwinding}
+    DEPENDS "${SPMSG_OUTPUT}/libspmsg.a" spmsg-cargo
+    COMMENT "Stripping libspmsg.a"
+    VERBATIM)
+add_custom_target(spmsg-archive ALL DEPENDS "${SPMSG_ARCHIVE}")
+
+# spmsg_name(TARGET NUMBER): libnanomsg.so.NUMBER, a library of its own made of the archive, because
+# what a program that is linked with it asks for stands in the library.
+function(spmsg_name target number)
+    set(SPMSG_NAME_${number} "${SPMSG_OUT}/names/${number}/libnanomsg.so.${number}" PARENT_SCOPE)
+    file(WRITE "${SPMSG_OUT}/names/empty.c" "typedef int spmsg_nothing;\n")
+    add_library(${target} SHARED "${SPMSG_OUT}/names/empty.c")
+    set_target_properties(${target} PROPERTIES
+        OUTPUT_NAME nanomsg VERSION ${number} SOVERSION ${number}
+        LIBRARY_OUTPUT_DIRECTORY "$<1:${SPMSG_OUT}/names/${number}>"
+        LINK_DEPENDS "${SPMSG_ARCHIVE};${PROJECT_SOURCE_DIR}/cmake/exports.map")
+    target_include_directories(${target} INTERFACE "${PROJECT_SOURCE_DIR}/include")
+    target_link_libraries(${target} PRIVATE
+        -Wl,--whole-archive "${SPMSG_ARCHIVE}" -Wl,--no-whole-archive ${SPMSG_PRIVATE_LIBRARIES})
+    # The same as build.rs tells of libspmsg.so, and why, stands there.
+    target_link_options(${target} PRIVATE -Wl,--gc-sections -Wl,-z,nodelete -Wl,-z,defs
+        -Wl,-z,relro -Wl,-z,now
+        "-Wl,--version-script=${PROJECT_SOURCE_DIR}/cmake/exports.map")
+    add_dependencies(${target} spmsg-archive)
+    if(NOT SPMSG_IS_TOP OR NOT SPMSG_NAMES)
+        set_target_properties(${target} PROPERTIES EXCLUDE_FROM_ALL ON)
+    endif()
+endfunction()
+
+if(SPMSG_SHARED)
+    add_library(spmsg SHARED IMPORTED GLOBAL)
+    set_target_properties(spmsg PROPERTIES
+        IMPORTED_LOCATION "${SPMSG_SHARED_LIBRARY}" IMPORTED_SONAME libspmsg.so.0)
+    add_dependencies(spmsg spmsg-cargo)
+    set(target nanomsg)
+    foreach(number IN LISTS SPMSG_NANOMSG_SONAMES)
+        spmsg_name(${target} ${number})
+        set(target spmsg-name-of-another-release)
+    endforeach()
+else()
+    add_library(spmsg STATIC IMPORTED GLOBAL)
+    set_target_properties(spmsg PROPERTIES
+        IMPORTED_LOCATION "${SPMSG_ARCHIVE}"
+        INTERFACE_LINK_LIBRARIES "${SPMSG_PRIVATE_LIBRARIES}")
+    add_dependencies(spmsg spmsg-archive)
+    add_library(nanomsg ALIAS spmsg)
+endif()
+set_target_properties(spmsg PROPERTIES
+    INTERFACE_INCLUDE_DIRECTORIES "${PROJECT_SOURCE_DIR}/include")
+add_library(spmsg::spmsg ALIAS spmsg)
+if(SPMSG_SHARED)
+    add_library(nanomsg::nanomsg ALIAS nanomsg)
+else()
+    add_library(nanomsg::nanomsg ALIAS spmsg)
+endif()
+
+# For SPMSG_PREBUILT.
+set(built "")
+list(TRANSFORM SPMSG_NANOMSG_SONAMES PREPEND SPMSG_NAME_ OUTPUT_VARIABLE names)
+foreach(variable SPMSG_INTERFACE SPMSG_NANOMSG_VERSION SPMSG_NANOMSG_SONAMES
+        SPMSG_SHARED SPMSG_SHARED_LIBRARY SPMSG_ARCHIVE SPMSG_TOOL
+        SPMSG_PRIVATE_LIBRARIES CMAKE_STRIP ${names})
+    string(APPEND built "set(${variable} \"${${variable}}\")\n")
+endforeach()
+file(WRITE "${SPMSG_OUT}/spmsg-built.cmake" "${built}")
