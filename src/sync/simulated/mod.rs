@@ -6,6 +6,7 @@
 
 #[allow(dead_code, reason = "all of them have all operations")]
 pub mod atomic;
+pub mod ending;
 pub mod history;
 mod once;
 pub mod parking_lot;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use ::parking_lot::{Condvar, Mutex};
 
+use super::ending;
 use super::history::{History, Line};
 use super::random::Random;
 use super::turn::{Entry, Seat, Simulation, State, Status};
@@ -197,6 +198,12 @@ pub fn spin() {
         state.random.below(8) == 0
     });
     if gives_way == Some(true) { give_way(at) } else { point() }
+}
+
+/// Whether the seed has it that something happens that happens once in so many times; `None`
+/// outside of simulations.
+pub(super) fn happens(times: u64) -> Option<bool> {
+    with(|current| current.simulation.state.lock().random.below(times) == 0)
 }
 
 /// Lets time pass.
@@ -408,7 +415,11 @@ impl Ticket {
     /// What the real thread does: it waits for its first turn, and passes the last one on.
     pub(super) fn take<T>(self, work: impl FnOnce() -> T) -> T {
         enter(&self.simulation, self.number, self.process, self.seat, self.is_masked);
-        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let value = work();
+            ending::end();
+            value
+        }));
         leave();
         match result {
             Ok(value) => value,
