@@ -5,6 +5,8 @@
 #include "support/cases.h"
 #include "support/check.h"
 #include "support/clock.h"
+#include "support/raw-peer.h"
+#include "support/raw-stream.h"
 #include "support/sockets.h"
 #include "support/talk.h"
 #include "support/thread.h"
@@ -21,6 +23,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/select.h>
 #include <sys/time.h>
@@ -377,6 +380,73 @@ static void a_stream_of_messages_is_shown_to_its_end(void)
     }
 }
 
+struct senders {
+    int s, count;
+};
+
+static void *send_many(void *argument)
+{
+    struct senders *senders = argument;
+    for (int i = 0; i < senders->count; i++)
+        CHECK_SEND(senders->s, "x");
+    return NULL;
+}
+
+/* core 8.1: what is shown is there, and what is not shown is not, for one who alone receives while
+ * two threads send. */
+static void what_is_shown_is_what_one_gets(void)
+{
+    EACH_SCHEME(scheme) {
+        enum { EACH = 5000 };
+        int both[2];
+        open_both(NN_PULL, NN_PUSH, *scheme, both);
+        int fd = descriptor(both[0], NN_RCVFD);
+        struct senders senders = {both[1], EACH};
+        struct thread threads[2];
+        for (int i = 0; i < 2; i++)
+            thread_start(&threads[i], send_many, &senders);
+        for (int received = 0; received < 2 * EACH; received++) {
+            REQUIRE(by_poll(fd, PATIENCE_MS));
+            CHECK_EQ(nn_recv(both[0], NULL, 0, NN_DONTWAIT), 1);
+        }
+        for (int i = 0; i < 2; i++)
+            thread_join(&threads[i]);
+        CHECK(!readable(fd));
+        CHECK_ERRNO(nn_recv(both[0], NULL, 0, NN_DONTWAIT), -1, EAGAIN);
+        CHECK_CLOSE(both[1], both[0]);
+    }
+}
+
+/* core 8.1: a message is not there before its last byte is, whether or not somebody has tried to
+ * receive it, and however often that has happened on the same stream. */
+static void a_part_of_a_message_is_not_shown(void)
+{
+    static const char *const SCHEMES[] = {"ipc", "tcp"};
+    for (int i = 0; i < 2; i++) {
+        struct url url = unique_url(SCHEMES[i]);
+        int s = nn_socket(AF_SP, NN_PAIR);
+        CHECK_OK(nn_bind(s, url.text));
+        int peer = raw_join(s, url.text, NN_PAIR, NN_PAIR), fd = descriptor(s, NN_RCVFD);
+        unsigned char wire[9 + 4];
+        size_t size = raw_prefix(url.text, 4, wire) + 4;
+        memcpy(wire + size - 4, "body", 4);
+        for (size_t cut = 1; cut < size; cut++) {
+            raw_send(peer, wire, cut);
+            CHECK(!by_poll(fd, 15));
+            if (cut % 2 == 0) {
+                CHECK_ERRNO(nn_recv(s, NULL, 0, NN_DONTWAIT), -1, EAGAIN);
+                CHECK(!readable(fd));
+            }
+            raw_send(peer, wire + cut, size - cut);
+            CHECK(by_poll(fd, PATIENCE_MS));
+            CHECK_RECV(s, "body");
+            CHECK(!readable(fd));
+        }
+        close(peer);
+        CHECK_CLOSE(s);
+    }
+}
+
 /* core 1.5: a thread that receives beside one that watches the descriptor. */
 static void receiving_elsewhere_ends_it(void)
 {
@@ -453,6 +523,8 @@ int main(void)
     RUN(they_close_with_the_socket);
     RUN(an_event_loop_misses_nothing);
     RUN(a_stream_of_messages_is_shown_to_its_end);
+    RUN(what_is_shown_is_what_one_gets);
+    RUN(a_part_of_a_message_is_not_shown);
     RUN(receiving_elsewhere_ends_it);
     RUN(draining_them_is_survived);
     return test_end();
