@@ -232,7 +232,7 @@ const ALIGNMENT: usize = 16;
 /// Smaller ones are cheap to have.
 const SIZE_MIN: usize = 16 * 1024;
 /// Larger ones are too much to keep.
-const SIZE_MAX: usize = 8 * 1024 * 1024;
+const SIZE_MAX: usize = 16 * 1024 * 1024;
 /// What those have in addition whose content is as large as a power of two: a place for what they
 /// note about it, for a header, and for its alignment to a page.
 const EXTRA: usize = 8 * 1024;
