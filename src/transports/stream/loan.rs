@@ -121,7 +121,7 @@ mod tests {
     }
 
     fn send(writer: &Writer, body: Body) -> Result<Sent, crate::error::Refusal> {
-        writer.accept(&mut Message::from_body(body), &Rhythm::new(), || Moment(1))
+        writer.accept(&mut Message::from_body(body), &Rhythm::undisturbed(), || Moment(1))
     }
 
     fn lend(writer: &Writer) -> AfterSend {
@@ -180,7 +180,7 @@ mod tests {
         let (writer, kernel) = (writer(), kernel(usize::MAX, 0));
         lend(&writer);
         let mut message = Message::from_body(Body::copy_from(b"behind").unwrap());
-        writer.accept(&mut message, &Rhythm::new(), || Moment(1)).unwrap();
+        writer.accept(&mut message, &Rhythm::undisturbed(), || Moment(1)).unwrap();
         assert!(writer.write(&kernel).is_broken, "the next one cannot be read here, either");
         let (writer, kernel) = (self::writer(), self::kernel(usize::MAX, 0));
         lend(&writer);

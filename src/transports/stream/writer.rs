@@ -811,7 +811,7 @@ mod models {
                 let world = World::new(room);
                 let lend = |world: &World, bytes: &'static [u8]| {
                     world.writer.note_received(HasMore::No);
-                    world.send_body(Body::lent(Lent::of(bytes)), bytes, &Rhythm::new());
+                    world.send_body(Body::lent(Lent::of(bytes)), bytes, &Rhythm::undisturbed());
                 };
                 let other = {
                     let world = world.clone();
