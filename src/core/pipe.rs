@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::fmt::{self, Display};
-use std::mem::ManuallyDrop;
+use std::mem::{self, ManuallyDrop};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
@@ -301,9 +301,21 @@ impl Aftermath {
         }
     }
 
+    /// Settles it for the last time. Says why a message has not been sent that a connection had
+    /// taken.
+    #[allow(clippy::inline_always, reason = "most often there is nothing, and nothing is done")]
+    #[inline(always)]
+    pub fn finish(mut self) -> Option<Error> {
+        self.settle();
+        let failure = self.failure;
+        // Nothing is left in it, and to drop it would be to find that out again.
+        mem::forget(self);
+        failure
+    }
+
     #[inline(never)]
     fn settle_rest(&mut self) {
-        let rest = std::mem::take(&mut *self.rest.0);
+        let rest = mem::take(&mut *self.rest.0);
         for leftover in &rest {
             if let Leftover::Owed(connection, duty) = leftover {
                 let failure = duty.fulfil(connection);
@@ -326,7 +338,7 @@ impl Drop for Aftermath {
 impl Rest {
     #[inline(never)]
     fn give_up(&mut self) {
-        drop(std::mem::take(&mut *self.0));
+        drop(mem::take(&mut *self.0));
     }
 }
 
@@ -545,6 +557,23 @@ mod tests {
             let delivered = connections.each_ref().map(|one| one.delivered.load(Relaxed));
             let resumed = connections.each_ref().map(|one| one.resumed.load(Relaxed));
             assert_eq!((delivered, resumed, owners()), ([1, 1, 1, 0], [0, 1, 0, 0], [1; 4]));
+        }
+    }
+
+    #[test]
+    fn what_is_settled_for_the_last_time_keeps_nobody() {
+        for count in [0, 1, 3] {
+            let connection = FakeConnection::with_room(0);
+            let owed = Arc::clone(&connection) as Arc<dyn Connection>;
+            let mut aftermath = Aftermath::default();
+            for _ in 0..count {
+                aftermath.reserve().unwrap();
+                aftermath.note_sent(&owed, AfterSend::Deliver);
+            }
+            drop(owed);
+            assert_eq!(aftermath.finish(), None);
+            let delivered = connection.delivered.load(Relaxed);
+            assert_eq!((delivered, Arc::strong_count(&connection)), (count, 1));
         }
     }
 

@@ -314,11 +314,11 @@ impl Socket {
             (result, state.note_timeout())
         };
         self.shown.settle();
-        aftermath.settle();
+        let failure = aftermath.finish();
         if must_arm {
             self.arm_timer();
         }
-        if let Some(failure) = aftermath.failure {
+        if let Some(failure) = failure {
             return Err(self.take_back(failure, size));
         }
         Ok(result?)
@@ -378,7 +378,7 @@ impl Socket {
         };
         self.settle_after_recv(lighter);
         let is_backlog_less = aftermath.is_backlog_less;
-        aftermath.settle();
+        aftermath.finish();
         if is_backlog_less {
             self.retry_endpoints();
         }

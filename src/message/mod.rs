@@ -65,6 +65,7 @@ impl Message {
 
     /// Bytes that the message takes on a wire, without the transport's own prefix.
     #[must_use]
+    #[inline]
     pub fn wire_len(&self) -> usize {
         self.header.len() + self.body.len()
     }
