@@ -267,7 +267,7 @@ static void allocating(void)
     for (size_t size = 0; size < 100000; size = size * 3 + 1) {
         void *message = nn_allocmsg(size, 0);
         CHECK(message != NULL);
-        CHECK_EQ((uintptr_t)message % 16, 0);
+        CHECK_EQ((uintptr_t)message % (2 * sizeof(void *)), 0);
         memset(message, 0xee, size);
         CHECK_EQ(nn_freemsg(message), 0);
     }

@@ -26,8 +26,8 @@ static void allocated_memory_is_aligned_and_writable(void)
         CHECK(first != NULL);
         CHECK(second != NULL);
         CHECK(first != second);
-        CHECK_EQ((uintptr_t)first % 16, 0);
-        CHECK_EQ((uintptr_t)second % 16, 0);
+        CHECK_EQ((uintptr_t)first % (2 * sizeof(void *)), 0);
+        CHECK_EQ((uintptr_t)second % (2 * sizeof(void *)), 0);
         fill_body(first, sizes[i], 1);
         fill_body(second, sizes[i], 2);
         CHECK(is_body(first, sizes[i], 1));
@@ -76,7 +76,7 @@ static void reallocating_to_more_moves_the_contents(void)
         char *moved = nn_reallocmsg(message, steps[i]);
         CHECK(moved != NULL);
         CHECK(moved != message);
-        CHECK_EQ((uintptr_t)moved % 16, 0);
+        CHECK_EQ((uintptr_t)moved % (2 * sizeof(void *)), 0);
         CHECK(is_body(moved, size, (unsigned)i));
         message = moved;
         size = steps[i];
@@ -110,7 +110,7 @@ static void no_message_can_be_freed_and_grown(void)
     CHECK_EQ(nn_freemsg(NULL), 0);
     char *message = nn_reallocmsg(NULL, 100);
     CHECK(message != NULL);
-    CHECK_EQ((uintptr_t)message % 16, 0);
+    CHECK_EQ((uintptr_t)message % (2 * sizeof(void *)), 0);
     fill_body(message, 100, 5);
     CHECK(nn_reallocmsg(message, 100) == message);
     CHECK_EQ(nn_freemsg(message), 0);

@@ -8,12 +8,13 @@
  *   }
  *
  * A case whose name stands in differences.txt is skipped on the reference. SPMSG_TEST_CASE=name
- * runs one case. */
+ * runs one case, SPMSG_TEST_EXCEPT="name|name" all but some. */
 
 #ifndef SPMSG_SUPPORT_CASES_H
 #define SPMSG_SUPPORT_CASES_H
 
-/* The program is ended when it takes longer than that many seconds. */
+/* The program is ended when it takes longer than that many seconds, or SPMSG_TEST_SLOWNESS times as
+ * many. */
 void test_begin(const char *name, int seconds);
 
 /* Begins a program that is told one word of a list like "tcp|ipc", with which its name ends.
