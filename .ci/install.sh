@@ -31,6 +31,18 @@ is_there() {
     ninja-build) command -v ninja ;;
     musl-tools) command -v musl-gcc ;;
     groff-base) command -v groff ;;
+    qemu-user) command -v qemu-s390x ;;
+    musl-tools) command -v musl-gcc ;;
+    libc6-i386) test -e /lib/ld-linux.so.2 ;;
+    lib32gcc-s1) test -e /usr/lib32/libgcc_s.so.1 || ldconfig -p | grep 'libgcc_s.so.1 (libc6)' ;;
+    gcc-*-linux-*) command -v "${1#gcc-}-gcc" ;;
+    libc6-dev-i386-cross) test -e /usr/i686-linux-gnu/include/stdio.h ;;
+    libc6-dev-armhf-cross) test -e /usr/arm-linux-gnueabihf/include/stdio.h ;;
+    libc6-dev-arm64-cross) test -e /usr/aarch64-linux-gnu/include/stdio.h ;;
+    libc6-dev-*-cross)
+        arch=${1#libc6-dev-}
+        test -e "/usr/${arch%-cross}-linux-gnu/include/stdio.h"
+        ;;
     ca-certificates) test -e /etc/ssl/certs/ca-certificates.crt ;;
     *) command -v "$1" ;;
     esac >/dev/null 2>&1
