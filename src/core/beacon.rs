@@ -25,7 +25,8 @@ pub enum Lighter {
 impl Beacon {
     /// It is so from now on. Under the lock, and only if it was not so.
     pub fn raise(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        let before = self.0.fetch_add(1, Ordering::Relaxed);
+        debug_assert_eq!(before % ROUND, DARK, "it was so");
     }
 
     /// It is not so any more. Under the lock, and only if it was so. `put_out` says whether the
@@ -107,6 +108,7 @@ impl Beacon {
     }
 }
 
+const DARK: u32 = 0;
 const DUE: u32 = 1;
 const LIGHTING: u32 = 2;
 const LIT: u32 = 3;

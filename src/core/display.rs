@@ -8,7 +8,6 @@ use super::readiness::Side;
 use super::socket::Socket;
 use super::state::State;
 use crate::error::Error;
-use crate::protocols::Readiness;
 use crate::sync::yield_now;
 use crate::sys::EventFd;
 
@@ -29,7 +28,11 @@ impl Socket {
             let fresh = EventFd::new().map_err(|_| Error::TooManySockets)?;
             let mut state = self.lock();
             if self.shown.install(side, fresh) {
-                state.shown = Readiness::default();
+                // It shows nothing yet; the other one, if there is one, what it has shown.
+                match side {
+                    Side::Send => state.shown.can_send = false,
+                    Side::Recv => state.shown.can_recv = false,
+                }
                 self.show(&mut state);
                 if !self.is_usable() {
                     // Whoever has ended it could not show that on a descriptor that was not there.
@@ -111,6 +114,18 @@ mod tests {
         assert!(is_readable(can_send));
         other.close().unwrap();
         assert!(!is_readable(can_send), "its peer has gone");
+    }
+
+    #[test]
+    fn the_second_descriptor_leaves_the_first_as_it_is() {
+        let [one, other] = pairs();
+        one.send("early").unwrap();
+        let sides = [Side::Recv, Side::Send];
+        let [can_recv, can_send] =
+            sides.map(|side| other.get().readiness_descriptor(side).unwrap());
+        assert!(is_readable(can_recv) && is_readable(can_send));
+        other.recv().unwrap();
+        assert!(!is_readable(can_recv) && is_readable(can_send));
     }
 
     #[test]
