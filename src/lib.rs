@@ -123,12 +123,14 @@ mod transports {
     mod stream {
         mod batch;
         mod byte_stream;
+        mod circumstances;
         mod codec;
         mod driver;
         mod loan;
         mod queue;
         mod reader;
         mod store;
+        mod urgency;
         mod width;
         mod writer;
     }

@@ -122,7 +122,9 @@ impl Rhythm {
         let gap = last.until(now);
         if last != NEVER && gap < pause {
             let passed = gap.as_nanos() as u32 / (self.unseen.get() + 1);
-            self.unseen_max.set((UNSEEN_FOR / passed.max(1)).min(UNSEEN_MAX));
+            let is_long = self.sends() >= LONG || self.reaches_many();
+            let most = if is_long { UNSEEN_MAX } else { 0 };
+            self.unseen_max.set((UNSEEN_FOR / passed.max(1)).min(most));
             return self.note(self.sends(), now);
         }
         let may_go_on = last != NEVER && gap < QUANTUM && self.is_streaming.get();
@@ -311,6 +313,9 @@ const AGAIN: u32 = 8;
 const SHARE: u32 = 4;
 /// How long others may have the processor.
 const QUANTUM: Duration = Duration::from_millis(5);
+/// Behind so many sends to one connection the clock is not looked at for each. If the thread has
+/// paused since, and nobody has had a processor to write what it had left, that is seen too late.
+const LONG: u32 = 1000;
 /// Sends between two looks at the clock.
 const UNSEEN_MAX: u32 = 16;
 /// And about how many nanoseconds at most.
@@ -435,6 +440,9 @@ mod tests {
         let rhythm = Rhythm::undisturbed();
         assert!(!rhythm.goes_on(), "nothing is known of a stream yet");
         (0..=64).for_each(|i| assert_eq!(rhythm.begin(at(i)) == Pace::Streaming, i >= 64));
+        assert!(!rhythm.goes_on(), "it is a stream, but not a long one");
+        rhythm.run.set(LONG);
+        assert_eq!(rhythm.begin(at(64)), Pace::Streaming);
         let unseen = (0..100).take_while(|_| rhythm.goes_on()).count();
         assert_eq!(unseen, 15);
         // Each of them may have taken as long as one that is looked at.
@@ -444,13 +452,15 @@ mod tests {
     #[test]
     fn behind_a_write_a_pause_is_seen_at_once() {
         let rhythm = Rhythm::streaming(at(0));
+        rhythm.run.set(LONG);
         assert!((0..10).all(|_| rhythm.begin(at(1)) == Pace::Streaming && rhythm.goes_on()));
         rhythm.end(at(20));
-        assert_eq!(rhythm.sends(), 85);
+        assert_eq!(rhythm.sends(), LONG + 21);
         assert_eq!(rhythm.begin(at(28)), Pace::Unhurried);
         // So it is known how long the run was.
-        assert!((2..85).all(|i| rhythm.begin(at(28 + i)) == Pace::Unhurried || i > 64));
-        assert!(rhythm.begin(at(113)) == Pace::Streaming && rhythm.is_at_end());
+        let end = u64::from(LONG) + 21;
+        assert!((2..end).all(|i| rhythm.begin(at(28 + i)) == Pace::Unhurried || i > 64));
+        assert!(rhythm.begin(at(28 + end)) == Pace::Streaming && rhythm.is_at_end());
     }
 
     #[test]

@@ -10,10 +10,11 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use super::byte_stream::ByteStream;
+use super::circumstances::Gathering;
 use super::codec::{Codec, Parting};
 use super::driver::Look;
 use super::ending::read_rest;
-use super::queue::{Gathering, Written};
+use super::queue::Written;
 use super::reader::{Arrival, Handback, News, Passage, Reader};
 use super::scratch;
 use super::watch::{Standing, Wanted, Watch};

@@ -5,6 +5,7 @@
 
 mod batch;
 mod byte_stream;
+mod circumstances;
 mod codec;
 mod connection;
 mod dialer;
@@ -20,6 +21,7 @@ mod queue;
 mod reader;
 mod scratch;
 mod store;
+mod urgency;
 mod watch;
 mod width;
 mod writer;

@@ -7,11 +7,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::batch::{Batch, Done, PartVeil, Segment};
+use super::circumstances::{Before, Circumstances, Gathering};
 use super::codec::{Encoder, PREFIX_MAX, Place};
 use super::driver::{Content, Driver};
 use super::loan::Loan;
+use super::urgency::Urgency;
 use crate::error::{Error, Refusal};
-
 use crate::memory::{self, OutOfMemory};
 use crate::message::{Body, Message};
 use crate::transports::pace::{Moment, NEVER, Pace, Rhythm, Since};
@@ -38,6 +39,7 @@ pub struct Queue {
     pub(super) loan: Loan,
     /// Somebody wants to have written what is queued.
     is_wanted: bool,
+    urgency: Urgency,
     /// Messages have been gathered lately, so that a big buffer is worth keeping.
     gathers: bool,
     /// When the last message was accepted, as far as its sender knew the time.
@@ -73,31 +75,6 @@ enum Position {
     Behind,
 }
 
-/// Circumstances under which a message is accepted.
-#[derive(Clone, Copy, Debug)]
-pub struct Circumstances {
-    pub before: Before,
-    pub gathering: Gathering,
-}
-
-/// What the application did before it sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Before {
-    Sent,
-    /// It has received since it last sent.
-    Received,
-    /// The same, and more has arrived: it will be busy with that before it can wait.
-    ReceivedSome,
-}
-
-/// Whether the application lets its messages wait for each other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Gathering {
-    Allowed,
-    /// It wants every message written by itself.
-    Never,
-}
-
 /// What writing led to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Written {
@@ -126,6 +103,7 @@ impl Queue {
             kernel: Kernel::TookAll,
             loan: Loan::None,
             is_wanted: false,
+            urgency: Urgency::None,
             gathers: false,
             last: NEVER,
             since: Since::default(),
@@ -185,10 +163,13 @@ impl Queue {
         if self.is_empty() { Content::Nothing } else { Content::Something }
     }
 
-    /// It will soon be full, for all that the kernel may have room.
+    /// Whether a sender waits for whoever writes. He may have lost his processor in the middle, and
+    /// meanwhile a message that may be the last would not be with the kernel when its sender goes
+    /// on, or others would fill the queue while the kernel has room.
     #[must_use]
-    pub fn is_filling(&self) -> bool {
-        self.pending >= self.limit / 2 && self.room != Room::Closed
+    pub fn is_writer_awaited(&self) -> bool {
+        let is_filling = self.pending >= self.limit / 2;
+        (self.urgency != Urgency::None || is_filling) && self.room != Room::Closed
     }
 
     /// Whether somebody wants something written that the kernel may take.
@@ -250,6 +231,7 @@ impl Queue {
         }
         self.driver.note_taken();
         self.is_wanted = false;
+        self.urgency.note_taken();
         batch.messages += std::mem::take(&mut self.untaken);
         batch.segments.append(&mut self.segments);
         if !self.gathered.is_empty() {
@@ -272,6 +254,7 @@ impl Queue {
         if done.is_unreadable {
             self.loan = Loan::Lost(Error::BadPointer);
         }
+        self.urgency.note_written();
         let Ok(count) = done.result else {
             self.room = Room::Closed;
             return Written { is_broken: true, ..Written::default() };
@@ -323,6 +306,9 @@ impl Queue {
         if self.kernel == Kernel::TookLess {
             // It was full a moment ago. Ask again only when it matters.
             return if self.room == Room::Full { AfterSend::Deliver } else { AfterSend::Nothing };
+        }
+        if pace == Pace::Unhurried {
+            self.urgency = Urgency::Queued;
         }
         // Nobody is told that there is no room before the kernel was asked for some.
         let may_gather = pace == Pace::Streaming
@@ -619,9 +605,9 @@ mod tests {
         let mut queue = Queue::new(30);
         let rhythm = streaming(&mut queue);
         assert!(accept_in(&rhythm, &mut queue, 10, MORE).unwrap().can_send_more);
-        assert!(queue.can_accept() && !queue.is_filling());
+        assert!(queue.can_accept() && !queue.is_writer_awaited());
         assert!(accept_in(&rhythm, &mut queue, 10, MORE).unwrap().can_send_more);
-        assert!(queue.is_filling());
+        assert!(queue.is_writer_awaited());
         assert!(!accept_in(&rhythm, &mut queue, 10, MORE).unwrap().can_send_more);
         assert_eq!((accept(&mut queue, 0, LONE), queue.can_accept()), (None, false));
         taken(&mut queue);
@@ -649,7 +635,27 @@ mod tests {
         queue.want_all();
         assert!(queue.wants_writer());
         queue.close();
-        assert!(!queue.wants_writer() && queue.is_empty() && !queue.is_filling());
+        assert!(!queue.wants_writer() && queue.is_empty() && !queue.is_writer_awaited());
+    }
+
+    #[test]
+    fn a_message_that_may_be_the_last_waits_for_whoever_writes() {
+        let mut queue = Queue::new(1000);
+        assert!(!queue.is_writer_awaited());
+        accept(&mut queue, 10, LONE).unwrap();
+        assert!(queue.is_writer_awaited());
+        let count = taken(&mut queue).len();
+        assert!(queue.is_writer_awaited(), "it is on its way");
+        queue.note_written(done(count, true, 1));
+        assert!(!queue.is_writer_awaited());
+        let rhythm = streaming(&mut queue);
+        accept_in(&rhythm, &mut queue, 10, MORE).unwrap();
+        accept_in(&rhythm, &mut queue, 10, MORE).unwrap();
+        assert!(!queue.is_writer_awaited(), "there is more to come");
+        accept(&mut queue, 10, LONE).unwrap();
+        assert!(queue.is_writer_awaited());
+        queue.close();
+        assert!(!queue.is_writer_awaited());
     }
 
     #[test]
