@@ -9,34 +9,13 @@ use std::time::Duration;
 use super::cancellation::{Owned, held};
 use super::clock::Span;
 use super::descriptor::above_standard;
-use super::{check, kernel};
+use super::{Event, Interest, check, kernel};
 use crate::sync::before_io;
 
 /// A set of descriptors that one thread can wait for.
 #[derive(Debug)]
 pub struct Epoll {
     descriptor: Owned<kernel::OwnedFd>,
-}
-
-/// What to wait for. Errors and hang-ups are always reported.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Interest {
-    pub readable: bool,
-    pub writable: bool,
-    /// The peer has ended its direction of the stream.
-    pub ended: bool,
-    /// Report once, then keep silent until the interest is set again.
-    pub once: bool,
-}
-
-/// One report of the kernel.
-#[derive(Clone, Copy, Debug)]
-pub struct Event {
-    pub key: u64,
-    pub readable: bool,
-    pub writable: bool,
-    /// End of stream, error or hang-up.
-    pub ended: bool,
 }
 
 impl Epoll {
@@ -138,11 +117,6 @@ impl Default for EventBuffer {
 }
 
 impl Interest {
-    pub const READABLE: Interest =
-        Interest { readable: true, writable: false, ended: false, once: false };
-    pub const ANYTHING: Interest =
-        Interest { readable: true, writable: true, ended: false, once: false };
-
     fn to_kernel(self) -> u32 {
         let flag = |wanted: bool, bit: libc::c_int| if wanted { bit as u32 } else { 0 };
         flag(self.readable, libc::EPOLLIN)

@@ -14,6 +14,7 @@ pub mod exit;
 #[cfg(not(simulated))]
 mod file;
 mod futex;
+mod interest;
 #[cfg(not(simulated))]
 mod kernel;
 mod limits;
@@ -38,11 +39,12 @@ mod thread;
 
 pub use address::Address;
 pub use clock::{nanoseconds, now, pause};
-pub use epoll::{Epoll, Event, EventBuffer, Interest};
+pub use epoll::{Epoll, EventBuffer};
 pub use event_fd::EventFd;
 #[cfg(not(simulated))]
 pub use file::{FileIdentity, NameLock, PinnedFile, set_file_mode, unlink};
 pub use futex::{Waited, futex_wait, futex_wake_all};
+pub use interest::{Event, Interest};
 pub use limits::{descriptor_limit, usable_cpus};
 pub use listener::{Accepted, OsListener};
 pub use log::{Log, complain};
