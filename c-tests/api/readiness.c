@@ -7,6 +7,7 @@
 #include "support/clock.h"
 #include "support/raw-peer.h"
 #include "support/raw-stream.h"
+#include "support/resources.h"
 #include "support/sockets.h"
 #include "support/talk.h"
 #include "support/thread.h"
@@ -490,9 +491,11 @@ static void draining_them_is_survived(void)
             CHECK_SEND(both[0], "y");
             CHECK_RECV(both[1], "y");
         }
-        /* What is written to them by mistake is drained with the rest. */
+        /* What is written to them by mistake is drained with the rest. The end of a pipe that is
+         * polled cannot be written to. */
         count = 5;
-        CHECK_EQ(write(recv_fd, &count, sizeof count), sizeof count);
+        CHECK_EQ(write(recv_fd, &count, sizeof count),
+                 is_pipe(recv_fd) ? -1 : (ssize_t)sizeof count);
         CHECK_SEND(both[1], "x");
         CHECK_RECV(both[0], "x");
         CHECK_SEND(both[1], "x");

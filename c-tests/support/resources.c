@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 int count_entries(const char *path)
@@ -53,6 +54,12 @@ long resident_kb(void)
     REQUIRE(fscanf(file, "%ld %ld", &pages, &resident) == 2);
     fclose(file);
     return resident * (sysconf(_SC_PAGESIZE) / 1024);
+}
+
+int is_pipe(int fd)
+{
+    struct stat status;
+    return fstat(fd, &status) == 0 && S_ISFIFO(status.st_mode);
 }
 
 int memory_can_be_measured(void)

@@ -11,6 +11,10 @@ int count_entries(const char *path);
 /* One more than are open, because looking takes one: only differences mean something. */
 int count_descriptors(void);
 
+/* Whether a descriptor is an end of a pipe, as those are that show readiness where the system has
+ * nothing smaller. */
+int is_pipe(int fd);
+
 int count_threads(void);
 
 /* Allows that many descriptors; false where the system does not. */

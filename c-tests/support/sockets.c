@@ -3,6 +3,7 @@
 #include "support/address.h"
 #include "support/check.h"
 #include "support/clock.h"
+#include "support/resources.h"
 #include "support/talk.h"
 
 #include <nanomsg/nn.h>
@@ -76,6 +77,14 @@ int open_socket(int domain, int type)
     set_int(s, NN_RCVTIMEO, PATIENCE_MS);
     set_int(s, NN_RECONNECT_IVL, 10);
     return s;
+}
+
+int shows_by_pipes(void)
+{
+    int s = open_socket(AF_SP, NN_PAIR), fd = get_int(s, NN_SOL_SOCKET, NN_RCVFD);
+    int answer = is_pipe(fd);
+    CHECK_CLOSE(s);
+    return answer;
 }
 
 int open_bound(int domain, int type, const char *url)

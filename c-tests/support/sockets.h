@@ -36,6 +36,9 @@ void open_pairs(int *bound, int *connected, const char *url);
  * which makes no test slow where it comes before its listener. */
 int open_socket(int domain, int type);
 
+/* Whether the library is made of what every Unix has, and shows readiness by pipes. */
+int shows_by_pipes(void);
+
 int open_bound(int domain, int type, const char *url);
 
 int open_connected(int domain, int type, const char *url);
