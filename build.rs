@@ -17,6 +17,7 @@ use std::{env, fs};
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
+    choose_system();
     link_shared_library();
     #[cfg(feature = "headers")]
     write_headers();
@@ -38,9 +39,27 @@ fn write_headers() {
     }
 }
 
+/// What Linux alone has is used there, unless `RUSTFLAGS="--cfg portable"` asks for what all of them
+/// have. It is no feature of the package, because features add to what there is, and may be asked
+/// for by anybody; elsewhere nothing has to be asked for.
+fn choose_system() {
+    if target_os() != "linux" {
+        println!("cargo::rustc-cfg=portable");
+    }
+}
+
+fn target_os() -> String {
+    env::var("CARGO_CFG_TARGET_OS").expect("cargo sets it")
+}
+
 fn link_shared_library() {
     // What a fuzzer or a sanitizer puts into the code is defined in the program.
     if ["CARGO_CFG_FUZZING", "CARGO_CFG_TSAN"].iter().any(|name| env::var_os(name).is_some()) {
+        return;
+    }
+    if target_os() == "macos" {
+        // Programs find it where they are told to look.
+        println!("cargo::rustc-cdylib-link-arg=-Wl,-install_name,@rpath/libspmsg.0.dylib");
         return;
     }
     for argument in [
@@ -48,12 +67,15 @@ fn link_shared_library() {
         "-soname,libspmsg.so.0",
         // A thread of ours may still be about to leave when the host calls dlclose.
         "-z,nodelete",
-        // Nothing is left for the host to provide, and nothing is bound only when it is called.
-        "-z,defs",
+        // Nothing is bound only when it is called.
         "-z,relro",
         "-z,now",
     ] {
         println!("cargo::rustc-cdylib-link-arg=-Wl,{argument}");
+    }
+    if target_os() == "linux" {
+        // Nothing is left for the host to provide. Elsewhere the C library leaves it `environ`.
+        println!("cargo::rustc-cdylib-link-arg=-Wl,-z,defs");
     }
 }
 

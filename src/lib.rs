@@ -97,7 +97,12 @@ mod core {
 }
 #[cfg(loom)]
 #[allow(unsafe_code, reason = "system calls")]
+#[allow(dead_code, reason = "the rest of the library is not there to use it")]
 mod sys {
+    #[cfg(portable)]
+    mod portable {
+        mod bells;
+    }
     mod read;
     mod switches;
 

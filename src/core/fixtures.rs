@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -275,7 +275,7 @@ pub struct FakeStream {
 
 impl Stream for FakeStream {
     fn descriptor(&self) -> RawFd {
-        self.descriptor.as_raw_fd()
+        self.descriptor.signalled_through()
     }
 
     fn pump(&self) {}

@@ -19,7 +19,7 @@ use crate::sync::{
     Mutex, Rank,
     atomic::{AtomicBool, Ordering},
 };
-use crate::sys::{Event, EventBuffer, Interest};
+use crate::sys::{Epoll, Event, EventBuffer, Interest};
 use crate::transports::Stream;
 
 #[derive(Debug)]
@@ -79,6 +79,11 @@ impl Lookout {
         events: &'a mut EventBuffer,
     ) -> io::Result<impl Iterator<Item = Sight> + use<'a>> {
         Ok(self.poller.wait(events, Some(Duration::ZERO))?.map(sight))
+    }
+
+    /// What to sleep on until then.
+    pub fn set(&self) -> &Epoll {
+        self.poller.set()
     }
 
     fn tell(&self, member: usize) {

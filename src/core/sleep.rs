@@ -11,7 +11,6 @@
 use std::cell::RefCell;
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
-use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -279,12 +278,12 @@ impl Turn {
             }
             Bed::Poller { .. } => {
                 let events = self.events.get_or_insert_default();
-                Nap::Events(waiting?.recv.leader.get()?.as_raw_fd(), events)
+                Nap::Events(waiting?.recv.leader.get()?.set(), events)
             }
             Bed::Descriptors { entries, .. } => Nap::Ready(entries),
             Bed::Lookout { from } => {
                 let events = self.events.get_or_insert_default();
-                Nap::Events(from.as_raw_fd(), events)
+                Nap::Events(from.set(), events)
             }
         };
         Some((nap, until))

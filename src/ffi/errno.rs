@@ -39,8 +39,18 @@ pub(super) fn set(number: c_int) {
 
 fn place() -> *mut c_int {
     // SAFETY: every thread has an errno.
-    unsafe { libc::__errno_location() }
+    unsafe { here() }
 }
+
+// Each C library has its own name for it.
+#[cfg(any(target_os = "illumos", target_os = "solaris"))]
+use libc::___errno as here;
+#[cfg(any(target_os = "netbsd", target_os = "openbsd"))]
+use libc::__errno as here;
+#[cfg(target_os = "linux")]
+use libc::__errno_location as here;
+#[cfg(any(target_vendor = "apple", target_os = "freebsd", target_os = "dragonfly"))]
+use libc::__error as here;
 
 pub(super) fn number(error: Error) -> c_int {
     match error {

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::RawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -161,12 +161,12 @@ impl Reactor {
         let runner = Arc::clone(&reactor);
         let thread = Thread::start(c"spmsg", sys::STACK_SIZE, move || runner.run())?;
         reactor.state.lock().thread = Some(thread);
-        exit::answer_through(reactor.poller.waker().as_raw_fd());
+        exit::answer_through(reactor.poller.waker().signalled_through());
         Ok(reactor)
     }
 
     fn stop(&self) {
-        exit::withdraw(self.poller.waker().as_raw_fd());
+        exit::withdraw(self.poller.waker().signalled_through());
         // Pairs with the load in `run_until_stopped`, which the wake-up follows.
         self.stopping.store(true, Ordering::SeqCst);
         self.poller.wake();

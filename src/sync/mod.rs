@@ -8,7 +8,7 @@
 #[cfg(tsan)]
 #[forbid(unsafe_code)]
 pub mod atomic;
-#[cfg(all(target_os = "linux", not(any(loom, simulated))))]
+#[cfg(not(any(loom, simulated, portable)))]
 #[forbid(unsafe_code)]
 mod futex;
 #[cfg(not(loom))]
@@ -21,7 +21,7 @@ mod model;
 mod prefetch;
 #[forbid(unsafe_code)]
 mod rank;
-#[cfg(any(all(target_os = "linux", not(simulated)), loom))]
+#[cfg(any(not(any(simulated, portable)), loom))]
 #[allow(unsafe_code, reason = "what is a lock says so")]
 #[cfg_attr(loom, allow(dead_code, reason = "models use it, and nothing else"))]
 mod raw;
@@ -34,6 +34,11 @@ pub use rank::{Rank, before_io};
 
 #[cfg(not(loom))]
 pub use lock::{MappedRwLockReadGuard, Mutex, MutexGuard, RwLock, RwLockReadGuard};
+
+#[cfg(all(portable, not(loom)))]
+pub use lock::Condvar;
+#[cfg(all(portable, loom))]
+pub use model::Condvar;
 
 #[cfg(loom)]
 pub use loom::sync::atomic;

@@ -60,6 +60,12 @@ pub enum Rank {
     Name,
     /// What has happened to a socket's connections.
     Events,
+    /// What a poller watches, where the kernel's own list does not do. Held while that is changed.
+    #[cfg_attr(not(portable), allow(dead_code, reason = "Linux's does"))]
+    Watched,
+    /// Who sleeps on a number, where the kernel does not know.
+    #[cfg_attr(not(portable), allow(dead_code, reason = "Linux does"))]
+    Sleepers,
 }
 
 /// The kernel is about to be asked about a stream, or to put the thread to sleep. A debug build
@@ -143,7 +149,7 @@ mod held {
 
     use super::Rank;
 
-    const RANKS: usize = Rank::Events as usize + 1;
+    const RANKS: usize = Rank::Sleepers as usize + 1;
 
     thread_local! {
         static HELD: [Cell<(Option<Rank>, usize)>; RANKS] =
@@ -210,7 +216,9 @@ impl Rank {
             | Rank::Failure
             | Rank::Companions
             | Rank::Name
-            | Rank::Events => false,
+            | Rank::Events
+            | Rank::Watched
+            | Rank::Sleepers => false,
         }
     }
 }

@@ -2,11 +2,12 @@
 
 use std::ffi::OsStr;
 use std::io;
+use std::mem::offset_of;
 use std::net::SocketAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use socket2::{Domain, SockAddr, Type};
+use socket2::{Domain, SockAddr};
 
 use super::descriptor::above_standard;
 use super::kernel;
@@ -35,8 +36,7 @@ impl Address {
             Address::Internet(SocketAddr::V6(_)) => (Domain::IPV6, Family::Internet),
             Address::File(_) | Address::Name(_) => (Domain::UNIX, Family::Local),
         };
-        let fresh = kernel::Socket::new(domain, Type::STREAM.nonblocking(), None)?;
-        let fresh = above_standard(fresh)?;
+        let fresh = above_standard(kernel::open(domain)?)?;
         if family == Family::Internet {
             // Always: what Nagle's algorithm would gather is gathered before it gets here. Best
             // effort: it works without, if slowly.
@@ -45,10 +45,19 @@ impl Address {
         Ok((fresh, family))
     }
 
+    /// Whether names without a file are to be had.
+    pub const HAS_NAMES: bool = cfg!(target_os = "linux");
+
+    /// The longest name of a file, without what ends it.
+    pub const FILE_NAME_MAX: usize =
+        size_of::<libc::sockaddr_un>() - offset_of!(libc::sockaddr_un, sun_path) - 1;
+
     pub(super) fn to_kernel(&self) -> io::Result<SockAddr> {
         match self {
             Address::Internet(address) => Ok(SockAddr::from(*address)),
             Address::File(path) => SockAddr::unix(path),
+            // Nobody else has them.
+            Address::Name(_) if !Address::HAS_NAMES => Err(io::ErrorKind::Unsupported.into()),
             // The zero in front tells it from the name of a file.
             Address::Name(name) => SockAddr::unix(OsStr::from_bytes(&[b"\0", &name[..]].concat())),
         }

@@ -7,6 +7,7 @@
 //! library's wrapper or holds it off itself. It is let through in one place: in the sleep of a call
 //! that blocks. All that is to be put right then is done by the one routine that is registered.
 
+use super::cleanup::{self, ASYNCHRONOUS, Buffer, DEFERRED, DISABLED, ENABLED};
 use std::ffi::{c_int, c_void};
 use std::mem::{ManuallyDrop, MaybeUninit};
 use std::ops::{Deref, DerefMut};
@@ -98,12 +99,15 @@ pub(super) unsafe fn let_through<T: Copy>(
     cleanup: Cleanup,
     call: impl Fn() -> T,
 ) -> T {
-    let mut buffer = MaybeUninit::<CleanupBuffer>::zeroed();
+    if !cleanup::IS_KNOWN {
+        return held(call);
+    }
+    let mut buffer = MaybeUninit::<Buffer>::zeroed();
     let mut leaving = Leaving { cleanup, kind: None };
     let argument = (&raw mut leaving).cast();
     // SAFETY: buffer and argument stay where they are until the buffer is popped, or until this
     // frame is left.
-    unsafe { _pthread_cleanup_push(buffer.as_mut_ptr(), leave, argument) };
+    unsafe { cleanup::push(buffer.as_mut_ptr(), leave, argument) };
     if point == Point::IsNot {
         leaving.kind = Some(DEFERRED);
         // SAFETY: the frames that this may unwind have nothing to drop.
@@ -115,7 +119,7 @@ pub(super) unsafe fn let_through<T: Copy>(
         unsafe { set_kind(kind) };
     }
     // SAFETY: it was pushed above.
-    unsafe { _pthread_cleanup_pop(buffer.as_mut_ptr(), 0) };
+    unsafe { cleanup::pop(buffer.as_mut_ptr()) };
     result
 }
 
@@ -168,28 +172,12 @@ unsafe fn set_kind(kind: c_int) -> c_int {
     before
 }
 
-/// Room for what glibc (32 bytes) and musl (24 bytes) keep of a routine.
-#[repr(C, align(8))]
-struct CleanupBuffer([usize; 4]);
-
-const ENABLED: c_int = 0;
-const DISABLED: c_int = 1;
-const DEFERRED: c_int = 0;
-const ASYNCHRONOUS: c_int = 1;
-
-// The two that push and pop are what the macros of <pthread.h> stand for.
-unsafe extern "C" {
-    fn pthread_setcancelstate(state: c_int, before: *mut c_int) -> c_int;
-    fn _pthread_cleanup_push(
-        buffer: *mut CleanupBuffer,
-        routine: unsafe extern "C" fn(*mut c_void),
-        argument: *mut c_void,
-    );
-    fn _pthread_cleanup_pop(buffer: *mut CleanupBuffer, execute: c_int);
-}
-
 // What may not return but unwind.
 unsafe extern "C-unwind" {
     fn pthread_setcanceltype(kind: c_int, before: *mut c_int) -> c_int;
     fn pthread_testcancel();
+}
+
+unsafe extern "C" {
+    fn pthread_setcancelstate(state: c_int, before: *mut c_int) -> c_int;
 }

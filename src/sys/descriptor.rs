@@ -20,6 +20,28 @@ pub(super) fn above_standard<T: AsRawFd + FromRawFd>(fresh: T) -> io::Result<T> 
     Ok(unsafe { T::from_raw_fd(raw) })
 }
 
+/// Keeps descriptors that others open meanwhile from lying among the standard ones.
+#[cfg(portable)]
+pub(super) struct StandardTaken {
+    /// In the places that were free.
+    _held: [Option<Owned<std::fs::File>>; FIRST as usize],
+}
+
+#[cfg(portable)]
+impl StandardTaken {
+    pub(super) fn new() -> io::Result<StandardTaken> {
+        let mut held = [const { None }; FIRST as usize];
+        for place in &mut held {
+            // SAFETY: no pointer is passed.
+            let is_free = |at| unsafe { kernel::fcntl(at, libc::F_GETFD) } < 0;
+            if (0..FIRST).any(is_free) {
+                *place = Some(Owned::new(std::fs::File::open("/dev/null")?));
+            }
+        }
+        Ok(StandardTaken { _held: held })
+    }
+}
+
 const FIRST: libc::c_int = 3;
 
 // Which descriptors a test process has left is not for one test to decide: c-tests/robustness

@@ -5,6 +5,7 @@
 //! anything: the lock that this thread holds is never given back. So the thread that exits takes no
 //! lock and no memory here. It makes a descriptor readable and watches a number.
 
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::io;
 use std::os::fd::RawFd;
 use std::time::Duration;
@@ -179,27 +180,32 @@ impl Desk {
 
 /// What tells the file of a descriptor from others, if there is one.
 fn file_of(descriptor: RawFd) -> Option<u64> {
-    let (device, number) = identity(descriptor)?;
-    Some(device.rotate_left(32) ^ number as libc::dev_t)
+    // The numbers have other types elsewhere.
+    Some(BuildHasherDefault::<DefaultHasher>::default().hash_one(identity(descriptor)?))
 }
 
-#[cfg(not(simulated))]
+#[cfg(not(any(simulated, target_vendor = "apple")))]
 unsafe extern "C" {
     fn at_quick_exit(function: extern "C" fn()) -> libc::c_int;
 }
 
-/// quick_exit(3) calls no destructors of libraries, only whoever has asked for it.
+/// quick_exit(3) calls no destructors of libraries, only whoever has asked for it. Apple's C
+/// library has none.
 #[cfg(not(simulated))]
 pub(super) fn watch_quick_exits() {
+    #[cfg(not(target_vendor = "apple"))]
     // SAFETY: the function stays where it is, because the library is never unloaded.
-    unsafe { at_quick_exit(ask) };
+    unsafe {
+        at_quick_exit(ask)
+    };
 }
 
 // Not atexit(3): handlers run last in, first out, so that ours would come before those which the
 // application registered early, and which may still send. The dynamic linker calls this last.
 // SAFETY: the section holds pointers to functions without arguments, and this is one.
 #[cfg(not(simulated))]
-#[unsafe(link_section = ".fini_array")]
+#[cfg_attr(not(target_vendor = "apple"), unsafe(link_section = ".fini_array"))]
+#[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,__mod_term_func"))]
 #[used]
 static AT_EXIT: extern "C" fn() = ask;
 
@@ -226,7 +232,7 @@ mod tests {
         desk.ask();
         assert!(!desk.is_asked());
         let descriptor = EventFd::new().unwrap();
-        desk.answer_through(descriptor.as_raw_fd());
+        desk.answer_through(descriptor.signalled_through());
         std::thread::scope(|scope| {
             let exiting = scope.spawn(|| desk.ask());
             while !desk.is_asked() {
@@ -240,9 +246,9 @@ mod tests {
         // Somebody is there, who does not answer: it takes a moment.
         desk.ask();
         assert!(desk.is_asked() && !desk.is_asked());
-        desk.withdraw(descriptor.as_raw_fd() + 1);
-        assert_eq!(desk.descriptor.load(Ordering::Relaxed), descriptor.as_raw_fd());
-        desk.withdraw(descriptor.as_raw_fd());
+        desk.withdraw(descriptor.signalled_through() + 1);
+        assert_eq!(desk.descriptor.load(Ordering::Relaxed), descriptor.signalled_through());
+        desk.withdraw(descriptor.signalled_through());
         desk.ask();
         assert!(!desk.is_asked());
     }
@@ -250,9 +256,9 @@ mod tests {
     #[test]
     fn nothing_is_written_to_what_the_application_has_put_in_its_place() {
         let (desk, descriptor) = (Desk::new(), EventFd::new().unwrap());
-        desk.answer_through(descriptor.as_raw_fd());
+        desk.answer_through(descriptor.signalled_through());
         let (own, other) = std::os::unix::net::UnixStream::pair().unwrap();
-        assert_ne!(file_of(own.as_raw_fd()), file_of(descriptor.as_raw_fd()));
+        assert_ne!(file_of(own.as_raw_fd()), file_of(descriptor.signalled_through()));
         desk.descriptor.store(own.as_raw_fd(), Ordering::Relaxed);
         desk.ask();
         other.set_nonblocking(true).unwrap();
@@ -263,7 +269,7 @@ mod tests {
     fn who_comes_next_is_asked_again() {
         let (desk, descriptor) = (Desk::new(), EventFd::new().unwrap());
         desk.is_asked.store(true, Ordering::Relaxed);
-        desk.answer_through(descriptor.as_raw_fd());
+        desk.answer_through(descriptor.signalled_through());
         assert_eq!(
             crate::sys::poll(
                 std::iter::once((descriptor.as_raw_fd(), crate::sys::WaitFor::Readable)),

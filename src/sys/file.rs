@@ -1,15 +1,21 @@
 //! The files that Unix domain sockets leave in the file system.
 
-use std::ffi::OsStr;
-use std::fs::{self, File, Metadata, Permissions};
+use std::fs::{self, File, Metadata};
 use std::io;
-use std::os::fd::AsRawFd;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
-use std::time::Duration;
+#[cfg(target_os = "linux")]
+use std::{ffi::OsStr, os::unix::ffi::OsStrExt, time::Duration};
+#[cfg(not(portable))]
+use std::{
+    fs::Permissions,
+    os::fd::AsRawFd,
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+};
 
+#[cfg(target_os = "linux")]
 use super::{Address, OsListener};
+#[cfg(target_os = "linux")]
 use crate::sync::thread;
 
 /// Tells a file from another that has taken its name.
@@ -42,12 +48,14 @@ impl From<Metadata> for FileIdentity {
 }
 
 /// Keeps a file where it is known: as long as this lives, no other file gets its identity.
+#[cfg(not(portable))]
 #[derive(Debug)]
 pub struct PinnedFile {
     _file: File,
     identity: FileIdentity,
 }
 
+#[cfg(not(portable))]
 impl PinnedFile {
     /// Of the file itself; a symbolic link is not followed, and nothing is opened for reading.
     pub fn at(path: &Path) -> io::Result<PinnedFile> {
@@ -71,12 +79,14 @@ impl PinnedFile {
 /// Keeps out every other process that is about to bind the same file. Nothing is written anywhere:
 /// it is a name without a file, which the kernel gives to one at a time and takes back when its
 /// holder ends. Locks of the file system are left alone, because applications have uses for them.
+#[cfg(target_os = "linux")]
 #[derive(Debug)]
 pub struct NameLock {
     /// Closing it unlocks.
     _socket: OsListener,
 }
 
+#[cfg(target_os = "linux")]
 impl NameLock {
     /// `None` when it cannot be had: the directory may not be there, another process may be stopped
     /// while it holds it. Those in another network namespace have names of their own, too.
@@ -98,12 +108,14 @@ impl NameLock {
 }
 
 /// FNV-1a: of names that come out alike, one waits for the other without need.
+#[cfg(target_os = "linux")]
 fn digest(name: &OsStr) -> u64 {
     let step = |digest: u64, byte: &u8| (digest ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
     name.as_bytes().iter().fold(0xcbf2_9ce4_8422_2325, step)
 }
 
 /// A descriptor that only names a file.
+#[cfg(not(portable))]
 fn open_name(path: &Path) -> io::Result<File> {
     let flags = libc::O_PATH | libc::O_NOFOLLOW;
     // Close-on-exec, as every `File`.
@@ -112,6 +124,7 @@ fn open_name(path: &Path) -> io::Result<File> {
 
 /// Gives a socket's file, which is bound already, the permissions that the umask has denied it.
 /// Nothing else that may have taken its name is touched, nor what a link there points to.
+#[cfg(not(portable))]
 pub fn set_file_mode(path: &Path, mode: u32) -> io::Result<()> {
     let file = open_name(path)?;
     let metadata = file.metadata()?;
@@ -131,7 +144,9 @@ pub fn unlink(path: &Path) -> io::Result<()> {
 }
 
 /// The lock is held for a few system calls: who holds it longer does not run.
+#[cfg(target_os = "linux")]
 const LOCK_TRIES: u32 = 100;
+#[cfg(target_os = "linux")]
 const LOCK_PAUSE: Duration = Duration::from_millis(1);
 /// Of a mode, what is no file type.
-const MODE_BITS: u32 = 0o7777;
+pub(super) const MODE_BITS: u32 = 0o7777;

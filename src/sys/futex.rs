@@ -67,35 +67,6 @@ const FOR_EVER: Duration = Duration::from_secs(1 << 30);
 mod tests {
     use super::*;
     use crate::sys::interrupted;
-    use std::sync::atomic::Ordering;
-    use std::thread;
-
-    #[test]
-    fn a_number_that_has_changed_is_not_waited_for() {
-        let word = AtomicU32::new(2);
-        assert_eq!(futex_wait(&word, 1, None), Waited::Woken);
-    }
-
-    #[test]
-    fn no_deadline_is_early_and_one_that_has_passed_is_over() {
-        let word = AtomicU32::new(1);
-        let deadline = Instant::now() + Duration::from_micros(1500);
-        assert_eq!(futex_wait(&word, 1, Some(deadline)), Waited::TimedOut);
-        assert!(Instant::now() >= deadline);
-        assert_eq!(futex_wait(&word, 1, Some(deadline)), Waited::TimedOut);
-    }
-
-    #[test]
-    fn everybody_is_woken() {
-        let word = AtomicU32::new(1);
-        thread::scope(|scope| {
-            let wait = || while futex_wait(&word, 1, None) != Waited::Woken {};
-            (0..3).for_each(|_| drop(scope.spawn(wait)));
-            // Whoever comes later finds that the number has changed.
-            word.store(2, Ordering::SeqCst);
-            futex_wake_all(&word);
-        });
-    }
 
     #[test]
     fn a_signal_interrupts_with_a_deadline_and_without() {

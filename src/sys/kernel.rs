@@ -8,7 +8,7 @@ use std::num::NonZeroUsize;
 use std::os::fd::{AsRawFd, FromRawFd};
 use std::time::Instant;
 
-use socket2::{MaybeUninitSlice, SockAddr};
+use socket2::{Domain, MaybeUninitSlice, SockAddr, Type};
 
 use super::clock::Span;
 
@@ -61,6 +61,11 @@ pub unsafe fn write(descriptor: c_int, bytes: *const u8, len: usize) -> libc::c_
 pub unsafe fn getrandom(bytes: *mut u8, len: usize) -> libc::c_long {
     // SAFETY: forwarded from our own contract.
     unsafe { libc::syscall(libc::SYS_getrandom, bytes, len, 0) }
+}
+
+/// A stream socket of the kernel, close-on-exec and non-blocking from birth.
+pub fn open(domain: Domain) -> io::Result<Socket> {
+    Socket::new(domain, Type::STREAM.nonblocking(), None)
 }
 
 /// accept4(2), whose streams are close-on-exec and non-blocking from birth. With socket2 the latter

@@ -84,19 +84,7 @@ impl OsListener {
             }
             Err(error) => match error.raw_os_error() {
                 Some(libc::EAGAIN) => Ok(Accepted::Nobody),
-                // accept(2): errors that the new connection had already, to be treated as a retry.
-                Some(
-                    libc::ECONNABORTED
-                    | libc::EINTR
-                    | libc::ENETDOWN
-                    | libc::EPROTO
-                    | libc::ENOPROTOOPT
-                    | libc::EHOSTDOWN
-                    | libc::ENONET
-                    | libc::EHOSTUNREACH
-                    | libc::EOPNOTSUPP
-                    | libc::ENETUNREACH,
-                ) => Ok(Accepted::Gone(error)),
+                Some(code) if GONE.contains(&code) => Ok(Accepted::Gone(error)),
                 _ => Err(error),
             },
         }
@@ -120,6 +108,21 @@ impl AsRawFd for OsListener {
         self.inner.as_raw_fd()
     }
 }
+
+/// accept(2): errors that the new connection had already, to be treated as a retry.
+const GONE: &[libc::c_int] = &[
+    libc::ECONNABORTED,
+    libc::EINTR,
+    libc::ENETDOWN,
+    libc::EPROTO,
+    libc::ENOPROTOOPT,
+    libc::EHOSTDOWN,
+    #[cfg(target_os = "linux")]
+    libc::ENONET,
+    libc::EHOSTUNREACH,
+    libc::EOPNOTSUPP,
+    libc::ENETUNREACH,
+];
 
 /// Each try halves at least the chance of meeting the other again.
 const LISTEN_TRIES: u32 = 6;

@@ -67,23 +67,46 @@ fn write_quietly(descriptor: RawFd, bytes: &[u8]) {
     // SAFETY: the first set is there, and the other one is only written.
     unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const pipe, before.as_mut_ptr()) };
     let fault = loop {
-        // SAFETY: the bytes are there; a descriptor that is not open fails the call.
-        let written =
-            unsafe { libc::syscall(libc::SYS_write, descriptor, bytes.as_ptr(), bytes.len()) };
-        let fault = (written < 0).then(|| io::Error::last_os_error().kind());
+        let fault = (write_once(descriptor, bytes) < 0).then(|| io::Error::last_os_error().kind());
         if fault != Some(io::ErrorKind::Interrupted) {
             break fault;
         }
     };
     if fault == Some(io::ErrorKind::BrokenPipe) && !was_pending {
-        let now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-        // SAFETY: the set and the time are there. It takes the signal that the write has raised.
-        held(|| unsafe {
-            libc::sigtimedwait(&raw const pipe, std::ptr::null_mut(), &raw const now)
-        });
+        take(&pipe);
     }
     // SAFETY: `before` was filled by the first call.
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut()) };
+}
+
+/// One write(2), in which no thread is cancelled, to what is really there.
+fn write_once(descriptor: RawFd, bytes: &[u8]) -> libc::ssize_t {
+    let (start, len) = (bytes.as_ptr(), bytes.len());
+    #[cfg(not(portable))]
+    // SAFETY: the bytes are there; a descriptor that is not open fails the call.
+    let written = unsafe { libc::syscall(libc::SYS_write, descriptor, start, len) } as _;
+    #[cfg(portable)]
+    // SAFETY: as above.
+    let written = held(|| unsafe { libc::write(descriptor, start.cast(), len) });
+    written
+}
+
+/// Takes the signal that the write has raised.
+#[cfg(not(any(target_vendor = "apple", target_os = "openbsd")))]
+fn take(signal: &libc::sigset_t) {
+    let now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the set and the time are there.
+    held(|| unsafe { libc::sigtimedwait(signal, std::ptr::null_mut(), &raw const now) });
+}
+
+/// The same where the wait for a signal has no end: it is there, or another thread has had it.
+#[cfg(any(target_vendor = "apple", target_os = "openbsd"))]
+fn take(signal: &libc::sigset_t) {
+    let mut taken = 0;
+    if is_pending(libc::SIGPIPE) {
+        // SAFETY: the set is there, and the number is written to.
+        held(|| unsafe { libc::sigwait(signal, &raw mut taken) });
+    }
 }
 
 fn only(signal: libc::c_int) -> libc::sigset_t {

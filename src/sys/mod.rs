@@ -6,16 +6,22 @@
 
 mod address;
 pub mod cancellation;
+mod cleanup;
 mod clock;
+#[cfg(all(test, not(simulated)))]
+mod contract;
 mod descriptor;
+#[cfg(not(portable))]
 mod epoll;
+#[cfg(not(portable))]
 mod event_fd;
 pub mod exit;
 #[cfg(not(simulated))]
 mod file;
+#[cfg(not(portable))]
 mod futex;
 mod interest;
-#[cfg(not(simulated))]
+#[cfg(not(any(simulated, portable)))]
 mod kernel;
 mod limits;
 mod listener;
@@ -23,8 +29,11 @@ mod log;
 mod memory;
 #[cfg(not(simulated))]
 mod names;
+#[cfg(not(portable))]
 mod nap;
 mod poll;
+#[cfg(portable)]
+mod portable;
 #[cfg(not(simulated))]
 mod process;
 mod random;
@@ -39,10 +48,17 @@ mod thread;
 
 pub use address::Address;
 pub use clock::{nanoseconds, now, pause};
+#[cfg(not(portable))]
 pub use epoll::{Epoll, EventBuffer};
+#[cfg(not(portable))]
 pub use event_fd::EventFd;
+#[cfg(all(target_os = "linux", not(simulated)))]
+pub use file::NameLock;
 #[cfg(not(simulated))]
-pub use file::{FileIdentity, NameLock, PinnedFile, set_file_mode, unlink};
+pub use file::{FileIdentity, unlink};
+#[cfg(not(any(simulated, portable)))]
+pub use file::{PinnedFile, set_file_mode};
+#[cfg(not(portable))]
 pub use futex::{Waited, futex_wait, futex_wake_all};
 pub use interest::{Event, Interest};
 pub use limits::{descriptor_limit, usable_cpus};
@@ -51,6 +67,7 @@ pub use log::{Log, complain};
 pub use memory::is_mapped;
 #[cfg(not(simulated))]
 pub use names::{NameFamily, look_up};
+#[cfg(not(portable))]
 pub use nap::{Nap, Slept, nap, nap_with_cancellation};
 pub use poll::{PollEntry, WaitFor, poll};
 #[cfg(not(simulated))]
@@ -66,6 +83,18 @@ pub use switches::{Switches, switches};
 #[cfg(not(simulated))]
 pub use thread::{Belongings, STACK_SIZE, Thread, at_thread_end, wake_in_time};
 
+#[cfg(not(target_os = "linux"))]
+pub use portable::file::NameLock;
+#[cfg(portable)]
+pub use portable::{
+    epoll::{Epoll, EventBuffer},
+    event_fd::EventFd,
+    file::{PinnedFile, set_file_mode},
+    futex::{Waited, futex_wait, futex_wake_all},
+    nap::{Nap, Slept, nap, nap_with_cancellation},
+};
+#[cfg(portable)]
+use portable::{event_fd, futex, kernel};
 #[cfg(simulated)]
 use simulated as kernel;
 #[cfg(simulated)]

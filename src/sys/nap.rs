@@ -3,13 +3,13 @@
 
 use std::ffi::{c_int, c_long};
 use std::io;
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd, RawFd};
 use std::ptr;
 use std::time::{Duration, Instant};
 
 use super::cancellation::{Cleanup, Point, held, let_through};
 use super::clock::Span;
-use super::epoll::{EventBuffer, milliseconds};
+use super::epoll::{Epoll, EventBuffer, milliseconds};
 use super::poll::PollEntry;
 use super::{kernel, now};
 use crate::sync::{atomic::AtomicU32, before_io};
@@ -18,9 +18,8 @@ use crate::sync::{atomic::AtomicU32, before_io};
 pub enum Nap<'a> {
     /// Until somebody wakes those who sleep on the number, while it is this one.
     Word(&'a AtomicU32, u32),
-    /// Until the set of this descriptor has something to report. Nothing goes wrong when it is
-    /// closed meanwhile.
-    Events(RawFd, &'a mut EventBuffer),
+    /// Until the set has something to report.
+    Events(&'a Epoll, &'a mut EventBuffer),
     /// Until one of the descriptors is ready.
     Ready(&'a mut [PollEntry]),
 }
@@ -91,9 +90,9 @@ impl Call {
         Call {
             kind: match nap {
                 Nap::Word(word, expected) => Kind::Word(*word, *expected),
-                Nap::Events(descriptor, events) => {
+                Nap::Events(epoll, events) => {
                     let (room, count) = events.room();
-                    Kind::Events(*descriptor, room, count)
+                    Kind::Events(epoll.as_raw_fd(), room, count)
                 }
                 Nap::Ready(entries) => {
                     Kind::Ready(entries.as_mut_ptr(), entries.len() as libc::nfds_t)

@@ -87,8 +87,12 @@ pub fn generation() -> usize {
 /// What the environment has under that name: nothing in a process that may do more than the user
 /// who has set it.
 pub fn environment(name: &str) -> Option<OsString> {
+    #[cfg(target_os = "linux")]
     // SAFETY: no pointer is passed.
     let is_privileged = unsafe { libc::getauxval(libc::AT_SECURE) } != 0;
+    #[cfg(not(target_os = "linux"))]
+    // SAFETY: no pointer is passed.
+    let is_privileged = unsafe { libc::issetugid() } != 0;
     if is_privileged { None } else { std::env::var_os(name) }
 }
 
@@ -108,7 +112,8 @@ extern "C" fn at_load() {
 
 // When the library is loaded: later there may be threads, and a fork in the middle of it.
 // SAFETY: the section holds pointers to functions, whose arguments this one leaves alone.
-#[cfg_attr(not(miri), unsafe(link_section = ".init_array"))]
+#[cfg_attr(all(not(miri), not(target_vendor = "apple")), unsafe(link_section = ".init_array"))]
+#[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,__mod_init_func"))]
 #[used]
 static AT_LOAD: extern "C" fn() = at_load;
 

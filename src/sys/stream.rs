@@ -16,6 +16,8 @@ use crate::sync::{
     atomic::{AtomicBool, AtomicI32, Ordering},
     before_io,
 };
+#[cfg(portable)]
+use kernel::{peer_credentials, unacknowledged};
 
 /// Settings of one connection, as the application left them when it is made.
 #[derive(Clone, Copy, Debug)]
@@ -128,7 +130,7 @@ impl OsStream {
     /// are an error of the kind `InvalidData`, which breaks nothing.
     pub fn write(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
         before_io();
-        let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
+        let flags = NO_SIGNAL | libc::MSG_DONTWAIT;
         loop {
             match kernel::send(&self.inner, parts, flags) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
@@ -217,18 +219,8 @@ impl OsStream {
     /// Who is at the other end, if it is in this machine.
     #[must_use]
     pub fn peer_credentials(&self) -> Option<Credentials> {
-        if self.family != Family::Local {
-            return None;
-        }
-        let mut found = libc::ucred { pid: 0, uid: 0, gid: 0 };
-        let mut len = size_of::<libc::ucred>() as libc::socklen_t;
-        let (level, option) = (libc::SOL_SOCKET, libc::SO_PEERCRED);
-        let place = (&raw mut found).cast();
-        // SAFETY: the kernel writes at most `len` bytes, which are there.
-        let result =
-            unsafe { kernel::getsockopt(self.as_raw_fd(), level, option, place, &raw mut len) };
-        let libc::ucred { pid, uid, gid } = found;
-        (result == 0).then_some(Credentials { process: pid, user: uid, group: gid })
+        let is_local = self.family == Family::Local;
+        is_local.then(|| peer_credentials(self.as_raw_fd())).flatten()
     }
 
     /// Ends our direction of the stream; what was written before still reaches the peer.
@@ -246,10 +238,7 @@ impl OsStream {
     /// Bytes written that the peer's kernel has not acknowledged.
     #[must_use]
     pub fn unacknowledged(&self) -> usize {
-        let mut count: libc::c_int = 0;
-        // SAFETY: the kernel writes one int.
-        let result = unsafe { kernel::ioctl(self.as_raw_fd(), libc::TIOCOUTQ, &mut count) };
-        if result == 0 { count.max(0) as usize } else { 0 }
+        unacknowledged(self.as_raw_fd())
     }
 }
 
@@ -265,6 +254,9 @@ impl AsRawFd for OsStream {
     }
 }
 
+/// No write raises SIGPIPE. Apple's sockets have an option for that, which they get when they are
+/// made.
+const NO_SIGNAL: libc::c_int = if cfg!(target_vendor = "apple") { 0 } else { libc::MSG_NOSIGNAL };
 const DISCARDS_MAX: usize = 256;
 /// How many questions a peer may leave without an answer.
 const PROBES: u32 = 3;
@@ -273,12 +265,33 @@ fn is_shortage(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ENOBUFS | libc::ENOMEM))
 }
 
+#[cfg(not(portable))]
+fn peer_credentials(descriptor: RawFd) -> Option<Credentials> {
+    let mut found = libc::ucred { pid: 0, uid: 0, gid: 0 };
+    let mut len = size_of::<libc::ucred>() as libc::socklen_t;
+    let (level, option) = (libc::SOL_SOCKET, libc::SO_PEERCRED);
+    let place = (&raw mut found).cast();
+    // SAFETY: the kernel writes at most `len` bytes, which are there.
+    let result = unsafe { kernel::getsockopt(descriptor, level, option, place, &raw mut len) };
+    let libc::ucred { pid, uid, gid } = found;
+    (result == 0).then_some(Credentials { process: pid, user: uid, group: gid })
+}
+
+#[cfg(not(portable))]
+fn unacknowledged(descriptor: RawFd) -> usize {
+    let mut count: libc::c_int = 0;
+    // SAFETY: the kernel writes one int.
+    let result = unsafe { kernel::ioctl(descriptor, libc::TIOCOUTQ, &mut count) };
+    if result == 0 { count.max(0) as usize } else { 0 }
+}
+
 #[cfg(test)]
 impl OsStream {
     /// Two connected ones.
     pub fn pair() -> (OsStream, OsStream) {
-        let kind = socket2::Type::STREAM.nonblocking();
-        let (one, other) = kernel::Socket::pair(socket2::Domain::UNIX, kind, None).unwrap();
+        let (domain, kind) = (socket2::Domain::UNIX, socket2::Type::STREAM);
+        let (one, other) = kernel::Socket::pair(domain, kind, None).unwrap();
+        [&one, &other].iter().for_each(|end| end.set_nonblocking(true).unwrap());
         (OsStream::of(one, Family::Local, None), OsStream::of(other, Family::Local, None))
     }
 }

@@ -1,5 +1,6 @@
 //! How the kernel's scheduler treats the calling thread.
 
+#[cfg(not(target_vendor = "apple"))]
 use super::kernel;
 
 /// How often a thread has left its processor since it began.
@@ -14,10 +15,14 @@ pub struct Switches {
 /// Those of the calling thread: none, where the kernel does not count them.
 #[must_use]
 pub fn switches() -> Switches {
+    #[cfg_attr(target_vendor = "apple", allow(unused_mut, reason = "nobody counts"))]
     // SAFETY: an rusage is numbers.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    #[cfg(not(target_vendor = "apple"))]
     // SAFETY: the kernel writes one rusage, for which there is room, or leaves the zeros.
-    unsafe { kernel::getrusage(libc::RUSAGE_THREAD, &raw mut usage) };
+    unsafe {
+        kernel::getrusage(libc::RUSAGE_THREAD, &raw mut usage)
+    };
     Switches { waits: usage.ru_nvcsw as u64, losses: usage.ru_nivcsw as u64 }
 }
 

@@ -11,7 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 
 use super::signals::with_signals_blocked;
-use crate::sync::atomic::{AtomicU32, Ordering};
+use crate::sync::atomic::{AtomicUsize, Ordering};
 
 /// A thread that has begun. Without [`Thread::join`] it goes its own way.
 #[derive(Debug)]
@@ -53,7 +53,8 @@ impl Thread {
             return Err(io::Error::from_raw_os_error(result));
         }
         // SAFETY: it was filled by the call that succeeded.
-        Ok(Thread { handle: unsafe { handle.assume_init() }, is_joined: false })
+        let handle = unsafe { handle.assume_init() };
+        Ok(Thread { handle, is_joined: false })
     }
 
     /// Whether this is the one that calls.
@@ -107,16 +108,31 @@ fn with_attributes(
 extern "C" fn run(argument: *mut c_void) -> *mut c_void {
     // SAFETY: `Thread::start` passes what came from such a box, once.
     let (name, work) = *unsafe { Box::from_raw(argument.cast::<(&'static CStr, Work)>()) };
-    // SAFETY: the name ends with a zero. A thread without a name works as well.
-    #[cfg(target_os = "linux")]
-    unsafe {
-        libc::prctl(libc::PR_SET_NAME, name.as_ptr());
-    }
-    #[cfg(not(target_os = "linux"))]
-    let _ = name;
+    call_oneself(name);
     // The panic hook has reported it.
     let _ = catch_unwind(AssertUnwindSafe(work));
     ptr::null_mut()
+}
+
+/// A thread without a name works as well.
+fn call_oneself(name: &CStr) {
+    #[cfg(target_os = "linux")]
+    // SAFETY: the name ends with a zero.
+    unsafe {
+        libc::prctl(libc::PR_SET_NAME, name.as_ptr());
+    }
+    #[cfg(target_vendor = "apple")]
+    // SAFETY: the name ends with a zero.
+    unsafe {
+        libc::pthread_setname_np(name.as_ptr());
+    }
+    #[cfg(target_os = "freebsd")]
+    // SAFETY: the name ends with a zero, and this thread is there.
+    unsafe {
+        libc::pthread_set_name_np(libc::pthread_self(), name.as_ptr());
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "freebsd", target_vendor = "apple")))]
+    let _ = name;
 }
 
 /// What a thread leaves behind, each kind with a function that takes it away.
@@ -134,7 +150,7 @@ pub enum Belongings {
 pub fn at_thread_end(of: Belongings, tidy: fn()) -> bool {
     let key = KEYS[of as usize].load(Ordering::Relaxed);
     // SAFETY: a key that is not NO_KEY was made when the library was loaded.
-    key != NO_KEY && unsafe { libc::pthread_setspecific(key, tidy as *const c_void) == 0 }
+    key != NO_KEY && unsafe { libc::pthread_setspecific(key as _, tidy as *const c_void) == 0 }
 }
 
 extern "C" fn thread_ends(tidy: *mut c_void) {
@@ -147,16 +163,17 @@ extern "C" fn thread_ends(tidy: *mut c_void) {
 /// When the library is loaded there are few threads and there is memory.
 pub(super) fn make_keys() {
     for place in &KEYS {
-        let mut key = NO_KEY;
+        let mut key = 0;
         // SAFETY: the key is alive, and the function stays where it is, because the library is
         // never unloaded.
         let result = unsafe { libc::pthread_key_create(&mut key, Some(thread_ends)) };
-        place.store(if result == 0 { key } else { NO_KEY }, Ordering::Relaxed);
+        place.store(if result == 0 { key as usize } else { NO_KEY }, Ordering::Relaxed);
     }
 }
 
-static KEYS: [AtomicU32; 3] = [const { AtomicU32::new(NO_KEY) }; 3];
-const NO_KEY: libc::pthread_key_t = libc::pthread_key_t::MAX;
+static KEYS: [AtomicUsize; 3] = [const { AtomicUsize::new(NO_KEY) }; 3];
+/// Keys are small numbers, of a type that each system has its own of.
+const NO_KEY: usize = usize::MAX;
 
 /// Has the kernel end this thread's sleeps when they are over, and not up to 50 microseconds later
 /// for the sake of its batteries.
@@ -171,6 +188,7 @@ pub fn wake_in_time() {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::AtomicU32;
     use std::sync::mpsc::channel;
 
     const NAME: &CStr = c"spmsg-test";

@@ -81,7 +81,8 @@ impl Transport for Unix {
 fn parse(address: &[u8], dialect: Dialect) -> Result<Address, Error> {
     match (address, dialect) {
         ([], _) | (b"@", Dialect::Extended) => Err(Error::Invalid),
-        _ if address.len() > PATH_MAX => Err(Error::NameTooLong),
+        _ if address.len() > Address::FILE_NAME_MAX => Err(Error::NameTooLong),
+        ([b'@', ..], Dialect::Extended) if !Address::HAS_NAMES => Err(Error::NotSupported),
         ([b'@', name @ ..], Dialect::Extended) => Ok(Address::Name(name.to_vec())),
         _ => Ok(Address::File(PathBuf::from(OsStr::from_bytes(address)))),
     }
@@ -153,8 +154,6 @@ fn stale(path: &Path, address: &Address) -> Option<PinnedFile> {
 
 // The reference has 10: of more peers that dial at once it turns some away, who come back later.
 const BACKLOG: i32 = 100;
-/// sun_path with its terminator.
-const PATH_MAX: usize = 107;
 static BINDING: PerProcess<Mutex<()>> = PerProcess::new(|| Mutex::new(Rank::Binding, ()));
 
 /// Options of Unix domain sockets, by their rows and by what they mean; `ffi/options.rs` holds the
@@ -371,9 +370,9 @@ mod tests {
         assert_eq!(parsed(b"@a"), [file("@a"), Ok(Address::Name(b"a".to_vec()))]);
         assert_eq!(parsed(b""), [const { Err(Error::Invalid) }; 2]);
         assert_eq!(parsed(b"@"), [file("@"), Err(Error::Invalid)]);
-        let longest = "x".repeat(PATH_MAX);
+        let longest = "x".repeat(Address::FILE_NAME_MAX);
         assert_eq!(parsed(longest.as_bytes()), [file(&longest), file(&longest)]);
-        let longer = "x".repeat(PATH_MAX + 1);
+        let longer = "x".repeat(Address::FILE_NAME_MAX + 1);
         assert_eq!(parsed(longer.as_bytes()), [const { Err(Error::NameTooLong) }; 2]);
         assert_eq!(directory_of(Path::new("/a/b")), Path::new("/a"));
         assert_eq!(directory_of(Path::new("b")), Path::new("."));

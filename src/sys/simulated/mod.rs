@@ -24,5 +24,5 @@ pub use kernel::{Kernel, Machine};
 pub use memory::{Inherited, PerProcess, Twin, environment, generation};
 pub use names::{NameFamily, look_up};
 pub use poll::{epoll_create1, epoll_ctl, epoll_wait, ppoll};
-pub use socket::{Socket, accept, receive, send};
+pub use socket::{Socket, accept, open, receive, send};
 pub use thread::{Belongings, STACK_SIZE, Thread, at_thread_end, wake_in_time};

@@ -17,6 +17,11 @@ use crate::sync::simulated::scheduler;
 #[derive(Debug)]
 pub struct Socket(RawFd);
 
+/// A stream socket.
+pub fn open(domain: Domain) -> io::Result<Socket> {
+    Socket::new(domain, Type::STREAM, None)
+}
+
 impl Socket {
     pub fn new(domain: Domain, _type: Type, _protocol: Option<()>) -> io::Result<Socket> {
         begin("socket");
