@@ -65,7 +65,7 @@ mod tests {
     use crate::message::{Body, Lent, Message};
     use crate::transports::pace::{Moment, Rhythm};
     use crate::transports::stream::byte_stream::{Sink, UNREADABLE};
-    use crate::transports::stream::queue::Gathering;
+    use crate::transports::stream::circumstances::Gathering;
     use crate::transports::stream::writer::Writer;
     use crate::transports::stream::{Encoder, PREFIX_MAX, Place, Prefix};
     use crate::transports::{AfterSend, Sent};
