@@ -27,6 +27,7 @@ is_there() {
     libglib2.0-dev) pkg-config --exists glib-2.0 ;;
     # Not everybody has the directories of the administrator on his path.
     nginx | haproxy) PATH="$PATH:/usr/sbin:/usr/local/sbin" command -v "$1" ;;
+    debhelper) command -v dh ;;
     binutils) command -v nm && command -v readelf ;;
     ninja-build) command -v ninja ;;
     musl-tools) command -v musl-gcc ;;
