@@ -48,8 +48,9 @@ PKG_CONFIG_PATH=$lib/pkgconfig PKG_CONFIG_SYSROOT_DIR='' bash -c \
 LD_LIBRARY_PATH=$lib "$WORK/a"
 if command -v ldd >/dev/null && [ -x /usr/bin/nanocat ]; then
     LD_LIBRARY_PATH=$lib ldd /usr/bin/nanocat | grep -F "libnanomsg.so.5 => $lib/libnanomsg.so.5"
-    LD_LIBRARY_PATH=$lib /usr/bin/nanocat --push --bind "ipc://$WORK/x.ipc" --data x \
-        --send-timeout 0.2 2>&1 | grep -q "timed out"
+    # Nobody receives, and it says so: as good as any other proof that it runs.
+    { LD_LIBRARY_PATH=$lib /usr/bin/nanocat --push --bind "ipc://$WORK/x.ipc" --data x \
+        --send-timeout 0.2 2>&1 || true; } | grep "timed out"
 fi
 stripped=$(stat -c %s "$lib/libspmsg.so.0")
 echo "libspmsg.so.0 takes $stripped bytes; it has:"
