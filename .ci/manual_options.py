@@ -2,6 +2,7 @@
 
 import ctypes
 import errno
+import pathlib
 import re
 import sys
 
@@ -76,6 +77,7 @@ def wrong_options(file, pages, interface):
     yield from (f"{name}: no table of options has it" for name in sorted(wanted - set(rows)))
     yield from (f"{name}: two tables differ" for name in sorted(rows) if len(rows[name]) > 1)
     yield from wrong_defaults(pages, rows)
+    yield from wrong_headers(file, rows)
 
 
 def wrong_option(library, s, level, cells):
@@ -128,3 +130,21 @@ def wrong_defaults(pages, rows):
             defaults = {row[4] for row in rows.get(name, set()) if row[4] != "the handle"}
             if defaults and str(int(number) * (2**20 if unit == "MiB" else 1)) not in defaults:
                 yield f"{page.file}: the default of {name} is {min(defaults)}, not {number} {unit}"
+
+
+# What is chosen when there is no choice by number, and what is there for other systems.
+NO_NUMBERS = re.compile(r"NN_WS_MSG_TYPE|NN_IPC_\w+|NN_\w+FD|NN_DOMAIN|NN_PROTOCOL|SPMSG_\w+")
+
+
+def wrong_headers(file, rows):
+    """The headers name the same defaults, of every option that has a number for one."""
+    folder = pathlib.Path(__file__).resolve().parent.parent / "include/nanomsg"
+    text = "".join(header.read_text() for header in sorted(folder.glob("*.h")))
+    said = {name: number for comment, name in
+            re.findall(r"/\*\*((?:(?!\*/).)*)\*/\n#define (\w+)", text, re.DOTALL)
+            for number in re.findall(r";\s+(?:\* )?(-?\d+)\s+(?:\* )?unless\s+(?:\* )?set", comment)}
+    for name, found in sorted(rows.items()):
+        default = {row[4] for row in found}.pop()
+        if re.fullmatch(r"-?\d+", default) and not NO_NUMBERS.fullmatch(name) and \
+                said.get(name) != default:
+            yield f"{name}: its default is {default}, and the header says {said.get(name)}"

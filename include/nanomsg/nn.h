@@ -182,31 +182,36 @@ extern "C" {
 /** The level of the options that every socket has. */
 #define NN_SOL_SOCKET 0
 
-/** An int, milliseconds: how long nn_close may take to deliver what was sent. */
+/** An int, milliseconds: how long nn_close may take to deliver what was sent; 1000 unless set. */
 #define NN_LINGER 1
 
-/** An int, bytes: how much may wait to be sent. */
+/** An int, bytes: how much may wait to be sent; 131072 unless set. */
 #define NN_SNDBUF 2
 
-/** An int, bytes: how much may wait to be received. */
+/** An int, bytes: how much may wait to be received; 131072 unless set. */
 #define NN_RCVBUF 3
 
-/** An int, milliseconds, negative for no limit: how long sending waits until it fails. */
+/** An int, milliseconds, negative for no limit: how long sending waits until it fails; -1 unless
+ * set. */
 #define NN_SNDTIMEO 4
 
-/** An int, milliseconds, negative for no limit: how long receiving waits until it fails. */
+/** An int, milliseconds, negative for no limit: how long receiving waits until it fails; -1 unless
+ * set. */
 #define NN_RCVTIMEO 5
 
-/** An int, milliseconds: the time between two attempts to connect. */
+/** An int, milliseconds: the time between two attempts to connect; 100 unless set. */
 #define NN_RECONNECT_IVL 6
 
-/** An int, milliseconds: the time between attempts to connect grows up to this. 0: it does not. */
+/** An int, milliseconds: the time between attempts to connect grows up to this, or does not grow
+ * when it is 0; 0 unless set. */
 #define NN_RECONNECT_IVL_MAX 7
 
-/** An int, 1 (best) to 16: the priority, when sending, of peers of endpoints made from now on. */
+/** An int, 1 (best) to 16: the priority, when sending, of peers of endpoints made from now on;
+ * 8 unless set. */
 #define NN_SNDPRIO 8
 
-/** An int, 1 (best) to 16: the priority, when receiving, of peers of endpoints made from now on. */
+/** An int, 1 (best) to 16: the priority, when receiving, of peers of endpoints made from now on;
+ * 8 unless set. */
 #define NN_RCVPRIO 9
 
 /** A descriptor, read-only: poll it for POLLIN to learn that the socket can send. */
@@ -221,16 +226,18 @@ extern "C" {
 /** An int, read-only: the protocol with which the socket was made. */
 #define NN_PROTOCOL 13
 
-/** An int, 0 or 1: whether IPv6 addresses are left aside. */
+/** An int, 0 or 1: whether IPv6 addresses are left aside; 1 unless set. */
 #define NN_IPV4ONLY 14
 
 /** A string of at most 63 bytes: what the socket is called in messages for humans. */
 #define NN_SOCKET_NAME 15
 
-/** An int, bytes, -1 for no limit: a peer that sends a larger message is disconnected. */
+/** An int, bytes, -1 for no limit: a peer that sends a larger message is disconnected; 1048576
+ * unless set. */
 #define NN_RCVMAXSIZE 16
 
-/** An int, 1 to 255: how many hops a message may have made to be received. */
+/** An int, 1 to 255: how many hops a message may have made to be received; 8 unless
+ * set. */
 #define NN_MAXTTL 17
 
 /** A flag for sending and receiving: fail with EAGAIN rather than wait. */

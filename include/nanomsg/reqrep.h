@@ -19,7 +19,8 @@ extern "C" {
 /** Receives a request, and sends the reply to whoever asked. */
 #define NN_REP ((NN_PROTO_REQREP * 16) + 1)
 
-/** An int, milliseconds, at level NN_REQ: a request without reply is sent again after this time. */
+/** An int, milliseconds, at level NN_REQ: a request without reply is sent again after this time;
+ * 60000 unless set. */
 #define NN_REQ_RESEND_IVL 1
 
 /** Room for a number or an address. No function takes it. */

@@ -17,7 +17,8 @@ extern "C" {
 /** Receives a survey, and sends the response to whoever asked. */
 #define NN_RESPONDENT ((NN_PROTO_SURVEY * 16) + 3)
 
-/** An int, milliseconds, at level NN_SURVEYOR: how long responses to a survey are accepted. */
+/** An int, milliseconds, at level NN_SURVEYOR: how long responses to a survey are accepted; 1000
+ * unless set. */
 #define NN_SURVEYOR_DEADLINE 1
 
 #ifdef __cplusplus

@@ -12,7 +12,7 @@ extern "C" {
 /** Names the transport, and is the level of its options. */
 #define NN_TCP (-3)
 
-/** An int, 0 or 1: whether small messages may never wait for others to travel with. */
+/** An int, 0 or 1: whether small messages may never wait for others to travel with; 0 unless set. */
 #define NN_TCP_NODELAY 1
 
 #ifdef __cplusplus

@@ -66,31 +66,36 @@ pub const NN_SOCKADDR_MAX: c_int = 128;
 /// The level of the options that every socket has.
 pub const NN_SOL_SOCKET: c_int = 0;
 
-/// An int, milliseconds: how long nn_close may take to deliver what was sent.
+/// An int, milliseconds: how long nn_close may take to deliver what was sent; 1000 unless set.
 pub const NN_LINGER: c_int = 1;
 
-/// An int, bytes: how much may wait to be sent.
+/// An int, bytes: how much may wait to be sent; 131072 unless set.
 pub const NN_SNDBUF: c_int = 2;
 
-/// An int, bytes: how much may wait to be received.
+/// An int, bytes: how much may wait to be received; 131072 unless set.
 pub const NN_RCVBUF: c_int = 3;
 
-/// An int, milliseconds, negative for no limit: how long sending waits until it fails.
+/// An int, milliseconds, negative for no limit: how long sending waits until it fails; -1 unless
+/// set.
 pub const NN_SNDTIMEO: c_int = 4;
 
-/// An int, milliseconds, negative for no limit: how long receiving waits until it fails.
+/// An int, milliseconds, negative for no limit: how long receiving waits until it fails; -1 unless
+/// set.
 pub const NN_RCVTIMEO: c_int = 5;
 
-/// An int, milliseconds: the time between two attempts to connect.
+/// An int, milliseconds: the time between two attempts to connect; 100 unless set.
 pub const NN_RECONNECT_IVL: c_int = 6;
 
-/// An int, milliseconds: the time between attempts to connect grows up to this. 0: it does not.
+/// An int, milliseconds: the time between attempts to connect grows up to this, or does not grow
+/// when it is 0; 0 unless set.
 pub const NN_RECONNECT_IVL_MAX: c_int = 7;
 
-/// An int, 1 (best) to 16: the priority, when sending, of peers of endpoints made from now on.
+/// An int, 1 (best) to 16: the priority, when sending, of peers of endpoints made from now on;
+/// 8 unless set.
 pub const NN_SNDPRIO: c_int = 8;
 
-/// An int, 1 (best) to 16: the priority, when receiving, of peers of endpoints made from now on.
+/// An int, 1 (best) to 16: the priority, when receiving, of peers of endpoints made from now on;
+/// 8 unless set.
 pub const NN_RCVPRIO: c_int = 9;
 
 /// A descriptor, read-only: poll it for POLLIN to learn that the socket can send.
@@ -105,16 +110,18 @@ pub const NN_DOMAIN: c_int = 12;
 /// An int, read-only: the protocol with which the socket was made.
 pub const NN_PROTOCOL: c_int = 13;
 
-/// An int, 0 or 1: whether IPv6 addresses are left aside.
+/// An int, 0 or 1: whether IPv6 addresses are left aside; 1 unless set.
 pub const NN_IPV4ONLY: c_int = 14;
 
 /// A string of at most 63 bytes: what the socket is called in messages for humans.
 pub const NN_SOCKET_NAME: c_int = 15;
 
-/// An int, bytes, -1 for no limit: a peer that sends a larger message is disconnected.
+/// An int, bytes, -1 for no limit: a peer that sends a larger message is disconnected; 1048576
+/// unless set.
 pub const NN_RCVMAXSIZE: c_int = 16;
 
-/// An int, 1 to 255: how many hops a message may have made to be received.
+/// An int, 1 to 255: how many hops a message may have made to be received; 8 unless
+/// set.
 pub const NN_MAXTTL: c_int = 17;
 
 /// A flag for sending and receiving: fail with EAGAIN rather than wait.

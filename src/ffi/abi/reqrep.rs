@@ -10,7 +10,8 @@ pub const NN_REQ: c_int = NN_PROTO_REQREP * 16;
 /// Receives a request, and sends the reply to whoever asked.
 pub const NN_REP: c_int = NN_PROTO_REQREP * 16 + 1;
 
-/// An int, milliseconds, at level NN_REQ: a request without reply is sent again after this time.
+/// An int, milliseconds, at level NN_REQ: a request without reply is sent again after this time;
+/// 60000 unless set.
 pub const NN_REQ_RESEND_IVL: c_int = 1;
 
 /// Room for a number or an address. No function takes it.

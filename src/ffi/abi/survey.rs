@@ -11,5 +11,6 @@ pub const NN_SURVEYOR: c_int = NN_PROTO_SURVEY * 16 + 2;
 /// Receives a survey, and sends the response to whoever asked.
 pub const NN_RESPONDENT: c_int = NN_PROTO_SURVEY * 16 + 3;
 
-/// An int, milliseconds, at level NN_SURVEYOR: how long responses to a survey are accepted.
+/// An int, milliseconds, at level NN_SURVEYOR: how long responses to a survey are accepted; 1000
+/// unless set.
 pub const NN_SURVEYOR_DEADLINE: c_int = 1;
