@@ -245,8 +245,13 @@ static void check_failure(const struct failure *failure)
     struct plan plan = {failure, 0, 0, 0, NULL, 0, 0};
     int errors = trial.effort > 1 ? ERRORS_MAX : 2;
     long failed = 0;
-    if (strcmp(failure->function, "getaddrinfo") == 0)
+    if (strcmp(failure->function, "getaddrinfo") == 0) {
         plan.host = "localhost";
+        if (!has_address(plan.host)) {
+            test_skip("localhost has no address here: /etc/hosts does not name it");
+            return;
+        }
+    }
     for (int i = 0; i < errors && failure->errors[i]; i++) {
         plan.error = failure->errors[i];
         /* Without effort each error has two of the four ways, the next one the other two. */

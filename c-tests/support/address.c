@@ -7,6 +7,7 @@
 #include <nanomsg/nn.h>
 
 #include <errno.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -49,6 +50,15 @@ struct url unique_url(const char *scheme)
     else
         snprintf(url.text, sizeof url.text, "inproc://test-%d", count);
     return url;
+}
+
+int has_address(const char *name)
+{
+    struct addrinfo wanted = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM}, *found;
+    if (getaddrinfo(name, NULL, &wanted, &found) != 0)
+        return 0;
+    freeaddrinfo(found);
+    return 1;
 }
 
 int is_ipc(const char *url)

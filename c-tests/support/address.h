@@ -25,6 +25,9 @@ int free_port(void);
 /* An address of that scheme (inproc, ipc, tcp, ws) that nobody else uses. */
 struct url unique_url(const char *scheme);
 
+/* Whether a host name has an address of IPv4 here: not every machine knows even localhost. */
+int has_address(const char *name);
+
 int is_ipc(const char *url);
 
 int is_ws(const char *url);

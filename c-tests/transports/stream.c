@@ -234,6 +234,10 @@ static void buffers_grow_with_big_messages_unless_they_were_chosen(void)
 /* transports 6.3 */
 static void a_host_name_is_resolved(void)
 {
+    if (!has_address("localhost")) {
+        test_skip("localhost has no address here: /etc/hosts does not name it");
+        return;
+    }
     int a = open_pair(), b = open_pair(), port = free_port();
     char address[64];
     snprintf(address, sizeof address, "%s://127.0.0.1:%d", scheme, port);
