@@ -18,7 +18,7 @@ pub fn now() -> Instant {
 /// misread.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
-pub(super) struct Span {
+pub(crate) struct Span {
     pub seconds: c_long,
     pub nanoseconds: c_long,
 }

@@ -4,8 +4,11 @@ use std::cell::Cell;
 
 use super::scheduler;
 
+/// What is called, by its place.
+type Tidy = [Option<fn()>; PLACES];
+
 thread_local! {
-    static TIDY: Cell<[Option<fn()>; PLACES]> = const { Cell::new([None; PLACES]) };
+    static TIDY: Cell<Tidy> = const { Cell::new([None; PLACES]) };
 }
 
 /// Has `tidy` called when the calling thread ends. Each place holds one. False when the kernel has
