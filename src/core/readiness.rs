@@ -1,7 +1,6 @@
 //! Can-send and can-receive, shown on descriptors once somebody asked for them.
 
 use std::os::fd::{AsRawFd, RawFd};
-use std::time::Duration;
 
 use super::beacon::{Beacon, Lighter};
 use crate::protocols::Readiness;
@@ -9,7 +8,7 @@ use crate::sync::{
     OnceLock,
     atomic::{AtomicBool, Ordering},
 };
-use crate::sys::{self, EventFd, WaitFor};
+use crate::sys::{self, EventFd};
 
 /// Which of the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,10 +118,8 @@ impl Light {
     }
 
     fn is_lit(&self) -> bool {
-        let wait = (self.descriptor.as_raw_fd(), WaitFor::Readable);
         // A kernel that cannot say is not to be asked for ever.
-        sys::poll(std::iter::once(wait), Some(Duration::ZERO))
-            .map_or(true, |ready| !ready.is_empty())
+        sys::is_readable(self.descriptor.as_raw_fd()).unwrap_or(true)
     }
 }
 
@@ -143,10 +140,7 @@ mod tests {
     }
 
     fn seen(shown: &Shown) -> Readiness {
-        let is_readable = |side| {
-            let wait = (shown.descriptor(side).unwrap(), WaitFor::Readable);
-            !sys::poll([wait].into_iter(), Some(Duration::ZERO)).unwrap().is_empty()
-        };
+        let is_readable = |side| sys::is_readable(shown.descriptor(side).unwrap()).unwrap();
         Readiness { can_send: is_readable(Side::Send), can_recv: is_readable(Side::Recv) }
     }
 

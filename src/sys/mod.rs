@@ -69,7 +69,7 @@ pub use memory::is_mapped;
 pub use names::{NameFamily, look_up};
 #[cfg(not(portable))]
 pub use nap::{Nap, Slept, nap, nap_with_cancellation};
-pub use poll::{PollEntry, WaitFor, poll};
+pub use poll::{PollEntry, WaitFor, is_readable, poll};
 #[cfg(not(simulated))]
 pub use process::{Inherited, PerProcess, environment, generation};
 pub use random::{Secret, random, random_bytes};

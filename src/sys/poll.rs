@@ -37,6 +37,21 @@ pub fn poll(
     Ok(memory::collect(entries.iter().enumerate().filter_map(is_ready)).map_err(no_memory)?)
 }
 
+/// Whether the descriptor is readable now. Neither sleeps nor allocates: an eventfd may be asked
+/// under any lock.
+///
+/// # Errors
+/// When the kernel cannot say.
+pub fn is_readable(descriptor: RawFd) -> io::Result<bool> {
+    let mut entry = PollEntry::new(descriptor, WaitFor::Readable);
+    let at_once = Span::from(Duration::ZERO);
+    // SAFETY: one entry and the limit live during the call; no signal mask is given.
+    let look =
+        || unsafe { kernel::ppoll(&raw mut entry.0, 1, &raw const at_once, std::ptr::null()) };
+    check(held(look))?;
+    Ok(entry.is_ready())
+}
+
 fn entry((fd, wait_for): (RawFd, WaitFor)) -> libc::pollfd {
     PollEntry::new(fd, wait_for).0
 }
