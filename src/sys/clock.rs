@@ -3,7 +3,7 @@
 
 use super::kernel;
 use crate::sync::spin_loop;
-use std::ffi::c_long;
+use std::ffi::{c_int, c_long};
 use std::time::{Duration, Instant};
 
 /// This moment.
@@ -29,6 +29,15 @@ impl From<Duration> for Span {
             seconds: duration.as_secs().try_into().unwrap_or(c_long::MAX),
             nanoseconds: duration.subsec_nanos() as c_long,
         }
+    }
+}
+
+/// As calls of the poll family take a timeout. Rounded up: it is never early. Longer ones than the
+/// kernel takes wake up and wait again.
+pub(super) fn milliseconds(timeout: Option<Duration>) -> c_int {
+    match timeout {
+        None => -1,
+        Some(timeout) => timeout.as_nanos().div_ceil(1_000_000).try_into().unwrap_or(c_int::MAX),
     }
 }
 
@@ -75,6 +84,17 @@ mod tests {
         assert_eq!((span.seconds, span.nanoseconds), (3, 999_999_999));
         assert_eq!(Span::from(Duration::MAX).seconds, c_long::MAX);
         assert_eq!(size_of::<Span>(), 2 * size_of::<usize>());
+    }
+
+    #[test]
+    fn timeouts_are_rounded_up_and_bounded() {
+        let of = |timeout| milliseconds(Some(timeout));
+        assert_eq!(milliseconds(None), -1);
+        assert_eq!(of(Duration::ZERO), 0);
+        assert_eq!(of(Duration::from_nanos(1)), 1);
+        assert_eq!(of(Duration::from_millis(5)), 5);
+        assert_eq!(of(Duration::from_nanos(5_000_001)), 6);
+        assert_eq!(of(Duration::MAX), c_int::MAX);
     }
 
     #[test]

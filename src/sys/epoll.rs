@@ -7,7 +7,7 @@ use std::os::fd::{AsRawFd, FromRawFd, RawFd};
 use std::time::Duration;
 
 use super::cancellation::{Owned, held};
-use super::clock::Span;
+use super::clock::{Span, milliseconds};
 use super::descriptor::above_standard;
 use super::{Event, Interest, check, kernel};
 use crate::sync::before_io;
@@ -146,30 +146,4 @@ impl Event {
     }
 }
 
-/// Rounded up: a timeout is never early. Longer ones than the kernel takes wake up and wait again.
-pub(super) fn milliseconds(timeout: Option<Duration>) -> libc::c_int {
-    match timeout {
-        None => -1,
-        Some(timeout) => {
-            timeout.as_nanos().div_ceil(1_000_000).try_into().unwrap_or(libc::c_int::MAX)
-        }
-    }
-}
-
 const EVENTS_MAX: usize = 64;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn timeouts_are_rounded_up_and_bounded() {
-        let of = |timeout| milliseconds(Some(timeout));
-        assert_eq!(milliseconds(None), -1);
-        assert_eq!(of(Duration::ZERO), 0);
-        assert_eq!(of(Duration::from_nanos(1)), 1);
-        assert_eq!(of(Duration::from_millis(5)), 5);
-        assert_eq!(of(Duration::from_nanos(5_000_001)), 6);
-        assert_eq!(of(Duration::MAX), libc::c_int::MAX);
-    }
-}

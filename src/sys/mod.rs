@@ -41,6 +41,7 @@ mod read;
 mod signals;
 #[cfg(simulated)]
 pub mod simulated;
+mod sleep;
 mod stream;
 mod switches;
 #[cfg(not(simulated))]
@@ -68,7 +69,7 @@ pub use memory::is_mapped;
 #[cfg(not(simulated))]
 pub use names::{NameFamily, look_up};
 #[cfg(not(portable))]
-pub use nap::{Nap, Slept, nap, nap_with_cancellation};
+pub use nap::{nap, nap_with_cancellation};
 pub use poll::{PollEntry, WaitFor, is_readable, poll};
 #[cfg(not(simulated))]
 pub use process::{Inherited, PerProcess, environment, generation};
@@ -78,6 +79,7 @@ pub use read::Read;
 pub use signals::tests::interrupted;
 #[cfg(simulated)]
 pub use simulated::{Belongings, STACK_SIZE, Thread, at_thread_end, wake_in_time};
+pub use sleep::{Nap, Slept};
 pub use stream::{Credentials, OsStream, Tuning};
 pub use switches::{Switches, switches};
 #[cfg(not(simulated))]
@@ -91,7 +93,7 @@ pub use portable::{
     event_fd::EventFd,
     file::{PinnedFile, set_file_mode},
     futex::{Waited, futex_wait, futex_wake_all},
-    nap::{Nap, Slept, nap, nap_with_cancellation},
+    nap::{nap, nap_with_cancellation},
 };
 #[cfg(portable)]
 use portable::{event_fd, futex, kernel};

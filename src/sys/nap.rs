@@ -8,32 +8,11 @@ use std::ptr;
 use std::time::{Duration, Instant};
 
 use super::cancellation::{Cleanup, Point, held, let_through};
-use super::clock::Span;
-use super::epoll::{Epoll, EventBuffer, milliseconds};
+use super::clock::{Span, milliseconds};
 use super::poll::PollEntry;
+use super::sleep::{Nap, Slept};
 use super::{kernel, now};
 use crate::sync::{atomic::AtomicU32, before_io};
-
-/// What to sleep on.
-pub enum Nap<'a> {
-    /// Until somebody wakes those who sleep on the number, while it is this one.
-    Word(&'a AtomicU32, u32),
-    /// Until the set has something to report.
-    Events(&'a Epoll, &'a mut EventBuffer),
-    /// Until one of the descriptors is ready.
-    Ready(&'a mut [PollEntry]),
-}
-
-/// How a sleep has ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Slept {
-    /// By news, or for no reason at all.
-    Woken,
-    TimedOut,
-    Interrupted,
-    /// The kernel would not have it.
-    Failed,
-}
 
 /// Sleeps at most until `until`.
 pub fn nap(mut nap: Nap<'_>, until: Option<Instant>) -> Slept {

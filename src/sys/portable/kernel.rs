@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, MaybeUninitSlice, SockAddr, Type};
 
 use crate::sys::cancellation::held;
-use crate::sys::clock::Span;
+use crate::sys::clock::{Span, milliseconds};
 
 pub use super::conversation::{peer_credentials, unacknowledged};
 #[cfg(not(target_vendor = "apple"))]
@@ -153,14 +153,6 @@ pub fn timespec(duration: Duration) -> libc::timespec {
     time
 }
 
-/// Rounded up: a timeout is never early. Longer ones than the kernel takes wake up and wait again.
-pub fn milliseconds(timeout: Option<Duration>) -> c_int {
-    match timeout {
-        None => -1,
-        Some(timeout) => timeout.as_nanos().div_ceil(1_000_000).try_into().unwrap_or(c_int::MAX),
-    }
-}
-
 /// More bytes than getentropy gives at once.
 const ENTROPY_MAX: usize = 256;
 /// More parts than the kernel takes at once.
@@ -169,16 +161,6 @@ const IOVECS_MAX: usize = 1024;
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn timeouts_are_rounded_up_and_bounded() {
-        let of = |timeout| milliseconds(Some(timeout));
-        assert_eq!(milliseconds(None), -1);
-        assert_eq!(of(Duration::ZERO), 0);
-        assert_eq!(of(Duration::from_nanos(1)), 1);
-        assert_eq!(of(Duration::from_nanos(5_000_001)), 6);
-        assert_eq!(of(Duration::MAX), c_int::MAX);
-    }
 
     #[test]
     fn what_ppoll_is_asked_takes_no_less_time() {

@@ -6,32 +6,11 @@ use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::time::{Duration, Instant};
 
-use super::epoll::{Epoll, EventBuffer};
 use super::{futex, kernel};
 use crate::sync::{atomic::AtomicU32, before_io};
 use crate::sys::cancellation::{Cleanup, Point, held, let_through};
-use crate::sys::{PollEntry, WaitFor, now};
-
-/// What to sleep on.
-pub enum Nap<'a> {
-    /// Until somebody wakes those who sleep on the number, while it is this one.
-    Word(&'a AtomicU32, u32),
-    /// Until the set has something to report.
-    Events(&'a Epoll, &'a mut EventBuffer),
-    /// Until one of the descriptors is ready.
-    Ready(&'a mut [PollEntry]),
-}
-
-/// How a sleep has ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Slept {
-    /// By news, or for no reason at all.
-    Woken,
-    TimedOut,
-    Interrupted,
-    /// The kernel would not have it.
-    Failed,
-}
+use crate::sys::clock::milliseconds;
+use crate::sys::{Nap, PollEntry, Slept, WaitFor, now};
 
 /// Sleeps at most until `until`.
 pub fn nap(nap: Nap<'_>, until: Option<Instant>) -> Slept {
@@ -139,7 +118,7 @@ unsafe fn poll_until(
     cleanup: Option<Cleanup>,
 ) -> Slept {
     let left = until.map(|until| until.saturating_duration_since(now()));
-    let limit = kernel::milliseconds(left);
+    let limit = milliseconds(left);
     // SAFETY: forwarded from our own contract; an entry is a pollfd.
     let call = || unsafe { kernel::poll(entries.cast(), count as libc::nfds_t, limit) };
     let result = match cleanup {
