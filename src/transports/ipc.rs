@@ -16,11 +16,19 @@ use crate::sys::{
     unlink,
 };
 
-pub struct Ipc;
+pub struct Ipc {
+    scheme: &'static str,
+}
+
+pub static IPC: Ipc = Ipc { scheme: "ipc" };
+
+/// Where upstream has ipc for whatever a system is best at, this one says that it is a Unix socket:
+/// here they are the same (upstream-1.2.5).
+pub static UNIX: Ipc = Ipc { scheme: "unix" };
 
 impl Transport for Ipc {
     fn scheme(&self) -> &'static str {
-        "ipc"
+        self.scheme
     }
 
     fn bind(
@@ -47,34 +55,6 @@ impl Transport for Ipc {
     ) -> Result<Arc<dyn Maker>, Error> {
         let target = Target::Local(parse(address, dialect)?);
         Ok(Dialer::new(target, Box::new(Framing::Ipc), host)?)
-    }
-}
-
-/// Where upstream has ipc for whatever a system is best at, this one says that it is a Unix socket:
-/// here they are the same (upstream-1.2.5).
-pub struct Unix;
-
-impl Transport for Unix {
-    fn scheme(&self) -> &'static str {
-        "unix"
-    }
-
-    fn bind(
-        &self,
-        address: &[u8],
-        dialect: Dialect,
-        host: Arc<dyn Host>,
-    ) -> Result<Arc<dyn Maker>, Error> {
-        Ipc.bind(address, dialect, host)
-    }
-
-    fn connect(
-        &self,
-        address: &[u8],
-        dialect: Dialect,
-        host: Arc<dyn Host>,
-    ) -> Result<Arc<dyn Maker>, Error> {
-        Ipc.connect(address, dialect, host)
     }
 }
 
@@ -239,7 +219,7 @@ mod tests {
         }
 
         fn bind(&self, socket: &FakeSocket) -> Result<Vec<u8>, Error> {
-            socket.bind(&Ipc, self.address())
+            socket.bind(&IPC, self.address())
         }
     }
 
@@ -407,7 +387,7 @@ mod tests {
         assert!(stale.is_socket);
         place.bind(&listener).unwrap();
         let dialer = socket();
-        dialer.connect(&Ipc, place.address());
+        dialer.connect(&IPC, place.address());
         dialer.pipe(0).send(b"hi");
         assert_eq!(listener.pipe(0).recv().as_deref(), Some(&b"hi"[..]));
     }
@@ -424,7 +404,7 @@ mod tests {
         fs::remove_dir(&place.0).unwrap();
         assert_eq!(refused, Err(Error::AddressInUse));
         let nowhere = [place.address(), b"/nowhere"].concat();
-        assert!(matches!(listener.bind(&Ipc, &nowhere), Err(Error::System(_))));
+        assert!(matches!(listener.bind(&IPC, &nowhere), Err(Error::System(_))));
         // The next try is none the worse for it.
         place.bind(&listener).unwrap();
     }

@@ -83,7 +83,7 @@ pub enum Dialect {
 
 /// Every transport there is, under each of its schemes.
 pub static TRANSPORTS: [&dyn Transport; 5] =
-    [&inproc::Inproc, &ipc::Ipc, &tcp::Tcp, &ws::Ws, &ipc::Unix];
+    [&inproc::Inproc, &ipc::IPC, &tcp::Tcp, &ws::Ws, &ipc::UNIX];
 
 /// A listener or dialer of a transport.
 pub trait Maker: Send + Sync {

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use super::ipc::Ipc;
+use super::ipc::IPC;
 use super::tcp::Tcp;
 use super::ws::Ws;
 use super::{Fault, Report, Transport, TypeTag};
@@ -49,7 +49,7 @@ impl Subject {
     fn transport(self) -> &'static dyn Transport {
         match self {
             Subject::Tcp => &Tcp,
-            Subject::IpcFile | Subject::IpcName => &Ipc,
+            Subject::IpcFile | Subject::IpcName => &IPC,
             Subject::Ws => &Ws,
         }
     }
