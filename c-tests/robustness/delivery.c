@@ -431,6 +431,61 @@ static void exit_waits_for_what_is_written_in_the_background(void)
     close_sockets(s, 2);
 }
 
+/* More than kernels keep. */
+enum { PILE = 12 };
+
+struct hasty {
+    struct url url;
+    int told[2];
+};
+
+static int exit_tells;
+
+static void tell_of_exit(void)
+{
+    CHECK_EQ(write(exit_tells, "x", 1), 1);
+}
+
+static int close_and_exit_at_once(void *argument)
+{
+    struct hasty *hasty = argument;
+    int s = open_quick();
+    exit_tells = hasty->told[1];
+    CHECK_EQ(atexit(tell_of_exit), 0);
+    set_int(s, NN_LINGER, 0);
+    set_int(s, NN_SNDBUF, 2 * PILE << 20);
+    CHECK_OK(nn_connect(s, hasty->url.text));
+    for (unsigned n = 0; n < PILE; n++)
+        CHECK_EQ(send_number(s, 1 << 20, n, 0), 1 << 20);
+    CHECK_CLOSE(s);
+    exit(case_failed() ? 1 : 7);
+}
+
+static void check_hasty_exit(void)
+{
+    struct hasty hasty = {unique_url(trial.scheme), {-1, -1}};
+    struct child child;
+    char byte;
+    REQUIRE(pipe2(hasty.told, O_CLOEXEC) == 0);
+    child_start(&child, close_and_exit_at_once, &hasty);
+    int s = open_large();
+    CHECK_OK(nn_bind(s, hasty.url.text));
+    CHECK_EQ(read(hasty.told[0], &byte, 1), 1);
+    for (unsigned n = 0; n < PILE && recv_number(s, 1 << 20, n); n++)
+        continue;
+    CHECK_EQ(child_wait(&child, PATIENCE_MS), 7);
+    CHECK_CLOSE(s);
+    close(hasty.told[0]);
+    close(hasty.told[1]);
+}
+
+/* The thread that is to write what is left has hardly begun, and nobody reads before. */
+static void exit_right_after_a_close_that_does_not_wait_loses_nothing(void)
+{
+    for (int i = 0; i < 4 * trial.effort && !case_failed(); i++)
+        check_hasty_exit();
+}
+
 static void a_deaf_peer_costs_the_linger(void)
 {
     int64_t took = close_against_a_deaf_peer(300);
@@ -490,6 +545,7 @@ static void run_across_processes(void)
     RUN(a_deaf_peer_costs_the_linger);
     RUN(who_does_not_want_to_wait_loses_nothing);
     RUN(exit_waits_for_what_is_written_in_the_background);
+    RUN(exit_right_after_a_close_that_does_not_wait_loses_nothing);
     RUN(what_came_before_the_end_is_delivered);
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::endpoint::Owner;
 use super::events::EventKind;
+use super::linger::{self, Shown};
 use super::pipe::{Aftermath, Audience, Pipe, PipeNews, View};
 use super::socket::Socket;
 use super::state::State;
@@ -196,8 +197,8 @@ impl Socket {
         streams.for_each(|stream| stream.read_in_background());
     }
 
-    /// Takes pipes out whose endpoint is closed.
-    pub(super) fn detach(&self, whose: Whose) -> Vec<Pipe> {
+    /// Takes pipes out whose endpoint is closed. Their connections are shown before that.
+    pub(super) fn detach(&self, whose: Whose) -> Vec<Shown> {
         let detach = |state: &mut State, aftermath: &mut Aftermath| {
             let ids = match whose {
                 Whose::Everybody => state.pipes.ids(),
@@ -209,12 +210,15 @@ impl Socket {
                 let (protocol, mut view) = state.parts(&self.context, aftermath);
                 ids.iter().for_each(|id| protocol.pipe_ended(*id, &mut view));
             }
-            ids.iter().filter_map(|id| state.remove_pipe(*id)).collect()
+            let shown =
+                linger::show(self.lingering(ids.iter().filter_map(|id| state.pipes.get(*id))));
+            ids.iter().for_each(|id| drop(state.remove_pipe(*id)));
+            shown
         };
         // The second time, no machine is asked that could panic.
-        let pipes = self.change(detach).or_else(|| self.change(detach));
+        let shown = self.change(detach).or_else(|| self.change(detach));
         self.waiting.ring_all();
-        pipes.unwrap_or_default()
+        shown.unwrap_or_default()
     }
 
     /// Marks pipes as ended whose endpoint is closed.

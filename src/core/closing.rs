@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::attachment::Whose;
 use super::life::Change;
-use super::linger::{Lingering, Manner, PATIENCE};
+use super::linger::{Lingering, Manner, PATIENCE, Shown};
 use super::pipe::Pipe;
 use super::socket::Socket;
 use super::state::EndpointEntry;
@@ -15,7 +15,7 @@ use crate::trace::Happening;
 impl Socket {
     /// Begins to end everything. Threads that are blocked in calls leave them. Later calls find a
     /// socket that is closing. The one caller whose close it is gets what has to be ended yet.
-    pub(super) fn close(&self) -> Option<Vec<Lingering>> {
+    pub(super) fn close(&self) -> Option<Vec<Shown>> {
         let endpoints = {
             let mut state = self.lock();
             if self.life.begin_closing() == Change::Late {
@@ -29,7 +29,7 @@ impl Socket {
         self.wake_everybody();
         self.timer.forget(&self.context.reactor);
         endpoints.iter().for_each(EndpointEntry::close);
-        Some(self.lingering(self.detach(Whose::Everybody).iter()))
+        Some(self.detach(Whose::Everybody))
     }
 
     /// All connections, for the end of the process: but those that a thread may have locked that

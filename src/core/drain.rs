@@ -3,26 +3,26 @@
 //! A thread writes what their sockets have left, side by side, and ends their connections when that
 //! is done or their time is over. It is there while it has something to do, and so is the reactor
 //! that the connections have, even if the last socket was closed meanwhile. The end of the process
-//! finds the connections on the list of those that linger, and waits for all of them together.
+//! finds the connections on the list of those that are shown, and waits for all of them together.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::linger::{self, Lingering, Manner};
+use super::linger::{self, Manner, Shown};
 use crate::io::LazyReactor;
 use crate::sync::{Mutex, Rank};
 use crate::sys::{self, PerProcess, Thread};
 
 /// Ends all of them, in the manner that each has.
-pub fn end(all: Vec<Lingering>) {
-    let is_awaited = |one: &Lingering| one.manner == Manner::InCall;
+pub fn end(all: Vec<Shown>) {
+    let is_awaited = |one: &Shown| one.manner == Manner::InCall;
     let (awaited, others): (Vec<_>, Vec<_>) = all.into_iter().partition(is_awaited);
     // Those first that are not waited for: this writes what can be written at once.
     leave(linger::end_for(others, Duration::ZERO));
     linger::end(&awaited);
 }
 
-fn leave(left: Vec<Lingering>) {
+fn leave(left: Vec<Shown>) {
     if left.is_empty() {
         return;
     }
@@ -51,7 +51,7 @@ pub fn stop_when_done(reactor: Arc<LazyReactor>) {
 
 struct Drains {
     /// What the thread has not seen yet.
-    fresh: Vec<Lingering>,
+    fresh: Vec<Shown>,
     reactors: Vec<Arc<LazyReactor>>,
     is_running: bool,
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -30,13 +31,28 @@ pub enum Manner {
     InBackground,
 }
 
+/// One that no socket has any more, or soon will not. The end of the process finds it until this is
+/// dropped: by then it is ended.
+pub struct Shown {
+    lingering: Lingering,
+    /// Its place on the list, if there is a stream to be written to.
+    number: Option<u64>,
+}
+
+/// Shows all of them. Whoever takes connections out of a socket does this first: else the process
+/// could exit in between and find them nowhere.
+pub fn show(all: Vec<Lingering>) -> Vec<Shown> {
+    let mut list = LINGERING.get().lock();
+    let show = |lingering: Lingering| Shown { number: list.add(&lingering), lingering };
+    all.into_iter().map(show).collect()
+}
+
 /// Ends all of them, side by side.
-pub fn end(all: &[Lingering]) {
+pub fn end(all: &[Shown]) {
     let late = if trace::is_on() { trace_late(all) } else { Vec::new() };
-    streams(all).for_each(|(stream, _)| stream.write_out());
-    if all.iter().any(Lingering::has_unwritten) {
-        let _shown = Shown::new(all);
-        write_out(all, None, |stream| stream.write_out());
+    streams(seen(all)).for_each(|(stream, _)| stream.write_out());
+    if all.iter().any(|one| one.has_unwritten()) {
+        write_out(streams(seen(all)), None, |stream| stream.write_out());
     }
     for one in late {
         let left = if one.has_unwritten() { "some" } else { "nothing" };
@@ -46,13 +62,10 @@ pub fn end(all: &[Lingering]) {
 }
 
 /// Ends those of them that can be ended in that time. Returns the others.
-pub fn end_for(all: Vec<Lingering>, time: Duration) -> Vec<Lingering> {
-    {
-        let _shown = Shown::new(&all);
-        write_out(&all, Some(sys::now() + time), |stream| stream.write_out());
-    }
+pub fn end_for(all: Vec<Shown>, time: Duration) -> Vec<Shown> {
+    write_out(streams(seen(&all)), Some(sys::now() + time), |stream| stream.write_out());
     let now = sys::now();
-    let is_left = |one: &Lingering| one.has_unwritten() && one.deadline > now;
+    let is_left = |one: &Shown| one.has_unwritten() && one.deadline > now;
     let (left, ended): (Vec<_>, Vec<_>) = all.into_iter().partition(is_left);
     for one in ended {
         if one.has_unwritten() {
@@ -65,42 +78,48 @@ pub fn end_for(all: Vec<Lingering>, time: Duration) -> Vec<Lingering> {
 
 /// The same at the end of the process, when nobody is told of anything any more.
 pub fn finish(all: &[Lingering]) {
-    write_out(all, None, |stream| stream.drain());
+    write_out(streams(all), None, |stream| stream.drain());
     streams(all).for_each(|(stream, deadline)| stream.finish(deadline));
 }
 
-/// Those that linger at this moment, for who exits meanwhile: no socket has them any more.
+/// Those that are shown at this moment, for who exits meanwhile.
 pub fn at_it() -> Vec<Lingering> {
-    let all = LINGERING.get().try_lock_for(PATIENCE);
-    let mut all: Vec<_> =
-        all.iter().flat_map(|shown| shown.groups.values().flatten().cloned()).collect();
+    let list = LINGERING.get().try_lock_for(PATIENCE);
+    let mut all: Vec<_> = list.iter().flat_map(|list| list.shown.values().cloned()).collect();
+    drop(list);
     all.retain(Lingering::is_within_reach);
     all
 }
 
-/// All connections that linger, a group for each call that ends some.
+/// All that are shown.
 #[derive(Default)]
-struct Groups {
-    groups: BTreeMap<u64, Vec<Lingering>>,
+struct List {
+    shown: BTreeMap<u64, Lingering>,
     next: u64,
 }
 
-/// A group on the list of those that linger.
-struct Shown(u64);
+impl List {
+    fn add(&mut self, one: &Lingering) -> Option<u64> {
+        one.connection.stream()?;
+        let number = self.next;
+        self.next += 1;
+        self.shown.insert(number, one.clone());
+        Some(number)
+    }
+}
 
-impl Shown {
-    fn new(all: &[Lingering]) -> Shown {
-        let mut lingering = LINGERING.get().lock();
-        let number = lingering.next;
-        lingering.next += 1;
-        lingering.groups.insert(number, all.to_vec());
-        Shown(number)
+impl Deref for Shown {
+    type Target = Lingering;
+
+    fn deref(&self) -> &Lingering {
+        &self.lingering
     }
 }
 
 impl Drop for Shown {
     fn drop(&mut self) {
-        let ended = LINGERING.get().lock().groups.remove(&self.0);
+        let Some(number) = self.number else { return };
+        let ended = LINGERING.get().lock().shown.remove(&number);
         // The last owner closes, and that not under the lock.
         drop(ended);
     }
@@ -109,8 +128,8 @@ impl Drop for Shown {
 /// How long a lock may be held by somebody who runs.
 pub const PATIENCE: Duration = Duration::from_millis(20);
 
-static LINGERING: PerProcess<Mutex<Groups>> =
-    PerProcess::new(|| Mutex::new(Rank::Lingering, Groups::default()));
+static LINGERING: PerProcess<Mutex<List>> =
+    PerProcess::new(|| Mutex::new(Rank::Lingering, List::default()));
 
 impl Lingering {
     /// Whether nobody has locked it who will never run again.
@@ -130,16 +149,20 @@ impl Lingering {
 
 /// Traces those that cannot be written out at once.
 #[cold]
-fn trace_late(all: &[Lingering]) -> Vec<&Lingering> {
-    streams(all).for_each(|(stream, _)| stream.write_out());
-    let late: Vec<_> = all.iter().filter(|one| one.has_unwritten()).collect();
+fn trace_late(all: &[Shown]) -> Vec<&Lingering> {
+    streams(seen(all)).for_each(|(stream, _)| stream.write_out());
+    let late: Vec<_> = seen(all).filter(|one| one.has_unwritten()).collect();
     late.iter().for_each(|one| one.trace(Happening::Lingering, format_args!("")));
     late
 }
 
 /// Writes until nothing is left to write, or until each one's deadline, or until that moment.
-fn write_out(all: &[Lingering], until: Option<Instant>, write: impl Fn(&dyn Stream)) {
-    let mut left: Vec<_> = streams(all).collect();
+fn write_out<'a>(
+    all: impl Iterator<Item = (&'a dyn Stream, Instant)>,
+    until: Option<Instant>,
+    write: impl Fn(&dyn Stream),
+) {
+    let mut left: Vec<_> = all.collect();
     left.iter().for_each(|(stream, _)| write(*stream));
     loop {
         let now = sys::now();
@@ -162,8 +185,14 @@ fn write_out(all: &[Lingering], until: Option<Instant>, write: impl Fn(&dyn Stre
     }
 }
 
-fn streams(all: &[Lingering]) -> impl Iterator<Item = (&dyn Stream, Instant)> {
-    all.iter().filter_map(|one| Some((one.connection.stream()?, one.deadline)))
+fn streams<'a>(
+    all: impl IntoIterator<Item = &'a Lingering>,
+) -> impl Iterator<Item = (&'a dyn Stream, Instant)> {
+    all.into_iter().filter_map(|one| Some((one.connection.stream()?, one.deadline)))
+}
+
+fn seen(all: &[Shown]) -> impl Iterator<Item = &Lingering> {
+    all.iter().map(|one| &one.lingering)
 }
 
 #[cfg(test)]
@@ -173,9 +202,11 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::core::attachment::Whose;
     use crate::core::context::{Context, Shared};
+    use crate::core::drain;
     use crate::core::endpoint::Owner;
-    use crate::core::fixtures::{FakeConnection, PAIR};
+    use crate::core::fixtures::{FakeConnection, Opened, PAIR, PUSH, fresh_name};
     use crate::core::socket::Socket;
     use crate::protocols::socket_type;
 
@@ -202,7 +233,7 @@ mod tests {
         let in_memory = FakeConnection::with_room(0);
         let mut ends: Vec<_> = all.iter().map(|one| lingering(one, far)).collect();
         ends.push(lingering(&in_memory, far));
-        end(&ends);
+        end(&show(ends));
         assert_eq!([0, 1, 2].map(|at| (all[at].unwritten(), closed(&all[at]))), [(0, 1); 3]);
         assert_eq!(closed(&in_memory), 1);
     }
@@ -211,7 +242,7 @@ mod tests {
     fn beyond_its_deadline_nothing_is_waited_for() {
         let (now, far) = (Instant::now(), Instant::now() + Duration::from_secs(3600));
         let (late, in_time) = (FakeConnection::over_stream(9), FakeConnection::over_stream(2));
-        end(&[lingering(&late, now), lingering(&in_time, far)]);
+        end(&show(vec![lingering(&late, now), lingering(&in_time, far)]));
         assert_eq!((in_time.unwritten(), closed(&in_time)), (0, 1));
         // It had its share of the others' rounds, and no more.
         assert_eq!((late.unwritten(), closed(&late)), (7, 1));
@@ -220,5 +251,52 @@ mod tests {
     #[test]
     fn nothing_to_end_is_no_trouble() {
         end(&[]);
+    }
+
+    fn is_at_it(connection: &Arc<FakeConnection>) -> bool {
+        let wanted = Arc::clone(connection) as Arc<dyn Connection>;
+        at_it().iter().any(|one| Arc::ptr_eq(&one.connection, &wanted))
+    }
+
+    #[test]
+    fn who_exits_finds_a_connection_from_when_its_socket_lets_go_of_it_until_it_is_ended() {
+        for is_shutdown in [false, true] {
+            let socket = Opened::cooked(PUSH);
+            let endpoint = socket.bind(&fresh_name());
+            let connections = [FakeConnection::over_stream(3), FakeConnection::with_room(1)];
+            connections.iter().for_each(|one| socket.attach(endpoint, one).unwrap());
+            assert_eq!(connections.each_ref().map(is_at_it), [false, false]);
+            let shown = if is_shutdown {
+                socket.get().detach(Whose::Endpoint(endpoint))
+            } else {
+                socket.get().close().unwrap()
+            };
+            // What has no stream needs nobody who writes.
+            assert_eq!(connections.each_ref().map(is_at_it), [true, false]);
+            assert_eq!(shown.len(), 2);
+            end(&shown);
+            drop(shown);
+            assert_eq!(connections.each_ref().map(is_at_it), [false, false]);
+            assert_eq!(connections.each_ref().map(|one| closed(one)), [1, 1]);
+        }
+    }
+
+    #[test]
+    fn who_exits_finds_what_lingers_in_the_background_all_the_time() {
+        let connection = FakeConnection::over_stream(usize::MAX);
+        let deadline = Instant::now() + Duration::from_millis(100);
+        let one = Lingering { manner: Manner::InBackground, ..lingering(&connection, deadline) };
+        drain::end(show(vec![one]));
+        loop {
+            let found = is_at_it(&connection);
+            // It is ended first, and then nobody needs to find it.
+            if closed(&connection) > 0 {
+                break;
+            }
+            assert!(found, "it is nowhere");
+        }
+        while is_at_it(&connection) {
+            std::thread::yield_now();
+        }
     }
 }

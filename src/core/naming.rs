@@ -122,7 +122,7 @@ impl Socket {
         let entry = self.lock().endpoints.remove(id).ok_or(Error::Invalid)?;
         entry.endpoint.trace(Happening::ShutDown, None, format_args!(""));
         entry.close();
-        drain::end(self.lingering(self.detach(Whose::Endpoint(id)).iter()));
+        drain::end(self.detach(Whose::Endpoint(id)));
         self.retry_endpoints();
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::context::{Printer, Shared};
 use super::drain;
-use super::linger::{self, Lingering};
+use super::linger::{self, Shown};
 use super::sleep::{self, Visit};
 use super::socket::Socket;
 use crate::error::Error;
@@ -128,7 +128,7 @@ pub fn close(handle: i32) -> Result<(), Error> {
 /// A socket between the two halves of its end.
 struct Closing {
     handle: i32,
-    connections: Vec<Lingering>,
+    connections: Vec<Shown>,
 }
 
 impl Closing {
@@ -362,6 +362,7 @@ fn flush_all() {
         });
         let mut all: Vec<_> =
             sockets.flat_map(|socket| socket.connections_within_reach()).collect();
+        // Last: what was not with its socket any more is shown by now, or ended.
         all.extend(linger::at_it());
         if let Some(last) = all.iter().map(|one| one.deadline).max() {
             exit::promise(last.saturating_duration_since(sys::now()) + COLLECTING);

@@ -14,9 +14,7 @@ pub enum Rank {
     Library,
     /// The place of a handle's socket: shared, for as long as a call is inside the library.
     Slot,
-    /// Connections that linger, of which no socket knows any more.
-    Lingering,
-    /// Those of them that linger in the background, before their thread has seen them.
+    /// Connections that are left to a thread that ends them, before it has seen them.
     Draining,
     /// The file of an ipc address, while it is bound. Held while it is probed.
     Binding,
@@ -32,6 +30,8 @@ pub enum Rank {
     Names,
     /// One socket's protocol, pipes and endpoints; never two sockets' at once.
     Socket,
+    /// Connections that linger, of which no socket knows any more.
+    Lingering,
     /// From where else a socket is watched.
     Lookouts,
     /// What the reactor watches a connection for.
@@ -198,11 +198,11 @@ impl Rank {
             | Rank::Reading
             | Rank::Writing => true,
             Rank::Library
-            | Rank::Lingering
             | Rank::Draining
             | Rank::Endpoint
             | Rank::Names
             | Rank::Socket
+            | Rank::Lingering
             | Rank::Lookouts
             | Rank::Watch
             | Rank::Inbound
