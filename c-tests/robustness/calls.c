@@ -59,7 +59,7 @@ static void try_calls(const struct failing *failing, long live, struct tally *ta
 
 static void try_errors(const struct failure *failure)
 {
-    struct failing failing = {NN_PAIR, NN_PAIR, NULL, 0, 0, 0, begin, fault_end, NULL, 0};
+    struct failing failing = {NN_PAIR, NN_PAIR, NULL, 0, 0, 0, begin, fault_end, NULL};
     int errors = trial.effort > 1 ? ERRORS_MAX : 1;
     int first = trial.effort > 1 ? 0 : (int)(trial.seed - 1) % ERRORS_MAX;
     if (failure->errors[first] == 0)

@@ -308,17 +308,6 @@ static enum outcome outcome_of(int status, long live)
     return finding->late > 0 || finding->ended > 0 ? ENDED : WORKED;
 }
 
-/* Whether the process was ended from below the library, and may be; what it was bound to is left
- * behind. */
-static int is_forgiven(const struct failing *failing, int status)
-{
-    if (!failing->may_abort || !WIFSIGNALED(status) || WTERMSIG(status) != SIGABRT)
-        return 0;
-    directory_remove();
-    REQUIRE(mkdir(test_directory(), 0700) == 0);
-    return 1;
-}
-
 /* Runs so many conversations in a child; returns its status. */
 static int run_child(struct failing failing, int count, int seconds,
                      void (*change)(struct failing *failing, int number))
@@ -381,7 +370,7 @@ enum outcome failing_run(const struct failing *failing, long live, long *failed,
         return outcome;
     tally->tries++;
     tally->of[outcome]++;
-    if (outcome < ABORTED || is_forgiven(failing, status)) {
+    if (outcome < ABORTED) {
         CHECK(1);
     } else if (reference()) {
         test.failures++;
@@ -400,10 +389,6 @@ void failing_run_many(struct failing *failing, int count,
 {
     long live = failing_live(failing);
     int status = run_child(*failing, count, 60 * trial.effort, change);
-    if (is_forgiven(failing, status)) {
-        test_skip("the process was ended from below the library");
-        return;
-    }
     CHECK_EQ(status, 0);
     CHECK_EQ(finding->is_done, 1);
     CHECK_STR(finding->fault, "");

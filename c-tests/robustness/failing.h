@@ -14,7 +14,6 @@ struct failing {
     void (*begin)(void *plan);
     long (*end)(void); /* says how often something has failed */
     void *plan;
-    int may_abort; /* something below the library may end the process, see doc/platforms.md */
 };
 
 enum outcome { WORKED, SAID_SO, ENDED, ABORTED, HUNG, LEAKED, WRONG, OUTCOMES };

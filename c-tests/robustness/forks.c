@@ -134,10 +134,6 @@ static void no_child_waits_for_a_thread_of_its_parent(void)
     test_skip("a child forked beside running threads may hang in the sanitizer");
     return;
 #endif
-    if (shows_by_pipes()) {
-        test_skip("parking_lot's table of who waits is one for the process and its children");
-        return;
-    }
     arena_open(&arena, fighters, trial.scheme);
     for (; children < CHILDREN * trial.effort && hung < HUNG_MAX; children++) {
         struct child child;

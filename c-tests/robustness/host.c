@@ -96,10 +96,6 @@ static int serve(void *argument)
 static void check_exits(int type, int peer_type)
 {
     struct server server = {{""}, type, peer_type, {-1, -1}};
-    if (shows_by_pipes()) {
-        test_skip("exit finds what parking_lot notes for the end of a thread half noted");
-        return;
-    }
     for (int i = 0; i < INTERRUPTIONS * trial.effort && !case_failed(); i++) {
         struct child child;
         char byte;

@@ -39,20 +39,10 @@ static void begin(void *unused)
     alloc_fail(plan.caller, plan.nth, plan.count);
 }
 
-/* The C library ends a process that has no memory for noting what parking_lot leaves at the end of
- * a thread; that stands below the library where it is not made for Linux. */
-static int has_parking_lot;
-
-static int ask(void *nothing)
-{
-    (void)nothing;
-    return shows_by_pipes();
-}
-
 static struct failing between(int left, int right, int connected_first, int to_the_end)
 {
     struct failing failing = {left, right, NULL, connected_first, to_the_end, 0, begin, alloc_end,
-                              NULL, has_parking_lot};
+                              NULL};
     return failing;
 }
 
@@ -143,9 +133,6 @@ static void failures_wear_nothing_out(void)
 int main(int count, char **words)
 {
     trial_begin("robustness/memory", "inproc|ipc|tcp|ws", 80, count, words);
-    struct child child;
-    child_start(&child, ask, NULL);
-    has_parking_lot = child_wait(&child, PATIENCE_MS) == 1;
     failing_init();
     RUN(setting_up);
     RUN(setting_up_and_closing);

@@ -6,11 +6,8 @@ use std::time::Duration;
 #[cfg(not(simulated))]
 use std::time::Instant;
 
-#[cfg(all(portable, not(simulated)))]
-use parking_lot::{RawMutex, RawRwLock};
-
 use super::rank::{Checked, Held, Rank};
-#[cfg(not(any(simulated, portable)))]
+#[cfg(not(simulated))]
 use super::raw::{RawMutex, RawRwLock};
 #[cfg(simulated)]
 use super::simulated::parking_lot::{RawMutex, RawRwLock};
@@ -141,37 +138,6 @@ impl<'a, T> RwLockReadGuard<'a, T> {
     }
 }
 
-/// Where those sleep who wait for something that a mutex guards to change.
-#[cfg(portable)]
-pub struct Condvar(parking_lot::Condvar);
-
-#[cfg(portable)]
-impl Condvar {
-    pub const fn new() -> Condvar {
-        Condvar(parking_lot::Condvar::new())
-    }
-
-    /// Gives the mutex back for as long as it sleeps. False when the time was over.
-    pub fn wait_until<'a, T>(
-        &self,
-        mut guard: MutexGuard<'a, T>,
-        deadline: Option<Instant>,
-    ) -> (MutexGuard<'a, T>, bool) {
-        let is_woken = match deadline {
-            Some(deadline) => !self.0.wait_until(&mut guard.inner, deadline).timed_out(),
-            None => {
-                self.0.wait(&mut guard.inner);
-                true
-            }
-        };
-        (guard, is_woken)
-    }
-
-    pub fn notify_all(&self) {
-        self.0.notify_all();
-    }
-}
-
 impl<T: fmt::Debug> fmt::Debug for Mutex<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.inner.fmt(f)
@@ -232,7 +198,7 @@ impl<T> DerefMut for RwLockWriteGuard<'_, T> {
 const BETWEEN_LOOKS: Duration = Duration::from_micros(100);
 
 // The product's locks have no rank, and are no larger than they look.
-#[cfg(not(any(debug_assertions, simulated, portable)))]
+#[cfg(not(any(debug_assertions, simulated)))]
 const _: () = {
     assert!(size_of::<Mutex<u32>>() == 8);
     assert!(size_of::<RwLock<u8>>() == 12);

@@ -11,6 +11,9 @@ pub mod atomic;
 #[cfg(not(any(loom, simulated, portable)))]
 #[forbid(unsafe_code)]
 mod futex;
+#[cfg(all(portable, not(any(loom, simulated))))]
+#[allow(unsafe_code, reason = "what is slept in is the C library's")]
+mod lobby;
 #[cfg(not(loom))]
 #[forbid(unsafe_code)]
 mod lock;
@@ -21,7 +24,7 @@ mod model;
 mod prefetch;
 #[forbid(unsafe_code)]
 mod rank;
-#[cfg(any(not(any(simulated, portable)), loom))]
+#[cfg(any(not(simulated), loom))]
 #[allow(unsafe_code, reason = "what is a lock says so")]
 #[cfg_attr(loom, allow(dead_code, reason = "models use it, and nothing else"))]
 mod raw;
@@ -35,10 +38,8 @@ pub use rank::{Rank, before_io};
 #[cfg(not(loom))]
 pub use lock::{MappedRwLockReadGuard, Mutex, MutexGuard, RwLock, RwLockReadGuard};
 
-#[cfg(all(portable, not(loom)))]
-pub use lock::Condvar;
-#[cfg(all(portable, loom))]
-pub use model::Condvar;
+#[cfg(all(portable, not(any(loom, simulated))))]
+pub use lobby::begin_child;
 
 #[cfg(loom)]
 pub use loom::sync::atomic;

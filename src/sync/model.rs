@@ -23,32 +23,8 @@ impl<T> Mutex<T> {
     }
 }
 
-/// loom's, of a model in which no time passes.
-#[cfg(portable)]
-#[derive(Debug)]
-pub struct Condvar(loom::sync::Condvar);
-
-#[cfg(portable)]
-impl Condvar {
-    pub fn new() -> Condvar {
-        Condvar(loom::sync::Condvar::new())
-    }
-
-    pub fn wait_until<'a, T>(
-        &self,
-        guard: loom::sync::MutexGuard<'a, T>,
-        deadline: Option<std::time::Instant>,
-    ) -> (loom::sync::MutexGuard<'a, T>, bool) {
-        assert!(deadline.is_none());
-        (self.0.wait(guard).expect("a model does not panic under a lock"), true)
-    }
-
-    pub fn notify_all(&self) {
-        self.0.notify_all();
-    }
-}
-
-/// futex(2) in a model: the number is looked at, and the thread put to sleep, in one step.
+/// futex(2), or a lobby, in a model: the number is looked at, and the thread put to sleep, in one
+/// step.
 #[derive(Debug, Default)]
 pub struct Futex {
     number: AtomicU32,

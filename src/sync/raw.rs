@@ -2,11 +2,14 @@
 //!
 //! parking_lot keeps one table for the whole process of who waits for what. A child forked while
 //! others waited inherits it, with places in it that lead to the stacks of threads which do not
-//! exist there, and its own threads would walk through them.
+//! exist there, and its own threads would walk through them. It notes something for the end of each
+//! thread that waits, too, for which the C library needs memory, or ends the process.
 
 use super::atomic::Ordering;
-#[cfg(not(loom))]
+#[cfg(not(any(portable, loom)))]
 use super::futex::Futex;
+#[cfg(all(portable, not(loom)))]
+use super::lobby::Futex;
 #[cfg(loom)]
 use super::model::Futex;
 

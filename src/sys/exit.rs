@@ -11,7 +11,7 @@ use std::os::fd::RawFd;
 use std::time::Duration;
 
 use super::event_fd::identity;
-use super::futex::{futex_wake_all, sleep_while};
+use super::futex::{sleep_while, wake_watchers};
 use super::{Inherited, kernel, nanoseconds, now};
 use crate::sync::{
     atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering},
@@ -131,7 +131,7 @@ impl Desk {
         self.until.store(until, Ordering::Relaxed);
         // Release: pairs with the acquire in `ask`, who sees the progress sees until when.
         self.progress.fetch_add(1, Ordering::Release);
-        futex_wake_all(&self.progress);
+        wake_watchers(&self.progress);
     }
 
     fn ask(&self) {

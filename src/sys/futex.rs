@@ -48,6 +48,11 @@ pub(super) fn sleep_while(word: &AtomicU32, expected: u32, deadline: Option<Inst
     }
 }
 
+/// Wakes those who are in [`sleep_while`].
+pub(super) fn wake_watchers(word: &AtomicU32) {
+    futex_wake_all(word);
+}
+
 /// Wakes every thread that sleeps on `word`.
 pub fn futex_wake_all(word: &AtomicU32) {
     // SAFETY: the word lives during the call; waking touches no memory of ours.

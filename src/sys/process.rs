@@ -97,7 +97,11 @@ pub fn environment(name: &str) -> Option<OsString> {
 }
 
 extern "C" fn in_child() {
-    // Only this thread exists here.
+    #[cfg(portable)]
+    // SAFETY: only this thread exists here, which was forked just now.
+    unsafe {
+        crate::sync::begin_child();
+    }
     GENERATION.fetch_add(1, Ordering::Relaxed);
     crate::memory::stock().begin_child();
     super::exit::forget_parent();

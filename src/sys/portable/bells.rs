@@ -1,14 +1,12 @@
-//! Who sleeps until a number changes: those who wait by parking_lot, and those who have hung up a
-//! bell of their own, because a signal is to interrupt them.
+//! Who sleeps until a number changes: each has hung up a bell of his own, so that a signal
+//! interrupts him, and he can be cancelled.
 //!
 //! Whoever changes a number wakes behind that. Who is about to sleep looks at it under the lock
 //! that waking takes: either the change is seen here, or the sleeper there.
 
-use std::time::Instant;
-
 use crate::memory::{self, OutOfMemory};
 use crate::sync::{
-    Condvar, Mutex, Rank,
+    Mutex, Rank,
     atomic::{AtomicU32, Ordering},
 };
 
@@ -18,10 +16,7 @@ pub struct Sleepers<B> {
 }
 
 /// A few numbers share one.
-struct Bucket<B> {
-    bells: Mutex<Vec<Hung<B>>>,
-    woken: Condvar,
-}
+type Bucket<B> = Mutex<Vec<Hung<B>>>;
 
 struct Hung<B> {
     word: usize,
@@ -38,24 +33,7 @@ pub trait Bell {
 
 impl<B: Bell> Sleepers<B> {
     pub fn new() -> Sleepers<B> {
-        Sleepers {
-            buckets: std::array::from_fn(|_| Bucket {
-                bells: Mutex::new(Rank::Sleepers, Vec::new()),
-                woken: Condvar::new(),
-            }),
-        }
-    }
-
-    /// Sleeps while `word` is `expected`, or for no reason less long. False when the time was over.
-    pub fn park(&self, word: &AtomicU32, expected: u32, deadline: Option<Instant>) -> bool {
-        let bucket = self.bucket(word);
-        let bells = bucket.bells.lock();
-        if word.load(Ordering::Relaxed) != expected {
-            return true;
-        }
-        let (bells, is_woken) = bucket.woken.wait_until(bells, deadline);
-        drop(bells);
-        is_woken
+        Sleepers { buckets: std::array::from_fn(|_| Mutex::new(Rank::Sleepers, Vec::new())) }
     }
 
     /// Has the bell rung when somebody wakes those who sleep on `word`, until [`Sleepers::strike`].
@@ -64,7 +42,7 @@ impl<B: Bell> Sleepers<B> {
     /// # Errors
     /// When there is no memory for it.
     pub fn hang(&self, word: &AtomicU32, expected: u32, bell: B) -> Result<bool, OutOfMemory> {
-        let mut bells = self.bucket(word).bells.lock();
+        let mut bells = self.bucket(word).lock();
         if word.load(Ordering::Relaxed) != expected {
             return Ok(false);
         }
@@ -75,20 +53,19 @@ impl<B: Bell> Sleepers<B> {
 
     /// Takes a bell down.
     pub fn strike(&self, word: &AtomicU32, number: i32) {
-        let mut bells = self.bucket(word).bells.lock();
+        let mut bells = self.bucket(word).lock();
         let at = bells.iter().position(|hung| hung.bell.is(number));
         let hung = at.map(|at| bells.swap_remove(at));
+        // Nobody knows when the next one comes.
+        let room = if bells.is_empty() { std::mem::take(&mut *bells) } else { Vec::new() };
         drop(bells);
-        drop(hung);
+        drop((hung, room));
     }
 
     /// Wakes everybody who sleeps on `word`.
     pub fn wake_all(&self, word: &AtomicU32) {
-        let bucket = self.bucket(word);
-        let bells = bucket.bells.lock();
+        let bells = self.bucket(word).lock();
         bells.iter().filter(|hung| hung.word == address(word)).for_each(|hung| hung.bell.ring());
-        drop(bells);
-        bucket.woken.notify_all();
     }
 
     fn bucket(&self, word: &AtomicU32) -> &Bucket<B> {
@@ -108,14 +85,14 @@ const BUCKETS: usize = if cfg!(loom) { 1 } else { 64 };
 #[cfg(all(test, loom))]
 mod model {
     use super::*;
-    use loom::sync::Arc;
+    use loom::sync::{Arc, Condvar};
     use loom::thread;
 
-    struct Noise(i32, Arc<(Mutex<bool>, Condvar)>);
+    struct Noise(i32, Arc<(loom::sync::Mutex<bool>, Condvar)>);
 
     impl Bell for Noise {
         fn ring(&self) {
-            *self.1.0.lock() = true;
+            *self.1.0.lock().unwrap() = true;
             self.1.1.notify_all();
         }
 
@@ -126,35 +103,30 @@ mod model {
 
     type Shared = Arc<(Sleepers<Noise>, AtomicU32)>;
 
-    fn sleep_by_a_bell(shared: &Shared) {
+    fn sleep_by_a_bell(shared: &Shared, number: i32) {
         let (sleepers, word) = &**shared;
-        let noise = Arc::new((Mutex::new(Rank::Events, false), Condvar::new()));
-        if sleepers.hang(word, 1, Noise(7, Arc::clone(&noise))).unwrap() {
-            let mut is_rung = noise.0.lock();
+        let noise = Arc::new((loom::sync::Mutex::new(false), Condvar::new()));
+        if sleepers.hang(word, 1, Noise(number, Arc::clone(&noise))).unwrap() {
+            let mut is_rung = noise.0.lock().unwrap();
             while !*is_rung {
-                is_rung = noise.1.wait_until(is_rung, None).0;
+                is_rung = noise.1.wait(is_rung).unwrap();
             }
             drop(is_rung);
-            sleepers.strike(word, 7);
+            sleepers.strike(word, number);
         }
         assert_eq!(word.load(Ordering::Relaxed), 2);
     }
 
-    fn park(shared: &Shared) {
-        let (sleepers, word) = &**shared;
-        while word.load(Ordering::Relaxed) == 1 {
-            sleepers.park(word, 1, None);
-        }
-    }
-
     /// A wake-up that is lost leaves a sleeper behind, and the model does not end.
-    fn all_wake_up<const N: usize>(sleep: [fn(&Shared); N]) {
+    fn all_wake_up(count: i32) {
         loom::model(move || {
             let shared = Arc::new((Sleepers::new(), AtomicU32::new(1)));
-            let sleepers = sleep.map(|sleep| {
-                let shared = Arc::clone(&shared);
-                thread::spawn(move || sleep(&shared))
-            });
+            let sleepers: Vec<_> = (0..count)
+                .map(|number| {
+                    let shared = Arc::clone(&shared);
+                    thread::spawn(move || sleep_by_a_bell(&shared, number))
+                })
+                .collect();
             shared.1.store(2, Ordering::Relaxed);
             shared.0.wake_all(&shared.1);
             sleepers.into_iter().for_each(|sleeper| sleeper.join().unwrap());
@@ -163,11 +135,11 @@ mod model {
 
     #[test]
     fn who_has_hung_up_a_bell_hears_it() {
-        all_wake_up([sleep_by_a_bell]);
+        all_wake_up(1);
     }
 
     #[test]
-    fn who_is_parked_is_woken_beside_who_has_a_bell() {
-        all_wake_up([park, sleep_by_a_bell]);
+    fn two_who_have_hung_up_bells_both_hear_theirs() {
+        all_wake_up(2);
     }
 }

@@ -1,7 +1,7 @@
-//! What futex(2) is on Linux: sleeping until a number changes, by parking_lot.
+//! What futex(2) is on Linux: sleeping until a number changes, in front of a bell of one's own.
 //!
-//! No signal interrupts such a sleep. Calls of the application, which are promised that, sleep as
-//! `nap.rs` does.
+//! Nothing of this is left in memory where the child of a fork would come across it, or what a
+//! process that exits in the middle of it would wait for.
 
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
@@ -10,25 +10,24 @@ use std::time::{Duration, Instant};
 use super::bells::{Bell, Sleepers};
 use super::event_fd::EventFd;
 use super::kernel;
+use super::nap::nap;
 use crate::memory::OutOfMemory;
 use crate::sync::atomic::{AtomicU32, Ordering};
-use crate::sync::before_io;
 use crate::sys::cancellation::held;
-use crate::sys::{PerProcess, now};
+use crate::sys::{Nap, PerProcess, Slept, now};
 
 /// How a sleep ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Waited {
-    /// Woken, or the number had changed before, or for no reason at all.
+    /// Woken, or the number had changed before, or a signal came, or for no reason at all.
     Woken,
     TimedOut,
 }
 
 /// Sleeps while `word` is `expected`, until woken or until `deadline`.
 pub fn futex_wait(word: &AtomicU32, expected: u32, deadline: Option<Instant>) -> Waited {
-    before_io();
-    let is_woken = held(|| SLEEPERS.get().park(word, expected, deadline));
-    if is_woken { Waited::Woken } else { Waited::TimedOut }
+    let slept = nap(Nap::Word(word, expected), deadline);
+    if slept == Slept::TimedOut { Waited::TimedOut } else { Waited::Woken }
 }
 
 /// The same for who may hold any lock, and must not wait for one: he looks again and again.
@@ -39,6 +38,9 @@ pub(in crate::sys) fn sleep_while(word: &AtomicU32, expected: u32, deadline: Opt
         held(|| unsafe { libc::nanosleep(&raw const pause, std::ptr::null_mut()) });
     }
 }
+
+/// Nobody need be told who looks again and again.
+pub(in crate::sys) fn wake_watchers(_word: &AtomicU32) {}
 
 /// Wakes every thread that sleeps on `word`.
 pub fn futex_wake_all(word: &AtomicU32) {
