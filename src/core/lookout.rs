@@ -10,9 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::notes::Notes;
-use super::spin::Spin;
 use super::visitors::Visitors;
-use crate::io::{Poller, Wake};
+use crate::io::{Poller, Spin, Wake};
 use crate::memory::{self, OutOfMemory};
 use crate::protocols::PipeId;
 use crate::sync::{

@@ -48,7 +48,6 @@ mod registry;
 mod roster;
 mod sleep;
 mod socket;
-mod spin;
 mod state;
 mod statistics;
 mod stock;

@@ -2,9 +2,8 @@
 
 use super::handover::{Handover, Ring};
 use super::lookout::{Lookouts, watch};
-use super::spin::Spin;
 use super::visitors::Visitors;
-use crate::io::{Poller, Wake, Waker};
+use crate::io::{Poller, Spin, Wake, Waker};
 use crate::protocols::PipeId;
 use crate::sync::{
     OnceLock,
