@@ -293,24 +293,29 @@ impl Aftermath {
     #[allow(clippy::inline_always, reason = "most often there is nothing, and nothing is done")]
     #[inline(always)]
     pub fn settle(&mut self) {
-        if let Some((connection, duty)) = self.first.take() {
-            self.failure = duty.fulfil(&connection);
+        if self.first.is_some() {
+            self.settle_first();
         }
         if self.rest.0.capacity() > 0 {
             self.settle_rest();
         }
     }
 
-    /// Settles it for the last time. Says why a message has not been sent that a connection had
-    /// taken.
+    /// Settles it for the last time, where it is: it is written in small pieces just before, and to
+    /// move it would be to wait for them. Nothing is left in it, and to drop it would be to find
+    /// that out again. Says why a message has not been sent that a connection had taken.
     #[allow(clippy::inline_always, reason = "most often there is nothing, and nothing is done")]
     #[inline(always)]
-    pub fn finish(mut self) -> Option<Error> {
+    pub fn finish(&mut self) -> Option<Error> {
         self.settle();
-        let failure = self.failure;
-        // Nothing is left in it, and to drop it would be to find that out again.
-        mem::forget(self);
-        failure
+        self.failure
+    }
+
+    #[inline(never)]
+    fn settle_first(&mut self) {
+        if let Some((connection, duty)) = self.first.take() {
+            self.failure = duty.fulfil(&connection);
+        }
     }
 
     #[inline(never)]
@@ -353,7 +358,6 @@ impl Drop for Rest {
 
 impl Duty {
     /// Says why a message has not been sent that the connection had taken.
-    #[inline(never)]
     fn fulfil(self, connection: &Arc<dyn Connection>) -> Option<Error> {
         match (self, connection.stream()) {
             (Duty::Deliver, _) => connection.deliver(),

@@ -1,5 +1,6 @@
 //! Sending and receiving: try, wait, try again, on the caller's thread.
 
+use std::mem;
 use std::time::Instant;
 
 use super::deferred;
@@ -315,6 +316,7 @@ impl Socket {
         };
         self.shown.settle();
         let failure = aftermath.finish();
+        mem::forget(aftermath);
         if must_arm {
             self.arm_timer();
         }
@@ -379,6 +381,7 @@ impl Socket {
         self.settle_after_recv(lighter);
         let is_backlog_less = aftermath.is_backlog_less;
         aftermath.finish();
+        mem::forget(aftermath);
         if is_backlog_less {
             self.retry_endpoints();
         }
