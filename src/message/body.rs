@@ -28,6 +28,12 @@ enum Storage {
     },
 }
 
+/// The parts of a small body.
+pub(super) struct Small<'a> {
+    pub len: &'a mut u8,
+    pub bytes: &'a mut [u8; INLINE_MAX],
+}
+
 impl Default for Body {
     fn default() -> Body {
         Body(Storage::Inline { len: 0, bytes: [0; INLINE_MAX] })
@@ -81,16 +87,28 @@ impl Body {
         Ok(())
     }
 
-    /// Becomes empty, and `place` what this has been. What is small is copied to where it goes, and
-    /// nowhere else.
     #[inline]
-    pub fn move_to(&mut self, place: &mut Body) {
-        match (&mut self.0, &mut place.0) {
-            (Storage::Inline { len, bytes }, Storage::Inline { len: new_len, bytes: room }) => {
-                *room = *bytes;
-                *new_len = std::mem::take(len);
-            }
-            _ => *place = std::mem::take(self),
+    pub(super) fn is_small(&self) -> bool {
+        matches!(self.0, Storage::Inline { .. })
+    }
+
+    /// A small body with the room that it lies in.
+    #[inline]
+    pub(super) fn small(&mut self) -> Option<Small<'_>> {
+        match &mut self.0 {
+            Storage::Inline { len, bytes } => Some(Small { len, bytes }),
+            Storage::Chunk { .. } | Storage::Shared { .. } | Storage::Lent { .. } => None,
+        }
+    }
+
+    /// Becomes a small body of the first `len` of these bytes, in the room where it is.
+    #[inline]
+    pub(super) fn become_small(&mut self, len: u8, content: &[u8; INLINE_MAX]) {
+        if let Storage::Inline { len: old, bytes } = &mut self.0 {
+            *bytes = *content;
+            *old = len;
+        } else {
+            *self = Body(Storage::Inline { len, bytes: *content });
         }
     }
 
@@ -213,7 +231,7 @@ impl std::fmt::Debug for Body {
 }
 
 /// Fills the message up to two cache lines; the messages of chatty programs fit.
-const INLINE_MAX: usize = 94;
+pub(super) const INLINE_MAX: usize = 94;
 
 #[cfg(test)]
 mod tests {
@@ -233,17 +251,6 @@ mod tests {
                 body.fill(&bytes).unwrap();
                 assert_eq!(body.as_slice(), bytes);
             }
-        }
-    }
-
-    #[test]
-    fn what_moves_leaves_nothing_behind() {
-        for (len, before) in [(0, 9), (94, 0), (3, 95), (95, 3), (95, 200)] {
-            let bytes: Vec<u8> = (0..len).map(|i| i as u8).collect();
-            let mut body = Body::copy_from(&bytes).unwrap();
-            let mut place = Body::copy_from(&vec![7; before]).unwrap();
-            body.move_to(&mut place);
-            assert_eq!((place.as_slice(), body.len()), (&bytes[..], 0));
         }
     }
 

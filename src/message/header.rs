@@ -12,6 +12,12 @@ enum Storage {
     Chunk(SharedChunk),
 }
 
+/// The parts of a short header.
+pub(super) struct Small<'a> {
+    pub len: &'a mut u8,
+    pub bytes: &'a mut [u8; INLINE_MAX],
+}
+
 impl Default for Header {
     fn default() -> Header {
         Header::short([])
@@ -58,16 +64,24 @@ impl Header {
         Ok(Header(Storage::Inline { len: len as u8, bytes }))
     }
 
-    /// Becomes empty, and `place` what this has been.
     #[inline]
-    pub fn move_to(&mut self, place: &mut Header) {
-        match (&mut self.0, &mut place.0) {
-            (Storage::Inline { len, bytes }, Storage::Inline { len: new_len, bytes: room }) => {
-                *room = *bytes;
-                *new_len = std::mem::take(len);
-            }
-            _ => *place = std::mem::take(self),
+    pub(super) fn is_small(&self) -> bool {
+        matches!(self.0, Storage::Inline { .. })
+    }
+
+    /// A short header with the room that it lies in.
+    #[inline]
+    pub(super) fn small(&mut self) -> Option<Small<'_>> {
+        match &mut self.0 {
+            Storage::Inline { len, bytes } => Some(Small { len, bytes }),
+            Storage::Chunk(_) => None,
         }
+    }
+
+    /// Becomes a header of the first `len` of these bytes.
+    #[inline]
+    pub(super) fn become_small(&mut self, len: u8, content: &[u8; INLINE_MAX]) {
+        *self = Header(Storage::Inline { len, bytes: *content });
     }
 
     #[must_use]
@@ -92,7 +106,7 @@ impl Header {
     }
 }
 
-const INLINE_MAX: usize = 14;
+pub(super) const INLINE_MAX: usize = 14;
 
 #[cfg(test)]
 mod tests {
@@ -107,12 +121,6 @@ mod tests {
             let longer = header.with_front([9; 4]).unwrap();
             assert_eq!(longer.as_slice(), [&[9; 4], &bytes[..]].concat());
             assert_eq!(header.clone().as_slice(), bytes);
-            for before in [0, 14, 40] {
-                let (mut moved, mut place) =
-                    (header.clone(), Header::copy_from(&vec![7; before]).unwrap());
-                moved.move_to(&mut place);
-                assert_eq!((place.as_slice(), moved.len()), (&bytes[..], 0));
-            }
         }
         assert!(Header::default().is_empty());
         assert_eq!(Header::short([1, 2, 3]).as_slice(), [1, 2, 3]);

@@ -8,11 +8,13 @@ mod chunk;
 pub mod control;
 mod freed;
 mod header;
+mod packed;
 
 pub use crate::memory::OutOfMemory;
 pub use body::Body;
 pub use chunk::{Chunk, Lent, Memory, SharedChunk};
 pub use header::Header;
+pub use packed::{PACKED_MAX, PACKED_MIN};
 
 /// One message of the scalability protocols, header and body apart.
 #[derive(Debug, Default)]

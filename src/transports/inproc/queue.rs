@@ -9,9 +9,11 @@
 //! or `queued bytes + its bytes < limit`; one more, of any size, waits with the producer, who
 //! then cannot send. It moves up as soon as it fits.
 
+use std::collections::VecDeque;
+
 use crate::error::Refusal;
 use crate::memory;
-use crate::message::{Message, OutOfMemory};
+use crate::message::{Message, OutOfMemory, PACKED_MAX, PACKED_MIN};
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Mutex, Rank, prefetch};
 
@@ -54,15 +56,18 @@ struct Back {
     is_open: bool,
 }
 
-/// Messages in their order. It is filled, then emptied, then filled again: the places stay, and
-/// who takes a message leaves an empty one in its place.
+/// Messages in their order. It is filled, then emptied, then filled again: the memory stays.
 #[derive(Default)]
 struct Batch {
-    places: Vec<Message>,
+    /// What is small lies here, one behind the other, so that few cache lines go from processor to
+    /// processor. In the place of what is large stands a mark.
+    packed: Vec<u8>,
     /// The messages are those from here...
     start: usize,
     /// ...to here.
     end: usize,
+    /// What is large, in its order.
+    large: VecDeque<Message>,
 }
 
 /// What became of a message that was taken in.
@@ -130,7 +135,7 @@ impl Queue {
     pub fn push(&self, message: &mut Message) -> Result<Pushed, Refusal> {
         {
             let mut back = self.back.0.lock();
-            self.admit(&mut back)?;
+            self.admit(&mut back, message)?;
             let size = size(message);
             if !back.fits(size) {
                 self.look_at_consumer(&mut back);
@@ -149,7 +154,7 @@ impl Queue {
     fn push_last(&self, message: &mut Message) -> Result<Pushed, Refusal> {
         let mut consumer = self.front.0.consumer.lock();
         let mut back = self.back.0.lock();
-        self.admit(&mut back)?;
+        self.admit(&mut back, message)?;
         self.look_at_consumer(&mut back);
         let size = size(message);
         if back.fits(size) {
@@ -163,11 +168,11 @@ impl Queue {
 
     /// Whether another message may be taken in, be there room for it or not.
     #[inline]
-    fn admit(&self, back: &mut Back) -> Result<(), Refusal> {
+    fn admit(&self, back: &mut Back, message: &Message) -> Result<(), Refusal> {
         if !back.is_open || !self.has_room(back) {
             return Err(Refusal::Busy);
         }
-        Ok(back.messages.reserve()?)
+        Ok(back.messages.reserve(message)?)
     }
 
     /// Puts the oldest message into `message`.
@@ -260,16 +265,19 @@ impl Batch {
         self.start == self.end
     }
 
-    /// Makes sure of a place for another message.
+    /// Makes sure of a place for that message.
     #[inline]
-    fn reserve(&mut self) -> Result<(), OutOfMemory> {
-        if self.end < self.places.len() { Ok(()) } else { self.grow() }
+    fn reserve(&mut self, message: &Message) -> Result<(), OutOfMemory> {
+        if !message.is_small() {
+            memory::reserve(&mut self.large, 1)?;
+        }
+        if self.end + PACKED_MAX <= self.packed.len() { Ok(()) } else { self.grow() }
     }
 
     #[inline(never)]
     fn grow(&mut self) -> Result<(), OutOfMemory> {
-        memory::reserve(&mut self.places, 1)?;
-        self.places.push(Message::default());
+        memory::reserve(&mut self.packed, PACKED_MAX)?;
+        self.packed.resize(self.packed.capacity(), 0);
         Ok(())
     }
 
@@ -277,22 +285,30 @@ impl Batch {
     #[allow(clippy::inline_always, reason = "a call would cost as much as it does")]
     #[inline(always)]
     fn push(&mut self, message: &mut Message) {
-        self.places.get(self.end + AHEAD).map(prefetch);
-        let place = &mut self.places[self.end];
-        message.header.move_to(&mut place.header);
-        message.body.move_to(&mut place.body);
-        self.end += 1;
+        bring_near(&self.packed, self.end);
+        let room = self.packed[self.end..].first_chunk_mut().expect("a place was reserved");
+        self.end += match message.pack(room) {
+            Some(size) => size,
+            None => push_large(&mut self.large, message),
+        };
     }
 
     /// There is one to pop.
     #[inline]
     fn pop(&mut self, message: &mut Message) {
-        self.places.get(self.start + AHEAD).map(prefetch);
-        let place = &mut self.places[self.start];
-        place.header.move_to(&mut message.header);
-        place.body.move_to(&mut message.body);
+        bring_near(&self.packed, self.start);
+        let packed: &mut [u8; PACKED_MAX] =
+            self.packed[self.start..].first_chunk_mut().expect("there is more room than messages");
         message.ancillary = None;
-        self.start += 1;
+        let size = match message.unpack(packed) {
+            Some(size) => size,
+            None => pop_large(&mut self.large, message),
+        };
+        // The memory is to be this processor's alone. Of lines that two have a copy of, the
+        // producer's would not be brought near by a hint, and he would wait with each message until
+        // the other copy is gone.
+        packed[0] = 0;
+        self.start += size;
     }
 
     /// For the next ones, when there are none any more.
@@ -321,8 +337,32 @@ impl Back {
     }
 }
 
-/// So many places further on are brought near, which takes about as long as that many messages.
-const AHEAD: usize = 4;
+/// There is a place for it.
+#[inline(never)]
+fn push_large(large: &mut VecDeque<Message>, message: &mut Message) -> usize {
+    let header = std::mem::take(&mut message.header);
+    let body = std::mem::take(&mut message.body);
+    large.push_back(Message { header, body, ancillary: None });
+    PACKED_MIN
+}
+
+#[inline(never)]
+fn pop_large(large: &mut VecDeque<Message>, message: &mut Message) -> usize {
+    *message = large.pop_front().unwrap_or_default();
+    PACKED_MIN
+}
+
+/// Has memory brought near that will be used soon.
+#[inline]
+fn bring_near(packed: &[u8], end: usize) {
+    let ahead = packed.get(end + AHEAD..).and_then(|ahead| ahead.first_chunk::<LINES>());
+    ahead.map(prefetch);
+}
+
+/// So much further on memory is brought near, which takes as long as some messages...
+const AHEAD: usize = 384;
+/// ...and so much for each of them.
+const LINES: usize = 128;
 
 const NOTHING: Popped = Popped { has_message: false, tell_producer: false };
 
