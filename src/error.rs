@@ -37,6 +37,8 @@ pub enum Error {
     WouldBlock,
     /// The operation could not proceed within its timeout.
     TimedOut,
+    /// The peer that was to answer has gone.
+    PeerLost,
     /// A signal handler ran while the caller waited.
     Interrupted,
     /// A count or a size is beyond what the interface can express.

@@ -445,7 +445,8 @@ NN_EXPORT int nn_send(int s, const void *buf, size_t len, int flags);
  * Returns the size of the body, also when it did not fit, or -1 with errno EBADF, ENOTSUP on a
  * socket that cannot receive, EFSM when the protocol does not allow it now, EFAULT for a buf of
  * NULL that something has to be stored in, EAGAIN with NN_DONTWAIT, ETIMEDOUT after NN_RCVTIMEO
- * or at the end of a survey, EINTR when a signal arrived, ENOMEM. */
+ * or at the end of a survey, ECONNRESET when a request is lost that is not to be asked again
+ * (SPMSG_REQ_RESEND_ON_LOSS), EINTR when a signal arrived, ENOMEM. */
 NN_EXPORT int nn_recv(int s, void *buf, size_t len, int flags);
 
 /** Sends a message whose body lies in pieces, with control data.

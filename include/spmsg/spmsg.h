@@ -71,6 +71,10 @@ extern "C" {
  * message that is larger than NN_RCVMAXSIZE allows. An event tells of each, with EPROTO. */
 #define SPMSG_STAT_VIOLATIONS (SPMSG_BASE + 5)
 
+/** An int at level NN_REQ, 0 or 1, 1 unless set: whether a request is asked again when the peer
+ * that has it is gone. With 0 it fails instead: nn_recv gives ECONNRESET, once. */
+#define SPMSG_REQ_RESEND_ON_LOSS (SPMSG_BASE + 32)
+
 /** One thing that has happened to a connection. */
 struct spmsg_event {
   /** One of SPMSG_EVENT_*. */

@@ -422,6 +422,7 @@ impl Missed {
             Nothing::Again => None,
             Nothing::WrongState => Some(Missed::Failed(Error::WrongState)),
             Nothing::Expired => Some(Missed::Failed(Error::TimedOut)),
+            Nothing::Lost => Some(Missed::Failed(Error::PeerLost)),
         }
     }
 }

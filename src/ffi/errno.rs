@@ -70,6 +70,7 @@ pub(super) fn number(error: Error) -> c_int {
         Error::WrongState => EFSM,
         Error::WouldBlock => libc::EAGAIN,
         Error::TimedOut => libc::ETIMEDOUT,
+        Error::PeerLost => libc::ECONNRESET,
         Error::Interrupted => libc::EINTR,
         Error::TooLong => libc::EMSGSIZE,
         Error::System(SystemCode(code)) => code,

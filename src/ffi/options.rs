@@ -126,6 +126,7 @@ const _: () = {
     assert!(option::SUB_SUBSCRIBE == NN_SUB_SUBSCRIBE);
     assert!(option::SUB_UNSUBSCRIBE == NN_SUB_UNSUBSCRIBE);
     assert!(option::REQ_RESEND_INTERVAL == NN_REQ_RESEND_IVL);
+    assert!(option::REQ_RESEND_ON_LOSS == SPMSG_REQ_RESEND_ON_LOSS);
     assert!(option::SURVEYOR_DEADLINE == NN_SURVEYOR_DEADLINE);
 };
 

@@ -54,6 +54,8 @@ pub enum Nothing {
     WrongState,
     /// The time for an answer is over. Said once.
     Expired,
+    /// Who was to answer has gone, and nobody else is asked. Said once.
+    Lost,
 }
 
 /// Why a message that was accepted goes nowhere.
@@ -257,11 +259,17 @@ pub mod option {
     pub const SUB_SUBSCRIBE: i32 = 1;
     pub const SUB_UNSUBSCRIBE: i32 = 2;
     pub const REQ_RESEND_INTERVAL: i32 = 1;
+    pub const REQ_RESEND_ON_LOSS: i32 = 0x5350_0020;
     pub const SURVEYOR_DEADLINE: i32 = 1;
 }
 
 /// A number of milliseconds from a value of an option.
 fn milliseconds(value: Option<&[u8]>) -> Result<i32, Error> {
+    int(value)
+}
+
+/// A number from a value of an option.
+fn int(value: Option<&[u8]>) -> Result<i32, Error> {
     let bytes = value.and_then(|value| value.try_into().ok()).ok_or(Error::Invalid)?;
     Ok(i32::from_ne_bytes(bytes))
 }

@@ -10,6 +10,7 @@ use super::plan::{Places, Transport, Weather};
 use super::world::{actor, wait_until};
 use crate::ffi::abi::nn::*;
 use crate::ffi::abi::reqrep::*;
+use crate::ffi::abi::spmsg::SPMSG_REQ_RESEND_ON_LOSS;
 use crate::sync::simulated::random::Random;
 use crate::sync::simulated::thread::{JoinHandle, sleep};
 use crate::sync::simulated::{Plain, scheduler};
@@ -30,6 +31,8 @@ pub struct Requests {
     pause_max: u64,
     /// How many of a hundred requests are given up for another one.
     given_up: u64,
+    /// What is lost is told, and the client asks again by itself.
+    asks_once: bool,
 }
 
 impl Requests {
@@ -58,6 +61,7 @@ impl Requests {
             resend: *random.pick(&[50, 500, 60_000]),
             pause_max: *random.pick(&[0, 0, 10_000, 2_000_000]),
             given_up: *random.pick(&[0, 0, 10]),
+            asks_once: random.below(2) == 0,
         }
     }
 
@@ -115,6 +119,9 @@ fn run_client(shared: &Shared, client: u32) {
     let requests = &shared.requests;
     let handle = habits::open(AF_SP, NN_REQ, &[]);
     api::set(handle, NN_REQ, NN_REQ_RESEND_IVL, requests.resend()).expect("the option is fine");
+    if requests.asks_once {
+        api::set(handle, NN_REQ, SPMSG_REQ_RESEND_ON_LOSS, 0).expect("the option is fine");
+    }
     habits::connect(handle, &requests.front.0.addresses(requests.front.1)[1]);
     for number in 0..requests.rounds {
         let stamp = Stamp { sender: client, number };
@@ -152,6 +159,7 @@ fn ask(requests: &Requests, handle: i32, stamp: Stamp) -> bool {
                 scheduler::fail(&format!("{stamp:?} is answered with {found:?}"));
             }
             Err(libc::EINTR | libc::ENOMEM) => {}
+            Err(libc::ECONNRESET) if requests.asks_once => return false,
             Err(code) => scheduler::fail(&format!("receiving a reply fails: {code}")),
         }
     }

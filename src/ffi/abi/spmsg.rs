@@ -87,3 +87,7 @@ pub const SPMSG_STAT_MESSAGES_DROPPED: c_int = SPMSG_BASE + 4;
 /// A statistic that only grows: connections that ended because the peer broke the rules, or sent a
 /// message that is larger than NN_RCVMAXSIZE allows. An event tells of each, with EPROTO.
 pub const SPMSG_STAT_VIOLATIONS: c_int = SPMSG_BASE + 5;
+
+/// An int at level NN_REQ, 0 or 1, 1 unless set: whether a request is asked again when the peer
+/// that has it is gone. With 0 it fails instead: nn_recv gives ECONNRESET, once.
+pub const SPMSG_REQ_RESEND_ON_LOSS: c_int = SPMSG_BASE + 32;

@@ -8,7 +8,7 @@ use crate::protocols::backtrace::{header_of, next_id, split_answer};
 use crate::protocols::routing::LoadBalancer;
 use crate::protocols::{
     Nothing, PipeId, Pipes, Priorities, Protocol, Readiness, Refusal, Rejected, Seed, SendPriority,
-    milliseconds, option,
+    int, milliseconds, option,
 };
 
 #[derive(Debug)]
@@ -19,6 +19,7 @@ pub struct Req {
     exchange: Exchange,
     /// Milliseconds; the timer does not run when it is not positive.
     resend_interval: i32,
+    on_loss: OnLoss,
     /// Whose end will be told next, because he broke the rules.
     violator: Option<PipeId>,
     /// How often in a row who was asked broke the rules, instead of a reply.
@@ -30,6 +31,13 @@ pub struct Req {
 enum Parting {
     Plain,
     Violation,
+}
+
+/// What becomes of a request when who was asked has gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum OnLoss {
+    Fail = 0,
+    Resend = 1,
 }
 
 #[derive(Debug, Default)]
@@ -56,6 +64,8 @@ enum Exchange {
     Answered {
         reply: Message,
     },
+    /// Who was asked has gone, and nobody else is to be asked. Said once.
+    Lost,
 }
 
 impl Req {
@@ -66,6 +76,7 @@ impl Req {
             id: seed.random,
             exchange: Exchange::Idle,
             resend_interval: RESEND_INTERVAL,
+            on_loss: OnLoss::Resend,
             violator: None,
             futile: 0,
         }
@@ -156,9 +167,10 @@ impl Protocol for Req {
         self.services.remove(pipe);
         self.look_for_reply(pipe, pipes);
         match std::mem::take(&mut self.exchange) {
-            Exchange::Asked { request, of, .. } if of == pipe => {
-                self.ask_again(request, how, pipes);
-            }
+            Exchange::Asked { request, of, .. } if of == pipe => match self.on_loss {
+                OnLoss::Resend => self.ask_again(request, how, pipes),
+                OnLoss::Fail => self.exchange = Exchange::Lost,
+            },
             other => self.exchange = other,
         }
     }
@@ -185,6 +197,7 @@ impl Protocol for Req {
                 Ok(())
             }
             Exchange::Idle => Err(Nothing::WrongState),
+            Exchange::Lost => Err(Nothing::Lost),
             other => {
                 self.exchange = other;
                 Err(Nothing::Yet)
@@ -193,14 +206,16 @@ impl Protocol for Req {
     }
 
     fn readiness(&self, _pipes: &dyn Pipes) -> Readiness {
-        Readiness { can_send: true, can_recv: matches!(self.exchange, Exchange::Answered { .. }) }
+        // That a request is lost is told by receiving: who polls is to learn of it.
+        let can_recv = matches!(self.exchange, Exchange::Answered { .. } | Exchange::Lost);
+        Readiness { can_send: true, can_recv }
     }
 
     fn next_timeout(&self) -> Option<Instant> {
         match self.exchange {
             Exchange::Asked { resend_at: at, .. } | Exchange::Unsent { retry_at: at, .. } => at,
             Exchange::Resting { until, .. } => Some(until),
-            Exchange::Idle | Exchange::Answered { .. } => None,
+            Exchange::Idle | Exchange::Answered { .. } | Exchange::Lost => None,
         }
     }
 
@@ -221,6 +236,13 @@ impl Protocol for Req {
     fn set_option(&mut self, number: i32, value: Option<&[u8]>) -> Result<(), Error> {
         match number {
             option::REQ_RESEND_INTERVAL => self.resend_interval = milliseconds(value)?,
+            option::REQ_RESEND_ON_LOSS => {
+                self.on_loss = match int(value)? {
+                    0 => OnLoss::Fail,
+                    1 => OnLoss::Resend,
+                    _ => return Err(Error::Invalid),
+                }
+            }
             _ => return Err(Error::UnknownOption),
         }
         Ok(())
@@ -229,6 +251,7 @@ impl Protocol for Req {
     fn option(&self, number: i32) -> Result<i32, Error> {
         match number {
             option::REQ_RESEND_INTERVAL => Ok(self.resend_interval),
+            option::REQ_RESEND_ON_LOSS => Ok(self.on_loss as i32),
             _ => Err(Error::UnknownOption),
         }
     }
@@ -438,6 +461,102 @@ mod tests {
         reply(&mut req, &mut pipes, PipeId(2), id, "a");
         assert_eq!(recv(&mut req, &mut pipes).unwrap(), "a");
         assert_eq!(req.next_timeout(), None);
+    }
+
+    fn asks_once(req: &mut Req) {
+        req.set_option(option::REQ_RESEND_ON_LOSS, Some(&i32::to_ne_bytes(0))).unwrap();
+    }
+
+    /// protocols 4.6
+    #[test]
+    fn a_request_that_is_asked_once_is_lost_with_who_was_asked() {
+        let (mut req, mut pipes) = connected();
+        asks_once(&mut req);
+        send(&mut req, &mut pipes, "q");
+        pipes.disconnect(B);
+        req.pipe_ended(B, &mut pipes);
+        assert_eq!(recv(&mut req, &mut pipes), Err(Nothing::Yet), "he was not asked");
+        connect(&mut req, &mut pipes, PipeId(3));
+        pipes.disconnect(A);
+        req.pipe_ended(A, &mut pipes);
+        req.remove_pipe(A);
+        assert!(pipes.sent_bytes(PipeId(3)).is_empty());
+        assert_eq!(req.next_timeout(), None);
+        assert!(req.readiness(&pipes).can_recv, "who polls learns of it");
+        // A reply to the first copy by somebody else comes too late.
+        let id = req.id;
+        reply(&mut req, &mut pipes, PipeId(3), id, "late");
+        assert_eq!(recv(&mut req, &mut pipes), Err(Nothing::Lost));
+        assert!(!req.readiness(&pipes).can_recv);
+        assert_eq!(recv(&mut req, &mut pipes), Err(Nothing::WrongState), "it is said once");
+        // The next request is another matter, though nobody has asked what became of the first.
+        send(&mut req, &mut pipes, "r");
+        assert_eq!(pipes.sent_bytes(PipeId(3)), [b"\xe1\x6b\x45\x7er"]);
+        pipes.disconnect(PipeId(3));
+        req.pipe_ended(PipeId(3), &mut pipes);
+        send(&mut req, &mut pipes, "s");
+        connect(&mut req, &mut pipes, PipeId(4));
+        assert_eq!(pipes.sent_bytes(PipeId(4)), [b"\xe1\x6b\x45\x7fs"], "nobody had it");
+    }
+
+    /// protocols 4.6
+    #[test]
+    fn who_breaks_the_rules_is_not_asked_again_for_what_is_asked_once() {
+        let (mut req, mut pipes) = (Req::new(SEED), FakePipes::default());
+        asks_once(&mut req);
+        connect(&mut req, &mut pipes, PipeId(0));
+        send(&mut req, &mut pipes, "q");
+        violate(&mut req, &mut pipes, 0);
+        assert!(pipes.sent_bytes(PipeId(1)).is_empty());
+        assert_eq!(recv(&mut req, &mut pipes), Err(Nothing::Lost));
+    }
+
+    /// protocols 4.6
+    #[test]
+    fn what_is_asked_once_is_answered_by_a_reply_that_came_before_the_end() {
+        let (mut req, mut pipes) = connected();
+        asks_once(&mut req);
+        send(&mut req, &mut pipes, "q");
+        pipes.arrive_bytes(A, b"\xe1\x6b\x45\x7da");
+        pipes.disconnect(A);
+        req.pipe_ended(A, &mut pipes);
+        assert_eq!(recv(&mut req, &mut pipes).unwrap(), "a");
+        assert_eq!(recv(&mut req, &mut pipes), Err(Nothing::WrongState));
+    }
+
+    /// protocols 4.6: the interval is another matter.
+    #[test]
+    fn what_is_asked_once_is_still_sent_again_after_the_interval() {
+        let (mut req, mut pipes) = connected();
+        asks_once(&mut req);
+        send(&mut req, &mut pipes, "q");
+        pipes.pass(MINUTE);
+        req.timeout(&mut pipes);
+        assert_eq!(pipes.sent_bytes(B).len(), 1);
+        pipes.disconnect(A);
+        req.pipe_ended(A, &mut pipes);
+        assert_eq!(recv(&mut req, &mut pipes), Err(Nothing::Yet), "the last one counts");
+        pipes.disconnect(B);
+        req.pipe_ended(B, &mut pipes);
+        assert_eq!(recv(&mut req, &mut pipes), Err(Nothing::Lost));
+    }
+
+    #[test]
+    fn whether_to_ask_again_is_0_or_1() {
+        let mut req = Req::new(SEED);
+        assert_eq!(req.option(option::REQ_RESEND_ON_LOSS), Ok(1));
+        for value in [0, 1] {
+            let bytes = i32::to_ne_bytes(value);
+            req.set_option(option::REQ_RESEND_ON_LOSS, Some(&bytes)).unwrap();
+            assert_eq!(req.option(option::REQ_RESEND_ON_LOSS), Ok(value));
+        }
+        for value in [-1, 2, i32::MAX] {
+            let bytes = i32::to_ne_bytes(value);
+            let set = req.set_option(option::REQ_RESEND_ON_LOSS, Some(&bytes));
+            assert_eq!(set, Err(Error::Invalid));
+        }
+        assert_eq!(req.set_option(option::REQ_RESEND_ON_LOSS, None), Err(Error::Invalid));
+        assert_eq!(req.option(option::REQ_RESEND_ON_LOSS), Ok(1));
     }
 
     /// protocols 4.4, last row.

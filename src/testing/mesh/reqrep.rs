@@ -25,7 +25,7 @@ struct ReqRep {
     serial: usize,
 }
 
-/// The machine of protocols 4.2 with the rules of 4.4.
+/// The machine of protocols 4.2 with the rules of 4.4 and 4.6.
 #[derive(Default)]
 struct Requester {
     balance: Balance,
@@ -33,6 +33,8 @@ struct Requester {
     state: State,
     /// The request whose reply the caller waits for.
     asked: String,
+    /// Whether a request is lost with the service that has it.
+    asks_once: bool,
 }
 
 #[derive(Debug, Default)]
@@ -46,12 +48,15 @@ enum State {
         at: Instant,
     },
     Answered(Vec<u8>),
+    Lost,
 }
 
 impl ReqRep {
-    fn build(mesh: &mut Mesh, priorities: &[u8]) -> ReqRep {
+    fn build(mesh: &mut Mesh, priorities: &[u8], asks_once: [bool; CLIENTS]) -> ReqRep {
         for client in mesh.open_all(REQ, CLIENTS) {
             mesh.set_millis(client, option::REQ_RESEND_INTERVAL, RESEND.as_millis() as i32);
+            let resends = i32::from(!asks_once[client]).to_ne_bytes();
+            mesh.try_option(client, option::REQ_RESEND_ON_LOSS, &resends).unwrap();
         }
         mesh.open_all(REP, SERVICES);
         let mut priorities = priorities.iter().copied().cycle();
@@ -63,7 +68,11 @@ impl ReqRep {
                 mesh.join_with(client, service, priorities);
             }
         }
-        ReqRep::default()
+        let mut reqrep = ReqRep::default();
+        for (client, asks_once) in reqrep.clients.iter_mut().zip(asks_once) {
+            client.asks_once = asks_once;
+        }
+        reqrep
     }
 
     fn ask(&mut self, mesh: &mut Mesh, client: NodeId) {
@@ -125,8 +134,8 @@ impl Pattern for ReqRep {
         for (node, client) in self.clients.iter_mut().enumerate() {
             client.be_on_time(mesh.now);
             assert_eq!(mesh.send_priority(node), client.balance.shown);
-            let is_answered = matches!(client.state, State::Answered(_));
-            assert_eq!(mesh.readiness(node), Readiness { can_send: true, can_recv: is_answered });
+            let can_recv = matches!(client.state, State::Answered(_) | State::Lost);
+            assert_eq!(mesh.readiness(node), Readiness { can_send: true, can_recv });
         }
     }
 }
@@ -152,6 +161,7 @@ impl Requester {
             Event::Gave(given) => match std::mem::take(&mut self.state) {
                 State::Answered(body) => assert_eq!(*given, Ok((Vec::new(), body))),
                 State::Idle => assert_eq!(*given, Err(Nothing::WrongState)),
+                State::Lost => assert_eq!(*given, Err(Nothing::Lost)),
                 other => {
                     assert_eq!(*given, Err(Nothing::Yet));
                     self.state = other;
@@ -163,7 +173,11 @@ impl Requester {
         match (std::mem::take(&mut self.state), event) {
             (State::Waiting(body), Event::Writable(..)) => self.hand_over(body),
             (State::Sent { body, pipe, .. }, Event::Ended(ended, _)) if pipe == *ended => {
-                self.hand_over(body);
+                if self.asks_once {
+                    self.state = State::Lost;
+                } else {
+                    self.hand_over(body);
+                }
             }
             (State::Sent { body, at, .. }, Event::TimedOut) if at + RESEND <= now => {
                 self.hand_over(body);
@@ -211,11 +225,11 @@ fn priorities() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn each_request_gets_its_own_reply_or_none_and_in_the_end_one(
-        seed: u64, priorities in priorities(), steps in steps(150),
+    fn each_request_gets_its_own_reply_or_none_and_in_the_end_one_or_is_lost(
+        seed: u64, priorities in priorities(), asks_once: [bool; CLIENTS], steps in steps(150),
     ) {
         let mut mesh = Mesh::new(seed, Faults::SLOW);
-        let mut reqrep = ReqRep::build(&mut mesh, &priorities);
+        let mut reqrep = ReqRep::build(&mut mesh, &priorities, asks_once);
         run(&mut mesh, &mut reqrep, &steps);
         mesh.heal();
         reqrep.check(&mut mesh);
