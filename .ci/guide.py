@@ -36,6 +36,8 @@ WRAPPING = "".join(f"#include <nanomsg/{name}.h>\n" for name in HEADERS) + """
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 extern volatile int stopping;
 extern int s;
 extern char text[64];

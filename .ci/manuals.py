@@ -49,7 +49,8 @@ PAGE_OF = {"nn_cmsg_nxthdr_": "nn_cmsg"}
 # Pages of others that ours may refer to.
 FOREIGN = set("""
     bind(2) close(2) execve(2) fork(2) listen(2) poll(2) shutdown(2) socket(2) umask(2)
-    dlsym(3) errno(3) exit(3) free(3) memcpy(3) pthread_cancel(3) siglongjmp(3) strerror(3)
+    socketpair(2)
+    dlsym(3) errno(3) exit(3) free(3) memcpy(3) pthread_cancel(3) sd_listen_fds(3) siglongjmp(3) strerror(3)
     environ(7) tcp(7) unix(7)
     """.split())
 # Constants of others.

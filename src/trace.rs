@@ -59,6 +59,10 @@ events! {
     Dialing = "dialing",
     /// There is none, because the call failed.
     NotDialing = "not-dialing",
+    /// An endpoint has a stream that somebody else has connected.
+    Adopted = "adopted",
+    /// There is none, because a call that was given a descriptor failed.
+    NotAdopted = "not-adopted",
     /// An endpoint was removed.
     ShutDown = "shut-down",
 

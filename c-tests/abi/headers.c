@@ -100,11 +100,15 @@ int sample_of_ours(char *room)
     struct spmsg_event event;
     struct spmsg_credentials who;
     int (*start[2])(int, const char *);
+    int (*adopt[2])(int, int);
     start[0] = spmsg_bind;
     start[1] = spmsg_connect;
+    adopt[0] = spmsg_listen_fd;
+    adopt[1] = spmsg_connect_fd;
     event.type = spmsg_next_event(spmsg_events(0), &event);
     who.pid = event.error + (int)sizeof(char[sizeof event == 176 && sizeof who == 12 ? 1 : -1]);
-    return who.pid + start[0](0, room) + start[1](0, room) + spmsg_address(0, 1, room, 1) + *spmsg_version();
+    return who.pid + start[0](0, room) + start[1](0, room) + adopt[0](0, 1) + adopt[1](0, 1)
+        + spmsg_address(0, 1, room, 1) + *spmsg_version();
 }
 #endif
 

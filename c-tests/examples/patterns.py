@@ -11,6 +11,7 @@ import os
 import pathlib
 import queue
 import random
+import shutil
 import socket
 import subprocess
 import sys
@@ -231,7 +232,68 @@ def watch(addresses):
     check(watcher.all_lines() == ["did not speak as a PUSH does"], "a stranger is welcome")
 
 
-CASES = [hello, reqrep, pubsub, pipeline, survey, bus, loops, wrapper, drops, watch]
+def listening(url):
+    """What a manager of services opens, and how systemd-socket-activate calls it."""
+    scheme, place = url.split("://")
+    if scheme == "ipc":
+        opened = socket.socket(socket.AF_UNIX)
+        opened.bind(place)
+    else:
+        host, port = place.split(":")
+        opened = socket.socket()
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        opened.bind((host, int(port)))
+    opened.listen()
+    return opened
+
+
+def ask_all(url, questions):
+    """On this library, and on libnanomsg where it is installed."""
+    libraries = pathlib.Path(Program.directory, "lib")
+    for name in ("spmsg", "reference"):
+        if (libraries / name / "libspmsg.so.0").exists():
+            environment = {"LD_LIBRARY_PATH": str(libraries / name)}
+            lines = Program("reqrep", "ask", url, *questions, environment=environment).all_lines()
+            check(lines == [question.upper() for question in questions], f"{name} hears {lines}")
+
+
+def activated(addresses):
+    if addresses.scheme == "ws":
+        return
+    # A manager that opens the address, starts the service again and again, and keeps the address.
+    url = addresses.new()
+    opened = listening(url)
+    path = os.path.join(Program.directory, "examples-activated")
+    for _ in range(2):
+        service = os.fork()
+        if service == 0:
+            os.dup2(opened.fileno(), 3)
+            os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
+            os.execv(path, [path, "1000"])
+        ask_all(url, ["hello", "again"])
+        check(os.waitpid(service, 0)[1] == 0, "the service fails")
+        # It has left the address to who opened it, who may be asked in the meantime.
+        patient = Program("reqrep", "ask", url, "early")
+    opened.close()
+    patient.process.kill()
+    if addresses.scheme == "ipc":
+        check(os.path.exists(url[len("ipc://"):]), "the file is gone")
+    Program("activated").all_lines(code=2)
+
+    manager = shutil.which("systemd-socket-activate")
+    for words in ([[], ["--accept"]] if manager else []):
+        url = addresses.new()
+        place = url.split("://")[1]
+        running = subprocess.Popen([manager, *words, "-l", place, "-E", "LD_LIBRARY_PATH", path,
+                                    "2000"], stderr=subprocess.DEVNULL)
+        try:
+            ask_all(url, ["hello"])
+        finally:
+            running.kill()
+            running.wait()
+
+
+CASES = [hello, reqrep, pubsub, pipeline, survey, bus, loops, wrapper, drops, watch, activated]
 
 
 def main():

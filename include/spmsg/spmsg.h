@@ -117,6 +117,29 @@ SPMSG_EXPORT int spmsg_bind(int s, const char *addr);
  * Returns what nn_connect returns, and fails as it does. */
 SPMSG_EXPORT int spmsg_connect(int s, const char *addr);
 
+/** Makes the socket accept connections from a descriptor that somebody else has made listen, as a
+ * manager of services does: over tcp, or over ipc where it is a Unix domain socket. It is
+ * recognised by itself.
+ *
+ * The descriptor belongs to the library when this succeeds, and must not be used any more; when it
+ * fails it is the caller's, as it was. The file of a Unix domain socket is left to who made it.
+ *
+ * Returns the number of the endpoint, or -1 with errno EBADF when either is not open, ENOTSOCK,
+ * EPROTOTYPE when it carries no streams, EAFNOSUPPORT or EPROTONOSUPPORT when it carries others,
+ * EISCONN when it is connected, EINVAL when it does not listen, EMFILE, ENOMEM. */
+SPMSG_EXPORT int spmsg_listen_fd(int s, int fd);
+
+/** Makes the socket talk over a descriptor that somebody else has connected, as one end of a
+ * socketpair: over tcp, or over ipc where it is a Unix domain socket. Nothing may have been sent
+ * or received on it. The other end does the same, or listens.
+ *
+ * The descriptor belongs to the library as that of spmsg_listen_fd does. There is one connection:
+ * when it ends, an event tells so, and the endpoint stays without one until it is shut down.
+ *
+ * Returns what spmsg_listen_fd returns, and fails as it does; with errno ENOTCONN when it is not
+ * connected, and not with EISCONN or EINVAL. */
+SPMSG_EXPORT int spmsg_connect_fd(int s, int fd);
+
 /** Stores the address of the endpoint that a binding or connecting function returned, as a string
  * with its scheme: where it is bound, with the port that it got and numbers for names such as
  * "*", or where it connects to, as it was given.

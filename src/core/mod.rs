@@ -70,4 +70,4 @@ pub use socket::Socket;
 pub use statistics::number as statistic_number;
 pub use transfer::{Blocking, Now};
 
-pub use crate::transports::{Dialect, Fault};
+pub use crate::transports::{Dialect, Fault, Role};

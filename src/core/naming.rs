@@ -1,6 +1,7 @@
 //! Binding and connecting: endpoints come, are asked where they are, and go.
 
 use std::fmt::Display;
+use std::os::fd::RawFd;
 use std::sync::Arc;
 
 use super::attachment::Whose;
@@ -10,12 +11,14 @@ use super::socket::Socket;
 use crate::error::Error;
 use crate::memory::Attempt;
 use crate::trace::{self, Happening, Plain, Reason};
-use crate::transports::{Dialect, Host};
+use crate::transports::{Adoption, Dialect, Host, Keepsake, Maker, Role};
 
 #[derive(Clone, Copy)]
 enum Way {
     Bind,
     Connect,
+    /// Of a stream that is connected.
+    Adopt,
 }
 
 impl Socket {
@@ -40,7 +43,7 @@ impl Socket {
         if let Err(error) = added {
             let event = match way {
                 Way::Bind => Happening::NotBound,
-                Way::Connect => Happening::NotDialing,
+                Way::Connect | Way::Adopt => Happening::NotDialing,
             };
             let (plain, error) = (Plain(address), Reason(error));
             let address: &dyn Display = if address.is_empty() { &"\"\"" } else { &plain };
@@ -49,17 +52,61 @@ impl Socket {
         added
     }
 
+    /// Takes over a descriptor that somebody else has opened. Returns the number of the endpoint;
+    /// the descriptor is the caller's until then, and stays so when this fails.
+    ///
+    /// # Errors
+    /// When it is not fit for that role.
+    pub fn adopt(&self, descriptor: RawFd, role: Role) -> Result<i32, Error> {
+        let adopted = self.try_adopt(descriptor, role);
+        if let Err(error) = adopted {
+            let error = Reason(error);
+            let details = format_args!("fd={descriptor} error={error}");
+            self.context.trace(Happening::NotAdopted, details);
+        }
+        adopted
+    }
+
+    fn try_adopt(&self, descriptor: RawFd, role: Role) -> Result<i32, Error> {
+        let attempt = Attempt::begin()?;
+        let adoption = Adoption::of(descriptor, role)?;
+        let endpoint = self.reserve_endpoint(adoption.scheme(), adoption.address())?;
+        let way = match role {
+            Role::Listener => Way::Bind,
+            Role::Stream => Way::Adopt,
+        };
+        let (maker, keepsake) = match adoption.make(Arc::clone(&endpoint) as _) {
+            Ok((maker, keepsake)) => (Ok(maker), Some(keepsake)),
+            Err(error) => (Err(error), None),
+        };
+        let id = self.start_endpoint(&endpoint, way, maker, attempt)?;
+        keepsake.into_iter().for_each(Keepsake::keep);
+        Ok(id)
+    }
+
     fn try_add_endpoint(&self, address: &[u8], dialect: Dialect, way: Way) -> Result<i32, Error> {
         let (transport, rest) = transport_of(address)?;
         let attempt = Attempt::begin()?;
         // It is known before the transport starts, which may attach connections at once.
         let endpoint = self.reserve_endpoint(transport.scheme(), rest)?;
-        let (id, host) = (endpoint.id, Arc::clone(&endpoint) as _);
-        let started = match way {
+        let host = Arc::clone(&endpoint) as _;
+        let maker = match way {
             Way::Bind => transport.bind(rest, dialect, host),
-            Way::Connect => transport.connect(rest, dialect, host),
+            Way::Connect | Way::Adopt => transport.connect(rest, dialect, host),
         };
-        let started = started.and_then(|maker| match attempt.check() {
+        self.start_endpoint(&endpoint, way, maker, attempt)
+    }
+
+    /// Gives a reserved endpoint what has been made for it, and starts that.
+    fn start_endpoint(
+        &self,
+        endpoint: &Endpoint,
+        way: Way,
+        maker: Result<Arc<dyn Maker>, Error>,
+        attempt: Attempt,
+    ) -> Result<i32, Error> {
+        let id = endpoint.id;
+        let started = maker.and_then(|maker| match attempt.check() {
             Ok(()) => Ok(maker),
             Err(error) => {
                 maker.close();
@@ -82,7 +129,7 @@ impl Socket {
         let is_closing = self.life.is_closing();
         drop(state);
         if is_wanted {
-            trace_start(&endpoint, way, maker.address());
+            trace_start(endpoint, way, maker.address());
             maker.start();
             if let Err(error) = attempt.check() {
                 let _ = self.shutdown(id);
@@ -144,6 +191,7 @@ fn trace_start(endpoint: &Endpoint, way: Way, known: Option<&[u8]>) {
         match way {
             Way::Bind => endpoint.trace(Happening::Bound, None, format_args!("at={at}")),
             Way::Connect => endpoint.trace(Happening::Dialing, None, format_args!("")),
+            Way::Adopt => endpoint.trace(Happening::Adopted, None, format_args!("")),
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::abi::spmsg::*;
 use super::raw::{self, OutPlace};
 use super::{enter_socket, errno};
-use crate::core::{Dialect, EventKind, SocketEvent, peer_number};
+use crate::core::{Dialect, EventKind, Role, SocketEvent, peer_number};
 use libc::size_t;
 use std::ffi::{CStr, c_char, c_int};
 use std::mem::offset_of;
@@ -38,6 +38,35 @@ pub unsafe extern "C" fn spmsg_connect(s: c_int, addr: *const c_char) -> c_int {
         // SAFETY: forwarded from our own contract.
         socket.connect(unsafe { raw::text(addr) }?, Dialect::Extended)
     })
+}
+
+/// Makes the socket accept connections from a descriptor that somebody else has made listen, as a
+/// manager of services does: over tcp, or over ipc where it is a Unix domain socket. It is
+/// recognised by itself.
+///
+/// The descriptor belongs to the library when this succeeds, and must not be used any more; when it
+/// fails it is the caller's, as it was. The file of a Unix domain socket is left to who made it.
+///
+/// Returns the number of the endpoint, or -1 with errno EBADF when either is not open, ENOTSOCK,
+/// EPROTOTYPE when it carries no streams, EAFNOSUPPORT or EPROTONOSUPPORT when it carries others,
+/// EISCONN when it is connected, EINVAL when it does not listen, EMFILE, ENOMEM.
+#[unsafe(no_mangle)]
+pub extern "C" fn spmsg_listen_fd(s: c_int, fd: c_int) -> c_int {
+    enter_socket(s, |socket| socket.adopt(fd, Role::Listener))
+}
+
+/// Makes the socket talk over a descriptor that somebody else has connected, as one end of a
+/// socketpair: over tcp, or over ipc where it is a Unix domain socket. Nothing may have been sent
+/// or received on it. The other end does the same, or listens.
+///
+/// The descriptor belongs to the library as that of spmsg_listen_fd does. There is one connection:
+/// when it ends, an event tells so, and the endpoint stays without one until it is shut down.
+///
+/// Returns what spmsg_listen_fd returns, and fails as it does; with errno ENOTCONN when it is not
+/// connected, and not with EISCONN or EINVAL.
+#[unsafe(no_mangle)]
+pub extern "C" fn spmsg_connect_fd(s: c_int, fd: c_int) -> c_int {
+    enter_socket(s, |socket| socket.adopt(fd, Role::Stream))
 }
 
 /// Stores the address of the endpoint that a binding or connecting function returned, as a string

@@ -1,7 +1,7 @@
 //! Descriptors that are ours alone.
 
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd};
+use std::os::fd::{AsRawFd, FromRawFd, RawFd};
 
 use super::cancellation::Owned;
 use super::{check, kernel};
@@ -14,8 +14,13 @@ pub(super) fn above_standard<T: AsRawFd + FromRawFd>(fresh: T) -> io::Result<T> 
     }
     // Where the thread is cancelled, closing it would be the place.
     let fresh = Owned::new(fresh);
+    copy_above_standard(fresh.as_raw_fd())
+}
+
+/// Another descriptor for the same, which lies above those.
+pub(super) fn copy_above_standard<T: FromRawFd>(descriptor: RawFd) -> io::Result<T> {
     // SAFETY: no pointer is passed.
-    let raw = check(unsafe { kernel::fcntl(fresh.as_raw_fd(), libc::F_DUPFD_CLOEXEC, FIRST) })?;
+    let raw = check(unsafe { kernel::fcntl(descriptor, libc::F_DUPFD_CLOEXEC, FIRST) })?;
     // SAFETY: the kernel gave us this descriptor just now; nobody else owns it.
     Ok(unsafe { T::from_raw_fd(raw) })
 }

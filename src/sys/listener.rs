@@ -32,7 +32,11 @@ impl OsListener {
     /// One fit for `address`, which is neither bound nor listens.
     pub fn new(address: &Address) -> io::Result<OsListener> {
         let (inner, family) = address.open()?;
-        Ok(OsListener { inner: Owned::new(inner), family })
+        Ok(OsListener::of(inner, family))
+    }
+
+    pub(super) fn of(inner: kernel::Socket, family: Family) -> OsListener {
+        OsListener { inner: Owned::new(inner), family }
     }
 
     /// One that listens at `address`.

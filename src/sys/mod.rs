@@ -18,6 +18,8 @@ mod event_fd;
 pub mod exit;
 #[cfg(not(simulated))]
 mod file;
+#[cfg(not(simulated))]
+mod foreign;
 #[cfg(not(portable))]
 mod futex;
 mod interest;
@@ -59,6 +61,8 @@ pub use file::NameLock;
 pub use file::{FileIdentity, unlink};
 #[cfg(not(any(simulated, portable)))]
 pub use file::{PinnedFile, set_file_mode};
+#[cfg(not(simulated))]
+pub use foreign::{Foreign, Site};
 #[cfg(not(portable))]
 pub use futex::{Waited, futex_wait, futex_wake_all};
 pub use interest::{Event, Interest};
@@ -101,8 +105,8 @@ use portable::{event_fd, futex, kernel};
 use simulated as kernel;
 #[cfg(simulated)]
 pub use simulated::{
-    FileIdentity, Inherited, NameFamily, NameLock, PerProcess, PinnedFile, environment, generation,
-    look_up, set_file_mode, unlink,
+    FileIdentity, Foreign, Inherited, NameFamily, NameLock, PerProcess, PinnedFile, Site,
+    environment, generation, look_up, set_file_mode, unlink,
 };
 
 use std::io;

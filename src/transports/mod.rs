@@ -6,6 +6,7 @@
 //! held.
 
 mod address;
+mod adoption;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod inproc;
@@ -27,6 +28,7 @@ use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use adoption::{Adoption, Keepsake, Role};
 pub use ipc::option as ipc_option;
 pub use options::{COUNT, Len, Row, TABLES, Table, Unit, Values, rows};
 pub use outcome::{AfterRecv, AfterSend, Received, Sent};

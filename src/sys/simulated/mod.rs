@@ -5,6 +5,7 @@
 mod calls;
 mod faults;
 mod file;
+mod foreign;
 mod kernel;
 mod memory;
 mod names;
@@ -20,6 +21,7 @@ pub use calls::{
 };
 pub use faults::Faults;
 pub use file::{FileIdentity, NameLock, PinnedFile, set_file_mode, unlink};
+pub use foreign::{Foreign, Site};
 pub use kernel::{Kernel, Machine};
 pub use memory::{Inherited, PerProcess, Twin, environment, generation};
 pub use names::{NameFamily, look_up};

@@ -3,6 +3,7 @@
 //! behind [`Encoder`] and [`Decoder`] from then on. What carries the bytes is behind
 //! [`byte_stream::ByteStream`].
 
+mod adopted;
 mod batch;
 mod byte_stream;
 mod circumstances;
@@ -26,6 +27,7 @@ mod watch;
 mod width;
 mod writer;
 
+pub use adopted::Adopted;
 #[cfg(any(test, fuzzing))]
 pub use byte_stream::Source;
 pub use codec::{
