@@ -1,42 +1,28 @@
-//! PAIR: one peer at a time, both directions, no header. Raw and cooked are alike.
+//! One peer at a time.
 
 use std::collections::VecDeque;
 
-use super::{
-    Flow, Loss, Nothing, PipeId, Pipes, Priorities, Protocol, Readiness, Refusal, Rejected,
-    SocketType,
-};
 use crate::message::{Message, OutOfMemory};
-
-pub static PAIR: SocketType = SocketType {
-    number: 0x10,
-    name: "pair",
-    peer: &PAIR,
-    can_send: true,
-    can_recv: true,
-    drops_when_busy: false,
-    hands_on: true,
-    accepts_nameless_peers: true,
-    cooked: |_| Box::new(Pair::default()),
-    raw: |_| Box::new(Pair::default()),
+use crate::protocols::{
+    Flow, Loss, Nothing, PipeId, Pipes, Priorities, Protocol, Readiness, Refusal, Rejected,
 };
 
 #[derive(Debug, Default)]
-pub struct Pair {
+pub struct One {
     /// The one peer, while it lives.
     peer: Option<PipeId>,
     /// Former peers whose last messages have not been received, the oldest first.
     leaving: VecDeque<PipeId>,
 }
 
-impl Pair {
+impl One {
     fn readable(&self, pipes: &dyn Pipes) -> Option<PipeId> {
         let pipes_in_order = self.leaving.iter().chain(&self.peer);
         pipes_in_order.copied().find(|pipe| pipes.is_readable(*pipe))
     }
 }
 
-impl Protocol for Pair {
+impl Protocol for One {
     fn wants_pipe(&self) -> bool {
         self.peer.is_none() && self.leaving.len() < LEAVING_MAX
     }
@@ -106,11 +92,11 @@ mod tests {
     const A: PipeId = PipeId(1);
     const B: PipeId = PipeId(2);
 
-    fn send(pair: &mut Pair, pipes: &mut FakePipes, text: &str) -> Result<(), Refusal> {
+    fn send(pair: &mut One, pipes: &mut FakePipes, text: &str) -> Result<(), Refusal> {
         pair.send(&mut FakePipes::message(text), pipes)
     }
 
-    fn recv(pair: &mut Pair, pipes: &mut FakePipes) -> Result<String, Nothing> {
+    fn recv(pair: &mut One, pipes: &mut FakePipes) -> Result<String, Nothing> {
         let mut message = Message::default();
         pair.recv(&mut message, pipes)?;
         Ok(String::from_utf8_lossy(message.body.as_slice()).into_owned())
@@ -118,7 +104,7 @@ mod tests {
 
     #[test]
     fn without_a_peer_everything_waits() {
-        let (mut pair, mut pipes) = (Pair::default(), FakePipes::default());
+        let (mut pair, mut pipes) = (One::default(), FakePipes::default());
         let mut message = FakePipes::message("a");
         assert_eq!(pair.send(&mut message, &mut pipes), Err(Refusal::Busy));
         assert_eq!(message.body.as_slice(), b"a");
@@ -128,7 +114,7 @@ mod tests {
 
     #[test]
     fn rejects_a_second_peer_until_the_first_has_gone() {
-        let mut pair = Pair::default();
+        let mut pair = One::default();
         assert_eq!(pair.add_pipe(A, Priorities::default()), Ok(()));
         assert_eq!(pair.add_pipe(B, Priorities::default()), Err(Rejected));
         pair.remove_pipe(B);
@@ -139,7 +125,7 @@ mod tests {
 
     #[test]
     fn sends_and_receives_through_its_peer() {
-        let (mut pair, mut pipes) = (Pair::default(), FakePipes::default());
+        let (mut pair, mut pipes) = (One::default(), FakePipes::default());
         pipes.connect(A);
         pair.add_pipe(A, Priorities::default()).unwrap();
         send(&mut pair, &mut pipes, "out").unwrap();
@@ -154,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_former_peers_messages_come_before_the_new_peers() {
-        let (mut pair, mut pipes) = (Pair::default(), FakePipes::default());
+        let (mut pair, mut pipes) = (One::default(), FakePipes::default());
         for pipe in [A, B] {
             pipes.connect(pipe);
         }
@@ -171,7 +157,7 @@ mod tests {
 
     #[test]
     fn peers_that_come_and_go_cannot_pile_up() {
-        let (mut pair, mut pipes) = (Pair::default(), FakePipes::default());
+        let (mut pair, mut pipes) = (One::default(), FakePipes::default());
         for number in 0..LEAVING_MAX as u32 {
             assert_eq!(pair.add_pipe(PipeId(number), Priorities::default()), Ok(()));
             pair.pipe_ended(PipeId(number), &mut pipes);
