@@ -41,6 +41,8 @@ pub enum Error {
     PeerLost,
     /// A signal handler ran while the caller waited.
     Interrupted,
+    /// There is no peer of that number, or it has gone.
+    NoPeer,
     /// A count or a size is beyond what the interface can express.
     TooLong,
     /// A system call failed, for the reason that the kernel gave.
@@ -57,8 +59,10 @@ pub enum Refusal {
     NoMemory,
     /// Nothing may be sent before something has been received.
     WrongState,
-    /// The caller gave it a header that this type cannot send.
+    /// The caller gave it a header that this type cannot send, or did not say whom it is for.
     Header,
+    /// The peer that it is for is not there.
+    NoPeer,
 }
 
 /// A connection does not become a pipe: the socket does not want it.
@@ -90,6 +94,7 @@ impl From<Refusal> for Error {
             Refusal::NoMemory => Error::OutOfMemory,
             Refusal::WrongState => Error::WrongState,
             Refusal::Header => Error::Invalid,
+            Refusal::NoPeer => Error::NoPeer,
         }
     }
 }

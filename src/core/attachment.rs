@@ -34,7 +34,7 @@ impl Owner for Socket {
                 pipe.trace_attached();
             }
             // Whoever sees the connection counted may send to it.
-            if self.follows_pipes && connection.can_send() {
+            if self.follows_pipes() && connection.can_send() {
                 let (protocol, mut view) = state.parts(&self.context, aftermath);
                 protocol.pipe_writable(id, &mut view);
             }
@@ -67,7 +67,7 @@ impl Owner for Socket {
 
 impl Audience for Socket {
     fn pipe_readable(&self, id: PipeId) {
-        if self.follows_pipes {
+        if self.follows_pipes() {
             self.tell(|protocol, view| protocol.pipe_readable(id, view));
         } else if self.shown.has_descriptors() {
             self.contain(|| self.show(&mut self.lock()));
@@ -77,7 +77,7 @@ impl Audience for Socket {
     }
 
     fn pipe_writable(&self, id: PipeId) {
-        if self.follows_pipes {
+        if self.follows_pipes() {
             self.tell(|protocol, view| protocol.pipe_writable(id, view));
         } else if self.shown.has_descriptors() {
             self.contain(|| self.show(&mut self.lock()));
@@ -139,6 +139,11 @@ impl Audience for Socket {
 }
 
 impl Socket {
+    /// Changes only while there is no pipe.
+    fn follows_pipes(&self) -> bool {
+        self.follows_pipes.load(Ordering::Relaxed)
+    }
+
     /// Tells the protocol something.
     pub(super) fn tell(&self, news: impl FnOnce(&mut dyn Protocol, &mut View<'_>)) {
         self.change(|state, aftermath| {

@@ -4,6 +4,7 @@ use super::options::{OptionValue, option::*};
 use super::readiness::Side;
 use super::socket::Socket;
 use crate::error::Error;
+use crate::sync::atomic::Ordering;
 
 impl Socket {
     /// # Errors
@@ -11,7 +12,13 @@ impl Socket {
     pub fn set_option(&self, level: i32, option: i32, value: Option<&[u8]>) -> Result<(), Error> {
         match (level, option) {
             (LEVEL, NAME) => self.options().set_name(value.unwrap_or_default()),
-            _ if self.is_own_level(level) => self.lock().protocol.set_option(option, value),
+            _ if self.is_own_level(level) => {
+                let mut state = self.lock();
+                state.protocol.set_option(option, value)?;
+                let follows = state.protocol.follows_pipes();
+                self.follows_pipes.store(follows, Ordering::Relaxed);
+                Ok(())
+            }
             _ => self.options().set(level, option, value),
         }
     }

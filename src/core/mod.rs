@@ -61,7 +61,6 @@ pub use context::Printer;
 pub use device::Device;
 pub use events::{EventKind, Events, SocketEvent};
 pub use options::{OptionValue, option};
-pub use peer::number as peer_number;
 pub use poll::{Polling, Question};
 pub use registry::{COOKED, Held, InUse, RAW, close, find, find_beside, open, restart, terminate};
 pub use roster::{Entry, Routine};

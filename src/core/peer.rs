@@ -3,53 +3,41 @@
 use std::ffi::CString;
 
 use super::endpoint::Endpoint;
-use crate::message::control::Entry;
-use crate::message::{Chunk, Message, OutOfMemory};
+use crate::message::control::{Entry, peer as number};
+use crate::message::{Chunk, OutOfMemory};
+use crate::protocols::PipeId;
 use crate::sys::Credentials;
 use crate::transports::{Connection, Stream};
 
-/// What control data says about the peer of a connection.
+/// What control data says about the peer of a connection: its number, its address, and who it is.
 ///
 /// # Errors
 /// When memory for it cannot be had.
-pub fn describe(endpoint: &Endpoint, connection: &dyn Connection) -> Result<Chunk, OutOfMemory> {
+pub fn describe(
+    pipe: PipeId,
+    endpoint: &Endpoint,
+    connection: &dyn Connection,
+) -> Result<Chunk, OutOfMemory> {
+    let stream = connection.stream();
     // Addresses of endpoints came as strings of C, and so have no zero inside.
-    let text =
-        CString::new(endpoint.peer_address(connection.stream().and_then(Stream::peer_address)))
-            .unwrap_or_default();
-    let text =
-        Entry { level: number::LEVEL, kind: number::ADDRESS, data: text.as_bytes_with_nul() };
-    let Some(credentials) = connection.stream().and_then(Stream::peer_credentials) else {
-        return text.to_chunk();
+    let address = CString::new(endpoint.peer_address(stream.and_then(Stream::peer_address)))
+        .unwrap_or_default();
+    let number = entry(number::NUMBER, &pipe.peer_number().to_ne_bytes())?;
+    let address = entry(number::ADDRESS, address.as_bytes_with_nul())?;
+    let Some(credentials) = stream.and_then(Stream::peer_credentials) else {
+        return joined(&[number, address]);
     };
     let Credentials { process, user, group } = credentials;
     let data = [process.to_ne_bytes(), user.to_ne_bytes(), group.to_ne_bytes()].concat();
-    let who = Entry { level: number::LEVEL, kind: number::CREDENTIALS, data: &data };
-    joined(&text.to_chunk()?, &who.to_chunk()?)
+    joined(&[number, address, entry(number::CREDENTIALS, &data)?])
 }
 
-/// Lets `message` say what `description` does, behind what its transport says.
-///
-/// # Errors
-/// When memory for it cannot be had; the message is unchanged.
-pub fn label(message: &mut Message, description: &Chunk) -> Result<(), OutOfMemory> {
-    message.ancillary = Some(match &message.ancillary {
-        Some(said) => joined(said, description)?,
-        None => Chunk::copy_from(description.as_slice())?,
-    });
-    Ok(())
+fn entry(kind: i32, data: &[u8]) -> Result<Chunk, OutOfMemory> {
+    Entry { level: number::LEVEL, kind, data }.to_chunk()
 }
 
-fn joined(first: &Chunk, second: &Chunk) -> Result<Chunk, OutOfMemory> {
-    let mut both = Chunk::with_capacity(first.len() + second.len())?;
-    both.extend(first.as_slice());
-    both.extend(second.as_slice());
-    Ok(both)
-}
-
-/// Entries as C numbers them; `ffi/extension.rs` holds them to the header.
-pub mod number {
-    pub const LEVEL: i32 = 0x5350_0000;
-    pub const ADDRESS: i32 = 0x5350_0001;
-    pub const CREDENTIALS: i32 = 0x5350_0002;
+fn joined(parts: &[Chunk]) -> Result<Chunk, OutOfMemory> {
+    let mut all = Chunk::with_capacity(parts.iter().map(Chunk::len).sum())?;
+    parts.iter().for_each(|part| all.extend(part.as_slice()));
+    Ok(all)
 }

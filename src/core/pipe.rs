@@ -210,11 +210,11 @@ impl Pipe {
     fn describe_peer(&self, message: &mut Message) {
         let known = match self.description.get() {
             Some(known) => Some(known),
-            None => peer::describe(&self.endpoint, &*self.connection)
+            None => peer::describe(self.id, &self.endpoint, &*self.connection)
                 .ok()
                 .map(|fresh| self.description.get_or_init(|| fresh)),
         };
-        let _ = known.map(|known| peer::label(message, known));
+        let _ = known.map(|known| message.say(known.as_slice()));
     }
 }
 

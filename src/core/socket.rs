@@ -31,7 +31,7 @@ pub struct Socket {
     pub(super) shown: Shown,
     pub(super) timer: Timer,
     /// The protocol wants to hear what its pipes can do.
-    pub(super) follows_pipes: bool,
+    pub(super) follows_pipes: AtomicBool,
     /// Nobody waits for the descriptors of pipes: the reactor reads.
     pub(super) reads_in_background: AtomicBool,
     /// Sockets on which somebody waits who wants to hear of the end of this one.
@@ -50,7 +50,7 @@ impl Socket {
         protocol: Box<dyn Protocol>,
         shared: &Shared,
     ) -> Arc<Socket> {
-        let follows_pipes = protocol.follows_pipes();
+        let follows_pipes = AtomicBool::new(protocol.follows_pipes());
         Arc::new_cyclic(|me| Socket {
             me: me.clone(),
             context: Arc::new(Context::new(handle, domain, socket_type, shared)),

@@ -72,6 +72,7 @@ pub(super) fn number(error: Error) -> c_int {
         Error::TimedOut => libc::ETIMEDOUT,
         Error::PeerLost => libc::ECONNRESET,
         Error::Interrupted => libc::EINTR,
+        Error::NoPeer => libc::ENOTCONN,
         Error::TooLong => libc::EMSGSIZE,
         Error::System(SystemCode(code)) => code,
     }

@@ -3,7 +3,8 @@
 use super::abi::spmsg::*;
 use super::raw::{self, OutPlace};
 use super::{enter_socket, errno};
-use crate::core::{Dialect, EventKind, Role, SocketEvent, peer_number};
+use crate::core::{Dialect, EventKind, Role, SocketEvent};
+use crate::message::control::peer;
 use libc::size_t;
 use std::ffi::{CStr, c_char, c_int};
 use std::mem::offset_of;
@@ -155,11 +156,11 @@ const _: () = {
     assert!(number(env!("CARGO_PKG_VERSION_PATCH")) == SPMSG_VERSION_PATCH);
 };
 
-/// Core numbers the entries for itself, and puts the credentials together; the header is the law.
+/// Entries are numbered where they are made, and credentials put together; the header is the law.
 const _: () = {
-    assert!(peer_number::LEVEL == SPMSG_CONTROL);
-    assert!(peer_number::ADDRESS == SPMSG_PEER_ADDRESS);
-    assert!(peer_number::CREDENTIALS == SPMSG_PEER_CREDENTIALS);
+    assert!(peer::LEVEL == SPMSG_CONTROL && peer::NUMBER == SPMSG_PEER);
+    assert!(peer::ADDRESS == SPMSG_PEER_ADDRESS);
+    assert!(peer::CREDENTIALS == SPMSG_PEER_CREDENTIALS);
     assert!(offset_of!(spmsg_credentials, pid) == 0 && size_of::<spmsg_credentials>() == 12);
     assert!(offset_of!(spmsg_credentials, uid) == 4 && offset_of!(spmsg_credentials, gid) == 8);
 };

@@ -123,6 +123,7 @@ const _: () = {
     assert!(ipc::SECURITY.number == NN_IPC_SEC_ATTR && ipc::MODE.number == SPMSG_IPC_MODE);
     assert!(ipc::OUTPUT_BUFFER.number == NN_IPC_OUTBUFSZ);
     assert!(ipc::INPUT_BUFFER.number == NN_IPC_INBUFSZ);
+    assert!(option::PAIR_MANY == SPMSG_PAIR_MANY);
     assert!(option::SUB_SUBSCRIBE == NN_SUB_SUBSCRIBE);
     assert!(option::SUB_UNSUBSCRIBE == NN_SUB_UNSUBSCRIBE);
     assert!(option::REQ_RESEND_INTERVAL == NN_REQ_RESEND_IVL);

@@ -65,6 +65,22 @@ pub fn entry_len(block: &[u8], offset: usize) -> Option<usize> {
     len.checked_next_multiple_of(WORD).filter(|padded| *padded <= rest.len()).map(|_| len)
 }
 
+/// Entries about peers, as C numbers them; `ffi/extension.rs` holds them to the header.
+pub mod peer {
+    pub const LEVEL: i32 = 0x5350_0000;
+    pub const ADDRESS: i32 = 0x5350_0001;
+    pub const CREDENTIALS: i32 = 0x5350_0002;
+    pub const NUMBER: i32 = 0x5350_0003;
+
+    /// The number of the peer that control data names.
+    #[must_use]
+    pub fn named(control: &[u8]) -> Option<u32> {
+        let names = |entry: &super::Entry<'_>| entry.level == LEVEL && entry.kind == NUMBER;
+        let entry = super::entries(control).find(names)?;
+        entry.data.first_chunk().copied().map(u32::from_ne_bytes)
+    }
+}
+
 /// Entries begin at multiples of this, and sizes inside them take as much.
 pub const WORD: usize = size_of::<usize>();
 /// Length, level, kind.

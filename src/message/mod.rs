@@ -65,6 +65,25 @@ impl Message {
         Ok(())
     }
 
+    /// Appends `entries` to its control data.
+    ///
+    /// # Errors
+    /// When memory for them cannot be had; the message is unchanged.
+    pub fn say(&mut self, entries: &[u8]) -> Result<(), OutOfMemory> {
+        let said = self.control();
+        let mut all = Chunk::with_capacity(said.len() + entries.len())?;
+        all.extend(said);
+        all.extend(entries);
+        self.ancillary = Some(all);
+        Ok(())
+    }
+
+    /// Its control data.
+    #[must_use]
+    pub fn control(&self) -> &[u8] {
+        self.ancillary.as_ref().map_or(&[], Chunk::as_slice)
+    }
+
     /// Bytes that the message takes on a wire, without the transport's own prefix.
     #[must_use]
     #[inline]

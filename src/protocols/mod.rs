@@ -28,6 +28,19 @@ pub use crate::error::{Refusal, Rejected};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PipeId(pub u32);
 
+impl PipeId {
+    /// What users call the peer at its other end. Never 0.
+    #[must_use]
+    pub fn peer_number(self) -> u32 {
+        self.0.wrapping_add(1)
+    }
+
+    #[must_use]
+    pub fn from_peer_number(number: u32) -> PipeId {
+        PipeId(number.wrapping_sub(1))
+    }
+}
+
 /// Whether a pipe can take another message now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flow {
@@ -124,8 +137,9 @@ pub trait Protocol: Send {
     /// When the socket does not want it.
     fn add_pipe(&mut self, pipe: PipeId, priorities: Priorities) -> Result<(), Rejected>;
 
-    /// Whether the machine wants to hear of each pipe what [`Protocol::pipe_readable`] and
-    /// [`Protocol::pipe_writable`] say. One that looks for itself saves the lock.
+    /// Whether the machine wants to hear of each pipe that is added from now on what
+    /// [`Protocol::pipe_readable`] and [`Protocol::pipe_writable`] say. One that looks for itself
+    /// saves the lock.
     fn follows_pipes(&self) -> bool {
         true
     }
@@ -261,6 +275,7 @@ pub mod option {
     pub const REQ_RESEND_INTERVAL: i32 = 1;
     pub const REQ_RESEND_ON_LOSS: i32 = 0x5350_0020;
     pub const SURVEYOR_DEADLINE: i32 = 1;
+    pub const PAIR_MANY: i32 = 0x5350_0028;
 }
 
 /// A number of milliseconds from a value of an option.
@@ -272,6 +287,14 @@ fn milliseconds(value: Option<&[u8]>) -> Result<i32, Error> {
 fn int(value: Option<&[u8]>) -> Result<i32, Error> {
     let bytes = value.and_then(|value| value.try_into().ok()).ok_or(Error::Invalid)?;
     Ok(i32::from_ne_bytes(bytes))
+}
+
+fn flag(value: Option<&[u8]>) -> Result<bool, Error> {
+    match milliseconds(value)? {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(Error::Invalid),
+    }
 }
 
 /// Messages that one call may drop before it lets others have the lock.

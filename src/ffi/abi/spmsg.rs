@@ -25,12 +25,29 @@ pub const SPMSG_PEER_INFO: c_int = SPMSG_BASE + 1;
 /// The level of these entries.
 pub const SPMSG_CONTROL: c_int = SPMSG_BASE;
 
+/// The type of the entry with the peer's number, an unsigned int that is never 0: the same from its
+/// coming to its going, and no other peer of the socket ever has it. Sent with a message, the entry
+/// says whom it is for, where SPMSG_PAIR_MANY asks for that.
+pub const SPMSG_PEER: c_int = SPMSG_BASE + 3;
+
 /// The type of the entry with the peer's address, a string: where it sends from on tcp and ws, the
 /// address at which both have met on ipc and inproc.
 pub const SPMSG_PEER_ADDRESS: c_int = SPMSG_BASE + 1;
 
 /// The type of the entry with a struct spmsg_credentials, which only ipc has.
 pub const SPMSG_PEER_CREDENTIALS: c_int = SPMSG_BASE + 2;
+
+/// An int at level NN_PAIR, 0 or 1, 0 unless set: whether a PAIR keeps every peer that comes, and
+/// not only the first. It is set before the first one comes; while there are peers, or messages
+/// that they have left, setting another value fails with EFSM.
+///
+/// Messages are received from all peers in turn, with an SPMSG_PEER entry in their control data.
+/// One that is sent is for the peer that such an entry names. Without one it is for the only peer;
+/// it fails with EINVAL when there are more, and waits when there is none. When the peer that it is
+/// for can take no more it waits for that one, while others can be sent to; when that peer is not
+/// there, or goes meanwhile, it fails with ENOTCONN. NN_SNDFD and NN_POLLOUT say that some peer
+/// can take a message.
+pub const SPMSG_PAIR_MANY: c_int = SPMSG_BASE + 40;
 
 /// Who has connected, or who listens, as the kernel knew him when he began to.
 #[derive(Clone, Copy)]

@@ -16,6 +16,11 @@ pub struct One {
 }
 
 impl One {
+    /// Whether no peer is there, nor anything that one has left.
+    pub fn is_alone(&self) -> bool {
+        self.peer.is_none() && self.leaving.is_empty()
+    }
+
     fn readable(&self, pipes: &dyn Pipes) -> Option<PipeId> {
         let pipes_in_order = self.leaving.iter().chain(&self.peer);
         pipes_in_order.copied().find(|pipe| pipes.is_readable(*pipe))

@@ -8,4 +8,4 @@ mod priorities;
 pub use distributor::Distributor;
 pub use fair_queue::FairQueue;
 pub use load_balancer::LoadBalancer;
-pub use priorities::Priority;
+pub use priorities::{Priority, Rings};
