@@ -32,7 +32,8 @@
 
 /* What the control data of one message says. */
 struct told {
-    int headers, kinds, addresses, credentials;
+    int headers, kinds, numbers, addresses, credentials;
+    unsigned number;
     char address[SPMSG_ADDRESS_MAX];
     struct spmsg_credentials who;
 };
@@ -61,6 +62,10 @@ static int receive(int s, struct told *told)
         } else if (entry->cmsg_level == NN_WS && entry->cmsg_type == NN_WS_MSG_TYPE) {
             CHECK_EQ(place, 1);
             told->kinds++;
+        } else if (entry->cmsg_level == SPMSG_CONTROL && entry->cmsg_type == SPMSG_PEER) {
+            CHECK_AT_LEAST(room, sizeof told->number);
+            memcpy(&told->number, data, sizeof told->number);
+            told->numbers++;
         } else if (entry->cmsg_level == SPMSG_CONTROL && entry->cmsg_type == SPMSG_PEER_ADDRESS) {
             CHECK(memchr(data, 0, room) != NULL);
             CHECK_AT_MOST(room, SPMSG_ADDRESS_MAX + 8);
@@ -84,6 +89,8 @@ static void check_told(const struct told *told, const char *scheme, const char *
     int is_net = strcmp(scheme, "tcp") == 0 || strcmp(scheme, "ws") == 0;
     CHECK_EQ(told->headers, 1);
     CHECK_EQ(told->kinds, strcmp(scheme, "ws") == 0);
+    CHECK_EQ(told->numbers, 1);
+    CHECK(told->number != 0);
     CHECK_EQ(told->addresses, 1);
     if (is_net) {
         char start[32];
@@ -159,7 +166,7 @@ static void nothing_is_told_unless_asked_for(void)
         CHECK_EQ(get_int(here, NN_SOL_SOCKET, SPMSG_PEER_INFO), 0);
         CHECK_SEND(there, "a");
         CHECK_EQ(receive(here, &told), 1);
-        CHECK_EQ(told.addresses + told.credentials, 0);
+        CHECK_EQ(told.numbers + told.addresses + told.credentials, 0);
 
         /* It may be asked for, and given up, when the peer is there already. */
         set_int(here, SPMSG_PEER_INFO, 1);
@@ -169,7 +176,7 @@ static void nothing_is_told_unless_asked_for(void)
         set_int(here, SPMSG_PEER_INFO, 0);
         CHECK_SEND(there, "c");
         CHECK_EQ(receive(here, &told), 1);
-        CHECK_EQ(told.addresses + told.credentials, 0);
+        CHECK_EQ(told.numbers + told.addresses + told.credentials, 0);
         nn_close(here);
         nn_close(there);
     }
@@ -282,7 +289,7 @@ static void an_area_is_filled_as_far_as_it_goes(void)
     int entries = 0;
     size_t end = 0;
     struct nn_cmsghdr *entry = (struct nn_cmsghdr *)whole;
-    for (; entries < 3; entries++) {
+    for (; entries < 4; entries++) {
         end += NN_CMSG_SPACE(entry->cmsg_len - sizeof *entry);
         entry = (struct nn_cmsghdr *)(whole + end);
     }

@@ -1,6 +1,7 @@
 /* The conversations of the matrix, and the program around them:
  *
- *   peer TYPE listen|dial ADDRESS        TYPE is a socket type in small letters, or raw- and one
+ *   peer TYPE listen|dial ADDRESS        TYPE is a socket type in small letters, or raw- and one,
+ *                                        or many-pair, which keeps every peer
  *
  * Its first line of output is the library it runs on. Its standard input is a socket to the other
  * peer, over which both agree on how far they are: the messages need not, and a broadcast is never
@@ -353,20 +354,25 @@ static const struct type types[] = {
 
 int main(int count, char **words)
 {
+    int keeps_many = 0;
     if (count == 4) {
         raw = strncmp(words[1], "raw-", 4) == 0;
+        keeps_many = strcmp(words[1], "many-pair") == 0;
+        const char *name = words[1] + (raw ? strlen("raw-") : keeps_many ? strlen("many-") : 0);
         for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
-            if (strcmp(types[i].name, words[1] + (raw ? 4 : 0)) == 0)
+            if (strcmp(types[i].name, name) == 0)
                 type = &types[i];
         role = words[2];
     }
     if (!type || (strcmp(role, "listen") != 0 && strcmp(role, "dial") != 0)) {
-        fprintf(stderr, "usage: %s [raw-]TYPE listen|dial ADDRESS\n", words[0]);
+        fprintf(stderr, "usage: %s [raw-]TYPE|many-pair listen|dial ADDRESS\n", words[0]);
         return 2;
     }
     printf("%s\n", peer_library());
     fflush(stdout);
     peer_open(type->kind, raw);
+    if (keeps_many)
+        peer_keep_many();
     if (strcmp(role, "listen") == 0) {
         peer_listen(words[3]);
         tell('l');

@@ -30,6 +30,7 @@ static const struct row {
     const char *theirs;
 } rows[] = {
     {"pair", "pair"},
+    {"many-pair", "pair"},
     {"pub", "sub"},
     {"sub", "pub"},
     {"req", "rep"},

@@ -9,6 +9,7 @@
 #include <nanomsg/pubsub.h>
 #include <nanomsg/reqrep.h>
 #include <nanomsg/survey.h>
+#include <spmsg/spmsg.h>
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -53,6 +54,12 @@ void peer_open(enum kind kind, int raw)
     MUST(nn_setsockopt(s, NN_SOL_SOCKET, NN_RCVTIMEO, &patience, sizeof patience));
     if (kind == KIND_SURVEYOR && !raw)
         MUST(nn_setsockopt(s, NN_SURVEYOR, NN_SURVEYOR_DEADLINE, &patience, sizeof patience));
+}
+
+void peer_keep_many(void)
+{
+    int yes = 1;
+    MUST(nn_setsockopt(s, NN_PAIR, SPMSG_PAIR_MANY, &yes, sizeof yes));
 }
 
 void peer_listen(const char *url)

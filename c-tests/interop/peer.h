@@ -31,6 +31,8 @@ const char *peer_library(void);
 
 /* Opens the one socket of this process. */
 void peer_open(enum kind kind, int raw);
+/* It shall keep every peer that comes. Not every library can. */
+void peer_keep_many(void);
 void peer_listen(const char *url);
 void peer_dial(const char *url);
 /* Waits until the peer is attached: from then on a broadcast reaches it. */

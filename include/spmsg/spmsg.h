@@ -59,7 +59,7 @@ extern "C" {
  * for can take no more it waits for that one, while others can be sent to; when that peer is not
  * there, or goes meanwhile, it fails with ENOTCONN. NN_SNDFD and NN_POLLOUT say that some peer
  * can take a message. */
-#define SPMSG_PAIR_MANY (SPMSG_BASE + 40)
+#define SPMSG_PAIR_MANY (SPMSG_BASE + 16)
 
 /** Types of events: a peer is connected and can be sent to or received from; it is connected no
  * longer; an attempt to connect, or to accept, has failed; somebody did not speak as a peer
@@ -165,6 +165,15 @@ SPMSG_EXPORT int spmsg_connect_fd(int s, int fd);
  * whole address has, which is below SPMSG_ADDRESS_MAX. Returns -1 with errno EBADF, EINVAL when
  * the socket has no such endpoint, EFAULT when buf is NULL and size is not 0. */
 SPMSG_EXPORT int spmsg_address(int s, int endpoint, char *buf, size_t size);
+
+/** Ends the connection to one peer, whose number SPMSG_PEER tells. What was sent to it is written
+ * first, for as long as NN_LINGER allows; what it has sent and nobody has received is lost.
+ *
+ * The peer may come again, as another peer: one that connects tries to, and so does an endpoint
+ * of this socket that had connected to it. nn_shutdown ends such an endpoint.
+ *
+ * Returns 0, or -1 with errno EBADF, ENOTCONN when the socket has no such peer. */
+SPMSG_EXPORT int spmsg_disconnect(int s, unsigned int peer);
 
 /** Gives a descriptor that is readable while events of the socket wait: poll it for POLLIN, and
  * never read or close it. Events are kept from the first call on, at most 1024 of them.

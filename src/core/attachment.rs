@@ -208,6 +208,7 @@ impl Socket {
             let ids = match whose {
                 Whose::Everybody => state.pipes.ids(),
                 Whose::Endpoint(id) => state.pipes.ids_of(id),
+                Whose::Peer(id) => state.pipes.live(id).map(|pipe| pipe.id).into_iter().collect(),
             };
             self.end_pipes(state, &ids);
             if !self.life.is_closing() {
@@ -244,6 +245,7 @@ impl Socket {
 pub(super) enum Whose {
     Everybody,
     Endpoint(i32),
+    Peer(PipeId),
 }
 
 #[cfg(test)]

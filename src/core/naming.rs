@@ -10,8 +10,9 @@ use super::endpoint::{Endpoint, transport_of};
 use super::socket::Socket;
 use crate::error::Error;
 use crate::memory::Attempt;
+use crate::protocols::PipeId;
 use crate::trace::{self, Happening, Plain, Reason};
-use crate::transports::{Adoption, Dialect, Host, Keepsake, Maker, Role};
+use crate::transports::{Adoption, Dialect, Host, Keepsake, Maker, Parting, Role};
 
 #[derive(Clone, Copy)]
 enum Way {
@@ -174,6 +175,23 @@ impl Socket {
         Ok(())
     }
 
+    /// Ends the connection to the peer with this number, when what was sent on it is written. The
+    /// peer may come again.
+    ///
+    /// # Errors
+    /// `NoPeer` when it is not there.
+    pub fn disconnect(&self, peer: u32) -> Result<(), Error> {
+        let pipes = self.detach(Whose::Peer(PipeId::from_peer_number(peer)));
+        let endpoint = pipes.first().ok_or(Error::NoPeer)?.endpoint.id;
+        drain::end(pipes);
+        let maker = self.lock().endpoints.get(endpoint).and_then(|entry| entry.maker.clone());
+        if let Some(maker) = maker {
+            maker.connection_lost(Parting::Passing);
+        }
+        self.retry_endpoints();
+        Ok(())
+    }
+
     /// A connection that was rejected for the sake of another may be welcome now.
     pub(super) fn retry_endpoints(&self) {
         let makers = self.contain(|| {
@@ -204,6 +222,25 @@ mod tests {
 
     fn bind(socket: &Opened, address: &str) -> Result<i32, Error> {
         socket.get().bind(address.as_bytes(), Dialect::Reference)
+    }
+
+    #[test]
+    fn a_peer_that_is_sent_away_comes_again_as_another() {
+        let [here, there] = [(); 2].map(|()| Opened::cooked(PAIR));
+        let address = fresh_name();
+        here.bind(&address);
+        there.connect(&address);
+        let disconnect = |number| here.get().disconnect(number);
+        assert_eq!([0, 2, u32::MAX].map(disconnect), [Err(Error::NoPeer); 3]);
+        for number in 1..4 {
+            there.send("before").unwrap();
+            assert_eq!(disconnect(number), Ok(()));
+            assert_eq!(disconnect(number), Err(Error::NoPeer));
+            // What it had said goes with it.
+            assert_eq!(here.try_recv(), Err(Error::WouldBlock));
+            here.send("after").unwrap();
+            assert_eq!(there.recv(), Ok("after".into()));
+        }
     }
 
     #[test]

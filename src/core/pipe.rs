@@ -133,6 +133,11 @@ impl PipeTable {
         self.pipes.get(id)
     }
 
+    /// The same, unless its peer is gone.
+    pub fn live(&self, id: PipeId) -> Option<&Pipe> {
+        self.get(id).filter(|pipe| !pipe.is_ended)
+    }
+
     pub fn len(&self) -> usize {
         self.pipes.len()
     }
@@ -384,7 +389,7 @@ impl Duty {
 
 impl Pipes for View<'_> {
     fn send(&mut self, pipe: PipeId, message: &mut Message) -> Result<Flow, Refusal> {
-        let pipe = self.table.get(pipe).filter(|pipe| !pipe.is_ended).ok_or(Refusal::Busy)?;
+        let pipe = self.table.live(pipe).ok_or(Refusal::Busy)?;
         self.aftermath.reserve()?;
         let sent = pipe.connection.send(message)?;
         self.aftermath.note_sent(&pipe.connection, sent.then);
@@ -416,8 +421,8 @@ impl Pipes for View<'_> {
     }
 
     fn flow(&self, pipe: PipeId) -> Flow {
-        match self.table.get(pipe) {
-            Some(pipe) if !pipe.is_ended && pipe.connection.can_send() => Flow::Ready,
+        match self.table.live(pipe) {
+            Some(pipe) if pipe.connection.can_send() => Flow::Ready,
             _ => Flow::Busy,
         }
     }

@@ -6,7 +6,7 @@ use super::{enter_socket, errno};
 use crate::core::{Dialect, EventKind, Role, SocketEvent};
 use crate::message::control::peer;
 use libc::size_t;
-use std::ffi::{CStr, c_char, c_int};
+use std::ffi::{CStr, c_char, c_int, c_uint};
 use std::mem::offset_of;
 
 /// Gives the version of the library that is loaded, for example "0.1.0", which may be another one
@@ -93,6 +93,18 @@ pub unsafe extern "C" fn spmsg_address(
         unsafe { raw::copy_out(&address, buf.cast(), size) }?;
         Ok(len)
     })
+}
+
+/// Ends the connection to one peer, whose number SPMSG_PEER tells. What was sent to it is written
+/// first, for as long as NN_LINGER allows; what it has sent and nobody has received is lost.
+///
+/// The peer may come again, as another peer: one that connects tries to, and so does an endpoint
+/// of this socket that had connected to it. nn_shutdown ends such an endpoint.
+///
+/// Returns 0, or -1 with errno EBADF, ENOTCONN when the socket has no such peer.
+#[unsafe(no_mangle)]
+pub extern "C" fn spmsg_disconnect(s: c_int, peer: c_uint) -> c_int {
+    enter_socket(s, |socket| socket.disconnect(peer).map(|()| 0))
 }
 
 /// Gives a descriptor that is readable while events of the socket wait: poll it for POLLIN, and

@@ -10,7 +10,7 @@ use crate::ffi::abi::nn::{
 use crate::ffi::{
     ancillary, errno, extension, message, options, poll, socket, statistics, transfer,
 };
-use std::ffi::{CStr, c_int, c_short, c_void};
+use std::ffi::{CStr, c_int, c_short, c_uint, c_void};
 use std::mem::MaybeUninit;
 use std::ptr;
 use std::slice;
@@ -235,6 +235,10 @@ pub fn statistic(s: c_int, number: c_int) -> u64 {
 
 pub fn events(s: c_int) -> Outcome {
     outcome(extension::spmsg_events(s))
+}
+
+pub fn disconnect(s: c_int, peer: c_uint) -> Outcome {
+    outcome(extension::spmsg_disconnect(s, peer))
 }
 
 pub fn next_event(s: c_int) -> Outcome {

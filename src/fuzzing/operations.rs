@@ -363,10 +363,10 @@ impl<'a> Program<'a> {
         }
     }
 
-    /// Calls that change nothing.
+    /// Calls that change nothing, or at most whom it is connected to.
     fn look(&mut self) {
         let Some(at) = self.chosen() else { return };
-        let (which, number) = (self.input.below(4), self.input.byte());
+        let (which, number) = (self.input.below(5), self.input.byte());
         let Some(slot) = &self.slots[at] else { return };
         let statistics = [101, 201, 301, 401, 0, -1, SPMSG_STAT_MESSAGES_DROPPED];
         match which {
@@ -376,6 +376,7 @@ impl<'a> Program<'a> {
             }
             1 => drop(caller::events(slot.handle).inspect_err(is_no_defect)),
             2 => drop(caller::next_event(slot.handle).inspect_err(is_no_defect)),
+            3 => drop(caller::disconnect(slot.handle, number.into()).inspect_err(is_no_defect)),
             _ => {
                 let endpoint = slot.endpoints.first().copied().unwrap_or(c_int::from(number));
                 let found = caller::address(slot.handle, endpoint, usize::from(number) % 40);

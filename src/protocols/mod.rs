@@ -275,7 +275,7 @@ pub mod option {
     pub const REQ_RESEND_INTERVAL: i32 = 1;
     pub const REQ_RESEND_ON_LOSS: i32 = 0x5350_0020;
     pub const SURVEYOR_DEADLINE: i32 = 1;
-    pub const PAIR_MANY: i32 = 0x5350_0028;
+    pub const PAIR_MANY: i32 = 0x5350_0010;
 }
 
 /// A number of milliseconds from a value of an option.

@@ -47,7 +47,7 @@ pub const SPMSG_PEER_CREDENTIALS: c_int = SPMSG_BASE + 2;
 /// for can take no more it waits for that one, while others can be sent to; when that peer is not
 /// there, or goes meanwhile, it fails with ENOTCONN. NN_SNDFD and NN_POLLOUT say that some peer
 /// can take a message.
-pub const SPMSG_PAIR_MANY: c_int = SPMSG_BASE + 40;
+pub const SPMSG_PAIR_MANY: c_int = SPMSG_BASE + 16;
 
 /// Who has connected, or who listens, as the kernel knew him when he began to.
 #[derive(Clone, Copy)]
