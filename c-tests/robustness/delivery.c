@@ -556,23 +556,31 @@ enum death { DEATH_BY_ABORT, DEATH_BY_KILL, DEATH_BY_EXIT_AT_ONCE, DEATH_BY_QUIC
 struct doomed {
     struct url url;
     enum death death;
+    /* How many messages come back to back before the first burst. */
+    int stream;
     int bursts, messages;
 };
+
+static void send_in_words(int s, int number)
+{
+    char body[16];
+    snprintf(body, sizeof body, "%d", number);
+    CHECK_SEND(s, body);
+}
 
 static int die(void *argument)
 {
     struct doomed *doomed = argument;
     struct rlimit none = {0, 0};
-    char body[16];
-    int s = open_quick();
+    int s = open_quick(), sent = 0;
     setrlimit(RLIMIT_CORE, &none);
     CHECK_OK(nn_connect(s, doomed->url.text));
+    while (sent < doomed->stream)
+        send_in_words(s, sent++);
     for (int burst = 0; burst < doomed->bursts; burst++) {
         nap_ms(1);
-        for (int i = 0; i < doomed->messages; i++) {
-            snprintf(body, sizeof body, "%d", burst * doomed->messages + i);
-            CHECK_SEND(s, body);
-        }
+        for (int i = 0; i < doomed->messages; i++)
+            send_in_words(s, sent++);
     }
     switch (doomed->death) {
     case DEATH_BY_ABORT:
@@ -589,15 +597,15 @@ static int die(void *argument)
     return 0;
 }
 
-static void check_death(enum death death, int bursts, int messages)
+static void check_death(enum death death, int stream, int bursts, int messages)
 {
-    struct doomed doomed = {unique_url(trial.scheme), death, bursts, messages};
+    struct doomed doomed = {unique_url(trial.scheme), death, stream, bursts, messages};
     struct child child;
     char body[16];
     child_start(&child, die, &doomed);
     int s = open_quick();
     CHECK_OK(nn_bind(s, doomed.url.text));
-    for (int i = 0; i < bursts * messages && !case_failed(); i++) {
+    for (int i = 0; i < stream + bursts * messages && !case_failed(); i++) {
         snprintf(body, sizeof body, "%d", i);
         CHECK_RECV(s, body);
     }
@@ -614,10 +622,23 @@ static void short_bursts_outlive_a_sudden_death(void)
         return;
     }
     for (int i = 0; i < 5 * trial.effort; i++) {
-        check_death(DEATH_BY_ABORT, 40, 2);
-        check_death(DEATH_BY_KILL, 30, 10);
-        check_death(DEATH_BY_EXIT_AT_ONCE, 5, 60);
+        check_death(DEATH_BY_ABORT, 0, 40, 2);
+        check_death(DEATH_BY_KILL, 0, 30, 10);
+        check_death(DEATH_BY_EXIT_AT_ONCE, 0, 5, 60);
     }
+}
+
+/* Whoever has streamed and then paused sends a burst like any other. */
+static void a_short_burst_behind_a_stream_outlives_a_sudden_death(void)
+{
+    static const int bursts[] = {1, 2, 7, 30, 60};
+    if (strcmp(trial.scheme, "inproc") == 0) {
+        test_skip("both sides die");
+        return;
+    }
+    for (int i = 0; i < 4 * (int)COUNT_OF(bursts) * trial.effort && !case_failed(); i++)
+        check_death(i % 2 ? DEATH_BY_KILL : DEATH_BY_EXIT_AT_ONCE, 150, 1,
+                    bursts[i % (int)COUNT_OF(bursts)]);
 }
 
 static void long_bursts_outlive_quick_exit(void)
@@ -627,7 +648,7 @@ static void long_bursts_outlive_quick_exit(void)
         return;
     }
     for (int i = 0; i < 3 * trial.effort; i++)
-        check_death(DEATH_BY_QUICK_EXIT, 2, 1000);
+        check_death(DEATH_BY_QUICK_EXIT, 0, 2, 1000);
 }
 
 /* ---- a sender that never calls again ---- */
@@ -740,6 +761,7 @@ int main(int count, char **words)
     }
     RUN(what_a_close_still_waits_for_outlives_exit_in_a_handler);
     RUN(short_bursts_outlive_a_sudden_death);
+    RUN(a_short_burst_behind_a_stream_outlives_a_sudden_death);
     RUN(long_bursts_outlive_quick_exit);
     RUN(nothing_is_left);
     return test_end();
