@@ -87,6 +87,11 @@ impl Poller {
         events.iter().filter(|event| !is_waker(event))
     }
 
+    /// Whether there is something for [`Poller::reported`] now, which is in `events` then.
+    pub fn look(&self, events: &mut EventBuffer) -> bool {
+        self.epoll.wait(events, Some(Duration::ZERO)).is_ok() && !events.is_empty()
+    }
+
     /// Waits with the precision of the kernel's high-resolution timers, for delays far below a
     /// millisecond. Says whether [`Poller::wait`] has something to notice.
     ///

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::poller::{Poller, Wake};
+use super::spin::Spin;
 use super::timers::Timers;
 use crate::memory::{self, Map, OutOfMemory};
 use crate::sync::{
@@ -75,6 +76,9 @@ pub struct Reactor {
     state: Mutex<State>,
     /// Handlers that ask to be called often from now on.
     lively: SegQueue<Arc<dyn Handler>>,
+    /// Somebody waits for what comes next, so that it may pay to look for it before sleeping.
+    is_expecting: AtomicBool,
+    spin: Spin,
 }
 
 #[derive(Default)]
@@ -157,6 +161,8 @@ impl Reactor {
             next_key: AtomicU64::new(0),
             state: Mutex::new(Rank::Reactor, State::default()),
             lively: SegQueue::new(),
+            is_expecting: AtomicBool::new(false),
+            spin: Spin::default(),
         });
         let runner = Arc::clone(&reactor);
         let thread = Thread::start(c"spmsg", sys::STACK_SIZE, move || runner.run())?;
@@ -246,6 +252,17 @@ impl Reactor {
         }
     }
 
+    /// Somebody has waited for what the handler that calls has been told of, and will wait for what
+    /// comes next: the thread looks for it for a moment before it sleeps, while that pays.
+    pub fn expect_more(&self) {
+        self.is_expecting.store(true, Ordering::Relaxed);
+    }
+
+    #[cfg(test)]
+    pub fn has_looked_in_vain(&self) -> bool {
+        self.spin.penalty() > 0
+    }
+
     /// Waits for the end of the thread. False when it cannot have heard of it: the application has
     /// closed our descriptors, as some do who become a daemon, and it sleeps for ever.
     fn is_over_soon(&self) -> bool {
@@ -314,10 +331,11 @@ impl Reactor {
             }
             timeout = Some(Duration::ZERO);
         }
-        let Ok(events) = self.poller.wait(events, timeout) else {
+        if self.await_events(events, timeout).is_err() {
             // All signals are blocked here, so that it is the kernel that is in trouble.
             return thread::sleep(TROUBLE);
-        };
+        }
+        let events = self.poller.reported(events);
         // First, because what the thread that exits has locked may keep a handler for ever.
         if exit::is_asked() {
             (self.at_exit)();
@@ -328,6 +346,20 @@ impl Reactor {
                 guarded(&*handler, |it| it.ready(event));
             }
         }
+    }
+
+    /// Waits until there is something in `events`, or for so long.
+    fn await_events(&self, events: &mut EventBuffer, timeout: Option<Duration>) -> io::Result<()> {
+        let is_expecting = self.is_expecting.swap(false, Ordering::Relaxed);
+        // Whom the last events have woken waits for this processor, or for one where another
+        // process looks in the same way.
+        if is_expecting
+            && timeout != Some(Duration::ZERO)
+            && self.spin.try_spin_giving_way(|| self.poller.look(events))
+        {
+            return Ok(());
+        }
+        self.poller.set().wait(events, timeout)
     }
 
     fn time_to_sleep(&self) -> Option<Duration> {
@@ -705,6 +737,40 @@ mod tests {
             let counts = (count((number, Call::Tick)), count((number, Call::Glance)));
             assert_eq!(counts, (ticks, glances), "{number}");
         }
+    }
+
+    #[test]
+    fn before_it_sleeps_the_thread_looks_for_what_a_handler_expects() {
+        let setup = Setup::new();
+        let (own, peer) = OsStream::pair();
+        let own = Arc::new(own);
+        let reactor = Arc::clone(&setup.reactor);
+        let expects = Arc::new(AtomicBool::new(false));
+        let teller = setup.teller(1, {
+            let (own, expects) = (Arc::clone(&own), Arc::clone(&expects));
+            move |_| {
+                own.read(None, &mut [0; 8]);
+                if expects.load(Ordering::Relaxed) {
+                    reactor.expect_more();
+                }
+            }
+        });
+        let key = setup.add(&teller);
+        setup.reactor.watch(key, own.as_raw_fd(), Interest::READABLE).unwrap();
+        let tell = || {
+            write(&peer);
+            assert_eq!(setup.next(), (1, INPUT));
+        };
+        tell();
+        setup.settle();
+        assert!(!setup.reactor.has_looked_in_vain());
+        expects.store(true, Ordering::Relaxed);
+        tell();
+        // Nothing follows, so that it has looked in vain.
+        while Spin::can_pay() && !setup.reactor.has_looked_in_vain() {
+            std::thread::yield_now();
+        }
+        setup.reactor.unwatch(own.as_raw_fd());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::sync::{
     atomic::{AtomicU32, AtomicUsize, Ordering},
-    spin_loop,
+    spin_loop, yield_now,
 };
 use crate::sys::{self, Inherited};
 
@@ -18,15 +18,40 @@ pub struct Spin {
 
 impl Spin {
     /// Looks again and again for a short while, if that has paid lately.
-    pub fn try_spin(&self, mut look: impl FnMut() -> bool) -> bool {
+    pub fn try_spin(&self, look: impl FnMut() -> bool) -> bool {
+        self.is_due() && self.spin(look)
+    }
+
+    /// The same, and before each look lets those run who would like to on this processor.
+    pub fn try_spin_giving_way(&self, mut look: impl FnMut() -> bool) -> bool {
+        if !self.is_due() {
+            return false;
+        }
+        let began = sys::now();
+        let has_found = self.spin(|| {
+            yield_now();
+            look()
+        });
+        if sys::now().duration_since(began) > GIVEN_AWAY {
+            // Who runs here does so for as long as he is let: a sleeper would be woken sooner.
+            self.set_penalty(SKIPS_MAX);
+        }
+        has_found
+    }
+
+    /// Whether this wait starts with looking.
+    fn is_due(&self) -> bool {
         if usable_cpus() < 2 {
             return false;
         }
         let skips = self.skips.load(Ordering::Relaxed);
         if skips > 0 {
             self.skips.store(skips - 1, Ordering::Relaxed);
-            return false;
         }
+        skips == 0
+    }
+
+    fn spin(&self, mut look: impl FnMut() -> bool) -> bool {
         let began = sys::now();
         let penalty = self.penalty.load(Ordering::Relaxed);
         loop {
@@ -39,10 +64,25 @@ impl Spin {
             }
             (0..PAUSES).for_each(|_| spin_loop());
         }
-        let penalty = (penalty * 2 + 1).min(SKIPS_MAX);
+        self.set_penalty((penalty * 2 + 1).min(SKIPS_MAX));
+        false
+    }
+
+    #[cfg(test)]
+    pub fn penalty(&self) -> u32 {
+        self.penalty.load(Ordering::Relaxed)
+    }
+
+    /// Whether looking is of use at all.
+    #[cfg(test)]
+    pub fn can_pay() -> bool {
+        usable_cpus() >= 2
+    }
+
+    /// So many waits do without looking from now on.
+    fn set_penalty(&self, penalty: u32) {
         self.penalty.store(penalty, Ordering::Relaxed);
         self.skips.store(penalty, Ordering::Relaxed);
-        false
     }
 }
 
@@ -63,6 +103,8 @@ fn usable_cpus() -> usize {
 static USABLE_CPUS: Inherited<AtomicUsize> = Inherited::new(AtomicUsize::new(0));
 /// About what sleeping and being woken on another processor costs.
 const SPIN_MAX: Duration = Duration::from_micros(50);
+/// What is so long in coming has been away from the processor.
+const GIVEN_AWAY: Duration = Duration::from_millis(1);
 const SKIPS_MAX: u32 = 255;
 /// Pauses between two looks.
 const PAUSES: u32 = 8;
@@ -99,5 +141,22 @@ mod tests {
         (0..8).for_each(|_| assert_eq!(looks(true), 1));
         assert!(looks(false) > 0);
         assert_eq!(spin.skips.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn where_others_take_the_processor_for_long_looking_becomes_rare_at_once() {
+        let spin = Spin::default();
+        if !Spin::can_pay() {
+            return;
+        }
+        let look_late = || {
+            std::thread::sleep(2 * GIVEN_AWAY);
+            true
+        };
+        assert!(spin.try_spin_giving_way(look_late));
+        for _ in 0..SKIPS_MAX {
+            assert!(!spin.try_spin_giving_way(|| panic!("not now")));
+        }
+        assert!(spin.try_spin_giving_way(|| true));
     }
 }

@@ -107,6 +107,11 @@ impl EventBuffer {
         self.room[..self.count].iter().map(Event::from_kernel)
     }
 
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
     pub(super) fn room(&mut self) -> (*mut libc::epoll_event, libc::c_int) {
         (self.room.as_mut_ptr(), self.room.len() as libc::c_int)
     }

@@ -120,6 +120,11 @@ impl EventBuffer {
         self.found[..self.count].iter().copied()
     }
 
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
     pub(super) fn clear(&mut self) {
         self.raw.clear();
         self.count = 0;

@@ -440,7 +440,9 @@ impl Handler for StreamConnection {
             if let Some(arrival) = arrival {
                 // Even if there is enough by now: mostly that is received before more comes.
                 may_rest = !event.writable && self.watch.lasts();
-                self.digest(arrival);
+                if self.digest(arrival) == News::Readable && may_rest {
+                    self.reactor.expect_more();
+                }
             }
         }
         if event.writable {
@@ -491,6 +493,7 @@ const READS_TO_END_MAX: usize = 1024;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::io::Spin;
     use crate::message::Body;
     use crate::sys::{Interest, OsStream};
     use crate::testing::{FakeSocket, Pipe, Traits};
@@ -627,6 +630,23 @@ mod tests {
         peer.write(b"\x01a");
         connection.renew_watch();
         assert_eq!(pipe.recv().as_deref(), Some(&b"a"[..]));
+    }
+
+    #[test]
+    fn the_reactor_looks_for_more_where_a_descriptor_shows_it_and_nowhere_else() {
+        let Setup { connection, pipe, peer, socket, .. } = &Setup::started();
+        let reactor = socket.reactor();
+        let exchange = || {
+            peer.write(b"\x01a");
+            assert_eq!(pipe.recv().as_deref(), Some(&b"a"[..]));
+        };
+        (0..3).for_each(|_| exchange());
+        assert!(!reactor.has_looked_in_vain());
+        connection.read_in_background();
+        exchange();
+        while Spin::can_pay() && !reactor.has_looked_in_vain() {
+            std::thread::yield_now();
+        }
     }
 
     #[test]
