@@ -435,6 +435,30 @@ make_knows_the_usual_targets() {
         [ "$(make -n all)" = "$(make -n build)" ] && [ "$(make -n check)" = "$(make -n test)" ]
 }
 
+# There is no linker for it here: what would be linked is looked at, and how.
+macos_has_names_of_its_own() {
+    local build="$WORK/macos" link
+    command -v clang >/dev/null || fail "clang is missing" || return
+    cmake -S . -B "$build" -DCMAKE_SYSTEM_NAME=Darwin -DCMAKE_C_COMPILER=clang \
+        -DCMAKE_C_COMPILER_TARGET=x86_64-apple-darwin -DCMAKE_C_COMPILER_WORKS=1 \
+        -DCMAKE_OSX_SYSROOT=/ -DSPMSG_CARGO_TARGET=x86_64-apple-darwin -DNN_TESTS=OFF \
+        -DCMAKE_INSTALL_PREFIX=/opt/spmsg >"$WORK/macos.log" 2>&1 ||
+        fail "$(<"$WORK/macos.log")" || return
+    link=$(<"$build/CMakeFiles/nanomsg.dir/link.txt")
+    for option in " -install_name @rpath/libnanomsg.5.dylib " \
+        " -Wl,-force_load,$build/archive/libspmsg.a " \
+        " -Wl,-exported_symbols_list,$build/names/exports.list "; do
+        [[ $link == *"$option"* ]] || fail "not linked with $option, but by $link" || return
+    done
+    [[ $link != *-z,* ]] && [ "$(<"$build/names/exports.list")" = $'_nn_*\n_spmsg_*' ] &&
+        [ "$(readlink "$build/links/lib/libspmsg.dylib")" = libspmsg.0.dylib ] &&
+        [ "$(readlink "$build/links/lib/spmsg/lib/libnanomsg.dylib")" = libnanomsg.5.dylib ] &&
+        grep -q 'RENAME "libnanomsg.6.dylib"' "$build/cmake_install.cmake" &&
+        grep -q '@rpath/libspmsg.0.dylib' "$build/filled/lib/cmake/spmsg/spmsg-config.cmake" &&
+        grep -q '^export DYLD_LIBRARY_PATH' "$build/filled/bin/with-spmsg" || return
+    ! grep -rE '\.so\b|[^Y]LD_(PRELOAD|LIBRARY)' "$build/filled" "$build/cmake_install.cmake"
+}
+
 # --- the end ---
 
 strip_takes_debug_lines_away() {
@@ -461,7 +485,8 @@ readonly CHECKS="make_knows_the_usual_targets the_newest_rust_wins make_says_wha
     with_spmsg_runs_who_loads_it with_spmsg_runs_who_has_a_path with_spmsg_runs_nanocat
     with_spmsg_tells_what_is_wrong ws_chat_stays_in_the_background recipes_go_on_working
     add_subdirectory_takes_it_in add_subdirectory_takes_the_archive fetch_content_takes_it_in
-    tests_run_through_cmake the_compiler_tells_the_machine meson_takes_it_in two_builds_give_one_library musl_links_it_statically
+    tests_run_through_cmake the_compiler_tells_the_machine meson_takes_it_in
+    macos_has_names_of_its_own two_builds_give_one_library musl_links_it_statically
     strip_takes_debug_lines_away uninstall_leaves_nothing"
 
 (($# > 0)) || rm -rf "$WORK"

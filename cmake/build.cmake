@@ -32,7 +32,7 @@ set(SPMSG_OUTPUT "${SPMSG_CARGO_DIR}/${SPMSG_TRIPLE}/${SPMSG_PROFILE_DIR}")
 if(NOT SPMSG_TRIPLE)
     set(SPMSG_OUTPUT "${SPMSG_CARGO_DIR}/${SPMSG_PROFILE_DIR}")
 endif()
-set(SPMSG_SHARED_LIBRARY "${SPMSG_OUTPUT}/libspmsg.so")
+set(SPMSG_SHARED_LIBRARY "${SPMSG_OUTPUT}/${SPMSG_LINKED}")
 set(SPMSG_ARCHIVE "${SPMSG_OUT}/archive/libspmsg.a")
 set(SPMSG_TOOL "")
 set(build ${SPMSG_CARGO_COMMAND} build --profile ${SPMSG_PROFILE} ${SPMSG_CARGO_FLAGS})
@@ -46,10 +46,10 @@ endif()
 set(made "${SPMSG_OUTPUT}/libspmsg.a" ${SPMSG_TOOL})
 set(linking)
 if(SPMSG_SHARED)
-    list(APPEND made "${SPMSG_SHARED_LIBRARY}" "${SPMSG_OUTPUT}/libspmsg.so.0")
+    list(APPEND made "${SPMSG_SHARED_LIBRARY}" "${SPMSG_OUTPUT}/${SPMSG_LOADED}")
     # Programs that are linked with it here ask for it under that name.
     set(linking COMMAND ${CMAKE_COMMAND} -E create_symlink
-        libspmsg.so "${SPMSG_OUTPUT}/libspmsg.so.0")
+        ${SPMSG_LINKED} "${SPMSG_OUTPUT}/${SPMSG_LOADED}")
 endif()
 
 # Cargo knows what has changed.
@@ -73,22 +73,22 @@ if(NOT SPMSG_SHARED AND SPMSG_TRIPLE MATCHES "musl" AND EXISTS "${unwinder}")
         add "${CMAKE_AR}" "${SPMSG_OUT}/archive/unwinder" "${unwinder}" "${SPMSG_ARCHIVE}")
 endif()
 
-# Five sixths of what cargo leaves there are debug lines, which whoever links it would take over,
-# and what Rust's own compiler would need to link it.
+list(TRANSFORM SPMSG_STRIP_ARCHIVE REPLACE "^IN$" "${SPMSG_OUTPUT}/libspmsg.a")
+list(TRANSFORM SPMSG_STRIP_ARCHIVE REPLACE "^OUT$" "${SPMSG_ARCHIVE}")
 add_custom_command(OUTPUT "${SPMSG_ARCHIVE}"
     COMMAND ${CMAKE_COMMAND} -E make_directory "${SPMSG_OUT}/archive"
-    COMMAND "${CMAKE_OBJCOPY}" -D --strip-debug --remove-section=.llvmbc
-        --remove-section=.llvmcmd "${SPMSG_OUTPUT}/libspmsg.a" "${SPMSG_ARCHIVE}"
+    COMMAND ${SPMSG_STRIP_ARCHIVE}
     ${unwinding}
     DEPENDS "${SPMSG_OUTPUT}/libspmsg.a" spmsg-cargo
     COMMENT "Stripping libspmsg.a"
     VERBATIM)
 add_custom_target(spmsg-archive ALL DEPENDS "${SPMSG_ARCHIVE}")
 
-# spmsg_name(TARGET NUMBER): libnanomsg.so.NUMBER, a library of its own made of the archive, because
+# spmsg_name(TARGET NUMBER): libnanomsg with that number, a library of its own made of the archive, because
 # what a program that is linked with it asks for stands in the library.
 function(spmsg_name target number)
-    set(SPMSG_NAME_${number} "${SPMSG_OUT}/names/${number}/libnanomsg.so.${number}" PARENT_SCOPE)
+    spmsg_file(file nanomsg ${number})
+    set(SPMSG_NAME_${number} "${SPMSG_OUT}/names/${number}/${file}" PARENT_SCOPE)
     file(WRITE "${SPMSG_OUT}/names/empty.c" "typedef int spmsg_nothing;\n")
     add_library(${target} SHARED "${SPMSG_OUT}/names/empty.c")
     set_target_properties(${target} PROPERTIES
@@ -96,12 +96,7 @@ function(spmsg_name target number)
         LIBRARY_OUTPUT_DIRECTORY "$<1:${SPMSG_OUT}/names/${number}>"
         LINK_DEPENDS "${SPMSG_ARCHIVE};${PROJECT_SOURCE_DIR}/cmake/exports.map")
     target_include_directories(${target} INTERFACE "${PROJECT_SOURCE_DIR}/include")
-    target_link_libraries(${target} PRIVATE
-        -Wl,--whole-archive "${SPMSG_ARCHIVE}" -Wl,--no-whole-archive ${SPMSG_PRIVATE_LIBRARIES})
-    # The same as build.rs tells of libspmsg.so, and why, stands there.
-    target_link_options(${target} PRIVATE -Wl,--gc-sections -Wl,-z,nodelete -Wl,-z,defs
-        -Wl,-z,relro -Wl,-z,now
-        "-Wl,--version-script=${PROJECT_SOURCE_DIR}/cmake/exports.map")
+    spmsg_whole_archive(${target} "${SPMSG_ARCHIVE}")
     add_dependencies(${target} spmsg-archive)
     if(NOT SPMSG_IS_TOP OR NOT SPMSG_NAMES)
         set_target_properties(${target} PROPERTIES EXCLUDE_FROM_ALL ON)
@@ -111,7 +106,7 @@ endfunction()
 if(SPMSG_SHARED)
     add_library(spmsg SHARED IMPORTED GLOBAL)
     set_target_properties(spmsg PROPERTIES
-        IMPORTED_LOCATION "${SPMSG_SHARED_LIBRARY}" IMPORTED_SONAME libspmsg.so.0)
+        IMPORTED_LOCATION "${SPMSG_SHARED_LIBRARY}" IMPORTED_SONAME "${SPMSG_ASKED_FOR}")
     add_dependencies(spmsg spmsg-cargo)
     set(target nanomsg)
     foreach(number IN LISTS SPMSG_NANOMSG_SONAMES)
