@@ -1,123 +1,28 @@
 //! REQ: one request at a time, sent again until its reply is there (protocols 4).
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use super::inquiry::{Inquiry, Parting};
 use crate::error::Error;
 use crate::message::Message;
-use crate::protocols::backtrace::{header_of, next_id, split_answer};
+use crate::protocols::backtrace::{next_id, split_answer};
 use crate::protocols::routing::LoadBalancer;
 use crate::protocols::{
     Nothing, PipeId, Pipes, Priorities, Protocol, Readiness, Refusal, Rejected, Seed, SendPriority,
-    int, milliseconds, option,
 };
 
 #[derive(Debug)]
 pub struct Req {
     services: LoadBalancer,
-    /// Of the last request.
-    id: u32,
-    exchange: Exchange,
-    /// Milliseconds; the timer does not run when it is not positive.
-    resend_interval: i32,
-    on_loss: OnLoss,
+    own: Inquiry,
     /// Whose end will be told next, because he broke the rules.
     violator: Option<PipeId>,
-    /// How often in a row who was asked broke the rules, instead of a reply.
-    futile: u32,
-}
-
-/// How a peer has left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Parting {
-    Plain,
-    Violation,
-}
-
-/// What becomes of a request when who was asked has gone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum OnLoss {
-    Fail = 0,
-    Resend = 1,
-}
-
-#[derive(Debug, Default)]
-enum Exchange {
-    #[default]
-    Idle,
-    /// Nobody could take the request yet, or again.
-    Unsent {
-        request: Message,
-        /// When there may be memory for it, if that was why.
-        retry_at: Option<Instant>,
-    },
-    Asked {
-        request: Message,
-        of: PipeId,
-        resend_at: Option<Instant>,
-    },
-    /// Who was asked broke the rules, and not for the first time: a reply that is too large will
-    /// not be smaller the next time.
-    Resting {
-        request: Message,
-        until: Instant,
-    },
-    Answered {
-        reply: Message,
-    },
-    /// Who was asked has gone, and nobody else is to be asked. Said once.
-    Lost,
 }
 
 impl Req {
     #[must_use]
     pub fn new(seed: Seed) -> Req {
-        Req {
-            services: LoadBalancer::default(),
-            id: seed.random,
-            exchange: Exchange::Idle,
-            resend_interval: RESEND_INTERVAL,
-            on_loss: OnLoss::Resend,
-            violator: None,
-            futile: 0,
-        }
-    }
-
-    /// Sends the request to the next service that can take it, or keeps it until one can.
-    fn ask(&mut self, mut request: Message, pipes: &mut dyn Pipes) {
-        let sent = match request.share() {
-            Ok(mut copy) => self.services.send(&mut copy, pipes),
-            Err(_) => Err(Refusal::Busy),
-        };
-        self.exchange = match sent {
-            Ok(of) => {
-                let resend_at = self.interval().map(|interval| pipes.now() + interval);
-                Exchange::Asked { request, of, resend_at }
-            }
-            // Nobody will say that he can take it who could all the time.
-            Err(_) => {
-                let retry = self.services.is_writable().then_some(RETRY_INTERVAL);
-                Exchange::Unsent { request, retry_at: retry.map(|delay| pipes.now() + delay) }
-            }
-        };
-    }
-
-    /// Asks again when who was asked has gone: at once, unless that has been of no use before.
-    fn ask_again(&mut self, request: Message, how: Parting, pipes: &mut dyn Pipes) {
-        match how {
-            Parting::Plain => self.futile = 0,
-            Parting::Violation => self.futile = self.futile.saturating_add(1),
-        }
-        let Some(doublings) = self.futile.checked_sub(2) else {
-            return self.ask(request, pipes);
-        };
-        let rest = RETRY_INTERVAL.saturating_mul(1_u32.checked_shl(doublings).unwrap_or(u32::MAX));
-        let rest = rest.min(self.interval().unwrap_or(REST_MAX));
-        self.exchange = Exchange::Resting { request, until: pipes.now() + rest };
-    }
-
-    fn interval(&self) -> Option<Duration> {
-        let ms = u64::try_from(self.resend_interval).ok().filter(|ms| *ms > 0)?;
-        Some(Duration::from_millis(ms))
+        Req { services: LoadBalancer::default(), own: Inquiry::new(seed.random), violator: None }
     }
 
     /// Takes everything that the pipe holds: the first reply to the request counts, whoever it
@@ -125,15 +30,10 @@ impl Req {
     fn look_for_reply(&mut self, pipe: PipeId, pipes: &mut dyn Pipes) {
         let mut message = Message::default();
         while pipes.recv(pipe, &mut message) {
-            let is_reply = split_answer(&mut message) == Ok(self.id);
+            let is_reply = split_answer(&mut message) == Ok(self.own.id);
             let message = std::mem::take(&mut message);
-            match self.exchange {
-                Exchange::Unsent { .. } | Exchange::Asked { .. } | Exchange::Resting { .. }
-                    if is_reply =>
-                {
-                    self.exchange = Exchange::Answered { reply: message };
-                }
-                _ => {}
+            if is_reply {
+                self.own.take_reply(message);
             }
         }
     }
@@ -151,10 +51,7 @@ impl Protocol for Req {
 
     fn pipe_writable(&mut self, pipe: PipeId, pipes: &mut dyn Pipes) {
         self.services.note_writable(pipe, pipes);
-        match std::mem::take(&mut self.exchange) {
-            Exchange::Unsent { request, .. } => self.ask(request, pipes),
-            other => self.exchange = other,
-        }
+        self.own.service_came(&mut self.services, pipes);
     }
 
     fn pipe_violated(&mut self, pipe: PipeId) {
@@ -166,94 +63,37 @@ impl Protocol for Req {
         let how = if is_violator { Parting::Violation } else { Parting::Plain };
         self.services.remove(pipe);
         self.look_for_reply(pipe, pipes);
-        match std::mem::take(&mut self.exchange) {
-            Exchange::Asked { request, of, .. } if of == pipe => match self.on_loss {
-                OnLoss::Resend => self.ask_again(request, how, pipes),
-                OnLoss::Fail => self.exchange = Exchange::Lost,
-            },
-            other => self.exchange = other,
-        }
+        self.own.service_left(pipe, how, &mut self.services, pipes);
     }
 
     fn remove_pipe(&mut self, _pipe: PipeId) {}
 
     fn send(&mut self, message: &mut Message, pipes: &mut dyn Pipes) -> Result<(), Refusal> {
-        if !message.header.is_empty() {
-            return Err(Refusal::Header);
-        }
-        self.id = next_id(self.id);
-        message.header = header_of(self.id);
-        // Whatever was asked before is given up.
-        self.futile = 0;
-        self.ask(std::mem::take(message), pipes);
-        Ok(())
+        self.own.begin(next_id(self.own.id), message, &mut self.services, pipes)
     }
 
     fn recv(&mut self, message: &mut Message, _pipes: &mut dyn Pipes) -> Result<(), Nothing> {
-        match std::mem::take(&mut self.exchange) {
-            Exchange::Answered { reply } => {
-                *message = reply;
-                message.header = crate::message::Header::default();
-                Ok(())
-            }
-            Exchange::Idle => Err(Nothing::WrongState),
-            Exchange::Lost => Err(Nothing::Lost),
-            other => {
-                self.exchange = other;
-                Err(Nothing::Yet)
-            }
-        }
+        self.own.recv(message)
     }
 
     fn readiness(&self, _pipes: &dyn Pipes) -> Readiness {
-        // That a request is lost is told by receiving: who polls is to learn of it.
-        let can_recv = matches!(self.exchange, Exchange::Answered { .. } | Exchange::Lost);
-        Readiness { can_send: true, can_recv }
+        Readiness { can_send: true, can_recv: self.own.has_news() }
     }
 
     fn next_timeout(&self) -> Option<Instant> {
-        match self.exchange {
-            Exchange::Asked { resend_at: at, .. } | Exchange::Unsent { retry_at: at, .. } => at,
-            Exchange::Resting { until, .. } => Some(until),
-            Exchange::Idle | Exchange::Answered { .. } | Exchange::Lost => None,
-        }
+        self.own.next_timeout()
     }
 
     fn timeout(&mut self, pipes: &mut dyn Pipes) {
-        let now = pipes.now();
-        match std::mem::take(&mut self.exchange) {
-            Exchange::Asked { request, resend_at: Some(at), .. }
-            | Exchange::Unsent { request, retry_at: Some(at) }
-            | Exchange::Resting { request, until: at }
-                if at <= now =>
-            {
-                self.ask(request, pipes);
-            }
-            other => self.exchange = other,
-        }
+        self.own.timeout(&mut self.services, pipes);
     }
 
     fn set_option(&mut self, number: i32, value: Option<&[u8]>) -> Result<(), Error> {
-        match number {
-            option::REQ_RESEND_INTERVAL => self.resend_interval = milliseconds(value)?,
-            option::REQ_RESEND_ON_LOSS => {
-                self.on_loss = match int(value)? {
-                    0 => OnLoss::Fail,
-                    1 => OnLoss::Resend,
-                    _ => return Err(Error::Invalid),
-                }
-            }
-            _ => return Err(Error::UnknownOption),
-        }
-        Ok(())
+        self.own.set_option(number, value)
     }
 
     fn option(&self, number: i32) -> Result<i32, Error> {
-        match number {
-            option::REQ_RESEND_INTERVAL => Ok(self.resend_interval),
-            option::REQ_RESEND_ON_LOSS => Ok(self.on_loss as i32),
-            _ => Err(Error::UnknownOption),
-        }
+        self.own.option(number)
     }
 
     fn send_priority(&self) -> SendPriority {
@@ -261,15 +101,12 @@ impl Protocol for Req {
     }
 }
 
-const RESEND_INTERVAL: i32 = 60_000;
-/// Before a request that found no memory is tried again.
-const RETRY_INTERVAL: Duration = Duration::from_millis(100);
-/// How long a request is not sent again at most, without an interval.
-const REST_MAX: Duration = Duration::from_secs(60);
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::protocols::option;
     use crate::testing::FakePipes;
 
     const SEED: Seed = Seed { serial: 0, random: 0x616b_457c };
@@ -323,7 +160,7 @@ mod tests {
         send(&mut req, &mut pipes, "q");
         assert_eq!(recv(&mut req, &mut pipes), Err(Nothing::Yet));
         assert!(!req.readiness(&pipes).can_recv);
-        let id = req.id;
+        let id = req.own.id;
         reply(&mut req, &mut pipes, B, id, "a");
         assert!(req.readiness(&pipes).can_recv);
         assert_eq!(req.next_timeout(), None);
@@ -338,7 +175,7 @@ mod tests {
     fn the_first_reply_is_kept_whatever_follows() {
         let (mut req, mut pipes) = connected();
         send(&mut req, &mut pipes, "q");
-        let id = req.id;
+        let id = req.own.id;
         for (id, text) in [(id ^ 1, "bad"), (id & 0x7fff_ffff, "bad"), (5, "bad"), (id, "a")] {
             reply(&mut req, &mut pipes, A, id, text);
         }
@@ -373,7 +210,7 @@ mod tests {
         assert_eq!(pipes.sent_bytes(A).len(), 2);
         assert_eq!(pipes.sent_bytes(B), [b"\xe1\x6b\x45\x7dq"; 2]);
         // A late reply to the first copy counts.
-        let id = req.id;
+        let id = req.own.id;
         reply(&mut req, &mut pipes, A, id, "a");
         assert_eq!(recv(&mut req, &mut pipes).unwrap(), "a");
     }
@@ -456,8 +293,8 @@ mod tests {
         connect(&mut req, &mut pipes, PipeId(0));
         send(&mut req, &mut pipes, "q");
         (0..2).for_each(|pipe| violate(&mut req, &mut pipes, pipe));
-        assert!(matches!(req.exchange, Exchange::Resting { .. }));
-        let id = req.id;
+        assert!(req.own.is_resting());
+        let id = req.own.id;
         reply(&mut req, &mut pipes, PipeId(2), id, "a");
         assert_eq!(recv(&mut req, &mut pipes).unwrap(), "a");
         assert_eq!(req.next_timeout(), None);
@@ -484,7 +321,7 @@ mod tests {
         assert_eq!(req.next_timeout(), None);
         assert!(req.readiness(&pipes).can_recv, "who polls learns of it");
         // A reply to the first copy by somebody else comes too late.
-        let id = req.id;
+        let id = req.own.id;
         reply(&mut req, &mut pipes, PipeId(3), id, "late");
         assert_eq!(recv(&mut req, &mut pipes), Err(Nothing::Lost));
         assert!(!req.readiness(&pipes).can_recv);
@@ -569,7 +406,7 @@ mod tests {
         pipes.pass(MINUTE);
         req.timeout(&mut pipes);
         assert_eq!(req.next_timeout(), None);
-        let id = req.id;
+        let id = req.own.id;
         reply(&mut req, &mut pipes, A, id, "a");
         assert_eq!(recv(&mut req, &mut pipes).unwrap(), "a");
         pipes.set_room(A, 1);
