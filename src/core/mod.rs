@@ -8,7 +8,8 @@
 //!    deal with connections alone; and `context.rs`, which holds what a socket and its endpoints
 //!    share;
 //! 2. `endpoint.rs` and `pipe.rs`, which own the traits through which they call their socket,
-//!    `peer.rs`, whom a message comes from, and `state.rs`, what the lock of a socket guards;
+//!    `peer.rs`, whom a message comes from, `state.rs`, what the lock of a socket guards, and
+//!    `view.rs`, what its machine sees of that;
 //! 3. `socket.rs`, `sleep.rs`, how a call on it sleeps, and the files for what a socket does;
 //! 4. `registry.rs`, `poll.rs`, `roster.rs` and `device.rs`, which deal with several sockets.
 //!
@@ -53,6 +54,7 @@ mod statistics;
 mod stock;
 mod timer;
 mod transfer;
+mod view;
 mod visitors;
 mod wait;
 mod waiting;

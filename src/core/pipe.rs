@@ -1,14 +1,12 @@
-//! Pipes: connections adopted by a socket, as its protocol sees them.
+//! Pipes: connections adopted by a socket.
 
 use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::fmt::{self, Display};
 use std::mem::{self, ManuallyDrop};
 use std::sync::{Arc, Weak};
-use std::time::Instant;
 
 use super::backlog::Backlog;
-use super::context::Context;
 use super::deferred;
 use super::endpoint::{Cause, Endpoint};
 use super::events::{EventKind, SocketEvent};
@@ -16,8 +14,8 @@ use super::peer;
 use crate::error::Error;
 use crate::memory::{self, OutOfMemory};
 use crate::message::{Chunk, Message};
-use crate::protocols::{Flow, Loss, PipeId, PipeMap, Pipes, Refusal};
-use crate::sys::{self, Credentials};
+use crate::protocols::{PipeId, PipeMap};
+use crate::sys::Credentials;
 use crate::trace::{self, Happening};
 use crate::transports::{Adopter, AfterRecv, AfterSend, Connection, Fault, Host, Stream};
 
@@ -84,15 +82,6 @@ enum Duty {
     DeliverLent,
     WriteLater,
     Resume,
-}
-
-/// The pipes during one operation of the protocol.
-pub struct View<'a> {
-    pub table: &'a mut PipeTable,
-    pub aftermath: &'a mut Aftermath,
-    pub context: &'a Context,
-    /// Messages that were accepted and then had nowhere to go.
-    pub dropped: &'a mut u64,
 }
 
 impl PipeTable {
@@ -212,7 +201,7 @@ impl Pipe {
 
     /// Has `message` say whom it comes from. Without memory for that it is received all the same.
     #[cold]
-    fn describe_peer(&self, message: &mut Message) {
+    pub fn describe_peer(&self, message: &mut Message) {
         let known = match self.description.get() {
             Some(known) => Some(known),
             None => peer::describe(self.id, &self.endpoint, &*self.connection)
@@ -238,12 +227,12 @@ impl Display for Who {
 impl Aftermath {
     /// Makes sure that another duty can be noted.
     #[inline]
-    fn reserve(&mut self) -> Result<(), OutOfMemory> {
+    pub fn reserve(&mut self) -> Result<(), OutOfMemory> {
         if self.first.is_none() { Ok(()) } else { memory::reserve(&mut *self.rest.0, 1) }
     }
 
     #[inline]
-    fn note_sent(&mut self, connection: &Arc<dyn Connection>, then: AfterSend) {
+    pub fn note_sent(&mut self, connection: &Arc<dyn Connection>, then: AfterSend) {
         match then {
             AfterSend::Nothing => {}
             AfterSend::Deliver => self.note(connection, Duty::Deliver),
@@ -254,7 +243,7 @@ impl Aftermath {
     }
 
     #[inline]
-    fn note_received(&mut self, connection: &Arc<dyn Connection>, then: AfterRecv) {
+    pub fn note_received(&mut self, connection: &Arc<dyn Connection>, then: AfterRecv) {
         match then {
             AfterRecv::Nothing => {}
             AfterRecv::Resume => self.note(connection, Duty::Resume),
@@ -387,67 +376,6 @@ impl Duty {
     }
 }
 
-impl Pipes for View<'_> {
-    fn send(&mut self, pipe: PipeId, message: &mut Message) -> Result<Flow, Refusal> {
-        let pipe = self.table.live(pipe).ok_or(Refusal::Busy)?;
-        self.aftermath.reserve()?;
-        let sent = pipe.connection.send(message)?;
-        self.aftermath.note_sent(&pipe.connection, sent.then);
-        Ok(if sent.can_send_more { Flow::Ready } else { Flow::Busy })
-    }
-
-    fn recv(&mut self, pipe: PipeId, message: &mut Message) -> bool {
-        let Some(pipe) = self.table.get(pipe) else { return false };
-        let tells_peer = self.context.options.tells_peers();
-        if tells_peer {
-            message.ancillary = None;
-        }
-        let received = pipe.connection.recv(message);
-        if tells_peer && received.has_message {
-            pipe.describe_peer(message);
-        }
-        self.aftermath.note_received(&pipe.connection, received.then);
-        if pipe.is_ended {
-            let (id, is_drained) = (pipe.id, !pipe.connection.is_readable());
-            self.aftermath.is_backlog_less = true;
-            if is_drained {
-                self.aftermath.note_drained(id);
-            }
-            if received.has_message {
-                self.table.backlog.take(id, message.wire_len());
-            }
-        }
-        received.has_message
-    }
-
-    fn flow(&self, pipe: PipeId) -> Flow {
-        match self.table.live(pipe) {
-            Some(pipe) if pipe.connection.can_send() => Flow::Ready,
-            _ => Flow::Busy,
-        }
-    }
-
-    fn is_readable(&self, pipe: PipeId) -> bool {
-        self.table.get(pipe).is_some_and(|pipe| pipe.connection.is_readable())
-    }
-
-    fn now(&self) -> Instant {
-        sys::now()
-    }
-
-    fn hop_limit(&self) -> usize {
-        self.context.options.hop_limit()
-    }
-
-    fn count_dropped(&mut self, count: usize, why: Loss) {
-        *self.dropped += count as u64;
-        if trace::is_on() {
-            let details = format_args!("count={count} error={why:?}");
-            self.context.trace(Happening::MessageDropped, details);
-        }
-    }
-}
-
 /// What a pipe needs of its socket: to hear what the connection has to say.
 pub trait Audience: Send + Sync {
     fn pipe_readable(&self, id: PipeId);
@@ -500,6 +428,7 @@ impl<S: Audience> Adopter for PipeNews<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::context::Context;
     use crate::core::context::Shared;
     use crate::core::endpoint::Owner;
     use crate::core::fixtures::{FakeConnection, PULL};

@@ -1,0 +1,80 @@
+//! The pipes of a socket, and what it is to know beside them, as its protocol sees them.
+
+use std::time::Instant;
+
+use super::context::Context;
+use super::pipe::{Aftermath, PipeTable};
+use crate::message::Message;
+use crate::protocols::{Flow, Loss, PipeId, Pipes, Refusal};
+use crate::sys;
+use crate::trace::{self, Happening};
+
+/// The pipes during one operation of the protocol.
+pub struct View<'a> {
+    pub table: &'a mut PipeTable,
+    pub aftermath: &'a mut Aftermath,
+    pub context: &'a Context,
+    /// Messages that were accepted and then had nowhere to go.
+    pub dropped: &'a mut u64,
+}
+
+impl Pipes for View<'_> {
+    fn send(&mut self, pipe: PipeId, message: &mut Message) -> Result<Flow, Refusal> {
+        let pipe = self.table.live(pipe).ok_or(Refusal::Busy)?;
+        self.aftermath.reserve()?;
+        let sent = pipe.connection.send(message)?;
+        self.aftermath.note_sent(&pipe.connection, sent.then);
+        Ok(if sent.can_send_more { Flow::Ready } else { Flow::Busy })
+    }
+
+    fn recv(&mut self, pipe: PipeId, message: &mut Message) -> bool {
+        let Some(pipe) = self.table.get(pipe) else { return false };
+        let tells_peer = self.context.options.tells_peers();
+        if tells_peer {
+            message.ancillary = None;
+        }
+        let received = pipe.connection.recv(message);
+        if tells_peer && received.has_message {
+            pipe.describe_peer(message);
+        }
+        self.aftermath.note_received(&pipe.connection, received.then);
+        if pipe.is_ended {
+            let (id, is_drained) = (pipe.id, !pipe.connection.is_readable());
+            self.aftermath.is_backlog_less = true;
+            if is_drained {
+                self.aftermath.note_drained(id);
+            }
+            if received.has_message {
+                self.table.backlog.take(id, message.wire_len());
+            }
+        }
+        received.has_message
+    }
+
+    fn flow(&self, pipe: PipeId) -> Flow {
+        match self.table.live(pipe) {
+            Some(pipe) if pipe.connection.can_send() => Flow::Ready,
+            _ => Flow::Busy,
+        }
+    }
+
+    fn is_readable(&self, pipe: PipeId) -> bool {
+        self.table.get(pipe).is_some_and(|pipe| pipe.connection.is_readable())
+    }
+
+    fn now(&self) -> Instant {
+        sys::now()
+    }
+
+    fn hop_limit(&self) -> usize {
+        self.context.options.hop_limit()
+    }
+
+    fn count_dropped(&mut self, count: usize, why: Loss) {
+        *self.dropped += count as u64;
+        if trace::is_on() {
+            let details = format_args!("count={count} error={why:?}");
+            self.context.trace(Happening::MessageDropped, details);
+        }
+    }
+}
