@@ -157,6 +157,20 @@ SPMSG_EXPORT int spmsg_listen_fd(int s, int fd);
  * connected, and not with EISCONN or EINVAL. */
 SPMSG_EXPORT int spmsg_connect_fd(int s, int fd);
 
+/** Opens a context of the socket: a further handle, with a request, reply or survey of its own.
+ *
+ * The socket is a cooked REQ, REP, SURVEYOR or RESPONDENT. Its contexts share its endpoints and
+ * peers, and each can ask, answer, wait and fail for itself, in a thread of its own or not:
+ * nn_send, nn_recv, nn_sendmsg, nn_recvmsg, nn_poll, nn_get_statistic and nn_close take one as
+ * they take a socket. A context begins with the options that the socket has then; NN_SNDTIMEO,
+ * NN_RCVTIMEO, NN_SOCKET_NAME and those of the socket type are its own from then on, all others
+ * are the socket's and cannot be set on it. nn_close gives up what the context has under way and
+ * nothing else; closing the socket closes its contexts.
+ *
+ * Returns a handle, or -1 with errno EBADF, ENOTSUP for another type of socket, a raw one or a
+ * context, EMFILE when there are 196608 contexts, ENOMEM. */
+SPMSG_EXPORT int spmsg_context(int s);
+
 /** Stores the address of the endpoint that a binding or connecting function returned, as a string
  * with its scheme: where it is bound, with the port that it got and numbers for names such as
  * "*", or where it connects to, as it was given.

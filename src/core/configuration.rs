@@ -2,7 +2,7 @@
 
 use super::options::{OptionValue, option::*};
 use super::readiness::Side;
-use super::socket::Socket;
+use super::socket::{Joint, Socket};
 use crate::error::Error;
 use crate::sync::atomic::Ordering;
 
@@ -12,6 +12,7 @@ impl Socket {
     pub fn set_option(&self, level: i32, option: i32, value: Option<&[u8]>) -> Result<(), Error> {
         match (level, option) {
             (LEVEL, NAME) => self.options().set_name(value.unwrap_or_default()),
+            _ if let Some(joint) = &self.joint => self.set_option_of(joint, level, option, value),
             _ if self.is_own_level(level) => {
                 let mut state = self.lock();
                 state.protocol.set_option(option, value)?;
@@ -32,6 +33,7 @@ impl Socket {
             (LEVEL, RECV_DESCRIPTOR) => OptionValue::Int(self.readiness_descriptor(Side::Recv)?),
             (LEVEL, DOMAIN) => OptionValue::Int(self.context.domain),
             (LEVEL, PROTOCOL) => OptionValue::Int(self.socket_type().number.into()),
+            _ if let Some(joint) = &self.joint => self.option_of(joint, level, option)?,
             _ if self.is_own_level(level) => {
                 OptionValue::ExactInt(self.lock().protocol.option(option)?)
             }
@@ -39,10 +41,43 @@ impl Socket {
         })
     }
 
+    /// The same for a branch, of which most options are those of its socket.
+    fn set_option_of(
+        &self,
+        joint: &Joint,
+        level: i32,
+        option: i32,
+        value: Option<&[u8]>,
+    ) -> Result<(), Error> {
+        if self.is_own_level(level) {
+            return joint.ask(|branches, id| branches.set_option_of(id, option, value));
+        }
+        if !is_of_a_branch(level, option) {
+            // One that nobody knows is told first.
+            self.options().get(level, option)?;
+            return Err(Error::NotSupported);
+        }
+        self.options().set(level, option, value)
+    }
+
+    fn option_of(&self, joint: &Joint, level: i32, option: i32) -> Result<OptionValue, Error> {
+        if self.is_own_level(level) {
+            let value = joint.ask(|branches, id| branches.option_of(id, option))?;
+            return Ok(OptionValue::ExactInt(value));
+        }
+        let whose = if is_of_a_branch(level, option) { self } else { &joint.trunk };
+        whose.options().get(level, option)
+    }
+
     /// Socket types number their options for themselves.
     fn is_own_level(&self, level: i32) -> bool {
         level == i32::from(self.socket_type().number)
     }
+}
+
+/// How long its calls wait is a branch's own matter.
+fn is_of_a_branch(level: i32, option: i32) -> bool {
+    [&SEND_TIMEOUT, &RECV_TIMEOUT].into_iter().any(|row| row.is(level, option))
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@
 mod attachment;
 mod backlog;
 mod beacon;
+mod branch;
 mod closing;
 mod configuration;
 mod context;
@@ -64,7 +65,9 @@ pub use device::Device;
 pub use events::{EventKind, Events, SocketEvent};
 pub use options::{OptionValue, option};
 pub use poll::{Polling, Question};
-pub use registry::{COOKED, Held, InUse, RAW, close, find, find_beside, open, restart, terminate};
+pub use registry::{
+    COOKED, Held, InUse, RAW, close, find, find_beside, open, open_branch, restart, terminate,
+};
 pub use roster::{Entry, Routine};
 pub use sleep::{Miss, Step, Turn, Visit};
 pub use socket::Socket;

@@ -26,7 +26,7 @@ impl Socket {
     /// Starts listening at `address`. Returns the number of the endpoint.
     ///
     /// # Errors
-    /// When the address is malformed or cannot be had.
+    /// When the address is malformed or cannot be had; `NotSupported` on a branch.
     pub fn bind(&self, address: &[u8], dialect: Dialect) -> Result<i32, Error> {
         self.add_endpoint(address, dialect, Way::Bind)
     }
@@ -34,12 +34,13 @@ impl Socket {
     /// Starts connecting to `address`. Returns the number of the endpoint.
     ///
     /// # Errors
-    /// When the address is malformed.
+    /// When the address is malformed; `NotSupported` on a branch.
     pub fn connect(&self, address: &[u8], dialect: Dialect) -> Result<i32, Error> {
         self.add_endpoint(address, dialect, Way::Connect)
     }
 
     fn add_endpoint(&self, address: &[u8], dialect: Dialect, way: Way) -> Result<i32, Error> {
+        self.check_is_trunk()?;
         let added = self.try_add_endpoint(address, dialect, way);
         if let Err(error) = added {
             let event = match way {
@@ -155,8 +156,9 @@ impl Socket {
     /// Where an endpoint is bound or connects to, with the scheme.
     ///
     /// # Errors
-    /// `Invalid` when there is no such endpoint.
+    /// `Invalid` when there is no such endpoint, `NotSupported` on a branch.
     pub fn address(&self, id: i32) -> Result<Vec<u8>, Error> {
+        self.check_is_trunk()?;
         let state = self.lock();
         let entry = state.endpoints.get(id).ok_or(Error::Invalid)?;
         Ok(entry.endpoint.address(entry.maker.as_ref().and_then(|maker| maker.address())))
@@ -165,8 +167,9 @@ impl Socket {
     /// Ends one endpoint and its connections, when what was sent on them is written.
     ///
     /// # Errors
-    /// `Invalid` when there is no such endpoint.
+    /// `Invalid` when there is no such endpoint, `NotSupported` on a branch.
     pub fn shutdown(&self, id: i32) -> Result<(), Error> {
+        self.check_is_trunk()?;
         let entry = self.lock().endpoints.remove(id).ok_or(Error::Invalid)?;
         entry.endpoint.trace(Happening::ShutDown, None, format_args!(""));
         entry.close();
@@ -194,6 +197,9 @@ impl Socket {
 
     /// A connection that was rejected for the sake of another may be welcome now.
     pub(super) fn retry_endpoints(&self) {
+        if let Some(joint) = &self.joint {
+            return joint.trunk.retry_endpoints();
+        }
         let makers = self.contain(|| {
             let mut state = self.lock();
             if state.must_retry() { state.endpoints.makers() } else { Vec::new() }

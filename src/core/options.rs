@@ -60,6 +60,13 @@ impl Default for Options {
 }
 
 impl Options {
+    /// Has what `other` has, but for its name.
+    pub fn inherit(&self, other: &Options) {
+        for (own, inherited) in self.values.iter().zip(&other.values) {
+            own.store(inherited.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+    }
+
     /// Sets an option that is a number, at whichever level.
     ///
     /// # Errors

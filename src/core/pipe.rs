@@ -1,7 +1,7 @@
 //! Pipes: connections adopted by a socket.
 
 use std::cell::OnceCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display};
 use std::mem::{self, ManuallyDrop};
 use std::sync::{Arc, Weak};
@@ -10,11 +10,13 @@ use super::backlog::Backlog;
 use super::deferred;
 use super::endpoint::{Cause, Endpoint};
 use super::events::{EventKind, SocketEvent};
+use super::life::Change;
 use super::peer;
+use super::statistics::Traffic;
 use crate::error::Error;
 use crate::memory::{self, OutOfMemory};
 use crate::message::{Chunk, Message};
-use crate::protocols::{PipeId, PipeMap};
+use crate::protocols::{BranchId, Branches, PipeId, PipeMap, Pipes};
 use crate::sys::Credentials;
 use crate::trace::{self, Happening};
 use crate::transports::{Adopter, AfterRecv, AfterSend, Connection, Fault, Host, Stream};
@@ -28,6 +30,48 @@ pub struct PipeTable {
     by_endpoint: BTreeSet<(i32, PipeId)>,
     live: Live,
     pub backlog: Backlog,
+    /// `None` for most.
+    pub kin: Option<Box<Kin>>,
+}
+
+/// With whom a socket has its pipes in common.
+pub enum Kin {
+    /// A branch has none but those of its trunk.
+    Trunk(Arc<dyn Trunk>),
+    Branches(BranchTable),
+}
+
+/// The branches of one socket.
+#[derive(Default)]
+pub struct BranchTable {
+    pub all: BTreeMap<BranchId, Weak<dyn Offshoot>>,
+    pub next: u32,
+}
+
+/// The socket of which another one is a branch.
+pub trait Trunk: Send + Sync {
+    /// Has its machine asked, under its lock, unless it is of no use any more.
+    fn enter(
+        &self,
+        aftermath: &mut Aftermath,
+        ask: &mut dyn FnMut(&mut dyn Branches, &mut dyn Pipes),
+    );
+}
+
+/// A socket that is a branch, for its trunk.
+pub trait Offshoot: Send + Sync {
+    /// Something has happened to it. No lock may be held.
+    fn hear(&self);
+
+    /// What it has counted.
+    fn traffic(&self) -> Traffic;
+
+    fn handle(&self) -> i32;
+
+    /// Begins to end it; there is nothing that could linger.
+    fn close(&self) -> Change;
+
+    fn take_out_of_service(&self);
 }
 
 /// Pipes that have not ended: how many, and the exclusive or of their numbers, which is the number
@@ -69,6 +113,8 @@ enum Leftover {
     Owed(Arc<dyn Connection>, Duty),
     /// An ended pipe whose last message has been taken.
     Drained(PipeId),
+    /// A branch to which something has happened.
+    News(Arc<dyn Offshoot>),
     /// One that has been removed. The last owner of a connection closes it. In memory of its own,
     /// so that the others take no more than they need.
     Removed(#[expect(dead_code, reason = "it is to be dropped")] Box<Pipe>),
@@ -263,6 +309,11 @@ impl Aftermath {
         self.rest.0.push(Leftover::Drained(id));
     }
 
+    /// Something has happened to a branch, which hears of it outside the lock.
+    pub fn note_news(&mut self, branch: Arc<dyn Offshoot>) {
+        self.rest.0.push(Leftover::News(branch));
+    }
+
     /// Removes the pipes that are drained, as `remove` does it.
     #[inline]
     pub fn remove_drained(&mut self, remove: impl FnMut(PipeId) -> Option<Pipe>) {
@@ -316,9 +367,13 @@ impl Aftermath {
     fn settle_rest(&mut self) {
         let rest = mem::take(&mut *self.rest.0);
         for leftover in &rest {
-            if let Leftover::Owed(connection, duty) = leftover {
-                let failure = duty.fulfil(connection);
-                self.failure = self.failure.or(failure);
+            match leftover {
+                Leftover::Owed(connection, duty) => {
+                    let failure = duty.fulfil(connection);
+                    self.failure = self.failure.or(failure);
+                }
+                Leftover::News(branch) => branch.hear(),
+                Leftover::Drained(_) | Leftover::Removed(_) => {}
             }
         }
     }

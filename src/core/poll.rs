@@ -12,7 +12,7 @@ use super::deferred;
 use super::pipe::Aftermath;
 use super::readiness::Side;
 use super::sleep::{self, Bed, Duty, Led, Risen, Step, Turn};
-use super::socket::Socket;
+use super::socket::{Joint, Socket};
 use crate::error::Error;
 use crate::memory::{self, OutOfMemory};
 use crate::protocols::Readiness;
@@ -51,6 +51,9 @@ impl Polling {
         // What lies beyond the clock's end is for ever.
         let deadline =
             turn.deadline(|| timeout.and_then(|timeout| sys::now().checked_add(timeout)));
+        if !self.has_looked {
+            questions.iter().filter_map(|one| one.socket.joint.as_ref()).for_each(Joint::read);
+        }
         let epochs = questions.iter().map(|one| one.socket.waiting.recv.epoch());
         let seen = memory::collect(epochs)?;
         let answers = memory::collect_all(questions.iter().map(Question::answer))?;

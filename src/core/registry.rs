@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use super::context::{Printer, Shared};
 use super::drain;
+use super::life::Change;
 use super::linger::{self, Shown};
+use super::pipe::Offshoot;
 use super::sleep::{self, Visit};
 use super::socket::Socket;
 use crate::error::Error;
@@ -113,6 +115,36 @@ pub(super) fn open_type(
     Ok(handle)
 }
 
+/// Opens a branch of a socket. Returns its handle.
+///
+/// # Errors
+/// `NotOpen`, `NotSupported`, `TooManySockets`, `OutOfMemory`.
+pub fn open_branch(handle: i32) -> Result<i32, Error> {
+    let world = WORLD.get();
+    // Not in use but on a visit: the branch's place is to be locked beside it.
+    let trunk = find(handle)?.to_visit();
+    trunk.check_is_trunk()?;
+    let attempt = Attempt::begin()?;
+    let number = world.library.lock().branches.take()?;
+    let made = world.make_slot(number).and_then(|slot| {
+        let branch = trunk.make_branch(number)?;
+        Ok((slot, branch))
+    });
+    match made {
+        Ok((slot, branch)) => *slot.0.write() = Some(branch),
+        Err(error) => {
+            world.library.lock().branches.give_back(number);
+            return Err(error);
+        }
+    }
+    // It may have been closed with its trunk meanwhile; so it is if memory for it was short.
+    if let Err(error) = attempt.check() {
+        let _ = close(number);
+        return Err(error.into());
+    }
+    Ok(number)
+}
+
 /// Closes a socket when what was sent is written, and every other thread has left it.
 ///
 /// # Errors
@@ -129,13 +161,25 @@ pub fn close(handle: i32) -> Result<(), Error> {
 struct Closing {
     handle: i32,
     connections: Vec<Shown>,
+    branches: Vec<Closing>,
 }
 
 impl Closing {
     fn begin(handle: i32) -> Option<Closing> {
         let socket = WORLD.get().slot(handle)?.0.read().clone()?;
         let connections = socket.close()?;
-        Some(Closing { handle, connections })
+        // Whoever waits on one of them learns of it before anything lingers.
+        // One that is just being opened has its place when this socket has been left by everybody.
+        let mut branches = socket.take_branches();
+        branches.retain(|branch| branch.close() == Change::First);
+        let branch = |branch: &Arc<dyn Offshoot>| Closing {
+            handle: branch.handle(),
+            connections: Vec::new(),
+            branches: Vec::new(),
+        };
+        let branches = branches.iter().map(branch).collect();
+        socket.leave_trunk();
+        Some(Closing { handle, connections, branches })
     }
 
     fn finish(self) {
@@ -150,6 +194,10 @@ impl Closing {
             socket.context.trace(Happening::Closed, format_args!(""));
         }
         drop(socket);
+        self.branches.into_iter().for_each(Closing::finish);
+        if self.handle >= BRANCHES_FROM {
+            return world.library.lock().branches.give_back(self.handle);
+        }
         let unused_reactor = world.library.lock().give_number_back(self.handle);
         if let Some(reactor) = unused_reactor {
             drain::stop_when_done(reactor);
@@ -242,7 +290,36 @@ struct Library {
     /// The lowest number that was never given out.
     fresh: i32,
     open: usize,
+    branches: BranchNumbers,
     shared: Option<Shared>,
+}
+
+/// The numbers of branches, which stand behind those of sockets.
+#[derive(Default)]
+struct BranchNumbers {
+    free: Vec<i32>,
+    /// How many were ever given out.
+    fresh: i32,
+}
+
+impl BranchNumbers {
+    fn take(&mut self) -> Result<i32, Error> {
+        if let Some(number) = self.free.pop() {
+            return Ok(number);
+        }
+        if self.fresh >= BRANCHES_MAX {
+            return Err(Error::TooManySockets);
+        }
+        // So that every number that comes back has its place.
+        let given = self.fresh as usize + 1;
+        memory::reserve(&mut self.free, given)?;
+        self.fresh += 1;
+        Ok(BRANCHES_FROM + self.fresh - 1)
+    }
+
+    fn give_back(&mut self, number: i32) {
+        self.free.push(number);
+    }
 }
 
 impl Library {
@@ -317,20 +394,27 @@ impl World {
         socket_type: &'static SocketType,
         shared: &Shared,
     ) -> Result<(&Slot, Arc<Socket>), Error> {
+        let slot = self.make_slot(handle)?;
+        let machine = if domain == RAW { socket_type.raw } else { socket_type.cooked };
+        let socket = Socket::new(handle, domain, socket_type, machine(self.seed()), shared);
+        Ok((slot, socket))
+    }
+
+    /// The place of a handle, which is made unless it is there.
+    fn make_slot(&self, handle: i32) -> Result<&Slot, Error> {
         let segment = usize::try_from(handle).ok().and_then(|at| self.segments.get(at / SEGMENT));
         let segment = segment.ok_or(Error::TooManySockets)?;
         if segment.get().is_none() {
             let slots = memory::collect((0..SEGMENT).map(|_| Slot::default()))?;
             let _ = segment.set(boxed(slots));
         }
-        let machine = if domain == RAW { socket_type.raw } else { socket_type.cooked };
-        let socket = Socket::new(handle, domain, socket_type, machine(self.seed()), shared);
-        Ok((self.slot(handle).ok_or(Error::TooManySockets)?, socket))
+        self.slot(handle).ok_or(Error::TooManySockets)
     }
 
-    /// No handle is as high as this.
+    /// No handle of a socket is as high as this.
     fn handles_end(&self) -> i32 {
-        let made = self.segments.iter().rposition(|segment| segment.get().is_some());
+        let sockets = &self.segments[..SOCKET_SEGMENTS];
+        let made = sockets.iter().rposition(|segment| segment.get().is_some());
         made.map_or(0, |last| ((last + 1) * SEGMENT) as i32)
     }
 }
@@ -347,7 +431,7 @@ fn boxed<T, const COUNT: usize>(items: Vec<T>) -> Box<[T; COUNT]> {
 /// is what its users are used to; ours needs none, but a bound there must be. It is the kernel's to
 /// tell each time, because the limit may be moved at any time.
 fn sockets_max() -> usize {
-    (sys::descriptor_limit() / 2).min(SEGMENTS * SEGMENT)
+    (sys::descriptor_limit() / 2).min(SOCKET_SEGMENTS * SEGMENT)
 }
 
 /// Runs on the reactor's thread when the process exits: what was accepted is delivered even if
@@ -380,8 +464,12 @@ static WAS_USED: Inherited<AtomicBool> = Inherited::new(AtomicBool::new(false));
 static IS_TERMINATED: Inherited<AtomicBool> = Inherited::new(AtomicBool::new(false));
 /// So many are open without asking the kernel what the limit is.
 const SOCKETS_MIN: usize = 16;
-const SEGMENTS: usize = 256;
+const SEGMENTS: usize = 1024;
 const SEGMENT: usize = 256;
+/// The first of them are for sockets, the rest for branches.
+const SOCKET_SEGMENTS: usize = 256;
+const BRANCHES_FROM: i32 = (SOCKET_SEGMENTS * SEGMENT) as i32;
+const BRANCHES_MAX: i32 = ((SEGMENTS - SOCKET_SEGMENTS) * SEGMENT) as i32;
 
 /// Longer than it takes to find out what there is to write.
 const COLLECTING: Duration = Duration::from_secs(1);

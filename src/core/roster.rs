@@ -280,6 +280,8 @@ impl Roster {
         }
         let socket = registry::find_beside(entry.handle)?;
         check(&socket, entry.wanted)?;
+        // A branch has no streams that could be watched.
+        socket.check_is_trunk()?;
         let me = socket.me.clone();
         self.members.push(Member { entry, socket: me, readiness, until });
         self.asking += 1;

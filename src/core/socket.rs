@@ -12,12 +12,13 @@ use super::context::{Context, Shared};
 use super::events::Events;
 use super::life::{Change, Life};
 use super::options::Options;
+use super::pipe::Kin;
 use super::readiness::Shown;
 use super::state::State;
 use super::timer::Timer;
 use super::waiting::Waiting;
 use crate::error::Error;
-use crate::protocols::{Protocol, SocketType};
+use crate::protocols::{Branch, BranchId, Protocol, SocketType};
 use crate::sync::{Mutex, MutexGuard, Rank, atomic::AtomicBool};
 use crate::sys;
 use crate::trace::Happening;
@@ -34,8 +35,16 @@ pub struct Socket {
     pub(super) follows_pipes: AtomicBool,
     /// Nobody waits for the descriptors of pipes: the reactor reads.
     pub(super) reads_in_background: AtomicBool,
+    /// Of a branch.
+    pub(super) joint: Option<Joint>,
     /// Sockets on which somebody waits who wants to hear of the end of this one.
     companions: Mutex<Option<Box<Companions>>>,
+}
+
+/// Where a branch begins.
+pub(super) struct Joint {
+    pub trunk: Arc<Socket>,
+    pub id: BranchId,
 }
 
 /// In memory of its own, because only the sockets of devices have some.
@@ -50,17 +59,38 @@ impl Socket {
         protocol: Box<dyn Protocol>,
         shared: &Shared,
     ) -> Arc<Socket> {
-        let follows_pipes = AtomicBool::new(protocol.follows_pipes());
+        let context = Context::new(handle, domain, socket_type, shared);
+        Socket::of(context, Rank::Socket, State::new(protocol), None)
+    }
+
+    /// One without pipes of its own.
+    pub(super) fn new_branch(
+        handle: i32,
+        joint: Joint,
+        machine: Branch,
+        kin: Box<Kin>,
+        shared: &Shared,
+    ) -> Arc<Socket> {
+        let trunk = &joint.trunk.context;
+        let context = Context::new(handle, trunk.domain, trunk.socket_type, shared);
+        let mut state = State::new(Box::new(machine));
+        state.pipes.kin = Some(kin);
+        Socket::of(context, Rank::Branch, state, Some(joint))
+    }
+
+    fn of(context: Context, rank: Rank, state: State, joint: Option<Joint>) -> Arc<Socket> {
+        let follows_pipes = AtomicBool::new(state.protocol.follows_pipes());
         Arc::new_cyclic(|me| Socket {
             me: me.clone(),
-            context: Arc::new(Context::new(handle, domain, socket_type, shared)),
-            state: Mutex::new(Rank::Socket, State::new(protocol)),
+            context: Arc::new(context),
+            state: Mutex::new(rank, state),
             life: Life::default(),
             waiting: Waiting::default(),
             shown: Shown::default(),
             timer: Timer::default(),
             follows_pipes,
             reads_in_background: AtomicBool::new(false),
+            joint,
             companions: Mutex::new(Rank::Companions, None),
         })
     }
@@ -73,6 +103,12 @@ impl Socket {
     #[inline]
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock()
+    }
+
+    /// # Errors
+    /// `NotSupported` on a branch, which has no endpoints.
+    pub fn check_is_trunk(&self) -> Result<(), Error> {
+        if self.joint.is_none() { Ok(()) } else { Err(Error::NotSupported) }
     }
 
     #[inline]
@@ -102,6 +138,7 @@ impl Socket {
             let state = self.lock();
             (state.traffic, state.protocol.send_priority())
         };
+        let traffic = self.traffic_of_all(traffic);
         self.context.statistics.value(id, &traffic, best)
     }
 
@@ -116,6 +153,7 @@ impl Socket {
             self.shown.show_closed();
             self.events().show_closed();
             self.wake_everybody();
+            self.take_kin_out_of_service();
         }
     }
 

@@ -39,6 +39,16 @@ pub struct Traffic {
     pub messages_dropped: u64,
 }
 
+impl Traffic {
+    pub fn add(&mut self, other: &Traffic) {
+        self.messages_sent += other.messages_sent;
+        self.messages_received += other.messages_received;
+        self.bytes_sent += other.bytes_sent;
+        self.bytes_received += other.bytes_received;
+        self.messages_dropped += other.messages_dropped;
+    }
+}
+
 impl Statistics {
     pub fn count(&self, report: Report) {
         let add = |counter: &AtomicI64, change| {

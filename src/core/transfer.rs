@@ -86,7 +86,7 @@ impl Socket {
         let can_do_without =
             |connection: &dyn Connection| connection.takes_loans() || !connection.can_send();
         let is_of_use = self.socket_type().hands_on && {
-            let state = self.lock();
+            let state = self.joint.as_ref().map_or(self, |joint| &joint.trunk).lock();
             // Among many only the machine knows whose turn it is.
             state.pipes.only_live().is_none_or(|pipe| can_do_without(&*pipe.connection))
         };

@@ -1,11 +1,12 @@
 //! The pipes of a socket, and what it is to know beside them, as its protocol sees them.
 
+use std::sync::Weak;
 use std::time::Instant;
 
 use super::context::Context;
-use super::pipe::{Aftermath, PipeTable};
+use super::pipe::{Aftermath, Kin, PipeTable};
 use crate::message::Message;
-use crate::protocols::{Flow, Loss, PipeId, Pipes, Refusal};
+use crate::protocols::{BranchId, Branches, Flow, Loss, PipeId, Pipes, Readiness, Refusal};
 use crate::sys;
 use crate::trace::{self, Happening};
 
@@ -76,5 +77,31 @@ impl Pipes for View<'_> {
             let details = format_args!("count={count} error={why:?}");
             self.context.trace(Happening::MessageDropped, details);
         }
+    }
+
+    fn tell_branch(&mut self, branch: BranchId) {
+        if let Some(Kin::Branches(branches)) = self.table.kin.as_deref()
+            && let Some(branch) = branches.all.get(&branch).and_then(Weak::upgrade)
+        {
+            self.aftermath.note_news(branch);
+        }
+    }
+
+    fn on_trunk(&mut self, ask: &mut dyn FnMut(&mut dyn Branches, &mut dyn Pipes)) {
+        if let Some(Kin::Trunk(trunk)) = self.table.kin.as_deref() {
+            trunk.enter(self.aftermath, ask);
+        }
+    }
+
+    fn trunk_says(&self, branch: BranchId) -> Readiness {
+        let mut readiness = Readiness::default();
+        if let Some(Kin::Trunk(trunk)) = self.table.kin.as_deref() {
+            // Nothing is sent or received, so that nothing is owed.
+            let mut aftermath = Aftermath::default();
+            trunk.enter(&mut aftermath, &mut |branches, _| {
+                readiness = branches.readiness_of(branch);
+            });
+        }
+        readiness
     }
 }

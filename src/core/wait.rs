@@ -27,6 +27,14 @@ impl Socket {
         deferred::write_out();
         let waiting = &self.waiting;
         let bell = &waiting.recv;
+        if let Some(joint) = &self.joint {
+            joint.read();
+            return bell.epoch() != seen
+                || waiting.spin.try_spin(|| {
+                    joint.read();
+                    bell.epoch() != seen
+                });
+        }
         if !waiting.has_streams() {
             return waiting.spin.try_spin(|| bell.epoch() != seen);
         }
@@ -156,7 +164,9 @@ impl Socket {
     /// Reads what the kernel has without waiting. True when there is news since `seen`.
     pub(super) fn pump_ready_streams(&self, seen: u32) -> bool {
         let bell = &self.waiting.recv;
-        if self.waiting.has_streams() && self.try_lead() {
+        if let Some(joint) = &self.joint {
+            joint.read();
+        } else if self.waiting.has_streams() && self.try_lead() {
             if let Some(only) = self.only_connection() {
                 pump(&*only);
             } else if let Ok(poller) = self.poller() {

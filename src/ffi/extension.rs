@@ -2,8 +2,8 @@
 
 use super::abi::spmsg::*;
 use super::raw::{self, OutPlace};
-use super::{enter_socket, errno};
-use crate::core::{Dialect, EventKind, Role, SocketEvent};
+use super::{enter, enter_socket, errno};
+use crate::core::{self, Dialect, EventKind, Role, SocketEvent};
 use crate::message::control::peer;
 use libc::size_t;
 use std::ffi::{CStr, c_char, c_int, c_uint};
@@ -68,6 +68,23 @@ pub extern "C" fn spmsg_listen_fd(s: c_int, fd: c_int) -> c_int {
 #[unsafe(no_mangle)]
 pub extern "C" fn spmsg_connect_fd(s: c_int, fd: c_int) -> c_int {
     enter_socket(s, |socket| socket.adopt(fd, Role::Stream))
+}
+
+/// Opens a context of the socket: a further handle, with a request, reply or survey of its own.
+///
+/// The socket is a cooked REQ, REP, SURVEYOR or RESPONDENT. Its contexts share its endpoints and
+/// peers, and each can ask, answer, wait and fail for itself, in a thread of its own or not:
+/// nn_send, nn_recv, nn_sendmsg, nn_recvmsg, nn_poll, nn_get_statistic and nn_close take one as
+/// they take a socket. A context begins with the options that the socket has then; NN_SNDTIMEO,
+/// NN_RCVTIMEO, NN_SOCKET_NAME and those of the socket type are its own from then on, all others
+/// are the socket's and cannot be set on it. nn_close gives up what the context has under way and
+/// nothing else; closing the socket closes its contexts.
+///
+/// Returns a handle, or -1 with errno EBADF, ENOTSUP for another type of socket, a raw one or a
+/// context, EMFILE when there are 196608 contexts, ENOMEM.
+#[unsafe(no_mangle)]
+pub extern "C" fn spmsg_context(s: c_int) -> c_int {
+    enter(|| core::open_branch(s))
 }
 
 /// Stores the address of the endpoint that a binding or connecting function returned, as a string

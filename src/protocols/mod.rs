@@ -4,6 +4,7 @@
 //! connections and tests over vectors.
 
 mod backtrace;
+mod branch;
 mod bus;
 mod pair;
 mod pipe_map;
@@ -19,6 +20,7 @@ use std::time::Instant;
 use crate::error::Error;
 use crate::message::Message;
 
+pub use branch::{Branch, BranchId, Branches};
 pub use pipe_map::PipeMap;
 pub use routing::Priority;
 
@@ -117,6 +119,18 @@ pub trait Pipes {
 
     /// Counts messages that were accepted and then had nowhere to go.
     fn count_dropped(&mut self, count: usize, why: Loss);
+
+    /// Something has happened to a branch of the socket that it has not asked for.
+    fn tell_branch(&mut self, _branch: BranchId) {}
+
+    /// For the machine of a branch: asks that of the socket. Nobody is asked when the socket is of
+    /// no use any more.
+    fn on_trunk(&mut self, _ask: &mut dyn FnMut(&mut dyn Branches, &mut dyn Pipes)) {}
+
+    /// For the machine of a branch: what that of the socket says the branch can do now.
+    fn trunk_says(&self, _branch: BranchId) -> Readiness {
+        Readiness::default()
+    }
 }
 
 /// The behaviour of a socket type. Called under the socket's lock, so everything is short.
@@ -199,6 +213,14 @@ pub trait Protocol: Send {
     fn option(&self, _option: i32) -> Result<i32, Error> {
         Err(Error::UnknownOption)
     }
+
+    /// What the machine does for branches, where its type can have some.
+    fn branches(&mut self) -> Option<&mut dyn Branches> {
+        None
+    }
+
+    /// For the machine of a branch: that of the socket has told of it.
+    fn trunk_changed(&mut self, _pipes: &mut dyn Pipes) {}
 
     /// The best priority of those that could be sent to, when that last changed.
     fn send_priority(&self) -> SendPriority {

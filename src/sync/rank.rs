@@ -28,6 +28,8 @@ pub enum Rank {
     Endpoint,
     /// The names of inproc.
     Names,
+    /// What a branch of a socket has for itself; never two branches' at once.
+    Branch,
     /// One socket's protocol, pipes and endpoints; never two sockets' at once.
     Socket,
     /// Connections that linger, of which no socket knows any more.
@@ -201,6 +203,7 @@ impl Rank {
             | Rank::Draining
             | Rank::Endpoint
             | Rank::Names
+            | Rank::Branch
             | Rank::Socket
             | Rank::Lingering
             | Rank::Lookouts

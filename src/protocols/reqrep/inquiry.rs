@@ -73,6 +73,12 @@ impl Inquiry {
         }
     }
 
+    /// Another one with the same options, before its first request.
+    pub fn sibling(&self) -> Inquiry {
+        let Inquiry { resend_interval, on_loss, .. } = *self;
+        Inquiry { resend_interval, on_loss, ..Inquiry::new(0) }
+    }
+
     /// Begins with another request. Whatever was asked before is given up.
     pub fn begin(
         &mut self,
@@ -191,6 +197,14 @@ impl Inquiry {
     #[cfg(test)]
     pub fn is_resting(&self) -> bool {
         matches!(self.exchange, Exchange::Resting { .. })
+    }
+
+    pub fn is_unsent(&self) -> bool {
+        matches!(self.exchange, Exchange::Unsent { .. })
+    }
+
+    pub fn is_asked_of(&self, pipe: PipeId) -> bool {
+        matches!(self.exchange, Exchange::Asked { of, .. } if of == pipe)
     }
 
     pub fn next_timeout(&self) -> Option<Instant> {

@@ -1,5 +1,6 @@
 //! REQREP: one asks, one of many answers (protocols 4 and 5).
 
+mod crowd;
 mod inquiry;
 mod raw_req;
 mod req;

@@ -2,19 +2,25 @@
 
 use std::time::Instant;
 
+use super::crowd::Crowd;
 use super::inquiry::{Inquiry, Parting};
 use crate::error::Error;
 use crate::message::Message;
-use crate::protocols::backtrace::{next_id, split_answer};
+use crate::protocols::backtrace::{Malformed, next_id, split_answer};
 use crate::protocols::routing::LoadBalancer;
 use crate::protocols::{
-    Nothing, PipeId, Pipes, Priorities, Protocol, Readiness, Refusal, Rejected, Seed, SendPriority,
+    BranchId, Branches, Nothing, PipeId, Pipes, Priorities, Protocol, Readiness, Refusal, Rejected,
+    Seed, SendPriority,
 };
 
 #[derive(Debug)]
 pub struct Req {
     services: LoadBalancer,
+    /// The id that was given last.
+    last: u32,
     own: Inquiry,
+    /// Those of the branches, from the first one on.
+    others: Option<Box<Crowd>>,
     /// Whose end will be told next, because he broke the rules.
     violator: Option<PipeId>,
 }
@@ -22,7 +28,17 @@ pub struct Req {
 impl Req {
     #[must_use]
     pub fn new(seed: Seed) -> Req {
-        Req { services: LoadBalancer::default(), own: Inquiry::new(seed.random), violator: None }
+        Req {
+            services: LoadBalancer::default(),
+            last: seed.random,
+            own: Inquiry::new(seed.random),
+            others: None,
+            violator: None,
+        }
+    }
+
+    fn other(&self, branch: BranchId) -> Option<&Inquiry> {
+        self.others.as_ref()?.get(branch)
     }
 
     /// Takes everything that the pipe holds: the first reply to the request counts, whoever it
@@ -30,10 +46,26 @@ impl Req {
     fn look_for_reply(&mut self, pipe: PipeId, pipes: &mut dyn Pipes) {
         let mut message = Message::default();
         while pipes.recv(pipe, &mut message) {
-            let is_reply = split_answer(&mut message) == Ok(self.own.id);
+            let id = split_answer(&mut message);
             let message = std::mem::take(&mut message);
-            if is_reply {
-                self.own.take_reply(message);
+            match (id, &mut self.others) {
+                (Ok(id), _) if id == self.own.id => self.own.take_reply(message),
+                (Ok(id), Some(others)) => others.take_reply(id, message, pipes),
+                (Ok(_), None) | (Err(Malformed), _) => {}
+            }
+        }
+    }
+
+    /// The id of the next request, whoever asks: one that no other has that is under way.
+    fn next_id(&mut self) -> u32 {
+        loop {
+            self.last = next_id(self.last);
+            let id = self.last;
+            let is_taken = self.others.as_ref().is_some_and(|others| {
+                others.knows(id) || (self.own.is_open() && self.own.id == id)
+            });
+            if !is_taken {
+                return id;
             }
         }
     }
@@ -52,6 +84,9 @@ impl Protocol for Req {
     fn pipe_writable(&mut self, pipe: PipeId, pipes: &mut dyn Pipes) {
         self.services.note_writable(pipe, pipes);
         self.own.service_came(&mut self.services, pipes);
+        if let Some(others) = &mut self.others {
+            others.service_came(&mut self.services, pipes);
+        }
     }
 
     fn pipe_violated(&mut self, pipe: PipeId) {
@@ -64,12 +99,16 @@ impl Protocol for Req {
         self.services.remove(pipe);
         self.look_for_reply(pipe, pipes);
         self.own.service_left(pipe, how, &mut self.services, pipes);
+        if let Some(others) = &mut self.others {
+            others.service_left(pipe, how, &mut self.services, pipes);
+        }
     }
 
     fn remove_pipe(&mut self, _pipe: PipeId) {}
 
     fn send(&mut self, message: &mut Message, pipes: &mut dyn Pipes) -> Result<(), Refusal> {
-        self.own.begin(next_id(self.own.id), message, &mut self.services, pipes)
+        let id = self.next_id();
+        self.own.begin(id, message, &mut self.services, pipes)
     }
 
     fn recv(&mut self, message: &mut Message, _pipes: &mut dyn Pipes) -> Result<(), Nothing> {
@@ -98,6 +137,73 @@ impl Protocol for Req {
 
     fn send_priority(&self) -> SendPriority {
         self.services.send_priority()
+    }
+
+    fn branches(&mut self) -> Option<&mut dyn Branches> {
+        Some(self)
+    }
+}
+
+impl Branches for Req {
+    fn add(&mut self, branch: BranchId) {
+        let inquiry = self.own.sibling();
+        self.others.get_or_insert_default().add(branch, inquiry);
+    }
+
+    fn remove(&mut self, branch: BranchId) {
+        if let Some(others) = &mut self.others {
+            others.remove(branch);
+        }
+    }
+
+    fn send_on(
+        &mut self,
+        branch: BranchId,
+        message: &mut Message,
+        pipes: &mut dyn Pipes,
+    ) -> Result<(), Refusal> {
+        let id = self.next_id();
+        let others = self.others.as_mut().ok_or(Refusal::WrongState)?;
+        others.begin(branch, id, message, &mut self.services, pipes)
+    }
+
+    fn recv_on(
+        &mut self,
+        branch: BranchId,
+        message: &mut Message,
+        _pipes: &mut dyn Pipes,
+    ) -> Result<(), Nothing> {
+        let others = self.others.as_mut().and_then(|others| others.get_mut(branch));
+        others.ok_or(Nothing::WrongState)?.recv(message)
+    }
+
+    fn readiness_of(&mut self, branch: BranchId) -> Readiness {
+        let can_recv = self.other(branch).is_some_and(Inquiry::has_news);
+        Readiness { can_send: true, can_recv }
+    }
+
+    fn next_timeout_of(&self, branch: BranchId) -> Option<Instant> {
+        self.other(branch)?.next_timeout()
+    }
+
+    fn timeout_of(&mut self, branch: BranchId, pipes: &mut dyn Pipes) {
+        if let Some(others) = &mut self.others {
+            others.timeout(branch, &mut self.services, pipes);
+        }
+    }
+
+    fn set_option_of(
+        &mut self,
+        branch: BranchId,
+        number: i32,
+        value: Option<&[u8]>,
+    ) -> Result<(), Error> {
+        let other = self.others.as_mut().and_then(|others| others.get_mut(branch));
+        other.ok_or(Error::NotOpen)?.set_option(number, value)
+    }
+
+    fn option_of(&self, branch: BranchId, number: i32) -> Result<i32, Error> {
+        self.other(branch).ok_or(Error::NotOpen)?.option(number)
     }
 }
 

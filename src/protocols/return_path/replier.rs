@@ -1,16 +1,21 @@
 //! REP and RESPONDENT. A cooked one answers whoever asked last; a raw one leaves the header of a
 //! request to the application, which gives it back with the answer.
 
+use std::collections::BTreeMap;
+
 use super::ReturnPath;
 use crate::message::{Header, Message};
 use crate::protocols::{
-    Nothing, PipeId, Pipes, Priorities, Protocol, Readiness, Refusal, Rejected, Seed,
+    BranchId, Branches, Nothing, PipeId, Pipes, Priorities, Protocol, Readiness, Refusal, Rejected,
+    Seed,
 };
 
 #[derive(Debug)]
 pub struct Replier {
     path: ReturnPath,
     asker: Asker,
+    /// Those of the branches, from the first one on.
+    others: Option<Box<Others>>,
 }
 
 /// Whom the next answer goes to.
@@ -27,12 +32,12 @@ enum Asker {
 impl Replier {
     #[must_use]
     pub fn cooked(seed: Seed) -> Replier {
-        Replier { path: ReturnPath::new(seed), asker: Asker::Nobody }
+        Replier { path: ReturnPath::new(seed), asker: Asker::Nobody, others: None }
     }
 
     #[must_use]
     pub fn raw(seed: Seed) -> Replier {
-        Replier { path: ReturnPath::new(seed), asker: Asker::Named }
+        Replier { path: ReturnPath::new(seed), asker: Asker::Named, others: None }
     }
 }
 
@@ -44,10 +49,12 @@ impl Protocol for Replier {
 
     fn pipe_readable(&mut self, pipe: PipeId, pipes: &mut dyn Pipes) {
         self.path.requests.note_readable(pipe, pipes);
+        self.tell_others(pipes);
     }
 
     fn pipe_ended(&mut self, pipe: PipeId, pipes: &mut dyn Pipes) {
         self.path.requests.note_readable(pipe, pipes);
+        self.tell_others(pipes);
     }
 
     fn remove_pipe(&mut self, pipe: PipeId) {
@@ -55,15 +62,7 @@ impl Protocol for Replier {
     }
 
     fn send(&mut self, message: &mut Message, pipes: &mut dyn Pipes) -> Result<(), Refusal> {
-        match &mut self.asker {
-            Asker::Named => {}
-            Asker::Nobody => return Err(Refusal::WrongState),
-            Asker::Last(_) if !message.header.is_empty() => return Err(Refusal::Header),
-            Asker::Last(header) => {
-                message.header = std::mem::take(header);
-                self.asker = Asker::Nobody;
-            }
-        }
+        self.asker.address(message)?;
         self.path.send(message, pipes);
         Ok(())
     }
@@ -76,12 +75,140 @@ impl Protocol for Replier {
         self.asker = Asker::Nobody;
         self.path.recv(message, pipes)?;
         self.asker = Asker::Last(std::mem::take(&mut message.header));
+        self.tell_others(pipes);
         Ok(())
     }
 
     fn readiness(&self, _pipes: &dyn Pipes) -> Readiness {
         let can_send = !matches!(self.asker, Asker::Nobody);
         Readiness { can_send, can_recv: self.path.requests.is_readable() }
+    }
+
+    fn branches(&mut self) -> Option<&mut dyn Branches> {
+        if matches!(self.asker, Asker::Named) { None } else { Some(self) }
+    }
+}
+
+impl Branches for Replier {
+    fn add(&mut self, branch: BranchId) {
+        let member = Member { asker: Asker::Nobody, is_curious: false };
+        self.others.get_or_insert_default().members.insert(branch, member);
+    }
+
+    fn remove(&mut self, branch: BranchId) {
+        if let Some(others) = &mut self.others {
+            others.members.remove(&branch);
+            others.curious.retain(|curious| *curious != branch);
+        }
+    }
+
+    fn send_on(
+        &mut self,
+        branch: BranchId,
+        message: &mut Message,
+        pipes: &mut dyn Pipes,
+    ) -> Result<(), Refusal> {
+        let others = self.others.as_mut().ok_or(Refusal::WrongState)?;
+        let member = others.members.get_mut(&branch).ok_or(Refusal::WrongState)?;
+        member.asker.address(message)?;
+        self.path.send(message, pipes);
+        Ok(())
+    }
+
+    fn recv_on(
+        &mut self,
+        branch: BranchId,
+        message: &mut Message,
+        pipes: &mut dyn Pipes,
+    ) -> Result<(), Nothing> {
+        let others = self.others.as_mut().ok_or(Nothing::WrongState)?;
+        let member = others.members.get_mut(&branch).ok_or(Nothing::WrongState)?;
+        // Asking for another request gives the last one up.
+        member.asker = Asker::Nobody;
+        let received = self.path.recv(message, pipes);
+        if received.is_ok() {
+            member.asker = Asker::Last(std::mem::take(&mut message.header));
+        }
+        self.tell_others(pipes);
+        if received == Err(Nothing::Yet) {
+            self.note_curious(branch);
+        }
+        received
+    }
+
+    fn readiness_of(&mut self, branch: BranchId) -> Readiness {
+        self.note_curious(branch);
+        let others = self.others.as_ref();
+        let member = others.and_then(|others| others.members.get(&branch));
+        let can_send = member.is_some_and(|member| matches!(member.asker, Asker::Last(_)));
+        Readiness { can_send, can_recv: self.path.requests.is_readable() }
+    }
+}
+
+impl Replier {
+    /// Tells who wants to know that there are requests now, or none any more.
+    #[inline]
+    fn tell_others(&mut self, pipes: &mut dyn Pipes) {
+        if let Some(others) = &mut self.others {
+            others.tell(self.path.requests.is_readable(), pipes);
+        }
+    }
+
+    /// The branch has learnt whether there are requests now, and wants to know when that changes.
+    fn note_curious(&mut self, branch: BranchId) {
+        let Some(others) = &mut self.others else { return };
+        others.is_readable = self.path.requests.is_readable();
+        if let Some(member) = others.members.get_mut(&branch)
+            && !std::mem::replace(&mut member.is_curious, true)
+        {
+            others.curious.push(branch);
+        }
+    }
+}
+
+/// The branches of one socket, any of which takes the next request.
+#[derive(Debug, Default)]
+struct Others {
+    members: BTreeMap<BranchId, Member>,
+    /// Whether there were requests when they were told last.
+    is_readable: bool,
+    curious: Vec<BranchId>,
+}
+
+#[derive(Debug)]
+struct Member {
+    asker: Asker,
+    is_curious: bool,
+}
+
+impl Others {
+    fn tell(&mut self, is_readable: bool, pipes: &mut dyn Pipes) {
+        if is_readable == std::mem::replace(&mut self.is_readable, is_readable) {
+            return;
+        }
+        for branch in self.curious.drain(..) {
+            if let Some(member) = self.members.get_mut(&branch) {
+                member.is_curious = false;
+            }
+            pipes.tell_branch(branch);
+        }
+    }
+}
+
+impl Asker {
+    /// Has an answer go to whoever asked, who has it now.
+    #[inline]
+    fn address(&mut self, message: &mut Message) -> Result<(), Refusal> {
+        match self {
+            Asker::Named => {}
+            Asker::Nobody => return Err(Refusal::WrongState),
+            Asker::Last(_) if !message.header.is_empty() => return Err(Refusal::Header),
+            Asker::Last(header) => {
+                message.header = std::mem::take(header);
+                *self = Asker::Nobody;
+            }
+        }
+        Ok(())
     }
 }
 

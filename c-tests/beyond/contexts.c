@@ -1,0 +1,466 @@
+/* Contexts: further handles on one socket, each with an exchange of its own (spmsg_context). */
+
+#include "beyond.h"
+
+#include "support/address.h"
+#include "support/cases.h"
+#include "support/check.h"
+#include "support/clock.h"
+#include "support/process.h"
+#include "support/readiness.h"
+#include "support/resources.h"
+#include "support/sockets.h"
+#include "support/talk.h"
+#include "support/thread.h"
+
+#include <nanomsg/nn.h>
+#include <nanomsg/pubsub.h>
+#include <nanomsg/reqrep.h>
+#include <nanomsg/survey.h>
+
+#include <errno.h>
+#include <poll.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { FEW = 8, MANY = 64 };
+
+static int open_context(int s)
+{
+    int context = spmsg_context(s);
+    CHECK_AT_LEAST(context, 0);
+    return context;
+}
+
+static void open_contexts(int s, int *contexts, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        contexts[i] = open_context(s);
+}
+
+static const char *numbered(const char *word, size_t number)
+{
+    static char text[64];
+    snprintf(text, sizeof text, "%s %zu", word, number);
+    return text;
+}
+
+/* Requests and answers cross, and each answer reaches whoever asked, and only him. */
+static void each_answer_reaches_whoever_asked(void)
+{
+    for (size_t i = 0; i < 4; i++) {
+        int both[2], asking[MANY], serving[MANY];
+        open_both(NN_REP, NN_REQ, BEYOND_SCHEMES[i], both);
+        open_contexts(both[1], asking, MANY);
+        open_contexts(both[0], serving, MANY);
+        for (size_t k = 0; k < MANY; k++)
+            CHECK_SEND(asking[k], numbered("q", k));
+        for (size_t k = 0; k < MANY; k++)
+            CHECK_RECV(serving[k], numbered("q", k));
+        for (size_t k = MANY; k-- > 0;)
+            CHECK_SEND(serving[k], numbered("a", k));
+        for (size_t k = 0; k < MANY; k++)
+            CHECK_RECV(asking[k], numbered("a", k));
+        for (size_t k = 0; k < MANY; k++)
+            CHECK_ERRNO(nn_recv(asking[k], NULL, 0, NN_DONTWAIT), -1, EFSM);
+        /* The sockets themselves go on as if there were no contexts. */
+        CHECK_SEND(both[1], "own");
+        CHECK_RECV(both[0], "own");
+        CHECK_SEND(both[0], "re own");
+        CHECK_RECV(both[1], "re own");
+        CHECK_EQ(nn_get_statistic(both[1], NN_STAT_MESSAGES_SENT), MANY + 1);
+        CHECK_EQ(nn_get_statistic(asking[3], NN_STAT_MESSAGES_SENT), 1);
+        CHECK_EQ(nn_get_statistic(asking[3], NN_STAT_BYTES_RECEIVED), 3);
+        CHECK_CLOSE(both[0], both[1]);
+    }
+}
+
+/* A context that asks again, or is closed, has no use for the answer; others have. */
+static void a_late_answer_reaches_nobody(void)
+{
+    for (size_t i = 0; i < 4; i++) {
+        int both[2], asking[3], serving[4];
+        open_both(NN_REP, NN_REQ, BEYOND_SCHEMES[i], both);
+        open_contexts(both[1], asking, 3);
+        open_contexts(both[0], serving, 4);
+        CHECK_SEND(asking[0], "old");
+        CHECK_RECV(serving[0], "old");
+        CHECK_SEND(asking[1], "closed");
+        CHECK_RECV(serving[1], "closed");
+        CHECK_SEND(asking[2], "stays");
+        CHECK_RECV(serving[2], "stays");
+        CHECK_SEND(asking[0], "new");
+        CHECK_RECV(serving[3], "new");
+        CHECK_CLOSE(asking[1]);
+        CHECK_ERRNO(nn_recv(asking[1], NULL, 0, 0), -1, EBADF);
+        for (size_t k = 0; k < 4; k++)
+            CHECK_SEND(serving[k], numbered("a", k));
+        CHECK_RECV(asking[0], "a 3");
+        CHECK_RECV(asking[2], "a 2");
+        CHECK_ERRNO(nn_recv(asking[0], NULL, 0, NN_DONTWAIT), -1, EFSM);
+        CHECK_CLOSE(both[0], both[1]);
+    }
+}
+
+/* What a context of a REP has under way goes with it, and the socket serves on. */
+static void a_worker_that_is_closed_gives_its_request_up(void)
+{
+    for (size_t i = 0; i < 4; i++) {
+        int both[2], serving[2], interval = 100;
+        open_both(NN_REP, NN_REQ, BEYOND_SCHEMES[i], both);
+        CHECK_EQ(nn_setsockopt(both[1], NN_REQ, NN_REQ_RESEND_IVL, &interval, sizeof interval), 0);
+        open_contexts(both[0], serving, 2);
+        CHECK_SEND(both[1], "q");
+        CHECK_RECV(serving[0], "q");
+        CHECK_CLOSE(serving[0]);
+        /* Only the resent request brings it to the other one. */
+        CHECK_RECV(serving[1], "q");
+        CHECK_SEND(serving[1], "a");
+        CHECK_RECV(both[1], "a");
+        CHECK_CLOSE(both[0], both[1]);
+    }
+}
+
+struct worker {
+    struct thread thread;
+    int s;
+    int count;
+};
+
+static void *serve(void *argument)
+{
+    struct worker *worker = argument;
+    char text[64];
+    int size;
+    while ((size = nn_recv(worker->s, text, sizeof text, 0)) >= 0) {
+        CHECK_EQ(nn_send(worker->s, text, (size_t)size, 0), size);
+        worker->count++;
+    }
+    CHECK_EQ(nn_errno(), EBADF);
+    return NULL;
+}
+
+static void *ask(void *argument)
+{
+    struct worker *worker = argument;
+    for (int i = 0; i < 200; i++) {
+        char text[64], reply[64];
+        snprintf(text, sizeof text, "%d of %d", i, worker->s);
+        CHECK_EQ(nn_send(worker->s, text, strlen(text) + 1, 0), (int)strlen(text) + 1);
+        CHECK_EQ(nn_recv(worker->s, reply, sizeof reply, 0), (int)strlen(text) + 1);
+        CHECK_STR(reply, text);
+    }
+    return NULL;
+}
+
+static void threads_ask_and_serve_at_once(void)
+{
+    for (size_t i = 0; i < 4; i++) {
+        struct worker asking[FEW], serving[FEW];
+        int both[2], total = 0;
+        open_both(NN_REP, NN_REQ, BEYOND_SCHEMES[i], both);
+        for (size_t k = 0; k < FEW; k++) {
+            serving[k] = (struct worker){.s = open_context(both[0])};
+            asking[k] = (struct worker){.s = open_context(both[1])};
+            set_int(serving[k].s, NN_RCVTIMEO, -1);
+            thread_start(&serving[k].thread, serve, &serving[k]);
+            thread_start(&asking[k].thread, ask, &asking[k]);
+        }
+        for (size_t k = 0; k < FEW; k++)
+            thread_join(&asking[k].thread);
+        /* The end of the socket is the end of its contexts. */
+        CHECK_CLOSE(both[0]);
+        for (size_t k = 0; k < FEW; k++) {
+            thread_join(&serving[k].thread);
+            total += serving[k].count;
+            CHECK_ERRNO(nn_close(serving[k].s), -1, EBADF);
+        }
+        CHECK_EQ(total, 200 * FEW);
+        CHECK_CLOSE(both[1]);
+    }
+}
+
+static void *receive(void *argument)
+{
+    struct worker *worker = argument;
+    CHECK_ERRNO(nn_recv(worker->s, NULL, 0, 0), -1, EBADF);
+    return NULL;
+}
+
+/* Whether the socket is closed or the context, who waits on it learns of it at once. */
+static void closing_wakes_who_waits(void)
+{
+    for (size_t i = 0; i < 8; i++) {
+        struct worker waiting[FEW];
+        int both[2], linger = PATIENCE_MS;
+        open_both(NN_REP, NN_REQ, BEYOND_SCHEMES[i / 2], both);
+        set_int(both[0], NN_LINGER, linger);
+        for (size_t k = 0; k < FEW; k++) {
+            waiting[k] = (struct worker){.s = open_context(both[0])};
+            set_int(waiting[k].s, NN_RCVTIMEO, -1);
+            thread_start(&waiting[k].thread, receive, &waiting[k]);
+        }
+        for (size_t k = 0; k < FEW; k++)
+            CHECK(thread_asleep(&waiting[k].thread));
+        if (i % 2 == 0) {
+            CHECK_CLOSE(both[0]);
+        } else {
+            for (size_t k = 0; k < FEW; k++)
+                CHECK_CLOSE(waiting[k].s);
+        }
+        for (size_t k = 0; k < FEW; k++)
+            thread_join(&waiting[k].thread);
+        if (i % 2 == 1)
+            CHECK_CLOSE(both[0]);
+        CHECK_CLOSE(both[1]);
+    }
+}
+
+static void descriptors_and_polls_tell_them_apart(void)
+{
+    for (size_t i = 0; i < 4; i++) {
+        int both[2], asking[2], serving[2];
+        open_both(NN_REP, NN_REQ, BEYOND_SCHEMES[i], both);
+        open_contexts(both[1], asking, 2);
+        open_contexts(both[0], serving, 2);
+        CHECK(!CAN_RECV(serving[0]) && !CAN_RECV(serving[1]) && !CAN_RECV(both[0]));
+        CHECK(!CAN_SEND(serving[0]) && CAN_SEND(asking[0]));
+        CHECK_SEND(asking[0], "q");
+        /* Any of them may take it, until one has. */
+        CHECK(signals(serving[0], NN_RCVFD, PATIENCE_MS));
+        CHECK(signals(serving[1], NN_RCVFD, PATIENCE_MS));
+        CHECK(signals(both[0], NN_RCVFD, PATIENCE_MS));
+        CHECK_RECV(serving[1], "q");
+        CHECK(!CAN_RECV(serving[0]) && !CAN_RECV(serving[1]) && !CAN_RECV(both[0]));
+        CHECK(CAN_SEND(serving[1]) && !CAN_SEND(serving[0]));
+        CHECK(!CAN_RECV(asking[0]) && !CAN_RECV(asking[1]));
+        CHECK_SEND(serving[1], "a");
+        struct nn_pollfd fds[] = {
+            {asking[1], NN_POLLIN, 0}, {asking[0], NN_POLLIN, 0}, {both[1], NN_POLLIN, 0}};
+        for (int round = 0; round < 6; round++) {
+            CHECK_EQ(nn_poll(fds, 3, PATIENCE_MS), 1);
+            CHECK(fds[0].revents == 0 && fds[1].revents == NN_POLLIN && fds[2].revents == 0);
+        }
+        CHECK(signals(asking[0], NN_RCVFD, PATIENCE_MS));
+        CHECK_RECV(asking[0], "a");
+        CHECK(!CAN_RECV(asking[0]));
+        CHECK_EQ(nn_poll(fds, 3, 0), 0);
+        CHECK_CLOSE(both[0], both[1]);
+    }
+}
+
+struct poller {
+    struct thread thread;
+    int s;
+    int result;
+};
+
+static void *poll_one(void *argument)
+{
+    struct poller *poller = argument;
+    struct nn_pollfd fd = {poller->s, NN_POLLIN, 0};
+    poller->result = nn_poll(&fd, 1, PATIENCE_MS);
+    if (poller->result < 0)
+        poller->result = -nn_errno();
+    return NULL;
+}
+
+static void a_poll_is_woken(void)
+{
+    for (size_t i = 0; i < 4; i++) {
+        int both[2], asking, serving;
+        struct poller poller;
+        open_both(NN_REP, NN_REQ, BEYOND_SCHEMES[i], both);
+        asking = open_context(both[1]);
+        serving = open_context(both[0]);
+        poller = (struct poller){.s = serving};
+        thread_start(&poller.thread, poll_one, &poller);
+        CHECK(thread_asleep(&poller.thread));
+        CHECK_SEND(asking, "q");
+        thread_join(&poller.thread);
+        CHECK_EQ(poller.result, 1);
+        poller = (struct poller){.s = asking};
+        thread_start(&poller.thread, poll_one, &poller);
+        CHECK(thread_asleep(&poller.thread));
+        CHECK_RECV(serving, "q");
+        CHECK_SEND(serving, "a");
+        thread_join(&poller.thread);
+        CHECK_EQ(poller.result, 1);
+        CHECK_RECV(asking, "a");
+        poller = (struct poller){.s = asking};
+        thread_start(&poller.thread, poll_one, &poller);
+        CHECK(thread_asleep(&poller.thread));
+        CHECK_CLOSE(both[1]);
+        thread_join(&poller.thread);
+        CHECK_EQ(poller.result, -EBADF);
+        CHECK_CLOSE(both[0]);
+    }
+}
+
+/* Nobody calls: the request goes out when a service comes, and again when that is gone. */
+static void requests_wait_for_a_service_and_go_to_the_next(void)
+{
+    for (size_t i = 0; i < 4; i++) {
+        struct url url = unique_url(BEYOND_SCHEMES[i]);
+        int req = open_socket(AF_SP, NN_REQ), asking[FEW], rep;
+        open_contexts(req, asking, FEW);
+        for (size_t k = 0; k < FEW; k++)
+            CHECK_SEND(asking[k], numbered("q", k));
+        CHECK_OK(nn_connect(req, url.text));
+        rep = open_bound(AF_SP, NN_REP, url.text);
+        for (size_t k = 0; k < FEW; k++)
+            CHECK_RECV(rep, numbered("q", k));
+        CHECK_CLOSE(rep);
+        rep = open_bound(AF_SP, NN_REP, url.text);
+        for (size_t k = 0; k < FEW; k++) {
+            char text[64];
+            int size = nn_recv(rep, text, sizeof text, 0);
+            CHECK_AT_LEAST(size, 1);
+            CHECK_EQ(nn_send(rep, text, (size_t)size, 0), size);
+        }
+        for (size_t k = 0; k < FEW; k++)
+            CHECK_RECV(asking[k], numbered("q", k));
+        CHECK_CLOSE(rep, req);
+    }
+}
+
+static void options_are_its_own_or_the_sockets(void)
+{
+    int req = open_socket(AF_SP, NN_REQ), ms = 33, out, one, two;
+    size_t size = sizeof out;
+    set_int(req, NN_RCVTIMEO, 77);
+    one = open_context(req);
+    two = open_context(req);
+    CHECK_EQ(get_int(one, NN_SOL_SOCKET, NN_RCVTIMEO), 77);
+    set_int(one, NN_RCVTIMEO, 20);
+    CHECK_EQ(nn_setsockopt(one, NN_REQ, NN_REQ_RESEND_IVL, &ms, sizeof ms), 0);
+    CHECK_EQ(get_int(one, NN_REQ, NN_REQ_RESEND_IVL), 33);
+    CHECK_EQ(get_int(two, NN_REQ, NN_REQ_RESEND_IVL), 60000);
+    CHECK_EQ(get_int(req, NN_REQ, NN_REQ_RESEND_IVL), 60000);
+    CHECK_EQ(get_int(req, NN_SOL_SOCKET, NN_RCVTIMEO), 77);
+    CHECK_EQ(get_int(two, NN_SOL_SOCKET, NN_RCVTIMEO), 77);
+    CHECK_EQ(get_int(one, NN_SOL_SOCKET, NN_PROTOCOL), NN_REQ);
+    CHECK_EQ(get_int(one, NN_SOL_SOCKET, NN_DOMAIN), AF_SP);
+    /* What is the socket's is read, and not set. */
+    set_int(req, NN_MAXTTL, 3);
+    CHECK_EQ(get_int(one, NN_SOL_SOCKET, NN_MAXTTL), 3);
+    CHECK_ERRNO(nn_setsockopt(one, NN_SOL_SOCKET, NN_MAXTTL, &ms, sizeof ms), -1, ENOTSUP);
+    CHECK_ERRNO(nn_setsockopt(one, NN_SOL_SOCKET, NN_LINGER, &ms, sizeof ms), -1, ENOTSUP);
+    CHECK_ERRNO(nn_setsockopt(one, NN_SOL_SOCKET, 4711, &ms, sizeof ms), -1, ENOPROTOOPT);
+    CHECK_ERRNO(nn_getsockopt(one, NN_SOL_SOCKET, 4711, &out, &size), -1, ENOPROTOOPT);
+    CHECK_SEND(one, "q");
+    int64_t began = now_us();
+    CHECK_ERRNO(nn_recv(one, NULL, 0, 0), -1, ETIMEDOUT);
+    CHECK_NOT_EARLY(began, 20);
+    CHECK_CLOSE(req);
+}
+
+static void who_has_no_contexts_says_so(void)
+{
+    static const int types[] = {NN_PAIR, NN_BUS, NN_PUSH, NN_PULL, NN_PUB};
+    static const int raw[] = {NN_REQ, NN_REP, NN_SURVEYOR, NN_RESPONDENT, NN_SUB};
+    for (size_t i = 0; i < COUNT_OF(types); i++) {
+        int s = open_socket(AF_SP, types[i]);
+        CHECK_ERRNO(spmsg_context(s), -1, ENOTSUP);
+        CHECK_CLOSE(s);
+        s = open_socket(AF_SP_RAW, raw[i]);
+        CHECK_ERRNO(spmsg_context(s), -1, ENOTSUP);
+        CHECK_CLOSE(s);
+    }
+    CHECK_ERRNO(spmsg_context(-1), -1, EBADF);
+    CHECK_ERRNO(spmsg_context(1 << 20), -1, EBADF);
+    int rep = open_socket(AF_SP, NN_REP), context = open_context(rep);
+    char address[SPMSG_ADDRESS_MAX];
+    CHECK_ERRNO(spmsg_context(context), -1, ENOTSUP);
+    CHECK_ERRNO(nn_bind(context, unique_url("inproc").text), -1, ENOTSUP);
+    CHECK_ERRNO(nn_connect(context, unique_url("inproc").text), -1, ENOTSUP);
+    CHECK_ERRNO(nn_shutdown(context, 1), -1, ENOTSUP);
+    CHECK_ERRNO(spmsg_address(context, 1, address, sizeof address), -1, ENOTSUP);
+    CHECK_ERRNO(nn_device(context, context), -1, EINVAL);
+    CHECK_ERRNO(nn_send(context, "", 0, 0), -1, EFSM);
+    CHECK_CLOSE(context);
+    CHECK_ERRNO(nn_close(context), -1, EBADF);
+    CHECK_CLOSE(rep);
+    CHECK_ERRNO(spmsg_context(rep), -1, EBADF);
+}
+
+static int use_in_child(void *argument)
+{
+    int *handles = argument, both[2];
+    CHECK_ERRNO(nn_recv(handles[0], NULL, 0, NN_DONTWAIT), -1, EBADF);
+    CHECK_ERRNO(nn_close(handles[1]), -1, EBADF);
+    open_both(NN_REP, NN_REQ, "inproc", both);
+    int context = open_context(both[1]);
+    CHECK_SEND(context, "q");
+    CHECK_RECV(both[0], "q");
+    CHECK_CLOSE(both[0], both[1]);
+    return 0;
+}
+
+static void a_child_has_none_of_its_parents(void)
+{
+    int both[2], contexts[2];
+    struct child child;
+    open_both(NN_REP, NN_REQ, "ipc", both);
+    open_contexts(both[1], contexts, 2);
+    CHECK_SEND(contexts[0], "q");
+    child_start(&child, use_in_child, contexts);
+    CHECK_EQ(child_wait(&child, PATIENCE_MS), 0);
+    CHECK_RECV(both[0], "q");
+    CHECK_SEND(both[0], "a");
+    CHECK_RECV(contexts[0], "a");
+    CHECK_CLOSE(both[0], both[1]);
+}
+
+static void ten_thousand_cost_less_than_a_kib_each(void)
+{
+    enum { COUNT = 10000 };
+    static int contexts[COUNT];
+    int both[2];
+    open_both(NN_REP, NN_REQ, "inproc", both);
+    int descriptors = count_descriptors();
+    long before = resident_kb();
+    open_contexts(both[1], contexts, COUNT);
+    long after = resident_kb();
+    CHECK_EQ(count_descriptors(), descriptors);
+    if (memory_can_be_measured())
+        CHECK_AT_MOST(after - before, COUNT);
+    for (size_t i = 0; i < COUNT; i += 997)
+        CHECK_SEND(contexts[i], numbered("q", i));
+    for (size_t i = 0; i < COUNT; i += 997) {
+        CHECK_RECV(both[0], numbered("q", i));
+        CHECK_SEND(both[0], numbered("a", i));
+        CHECK_RECV(contexts[i], numbered("a", i));
+    }
+    /* They come and go without leaving anything. */
+    int again = 20;
+    before = resident_kb();
+    while (again-- > 0) {
+        for (size_t i = 0; i < COUNT; i += 2)
+            CHECK_CLOSE(contexts[i]);
+        for (size_t i = 0; i < COUNT; i += 2)
+            contexts[i] = open_context(both[1]);
+    }
+    check_memory_flat(before, 2048);
+    CHECK_CLOSE(both[1], both[0]);
+    CHECK_ERRNO(nn_close(contexts[COUNT - 1]), -1, EBADF);
+}
+
+int main(void)
+{
+    test_begin("beyond/contexts", 110);
+    RUN(each_answer_reaches_whoever_asked);
+    RUN(a_late_answer_reaches_nobody);
+    RUN(a_worker_that_is_closed_gives_its_request_up);
+    RUN(threads_ask_and_serve_at_once);
+    RUN(closing_wakes_who_waits);
+    RUN(descriptors_and_polls_tell_them_apart);
+    RUN(a_poll_is_woken);
+    RUN(requests_wait_for_a_service_and_go_to_the_next);
+    RUN(options_are_its_own_or_the_sockets);
+    RUN(who_has_no_contexts_says_so);
+    RUN(a_child_has_none_of_its_parents);
+    RUN(ten_thousand_cost_less_than_a_kib_each);
+    return test_end();
+}
