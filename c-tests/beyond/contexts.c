@@ -13,7 +13,10 @@
 #include "support/talk.h"
 #include "support/thread.h"
 
+#include <nanomsg/bus.h>
 #include <nanomsg/nn.h>
+#include <nanomsg/pair.h>
+#include <nanomsg/pipeline.h>
 #include <nanomsg/pubsub.h>
 #include <nanomsg/reqrep.h>
 #include <nanomsg/survey.h>
@@ -325,6 +328,97 @@ static void requests_wait_for_a_service_and_go_to_the_next(void)
     }
 }
 
+/* Several surveys at once: each has its own responses, its own deadline and its own end. */
+static void surveys_are_apart(void)
+{
+    for (size_t i = 0; i < 4; i++) {
+        int both[2], asking[FEW], answering[FEW], deadline = 50;
+        open_both(NN_RESPONDENT, NN_SURVEYOR, BEYOND_SCHEMES[i], both);
+        open_contexts(both[1], asking, FEW);
+        open_contexts(both[0], answering, FEW);
+        for (size_t k = 0; k < FEW; k++)
+            CHECK_SEND(asking[k], numbered("q", k));
+        for (size_t k = 0; k < FEW; k++)
+            CHECK_RECV(answering[k], numbered("q", k));
+        CHECK(!CAN_RECV(asking[3]));
+        for (size_t k = FEW; k-- > 0;)
+            CHECK_SEND(answering[k], numbered("a", k));
+        CHECK(signals(asking[3], NN_RCVFD, PATIENCE_MS));
+        for (size_t k = 0; k < FEW; k++)
+            CHECK_RECV(asking[k], numbered("a", k));
+        CHECK(!CAN_RECV(asking[3]));
+        CHECK_EQ(nn_setsockopt(asking[0], NN_SURVEYOR, NN_SURVEYOR_DEADLINE, &deadline,
+                               sizeof deadline), 0);
+        CHECK_EQ(get_int(asking[0], NN_SURVEYOR, NN_SURVEYOR_DEADLINE), deadline);
+        CHECK_NE(get_int(asking[1], NN_SURVEYOR, NN_SURVEYOR_DEADLINE), deadline);
+        int64_t began = now_us();
+        CHECK_SEND(asking[0], "short");
+        CHECK_ERRNO(nn_recv(asking[0], NULL, 0, 0), -1, ETIMEDOUT);
+        CHECK_NOT_EARLY(began, deadline);
+        CHECK_ERRNO(nn_recv(asking[0], NULL, 0, 0), -1, EFSM);
+        /* Nobody calls, and its end is told all the same. */
+        CHECK_SEND(asking[0], "short");
+        CHECK(!CAN_RECV(asking[0]));
+        CHECK(signals(asking[0], NN_RCVFD, PATIENCE_MS));
+        CHECK_AGAIN(asking[1]);
+        CHECK_CLOSE(both[0], both[1]);
+    }
+}
+
+/* Each hears what it subscribed to, whatever others do. */
+static void subscriptions_are_apart(void)
+{
+    for (size_t i = 0; i < 4; i++) {
+        int both[2], hearing[3];
+        open_both(NN_SUB, NN_PUB, BEYOND_SCHEMES[i], both);
+        open_contexts(both[0], hearing, 3);
+        CHECK_EQ(nn_setsockopt(hearing[0], NN_SUB, NN_SUB_SUBSCRIBE, "a", 1), 0);
+        CHECK_EQ(nn_setsockopt(hearing[1], NN_SUB, NN_SUB_SUBSCRIBE, "", 0), 0);
+        subscribe(both[0], "b");
+        CHECK(!CAN_RECV(hearing[0]) && !CAN_RECV(hearing[2]));
+        CHECK_SEND(both[1], "a1");
+        CHECK_SEND(both[1], "b1");
+        CHECK_SEND(both[1], "a2");
+        CHECK_RECV(hearing[1], "a1");
+        CHECK_RECV(hearing[1], "b1");
+        CHECK_RECV(hearing[1], "a2");
+        CHECK(CAN_RECV(hearing[0]) && !CAN_RECV(hearing[1]) && !CAN_RECV(hearing[2]));
+        CHECK_RECV(hearing[0], "a1");
+        CHECK_RECV(hearing[0], "a2");
+        CHECK_RECV(both[0], "b1");
+        CHECK_AGAIN(hearing[0]);
+        CHECK_AGAIN(hearing[2]);
+        CHECK_AGAIN(both[0]);
+        CHECK(!CAN_RECV(hearing[0]));
+        CHECK_EQ(nn_setsockopt(hearing[0], NN_SUB, NN_SUB_UNSUBSCRIBE, "a", 1), 0);
+        CHECK_ERRNO(nn_setsockopt(hearing[1], NN_SUB, NN_SUB_UNSUBSCRIBE, "a", 1), -1, EINVAL);
+        CHECK_ERRNO(nn_send(hearing[0], "x", 1, 0), -1, ENOTSUP);
+        CHECK_SEND(both[1], "a3");
+        CHECK_RECV(hearing[1], "a3");
+        CHECK_AGAIN(hearing[0]);
+        CHECK_CLOSE(both[0], both[1]);
+    }
+}
+
+/* One that does not read costs only itself: others go on, and its memory has a bound. */
+static void who_does_not_read_costs_only_itself(void)
+{
+    int both[2], hearing[2];
+    open_both(NN_SUB, NN_PUB, "inproc", both);
+    set_int(both[0], NN_RCVBUF, 10000);
+    open_contexts(both[0], hearing, 2);
+    for (size_t k = 0; k < 2; k++)
+        CHECK_EQ(nn_setsockopt(hearing[k], NN_SUB, NN_SUB_SUBSCRIBE, "", 0), 0);
+    for (size_t k = 0; k < 1000; k++) {
+        CHECK_SEND(both[1], numbered("m", k));
+        CHECK_RECV(hearing[1], numbered("m", k));
+    }
+    CHECK_RECV(hearing[0], "m 0");
+    CHECK_RECV(hearing[0], "m 1");
+    CHECK_AT_LEAST(nn_get_statistic(both[0], SPMSG_STAT_MESSAGES_DROPPED), 800);
+    CHECK_CLOSE(both[0], both[1]);
+}
+
 static void options_are_its_own_or_the_sockets(void)
 {
     int req = open_socket(AF_SP, NN_REQ), ms = 33, out, one, two;
@@ -416,35 +510,28 @@ static void a_child_has_none_of_its_parents(void)
 static void ten_thousand_cost_less_than_a_kib_each(void)
 {
     enum { COUNT = 10000 };
+    static const int types[] = {NN_REQ, NN_REP, NN_SURVEYOR, NN_RESPONDENT, NN_SUB};
     static int contexts[COUNT];
-    int both[2];
-    open_both(NN_REP, NN_REQ, "inproc", both);
-    int descriptors = count_descriptors();
-    long before = resident_kb();
-    open_contexts(both[1], contexts, COUNT);
-    long after = resident_kb();
-    CHECK_EQ(count_descriptors(), descriptors);
-    if (memory_can_be_measured())
-        CHECK_AT_MOST(after - before, COUNT);
-    for (size_t i = 0; i < COUNT; i += 997)
-        CHECK_SEND(contexts[i], numbered("q", i));
-    for (size_t i = 0; i < COUNT; i += 997) {
-        CHECK_RECV(both[0], numbered("q", i));
-        CHECK_SEND(both[0], numbered("a", i));
-        CHECK_RECV(contexts[i], numbered("a", i));
+    for (size_t t = 0; t < COUNT_OF(types); t++) {
+        int s = open_socket(AF_SP, types[t]), descriptors = count_descriptors();
+        long before = resident_kb();
+        open_contexts(s, contexts, COUNT);
+        long after = resident_kb();
+        CHECK_EQ(count_descriptors(), descriptors);
+        /* What others have given back is used first. */
+        if (memory_can_be_measured() && t == 0)
+            CHECK_AT_MOST(after - before, COUNT);
+        /* They come and go without leaving anything. */
+        for (int again = 0; again < 5; again++) {
+            for (size_t i = 0; i < COUNT; i += 2)
+                CHECK_CLOSE(contexts[i]);
+            for (size_t i = 0; i < COUNT; i += 2)
+                contexts[i] = open_context(s);
+        }
+        check_memory_flat(before, COUNT + 2048);
+        CHECK_CLOSE(s);
+        CHECK_ERRNO(nn_close(contexts[COUNT - 1]), -1, EBADF);
     }
-    /* They come and go without leaving anything. */
-    int again = 20;
-    before = resident_kb();
-    while (again-- > 0) {
-        for (size_t i = 0; i < COUNT; i += 2)
-            CHECK_CLOSE(contexts[i]);
-        for (size_t i = 0; i < COUNT; i += 2)
-            contexts[i] = open_context(both[1]);
-    }
-    check_memory_flat(before, 2048);
-    CHECK_CLOSE(both[1], both[0]);
-    CHECK_ERRNO(nn_close(contexts[COUNT - 1]), -1, EBADF);
 }
 
 int main(void)
@@ -458,6 +545,9 @@ int main(void)
     RUN(descriptors_and_polls_tell_them_apart);
     RUN(a_poll_is_woken);
     RUN(requests_wait_for_a_service_and_go_to_the_next);
+    RUN(surveys_are_apart);
+    RUN(subscriptions_are_apart);
+    RUN(who_does_not_read_costs_only_itself);
     RUN(options_are_its_own_or_the_sockets);
     RUN(who_has_no_contexts_says_so);
     RUN(a_child_has_none_of_its_parents);

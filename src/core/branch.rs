@@ -9,7 +9,7 @@ use std::sync::{Arc, Weak};
 
 use super::context::Shared;
 use super::life::Change;
-use super::pipe::{Aftermath, BranchTable, Kin, Offshoot, Trunk};
+use super::pipe::{Aftermath, Kin, Offshoot, Trunk};
 use super::socket::{Joint, Socket};
 use super::state::State;
 use super::statistics::Traffic;
@@ -30,7 +30,7 @@ impl Socket {
         }
         let State { protocol, pipes, .. } = &mut *state;
         let branches = protocol.branches().ok_or(Error::NotSupported)?;
-        let kin = pipes.kin.get_or_insert_with(|| Box::new(Kin::Branches(BranchTable::default())));
+        let kin = pipes.kin.get_or_insert_with(|| Box::new(Kin::Branches(Box::default())));
         let Kin::Branches(table) = &mut **kin else { return Err(Error::NotSupported) };
         let id = BranchId(table.next);
         table.next += 1;

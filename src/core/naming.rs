@@ -60,6 +60,7 @@ impl Socket {
     /// # Errors
     /// When it is not fit for that role.
     pub fn adopt(&self, descriptor: RawFd, role: Role) -> Result<i32, Error> {
+        self.check_is_trunk()?;
         let adopted = self.try_adopt(descriptor, role);
         if let Err(error) = adopted {
             let error = Reason(error);
@@ -184,6 +185,7 @@ impl Socket {
     /// # Errors
     /// `NoPeer` when it is not there.
     pub fn disconnect(&self, peer: u32) -> Result<(), Error> {
+        self.check_is_trunk()?;
         let pipes = self.detach(Whose::Peer(PipeId::from_peer_number(peer)));
         let endpoint = pipes.first().ok_or(Error::NoPeer)?.endpoint.id;
         drain::end(pipes);

@@ -140,7 +140,7 @@ impl Options {
         Settings {
             send_buffer,
             send_budget: send_buffer,
-            recv_buffer: self.number(const { place(&RECV_BUFFER) }) as usize,
+            recv_buffer: self.recv_buffer(),
             send_buffer_grown: grown(&self.is_send_buffer_chosen),
             recv_buffer_grown: grown(&self.is_recv_buffer_chosen),
             reconnect_interval: ms(const { place(&RECONNECT_INTERVAL) }),
@@ -161,6 +161,12 @@ impl Options {
     #[inline]
     pub fn tells_peers(&self) -> bool {
         self.value(const { place(&PEER_INFO) }) != 0
+    }
+
+    /// How many bytes may wait to be received.
+    #[must_use]
+    pub fn recv_buffer(&self) -> usize {
+        self.number(const { place(&RECV_BUFFER) }) as usize
     }
 
     /// How many hops a request that is received may have made.

@@ -38,7 +38,7 @@ pub struct PipeTable {
 pub enum Kin {
     /// A branch has none but those of its trunk.
     Trunk(Arc<dyn Trunk>),
-    Branches(BranchTable),
+    Branches(Box<BranchTable>),
 }
 
 /// The branches of one socket.

@@ -124,6 +124,9 @@ pub fn open_branch(handle: i32) -> Result<i32, Error> {
     // Not in use but on a visit: the branch's place is to be locked beside it.
     let trunk = find(handle)?.to_visit();
     trunk.check_is_trunk()?;
+    if trunk.context.domain != COOKED {
+        return Err(Error::NotSupported);
+    }
     let attempt = Attempt::begin()?;
     let number = world.library.lock().branches.take()?;
     let made = world.make_slot(number).and_then(|slot| {

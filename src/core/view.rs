@@ -71,6 +71,10 @@ impl Pipes for View<'_> {
         self.context.options.hop_limit()
     }
 
+    fn recv_buffer(&self) -> usize {
+        self.context.options.recv_buffer()
+    }
+
     fn count_dropped(&mut self, count: usize, why: Loss) {
         *self.dropped += count as u64;
         if trace::is_on() {

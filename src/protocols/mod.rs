@@ -117,6 +117,9 @@ pub trait Pipes {
     /// How many hops a request may have made.
     fn hop_limit(&self) -> usize;
 
+    /// How many bytes may wait for one who receives.
+    fn recv_buffer(&self) -> usize;
+
     /// Counts messages that were accepted and then had nowhere to go.
     fn count_dropped(&mut self, count: usize, why: Loss);
 

@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use crate::message::{Body, Header, Message};
-use crate::protocols::{Flow, Loss, PipeId, Pipes, Refusal};
+use crate::protocols::{BranchId, Flow, Loss, PipeId, Pipes, Refusal};
 
 /// So many pipes that a test takes minutes if the work for one of them grows with all of them.
 pub const MANY: u32 = if cfg!(miri) { 320 } else { 100_000 };
@@ -20,6 +20,8 @@ pub struct FakePipes {
     pipes: HashMap<PipeId, FakePipe>,
     now: Instant,
     dropped: usize,
+    told: Vec<BranchId>,
+    pub recv_buffer: usize,
 }
 
 struct FakePipe {
@@ -33,7 +35,13 @@ struct FakePipe {
 
 impl Default for FakePipes {
     fn default() -> FakePipes {
-        FakePipes { pipes: HashMap::new(), now: Instant::now(), dropped: 0 }
+        FakePipes {
+            pipes: HashMap::new(),
+            now: Instant::now(),
+            dropped: 0,
+            told: Vec::new(),
+            recv_buffer: 131_072,
+        }
     }
 }
 
@@ -92,6 +100,11 @@ impl FakePipes {
         &self.pipes[&pipe].sent
     }
 
+    /// The branches that were told of since the last call.
+    pub fn take_told(&mut self) -> Vec<BranchId> {
+        std::mem::take(&mut self.told)
+    }
+
     pub fn dropped(&self) -> usize {
         self.dropped
     }
@@ -141,6 +154,14 @@ impl Pipes for FakePipes {
 
     fn hop_limit(&self) -> usize {
         8
+    }
+
+    fn recv_buffer(&self) -> usize {
+        self.recv_buffer
+    }
+
+    fn tell_branch(&mut self, branch: BranchId) {
+        self.told.push(branch);
     }
 
     fn count_dropped(&mut self, count: usize, _why: Loss) {

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::inquiry::{Inquiry, Parting};
+use super::inquiry::{Inquiry, Parting, Settings};
 use crate::message::Message;
 use crate::protocols::routing::LoadBalancer;
-use crate::protocols::{BranchId, PipeId, Pipes, Refusal};
+use crate::protocols::{BranchId, Nothing, PipeId, Pipes, Refusal};
 
 #[derive(Debug, Default)]
 pub struct Crowd {
-    members: BTreeMap<BranchId, Box<Member>>,
+    members: BTreeMap<BranchId, Member>,
     /// Whose request has that id, while it has no reply.
     askers: BTreeMap<u32, BranchId>,
     /// Those whose request nobody could take, who has waited longest first.
@@ -18,31 +18,65 @@ pub struct Crowd {
     turns: u64,
 }
 
+/// Who asks nothing costs next to nothing.
 #[derive(Debug)]
-struct Member {
+enum Member {
+    Idle(Settings),
+    Busy(Box<Request>),
+}
+
+#[derive(Debug)]
+struct Request {
     inquiry: Inquiry,
     /// Its place among those that wait.
     turn: Option<u64>,
 }
 
+impl Member {
+    fn request(&mut self) -> Option<&mut Request> {
+        match self {
+            Member::Idle(_) => None,
+            Member::Busy(request) => Some(request),
+        }
+    }
+}
+
 impl Crowd {
-    pub fn add(&mut self, branch: BranchId, inquiry: Inquiry) {
-        self.members.insert(branch, Box::new(Member { inquiry, turn: None }));
+    pub fn add(&mut self, branch: BranchId, settings: Settings) {
+        self.members.insert(branch, Member::Idle(settings));
     }
 
     pub fn remove(&mut self, branch: BranchId) {
-        if let Some(member) = self.members.remove(&branch) {
-            self.askers.remove(&member.inquiry.id);
-            member.turn.map(|turn| self.unsent.remove(&turn));
+        if let Some(Member::Busy(request)) = self.members.remove(&branch) {
+            self.forget(&request);
         }
     }
 
-    pub fn get(&self, branch: BranchId) -> Option<&Inquiry> {
-        self.members.get(&branch).map(|member| &member.inquiry)
+    /// The request has no place in the lists any more.
+    fn forget(&mut self, request: &Request) {
+        self.askers.remove(&request.inquiry.id);
+        request.turn.map(|turn| self.unsent.remove(&turn));
     }
 
-    pub fn get_mut(&mut self, branch: BranchId) -> Option<&mut Inquiry> {
-        self.members.get_mut(&branch).map(|member| &mut member.inquiry)
+    pub fn settings(&self, branch: BranchId) -> Option<&Settings> {
+        Some(match self.members.get(&branch)? {
+            Member::Idle(settings) => settings,
+            Member::Busy(request) => &request.inquiry.settings,
+        })
+    }
+
+    pub fn settings_mut(&mut self, branch: BranchId) -> Option<&mut Settings> {
+        Some(match self.members.get_mut(&branch)? {
+            Member::Idle(settings) => settings,
+            Member::Busy(request) => &mut request.inquiry.settings,
+        })
+    }
+
+    pub fn get(&self, branch: BranchId) -> Option<&Inquiry> {
+        match self.members.get(&branch)? {
+            Member::Idle(_) => None,
+            Member::Busy(request) => Some(&request.inquiry),
+        }
     }
 
     /// Whether a request with that id waits for its reply.
@@ -58,22 +92,37 @@ impl Crowd {
         services: &mut LoadBalancer,
         pipes: &mut dyn Pipes,
     ) -> Result<(), Refusal> {
-        let member = self.members.get_mut(&branch).ok_or(Refusal::WrongState)?;
-        let before = member.inquiry.id;
-        member.inquiry.begin(id, message, services, pipes)?;
-        self.askers.remove(&before);
-        self.askers.insert(id, branch);
+        let settings = *self.settings(branch).ok_or(Refusal::WrongState)?;
+        let mut inquiry = Inquiry::new(id, settings);
+        inquiry.begin(id, message, services, pipes)?;
+        let request = Member::Busy(Box::new(Request { inquiry, turn: None }));
         // Who asks anew waits anew.
-        member.turn.take().map(|turn| self.unsent.remove(&turn));
+        if let Some(Member::Busy(before)) = self.members.insert(branch, request) {
+            self.forget(&before);
+        }
+        self.askers.insert(id, branch);
         self.settle(branch);
         Ok(())
+    }
+
+    pub fn recv(&mut self, branch: BranchId, message: &mut Message) -> Result<(), Nothing> {
+        let member = self.members.get_mut(&branch).ok_or(Nothing::WrongState)?;
+        let Member::Busy(request) = member else { return Err(Nothing::WrongState) };
+        let received = request.inquiry.recv(message);
+        if received != Err(Nothing::Yet) {
+            let idle = Member::Idle(request.inquiry.settings);
+            if let Member::Busy(done) = std::mem::replace(member, idle) {
+                self.forget(&done);
+            }
+        }
+        received
     }
 
     /// A reply has come, maybe to a request of one of these.
     pub fn take_reply(&mut self, id: u32, reply: Message, pipes: &mut dyn Pipes) {
         let Some(branch) = self.askers.remove(&id) else { return };
-        if let Some(member) = self.members.get_mut(&branch) {
-            member.inquiry.take_reply(reply);
+        if let Some(request) = self.members.get_mut(&branch).and_then(Member::request) {
+            request.inquiry.take_reply(reply);
         }
         self.settle(branch);
         pipes.tell_branch(branch);
@@ -85,13 +134,13 @@ impl Crowd {
             && let Some((turn, branch)) = self.unsent.first_key_value()
         {
             let (turn, branch) = (*turn, *branch);
-            if let Some(member) = self.members.get_mut(&branch) {
-                member.inquiry.service_came(services, pipes);
+            if let Some(request) = self.members.get_mut(&branch).and_then(Member::request) {
+                request.inquiry.service_came(services, pipes);
                 pipes.tell_branch(branch);
-                if member.inquiry.is_unsent() {
+                if request.inquiry.is_unsent() {
                     return;
                 }
-                member.turn = None;
+                request.turn = None;
             }
             self.unsent.remove(&turn);
         }
@@ -104,12 +153,14 @@ impl Crowd {
         services: &mut LoadBalancer,
         pipes: &mut dyn Pipes,
     ) {
-        let members = self.members.iter();
-        let asked = members.filter(|(_, member)| member.inquiry.is_asked_of(pipe));
+        let asked = self.members.iter().filter(|(_, member)| match member {
+            Member::Idle(_) => false,
+            Member::Busy(request) => request.inquiry.is_asked_of(pipe),
+        });
         let asked: Vec<_> = asked.map(|(branch, _)| *branch).collect();
         for branch in asked {
-            if let Some(member) = self.members.get_mut(&branch) {
-                member.inquiry.service_left(pipe, how, services, pipes);
+            if let Some(request) = self.members.get_mut(&branch).and_then(Member::request) {
+                request.inquiry.service_left(pipe, how, services, pipes);
             }
             self.settle(branch);
             pipes.tell_branch(branch);
@@ -122,23 +173,24 @@ impl Crowd {
         services: &mut LoadBalancer,
         pipes: &mut dyn Pipes,
     ) {
-        if let Some(member) = self.members.get_mut(&branch) {
-            member.inquiry.timeout(services, pipes);
+        if let Some(request) = self.members.get_mut(&branch).and_then(Member::request) {
+            request.inquiry.timeout(services, pipes);
         }
         self.settle(branch);
     }
 
     /// Has the branch among those that wait, or not, as is right now.
     fn settle(&mut self, branch: BranchId) {
-        let Some(member) = self.members.get_mut(&branch) else { return };
-        match (member.turn, member.inquiry.is_unsent()) {
+        let request = self.members.get_mut(&branch).and_then(Member::request);
+        let Some(request) = request else { return };
+        match (request.turn, request.inquiry.is_unsent()) {
             (None, true) => {
                 self.turns += 1;
-                member.turn = Some(self.turns);
+                request.turn = Some(self.turns);
                 self.unsent.insert(self.turns, branch);
             }
             (Some(turn), false) => {
-                member.turn = None;
+                request.turn = None;
                 self.unsent.remove(&turn);
             }
             (None, false) | (Some(_), true) => {}

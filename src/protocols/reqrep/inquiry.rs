@@ -13,11 +13,17 @@ pub struct Inquiry {
     /// Of the last request.
     pub id: u32,
     exchange: Exchange,
+    pub settings: Settings,
+    /// How often in a row who was asked broke the rules, instead of a reply.
+    futile: u32,
+}
+
+/// What can be set.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
     /// Milliseconds; the timer does not run when it is not positive.
     resend_interval: i32,
     on_loss: OnLoss,
-    /// How often in a row who was asked broke the rules, instead of a reply.
-    futile: u32,
 }
 
 /// How a peer has left.
@@ -63,20 +69,8 @@ enum Exchange {
 }
 
 impl Inquiry {
-    pub fn new(id: u32) -> Inquiry {
-        Inquiry {
-            id,
-            exchange: Exchange::Idle,
-            resend_interval: RESEND_INTERVAL,
-            on_loss: OnLoss::Resend,
-            futile: 0,
-        }
-    }
-
-    /// Another one with the same options, before its first request.
-    pub fn sibling(&self) -> Inquiry {
-        let Inquiry { resend_interval, on_loss, .. } = *self;
-        Inquiry { resend_interval, on_loss, ..Inquiry::new(0) }
+    pub fn new(id: u32, settings: Settings) -> Inquiry {
+        Inquiry { id, exchange: Exchange::Idle, settings, futile: 0 }
     }
 
     /// Begins with another request. Whatever was asked before is given up.
@@ -137,7 +131,7 @@ impl Inquiry {
             Exchange::Asked { request, of, .. } if of == pipe => request,
             other => return self.exchange = other,
         };
-        if self.on_loss == OnLoss::Fail {
+        if self.settings.on_loss == OnLoss::Fail {
             return self.exchange = Exchange::Lost;
         }
         match how {
@@ -153,7 +147,7 @@ impl Inquiry {
     }
 
     fn interval(&self) -> Option<Duration> {
-        let ms = u64::try_from(self.resend_interval).ok().filter(|ms| *ms > 0)?;
+        let ms = u64::try_from(self.settings.resend_interval).ok().filter(|ms| *ms > 0)?;
         Some(Duration::from_millis(ms))
     }
 
@@ -229,7 +223,15 @@ impl Inquiry {
             other => self.exchange = other,
         }
     }
+}
 
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings { resend_interval: RESEND_INTERVAL, on_loss: OnLoss::Resend }
+    }
+}
+
+impl Settings {
     pub fn set_option(&mut self, number: i32, value: Option<&[u8]>) -> Result<(), Error> {
         match number {
             option::REQ_RESEND_INTERVAL => self.resend_interval = milliseconds(value)?,

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::crowd::Crowd;
-use super::inquiry::{Inquiry, Parting};
+use super::inquiry::{Inquiry, Parting, Settings};
 use crate::error::Error;
 use crate::message::Message;
 use crate::protocols::backtrace::{Malformed, next_id, split_answer};
@@ -31,7 +31,7 @@ impl Req {
         Req {
             services: LoadBalancer::default(),
             last: seed.random,
-            own: Inquiry::new(seed.random),
+            own: Inquiry::new(seed.random, Settings::default()),
             others: None,
             violator: None,
         }
@@ -128,11 +128,11 @@ impl Protocol for Req {
     }
 
     fn set_option(&mut self, number: i32, value: Option<&[u8]>) -> Result<(), Error> {
-        self.own.set_option(number, value)
+        self.own.settings.set_option(number, value)
     }
 
     fn option(&self, number: i32) -> Result<i32, Error> {
-        self.own.option(number)
+        self.own.settings.option(number)
     }
 
     fn send_priority(&self) -> SendPriority {
@@ -146,8 +146,7 @@ impl Protocol for Req {
 
 impl Branches for Req {
     fn add(&mut self, branch: BranchId) {
-        let inquiry = self.own.sibling();
-        self.others.get_or_insert_default().add(branch, inquiry);
+        self.others.get_or_insert_default().add(branch, self.own.settings);
     }
 
     fn remove(&mut self, branch: BranchId) {
@@ -173,8 +172,7 @@ impl Branches for Req {
         message: &mut Message,
         _pipes: &mut dyn Pipes,
     ) -> Result<(), Nothing> {
-        let others = self.others.as_mut().and_then(|others| others.get_mut(branch));
-        others.ok_or(Nothing::WrongState)?.recv(message)
+        self.others.as_mut().ok_or(Nothing::WrongState)?.recv(branch, message)
     }
 
     fn readiness_of(&mut self, branch: BranchId) -> Readiness {
@@ -198,12 +196,13 @@ impl Branches for Req {
         number: i32,
         value: Option<&[u8]>,
     ) -> Result<(), Error> {
-        let other = self.others.as_mut().and_then(|others| others.get_mut(branch));
-        other.ok_or(Error::NotOpen)?.set_option(number, value)
+        let settings = self.others.as_mut().and_then(|others| others.settings_mut(branch));
+        settings.ok_or(Error::NotOpen)?.set_option(number, value)
     }
 
     fn option_of(&self, branch: BranchId, number: i32) -> Result<i32, Error> {
-        self.other(branch).ok_or(Error::NotOpen)?.option(number)
+        let settings = self.others.as_ref().and_then(|others| others.settings(branch));
+        settings.ok_or(Error::NotOpen)?.option(number)
     }
 }
 
@@ -542,5 +541,92 @@ mod tests {
         assert_eq!(req.send(&mut message, &mut pipes), Err(Refusal::Header));
         assert_eq!(message.body.as_slice(), b"q");
         assert_eq!(recv(&mut req, &mut pipes), Err(Nothing::WrongState));
+    }
+
+    const ONE: BranchId = BranchId(1);
+    const TWO: BranchId = BranchId(2);
+
+    fn branched() -> (Req, FakePipes) {
+        let (mut req, pipes) = connected();
+        [ONE, TWO].into_iter().for_each(|branch| req.add(branch));
+        (req, pipes)
+    }
+
+    fn send_on(req: &mut Req, pipes: &mut FakePipes, branch: BranchId, text: &str) {
+        req.send_on(branch, &mut FakePipes::message(text), pipes).unwrap();
+    }
+
+    fn recv_on(req: &mut Req, pipes: &mut FakePipes, branch: BranchId) -> Result<String, Nothing> {
+        let mut message = Message::default();
+        req.recv_on(branch, &mut message, pipes)?;
+        assert!(message.header.is_empty());
+        Ok(String::from_utf8_lossy(message.body.as_slice()).into_owned())
+    }
+
+    #[test]
+    fn ids_are_one_row_and_each_reply_reaches_who_has_its_id() {
+        let (mut req, mut pipes) = branched();
+        send_on(&mut req, &mut pipes, ONE, "1");
+        send(&mut req, &mut pipes, "own");
+        send_on(&mut req, &mut pipes, TWO, "2");
+        assert_eq!(pipes.sent_bytes(A), [&b"\xe1\x6b\x45\x7d1"[..], b"\xe1\x6b\x45\x7f2"]);
+        assert_eq!(pipes.sent_bytes(B), [b"\xe1\x6b\x45\x7eown"]);
+        reply(&mut req, &mut pipes, B, 0xe16b_457f, "re 2");
+        assert_eq!(pipes.take_told(), [TWO]);
+        assert!(req.readiness_of(TWO).can_recv && !req.readiness_of(ONE).can_recv);
+        assert!(!req.readiness(&pipes).can_recv);
+        reply(&mut req, &mut pipes, B, 0xe16b_457f, "doubled");
+        reply(&mut req, &mut pipes, A, 0xe16b_457e, "re own");
+        reply(&mut req, &mut pipes, A, 0xe16b_457d, "re 1");
+        assert_eq!(pipes.take_told(), [ONE]);
+        assert_eq!(recv_on(&mut req, &mut pipes, TWO).unwrap(), "re 2");
+        assert_eq!(recv_on(&mut req, &mut pipes, ONE).unwrap(), "re 1");
+        assert_eq!(recv(&mut req, &mut pipes).unwrap(), "re own");
+        assert_eq!(recv_on(&mut req, &mut pipes, ONE), Err(Nothing::WrongState));
+    }
+
+    #[test]
+    fn a_late_reply_reaches_no_branch() {
+        let (mut req, mut pipes) = branched();
+        send_on(&mut req, &mut pipes, ONE, "old");
+        send_on(&mut req, &mut pipes, ONE, "new");
+        send_on(&mut req, &mut pipes, TWO, "closed");
+        req.remove(TWO);
+        for id in [0xe16b_457d, 0xe16b_457f, 0xe16b_457d] {
+            reply(&mut req, &mut pipes, A, id, "late");
+        }
+        assert!(pipes.take_told().is_empty());
+        assert_eq!(recv_on(&mut req, &mut pipes, ONE), Err(Nothing::Yet));
+        assert_eq!(recv_on(&mut req, &mut pipes, TWO), Err(Nothing::WrongState));
+        reply(&mut req, &mut pipes, A, 0xe16b_457e, "in time");
+        assert_eq!(recv_on(&mut req, &mut pipes, ONE).unwrap(), "in time");
+    }
+
+    #[test]
+    fn requests_of_branches_wait_in_turn_and_go_on_when_a_service_leaves() {
+        let (mut req, mut pipes) = (Req::new(SEED), FakePipes::default());
+        [ONE, TWO].into_iter().for_each(|branch| req.add(branch));
+        send_on(&mut req, &mut pipes, TWO, "2");
+        send_on(&mut req, &mut pipes, ONE, "1");
+        assert_eq!(req.next_timeout_of(ONE), None);
+        pipes.connect(A);
+        pipes.set_room(A, 1);
+        req.add_pipe(A, Priorities::default()).unwrap();
+        req.pipe_writable(A, &mut pipes);
+        assert_eq!(pipes.sent_to(A), ["2"], "who waits longest is first");
+        assert_eq!(pipes.take_told(), [TWO], "its time has changed");
+        assert_eq!(req.next_timeout_of(TWO), Some(pipes.now() + MINUTE));
+        pipes.set_room(A, 1);
+        req.pipe_writable(A, &mut pipes);
+        assert_eq!(pipes.sent_to(A), ["2", "1"]);
+        connect(&mut req, &mut pipes, B);
+        pipes.take_told();
+        pipes.disconnect(A);
+        req.pipe_ended(A, &mut pipes);
+        assert_eq!(pipes.sent_to(B), ["1", "2"]);
+        assert_eq!(pipes.take_told(), [ONE, TWO]);
+        pipes.pass(MINUTE);
+        req.timeout_of(TWO, &mut pipes);
+        assert_eq!(pipes.sent_to(B), ["1", "2", "2"], "each by its own clock");
     }
 }

@@ -259,6 +259,37 @@ mod cooked {
     }
 
     #[test]
+    fn branches_take_requests_as_they_ask_and_answer_in_any_order() {
+        let (mut rep, mut pipes) = connected();
+        let [one, two] = [BranchId(1), BranchId(2)];
+        [one, two].into_iter().for_each(|branch| rep.add(branch));
+        let recv_on = |rep: &mut Replier, pipes: &mut FakePipes, branch| {
+            let mut message = Message::default();
+            let received = rep.recv_on(branch, &mut message, pipes);
+            assert!(message.header.is_empty());
+            received.map(|()| String::from_utf8_lossy(message.body.as_slice()).into_owned())
+        };
+        assert_eq!(recv_on(&mut rep, &mut pipes, one), Err(Nothing::Yet));
+        arrive(&mut rep, &mut pipes, A, b"\x80\0\0\x01q");
+        assert_eq!(pipes.take_told(), [one], "the other one does not wait");
+        arrive(&mut rep, &mut pipes, B, b"\x80\0\0\x02r");
+        assert!(rep.readiness_of(two).can_recv);
+        assert_eq!(recv_on(&mut rep, &mut pipes, one).unwrap(), "q");
+        assert!(pipes.take_told().is_empty(), "there is another request");
+        assert_eq!(recv_on(&mut rep, &mut pipes, two).unwrap(), "r");
+        assert_eq!(pipes.take_told(), [two], "there is none, which it has not seen yet");
+        let mut answer = FakePipes::message("to r");
+        rep.send_on(two, &mut answer, &mut pipes).unwrap();
+        rep.send_on(one, &mut FakePipes::message("to q"), &mut pipes).unwrap();
+        assert_eq!(pipes.sent_bytes(A), [b"\x80\0\0\x01to q"]);
+        assert_eq!(pipes.sent_bytes(B), [b"\x80\0\0\x02to r"]);
+        let again = rep.send_on(one, &mut FakePipes::message("x"), &mut pipes);
+        assert_eq!(again, Err(Refusal::WrongState));
+        assert_eq!(send(&mut rep, &mut pipes, "x"), Err(Refusal::WrongState));
+        assert!(Replier::raw(SEED).branches().is_none());
+    }
+
+    #[test]
     fn asking_for_another_request_gives_the_last_one_up() {
         let (mut rep, mut pipes) = connected();
         arrive(&mut rep, &mut pipes, A, b"\x80\0\0\x01q");

@@ -2,10 +2,12 @@
 
 mod distributor;
 mod fair_queue;
+mod inbox;
 mod load_balancer;
 mod priorities;
 
 pub use distributor::Distributor;
 pub use fair_queue::FairQueue;
+pub use inbox::Inbox;
 pub use load_balancer::LoadBalancer;
 pub use priorities::{Priority, Rings};

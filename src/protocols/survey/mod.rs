@@ -1,5 +1,6 @@
 //! SURVEY: one asks many, and gathers what they answer in time (protocols 8).
 
+mod question;
 mod raw_surveyor;
 mod surveyor;
 

@@ -675,6 +675,10 @@ impl Pipes for View<'_> {
         self.mesh.nodes[self.node].hop_limit
     }
 
+    fn recv_buffer(&self) -> usize {
+        131_072
+    }
+
     fn count_dropped(&mut self, count: usize, _why: Loss) {
         self.mesh.note(self.node, Event::Dropped(count));
     }
