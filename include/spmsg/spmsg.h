@@ -157,10 +157,11 @@ SPMSG_EXPORT int spmsg_listen_fd(int s, int fd);
  * connected, and not with EISCONN or EINVAL. */
 SPMSG_EXPORT int spmsg_connect_fd(int s, int fd);
 
-/** Opens a context of the socket: a further handle, with a request, reply or survey of its own.
+/** Opens a context of the socket: a further handle, with a request, a reply, a survey or
+ * subscriptions of its own.
  *
- * The socket is a cooked REQ, REP, SURVEYOR or RESPONDENT. Its contexts share its endpoints and
- * peers, and each can ask, answer, wait and fail for itself, in a thread of its own or not:
+ * The socket is a cooked REQ, REP, SURVEYOR, RESPONDENT or SUB. Its contexts share its endpoints
+ * and peers, and each asks, answers, waits and fails for itself, in a thread of its own or not:
  * nn_send, nn_recv, nn_sendmsg, nn_recvmsg, nn_poll, nn_get_statistic and nn_close take one as
  * they take a socket. A context begins with the options that the socket has then; NN_SNDTIMEO,
  * NN_RCVTIMEO, NN_SOCKET_NAME and those of the socket type are its own from then on, all others
