@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::context::Context;
 use super::pipe::{Aftermath, Kin, PipeTable};
-use crate::message::Message;
+use crate::message::{Control, Message};
 use crate::protocols::{BranchId, Branches, Flow, Loss, PipeId, Pipes, Readiness, Refusal};
 use crate::sys;
 use crate::trace::{self, Happening};
@@ -30,7 +30,7 @@ impl Pipes for View<'_> {
 
     fn recv(&mut self, pipe: PipeId, message: &mut Message) -> bool {
         let Some(pipe) = self.table.get(pipe) else { return false };
-        let tells_peer = self.context.options.tells_peers();
+        let tells_peer = self.context.options.tells_peers() && message.control == Control::Wanted;
         if tells_peer {
             message.ancillary = None;
         }

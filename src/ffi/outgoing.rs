@@ -66,7 +66,7 @@ impl Prepared {
                 (Body::from_chunk(ManuallyDrop::into_inner(chunk)), Ownership::Callers)
             }
         };
-        let message = ManuallyDrop::new(Message { header, body, ancillary });
+        let message = ManuallyDrop::new(Message { header, body, ancillary, ..Message::default() });
         Ok(Prepared { message, ownership, count: outgoing.count })
     }
 

@@ -197,7 +197,7 @@ impl RecvBytes {
         with_socket(s, |socket| {
             socket.check_can_recv()?;
             let job = RecvBytes { s, buf, len, flags };
-            let mut message = Message::default();
+            let mut message = Message::without_control();
             let check = |size| job.check(size);
             match socket.recv_now(&mut message, blocking(flags), check)? {
                 Now::Done => job.finish(&message).map(Begun::Done),
@@ -227,7 +227,7 @@ impl Job for RecvBytes {
 
     fn step(&mut self, turn: &mut Turn) -> Result<Step<c_int>, Error> {
         on_socket(self.s, turn, |socket, turn| {
-            let mut message = Message::default();
+            let mut message = Message::without_control();
             let check = |size| self.check(size);
             match socket.recv_step(turn, &mut message, blocking(self.flags), check)? {
                 Step::Sleep => Ok(Step::Sleep),
@@ -351,7 +351,7 @@ impl Target<'_> {
     /// # Safety
     /// As `raw` says; the size of the body has been checked.
     unsafe fn deliver(self, message: Message) -> Result<c_int, Error> {
-        let Message { header, body, ancillary } = message;
+        let Message { header, body, ancillary, .. } = message;
         let received = raw::count(body.len())?;
         if let Some(place) = self.whole {
             let chunk = body.into_chunk().map_err(|_| Error::OutOfMemory)?;

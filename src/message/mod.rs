@@ -26,13 +26,30 @@ pub struct Message {
     pub body: Body,
     /// Control data as the user gave it; only some transports look at it.
     pub ancillary: Option<Chunk>,
+    /// Of a message to receive into: whether somebody looks at its control data.
+    pub control: Control,
+}
+
+/// Whether control data are made for a message that arrives. Making them costs memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Control {
+    #[default]
+    Wanted,
+    Unwanted,
 }
 
 impl Message {
     /// A message without header or control data.
     #[must_use]
     pub fn from_body(body: Body) -> Message {
-        Message { header: Header::default(), body, ancillary: None }
+        Message { body, ..Message::default() }
+    }
+
+    /// One to receive into for who looks at nothing but the body.
+    #[must_use]
+    #[inline]
+    pub fn without_control() -> Message {
+        Message { control: Control::Unwanted, ..Message::default() }
     }
 
     /// Another message that says the same. A big body is shared with this one.
@@ -44,7 +61,8 @@ impl Message {
             Some(ancillary) => Some(Chunk::copy_from(ancillary.as_slice())?),
             None => None,
         };
-        Ok(Message { header: self.header.clone(), body: self.body.share()?, ancillary })
+        let (header, body) = (self.header.clone(), self.body.share()?);
+        Ok(Message { header, body, ancillary, ..Message::default() })
     }
 
     /// Puts the header in front of the body, where it stands on a wire: to whom it means nothing,

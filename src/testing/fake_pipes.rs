@@ -53,7 +53,8 @@ impl FakePipes {
     pub fn with_header(header: &[u8], text: &str) -> Message {
         let little = "little memory is needed";
         let header = Header::copy_from(header).expect(little);
-        Message { header, body: Body::copy_from(text.as_bytes()).expect(little), ancillary: None }
+        let body = Body::copy_from(text.as_bytes()).expect(little);
+        Message { header, body, ..Message::default() }
     }
 
     pub fn connect(&mut self, pipe: PipeId) {

@@ -342,7 +342,7 @@ impl Back {
 fn push_large(large: &mut VecDeque<Message>, message: &mut Message) -> usize {
     let header = std::mem::take(&mut message.header);
     let body = std::mem::take(&mut message.body);
-    large.push_back(Message { header, body, ancillary: None });
+    large.push_back(Message { header, body, ..Message::default() });
     PACKED_MIN
 }
 

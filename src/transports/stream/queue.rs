@@ -522,7 +522,7 @@ mod tests {
     fn message(header: &[u8], size: usize) -> Message {
         let header = Header::copy_from(header).unwrap();
         let body = Body::copy_from(&vec![b'x'; size]).unwrap();
-        Message { header, body, ancillary: None }
+        Message { header, body, ..Message::default() }
     }
 
     fn accept(queue: &mut Queue, size: usize, circumstances: Circumstances) -> Option<Sent> {

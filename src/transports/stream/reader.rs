@@ -13,7 +13,7 @@ use super::byte_stream::Source;
 use super::codec::{Decoder, Farewell, Front, Violation};
 use super::store::{Partial, Store};
 use super::width::Width;
-use crate::message::{Body, Message};
+use crate::message::{Body, Control, Message};
 use crate::sync::{Mutex, Rank};
 use crate::sys::Read;
 
@@ -354,14 +354,14 @@ impl Inbox {
         } else {
             self.store.front = self.decoder.front(&self.store, size_max());
         }
-        match self.decoder.label(tag) {
-            Ok(None) => true,
-            Ok(label) => {
-                message.ancillary = label;
-                true
+        if message.control == Control::Wanted {
+            match self.decoder.label(tag) {
+                Ok(None) => {}
+                Ok(label) => message.ancillary = label,
+                Err(_) => return self.break_off(Violation::TooLarge),
             }
-            Err(_) => self.break_off(Violation::TooLarge),
         }
+        true
     }
 
     /// Nothing can be received any more.
@@ -495,7 +495,8 @@ const CALLER_WAITS: Duration = Duration::from_secs(1);
 #[cfg(test)]
 pub mod short {
     use super::*;
-    use crate::message::OutOfMemory;
+    use crate::message::{Chunk, OutOfMemory};
+    use crate::transports::stream::Tag;
     use crate::transports::stream::codec::Parting;
 
     pub const VIOLATION: u8 = 0xff;
@@ -507,12 +508,19 @@ pub mod short {
         ahead: usize,
         answer: Option<Vec<u8>>,
         is_over: bool,
+        /// What it says of each message.
+        label: Option<&'static [u8]>,
     }
 
     impl Short {
         /// One that lets so many bytes wait although a message can be received.
         pub fn ahead(ahead: usize) -> Short {
             Short { ahead, ..Short::default() }
+        }
+
+        /// One that says something of each message.
+        pub fn labelling(label: &'static [u8]) -> Short {
+            Short { label: Some(label), ..Short::default() }
         }
     }
 
@@ -549,6 +557,10 @@ pub mod short {
                 }
                 _ => Front::Incomplete,
             }
+        }
+
+        fn label(&self, _tag: Tag) -> Result<Option<Chunk>, OutOfMemory> {
+            self.label.map(Chunk::copy_from).transpose()
         }
 
         fn take_answer(&mut self) -> Option<Vec<u8>> {
@@ -617,6 +629,20 @@ mod tests {
 
     fn read_ahead(reader: &Reader, kernel: &Kernel) -> News {
         reader.read_ahead(kernel, || None, &mut [0; 100]).map_or(News::Nothing, |read| read.news)
+    }
+
+    #[test]
+    fn control_data_are_made_for_who_looks_at_them() {
+        let decoder = Short::labelling(b"label");
+        let (reader, kernel) = (Reader::new(Box::new(decoder), 0), kernel(b"\x01a\x01b\x01c"));
+        assert_eq!(pump(&reader, &kernel).0, News::Readable);
+        let takes = [Message::default(), Message::without_control(), Message::default()];
+        let said = takes.map(|mut message| {
+            assert!(reader.take(|| None, &mut message).has_message);
+            (message.body.as_slice()[0], message.ancillary.map(|said| said.as_slice().to_vec()))
+        });
+        let label = Some(b"label".to_vec());
+        assert_eq!(said, [(b'a', label.clone()), (b'b', None), (b'c', label)]);
     }
 
     #[test]
