@@ -19,6 +19,8 @@ BUILD := target/c-tests
 LIBRARY := target/release/libspmsg.so
 FRONT := target/front
 JOBS := $(shell nproc 2>/dev/null || echo 2)
+# Tests sleep most of the time; those that do not count for several.
+TESTS_AT_ONCE := $(shell expr $(JOBS) \* 3)
 RIVALS := $(filter --rivals,$(ARGS))
 CTEST_FLAGS := --output-on-failure --no-tests=error
 
@@ -96,9 +98,11 @@ test: tools build
 	cmake -S c-tests -B $(BUILD) -DCMAKE_BUILD_TYPE=Release
 	cmake --build $(BUILD) --parallel $(JOBS)
 	@# What fails of ours does not keep the reference from being tried.
-	ctest --test-dir $(BUILD) --label-exclude '^reference$$' --parallel $(JOBS) $(CTEST_FLAGS); \
+	ctest --test-dir $(BUILD) --label-exclude '^reference$$' --parallel $(TESTS_AT_ONCE) \
+		$(CTEST_FLAGS); \
 		ours=$$?; \
-		ctest --test-dir $(BUILD) --label-regex '^reference$$' $(CTEST_FLAGS) && exit $$ours
+		ctest --test-dir $(BUILD) --label-regex '^reference$$' --parallel $(TESTS_AT_ONCE) \
+		$(CTEST_FLAGS) && exit $$ours
 
 .PHONY: check
 check: test
