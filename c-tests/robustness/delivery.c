@@ -628,6 +628,29 @@ static void short_bursts_outlive_a_sudden_death(void)
     }
 }
 
+/* A child goes on where the thread was that has forked: this one streams to two. */
+static void stream_to_two(void)
+{
+    int from[2], to[2];
+    for (int i = 0; i < 2; i++) {
+        struct url url = unique_url(trial.scheme);
+        from[i] = open_quick();
+        to[i] = open_quick();
+        CHECK_OK(nn_bind(to[i], url.text));
+        CHECK_OK(nn_connect(from[i], url.text));
+        CHECK_PIPES(from[i], 1);
+    }
+    for (int i = 0; i < 300; i++)
+        send_in_words(from[i % 2], i);
+    for (int i = 0; i < 300; i++) {
+        char body[16];
+        CHECK_AT_LEAST(nn_recv(to[i % 2], body, sizeof body, 0), 1);
+    }
+    nap_ms(10);
+    close_sockets(to, 2);
+    close_sockets(from, 2);
+}
+
 /* Whoever has streamed and then paused sends a burst like any other. */
 static void a_short_burst_behind_a_stream_outlives_a_sudden_death(void)
 {
@@ -636,9 +659,11 @@ static void a_short_burst_behind_a_stream_outlives_a_sudden_death(void)
         test_skip("both sides die");
         return;
     }
-    for (int i = 0; i < 4 * (int)COUNT_OF(bursts) * trial.effort && !case_failed(); i++)
+    for (int i = 0; i < 4 * (int)COUNT_OF(bursts) * trial.effort && !case_failed(); i++) {
+        stream_to_two();
         check_death(i % 2 ? DEATH_BY_KILL : DEATH_BY_EXIT_AT_ONCE, 150, 1,
                     bursts[i % (int)COUNT_OF(bursts)]);
+    }
 }
 
 static void long_bursts_outlive_quick_exit(void)

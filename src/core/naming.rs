@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::memory::Attempt;
 use crate::protocols::PipeId;
 use crate::trace::{self, Happening, Plain, Reason};
-use crate::transports::{Adoption, Dialect, Host, Keepsake, Maker, Parting, Role};
+use crate::transports::{Adoption, Dialect, Host, Keepsake, Maker, Parting, Role, with_rhythm};
 
 #[derive(Clone, Copy)]
 enum Way {
@@ -175,6 +175,8 @@ impl Socket {
         entry.endpoint.trace(Happening::ShutDown, None, format_args!(""));
         entry.close();
         drain::end(self.detach(Whose::Endpoint(id)));
+        // As when a socket is closed.
+        with_rhythm(|rhythm| rhythm.interrupt());
         self.retry_endpoints();
         Ok(())
     }

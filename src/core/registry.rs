@@ -20,6 +20,7 @@ use crate::sync::{
 };
 use crate::sys::{self, Inherited, PerProcess, Secret, exit};
 use crate::trace::{self, Happening};
+use crate::transports::with_rhythm;
 
 /// A socket during one call. Closing waits until nobody has one any more.
 pub struct InUse(MappedRwLockReadGuard<'static, Arc<Socket>>);
@@ -78,6 +79,8 @@ pub(super) fn open_type(
     find: impl FnOnce() -> Option<&'static SocketType>,
     printer: impl FnOnce() -> Option<Printer>,
 ) -> Result<i32, Error> {
+    // This thread may also be a child's, in the middle of what its parent was sending.
+    with_rhythm(|rhythm| rhythm.interrupt());
     let attempt = Attempt::watch();
     let world = WORLD.get();
     let mut library = world.library.lock();
@@ -157,6 +160,8 @@ pub fn close(handle: i32) -> Result<(), Error> {
     let mut closing = Closing::begin(handle).ok_or(Error::NotOpen)?;
     drain::end(std::mem::take(&mut closing.connections));
     closing.finish();
+    // Whatever was written just now was sent some time ago.
+    with_rhythm(|rhythm| rhythm.interrupt());
     Ok(())
 }
 
@@ -257,6 +262,7 @@ pub fn terminate() {
         all.iter_mut().flat_map(|closing| std::mem::take(&mut closing.connections)).collect();
     drain::end(connections);
     all.into_iter().for_each(Closing::finish);
+    with_rhythm(|rhythm| rhythm.interrupt());
 }
 
 /// Undoes [`terminate`], when it has finished.
@@ -485,6 +491,23 @@ pub const RAW: i32 = 2;
 mod tests {
     use super::*;
     use crate::core::fixtures::{Opened, PAIR};
+
+    #[test]
+    fn who_opens_closes_or_shuts_down_is_not_in_the_middle_of_a_stream_any_more() {
+        let sends = || with_rhythm(|rhythm| rhythm.sends());
+        let begin = || with_rhythm(|rhythm| rhythm.stream());
+        begin();
+        assert!(sends() > 1);
+        let socket = Opened::cooked(PAIR);
+        assert_eq!(sends(), 1);
+        let endpoint = socket.bind("inproc://not in the middle of a stream");
+        begin();
+        socket.get().shutdown(endpoint).unwrap();
+        assert_eq!(sends(), 1);
+        begin();
+        socket.close().unwrap();
+        assert_eq!(sends(), 1);
+    }
 
     #[test]
     fn what_is_wrong_with_the_arguments_is_said_in_order() {
