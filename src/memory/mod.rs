@@ -15,8 +15,15 @@
 //! doc/failures.md tells what cannot be covered, and why.
 
 mod allocator;
+#[cfg(all(test, loom))]
+mod models;
 mod reserve;
 mod stock;
+
+/// The machine's. A model has others in their place.
+mod atomics {
+    pub use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering, fence};
+}
 
 use std::cell::Cell;
 use std::collections::{HashMap, TryReserveError, VecDeque};

@@ -8,11 +8,12 @@
 //! Every place holds a block or nothing, and one atomic step puts it there or takes it away. So
 //! there is no lock that a fork could leave taken, and what a child finds is whole: it begins to
 //! keep blocks when it has somebody who looks, and then has those of its parent, too.
+//! `memory/models.rs` walks through what several threads may do at once.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering, fence};
 
+use super::atomics::{AtomicBool, AtomicPtr, AtomicUsize, Ordering, fence};
 use super::{OutOfMemory, allocator};
 
 /// Memory of at least the size that was asked for.
@@ -232,20 +233,35 @@ const ALIGNMENT: usize = 16;
 /// Smaller ones are cheap to have.
 const SIZE_MIN: usize = 16 * 1024;
 /// Larger ones are too much to keep.
-const SIZE_MAX: usize = 16 * 1024 * 1024;
+const SIZE_MAX: usize = if cfg!(loom) { SIZE_MIN } else { 16 * 1024 * 1024 };
 /// What those have in addition whose content is as large as a power of two: a place for what they
 /// note about it, for a header, and for its alignment to a page.
 const EXTRA: usize = 8 * 1024;
 /// As many sizes as there are from the smallest to the largest.
 const SHELVES: usize = ((SIZE_MAX / SIZE_MIN).ilog2() * 2 + 1) as usize;
 /// Blocks of one size.
-const PLACES: usize = 32;
+const PLACES: usize = if cfg!(loom) { 2 } else { 32 };
 /// What is kept in all.
-const BYTES_MAX: usize = 64 * 1024 * 1024;
+const BYTES_MAX: usize = if cfg!(loom) { 2 * size_on(0) } else { 64 * 1024 * 1024 };
 
 const _: () = assert!(size_on(0) == SIZE_MIN + EXTRA && size_on(SHELVES - 1) == SIZE_MAX + EXTRA);
 
 #[cfg(test)]
+impl Stock {
+    /// How many bytes are kept.
+    pub fn kept(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// How many blocks.
+    #[cfg(loom)]
+    pub fn count(&self) -> usize {
+        let places = self.shelves.iter().flat_map(|shelf| &shelf.0);
+        places.filter(|place| !place.load(Ordering::Relaxed).is_null()).count()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use crate::memory::without_memory;
@@ -263,10 +279,6 @@ mod tests {
         fn give(&self, block: Block) {
             // SAFETY: tests take from one stock only, and give each block once.
             unsafe { self.give_back(block) };
-        }
-
-        fn kept(&self) -> usize {
-            self.bytes.load(Ordering::Relaxed)
         }
     }
 
