@@ -143,12 +143,28 @@ static int has_ipv6(void)
     return bound;
 }
 
+/* transports 6.1 */
+static void an_ipv6_address_names_an_interface_for_its_scope(void)
+{
+    static const struct address list[] = {
+        {"tcp://[::1%%lo]:%d", 0}, {"tcp://::1%%lo:%d", 0}, {"tcp://[::1%%nosuch0]:%d", ENODEV},
+    };
+    int s = open_pair();
+    if (has_ipv6()) {
+        set_int(s, NN_IPV4ONLY, 0);
+        check_addresses(nn_bind, s, list, COUNT_OF(list));
+    } else {
+        test_skip("there is no IPv6 here");
+    }
+    CHECK_CLOSE(s);
+}
+
 /* transports 6.1 and 6.2 with NN_IPV4ONLY off */
 static void tcp_addresses_with_ipv6(void)
 {
     static const struct address to_bind[] = {
         {"tcp://[::1]:%d", 0}, {"tcp://::1:%d", 0}, {"tcp://[::]:%d", 0}, {"tcp://*:%d", 0},
-        {"tcp://127.0.0.1:%d", 0}, {"tcp://[127.0.0.1]:%d", 0}, {"tcp://[::1%%lo]:%d", ENODEV},
+        {"tcp://127.0.0.1:%d", 0}, {"tcp://[127.0.0.1]:%d", 0},
         {"tcp://[::1:%d", ENODEV}, {"tcp://::1]:%d", ENODEV}, {"tcp://lo:%d", ENODEV},
         {"tcp://[*]:%d", ENODEV}, {"tcp://localhost:%d", ENODEV}, {"tcp://[::1]:0", EINVAL},
         {"tcp://[::1]", EINVAL},
@@ -228,6 +244,7 @@ int main(void)
     RUN(tcp_addresses_to_bind);
     RUN(tcp_addresses_to_connect);
     RUN(tcp_addresses_with_ipv6);
+    RUN(an_ipv6_address_names_an_interface_for_its_scope);
     RUN(the_tcp_wildcard_follows_ipv4only);
     RUN(ipv4_addresses_connect_without_ipv4only);
     return test_end();

@@ -16,9 +16,11 @@
 
 #include <arpa/inet.h>
 #include <netdb.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* ---- the resolver ---- */
 
@@ -204,6 +206,62 @@ static void every_address_is_tried_before_the_next_attempt(void)
     CHECK_CLOSE(s);
 }
 
+/* A listener that has no place for another connection leaves it without an answer. Returns how many
+ * descriptors that took. */
+static int crowd(const char *host, int port, int fds[], int room)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    socklen_t size = sizeof address;
+    int count = 0, yes = 1;
+    address.sin_port = htons((uint16_t)port);
+    CHECK_EQ(inet_pton(AF_INET, host, &address.sin_addr), 1);
+    fds[count] = socket(AF_INET, SOCK_STREAM, 0);
+    CHECK_EQ(setsockopt(fds[count], SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes), 0);
+    CHECK_EQ(bind(fds[count], (struct sockaddr *)&address, size), 0);
+    CHECK_EQ(listen(fds[count++], 0), 0);
+    for (int silent = 0; !silent && count < room; count++) {
+        fds[count] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+        struct pollfd there = {fds[count], POLLOUT, 0};
+        silent = connect(fds[count], (struct sockaddr *)&address, size) < 0
+                 && poll(&there, 1, 100) == 0;
+    }
+    return count;
+}
+
+/* The kernel would wait for it for two minutes, which is longer than this program may take. */
+static void a_silent_address_costs_little(void)
+{
+    enum { ROOM = 32 };
+    int fds[ROOM], count;
+    struct url url = unique_url("tcp"), name = named(&url, "host.test");
+    int s = bound_pair(url.text);
+    count = crowd("127.0.0.2", atoi(strrchr(url.text, ':') + 1), fds, ROOM);
+    answer("127.0.0.2", "127.0.0.1", NULL);
+    check_reaches(&name, s, 1);
+    while (count > 0)
+        close(fds[--count]);
+    CHECK_CLOSE(s);
+}
+
+/* transports 6.3: whatever a file of hosts says, which mostly knows one of them. */
+static void this_machine_has_both_addresses(void)
+{
+    for (int only = 0; only < 2; only++) {
+        struct url url = unique_url("tcp"), six = named(&url, "[::1]");
+        struct url name = named(&url, "localhost");
+        int s = open_pair();
+        set_int(s, NN_IPV4ONLY, 0);
+        if (nn_bind(s, six.text) < 0) {
+            CHECK_CLOSE(s);
+            test_skip("there is no IPv6 here");
+            return;
+        }
+        answer("127.0.0.1", only ? "::1" : NULL, NULL);
+        check_reaches(&name, s, 0);
+        CHECK_CLOSE(s);
+    }
+}
+
 /* The host may have moved meanwhile. */
 static void each_attempt_asks_again(void)
 {
@@ -229,6 +287,8 @@ int main(int count, char **words)
     RUN(a_few_threads_ask_for_all_names);
     RUN(closing_waits_for_no_name);
     RUN(every_address_is_tried_before_the_next_attempt);
+    RUN(a_silent_address_costs_little);
+    RUN(this_machine_has_both_addresses);
     RUN(each_attempt_asks_again);
     RUN(nothing_is_left);
     return test_end();

@@ -3,7 +3,7 @@
 use std::fs::{self, File, Metadata};
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 #[cfg(target_os = "linux")]
 use std::{ffi::OsStr, os::unix::ffi::OsStrExt, time::Duration};
 #[cfg(not(portable))]
@@ -137,6 +137,12 @@ pub fn set_file_mode(path: &Path, mode: u32) -> io::Result<()> {
     // A descriptor that only names a file takes no fchmod, but its name in /proc does.
     let name = format!("/proc/self/fd/{}", file.as_raw_fd());
     fs::set_permissions(name, Permissions::from_mode(mode))
+}
+
+/// The same from wherever the process goes, if it is known where it is.
+#[must_use]
+pub fn absolute(path: PathBuf) -> PathBuf {
+    std::path::absolute(&path).unwrap_or(path)
 }
 
 pub fn unlink(path: &Path) -> io::Result<()> {

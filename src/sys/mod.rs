@@ -58,7 +58,7 @@ pub use event_fd::EventFd;
 #[cfg(all(target_os = "linux", not(simulated)))]
 pub use file::NameLock;
 #[cfg(not(simulated))]
-pub use file::{FileIdentity, unlink};
+pub use file::{FileIdentity, absolute, unlink};
 #[cfg(not(any(simulated, portable)))]
 pub use file::{PinnedFile, set_file_mode};
 #[cfg(not(simulated))]
@@ -71,7 +71,7 @@ pub use listener::{Accepted, OsListener};
 pub use log::{Log, complain};
 pub use memory::is_mapped;
 #[cfg(not(simulated))]
-pub use names::{NameFamily, look_up};
+pub use names::{NameFamily, interface_number, look_up};
 #[cfg(not(portable))]
 pub use nap::{nap, nap_with_cancellation};
 pub use poll::{PollEntry, WaitFor, is_readable, poll};
@@ -105,8 +105,8 @@ use portable::{event_fd, futex, kernel};
 use simulated as kernel;
 #[cfg(simulated)]
 pub use simulated::{
-    FileIdentity, Foreign, Inherited, NameFamily, NameLock, PerProcess, PinnedFile, Site,
-    environment, generation, look_up, set_file_mode, unlink,
+    FileIdentity, Foreign, Inherited, NameFamily, NameLock, PerProcess, PinnedFile, Site, absolute,
+    environment, generation, interface_number, look_up, set_file_mode, unlink,
 };
 
 use std::io;

@@ -1,9 +1,9 @@
-//! getaddrinfo(3): the addresses of a host's name.
+//! getaddrinfo(3): the addresses of a host's name; if_nametoindex(3): interfaces.
 
 use std::ffi::CString;
 use std::io;
 use std::mem::MaybeUninit;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ptr;
 
 use socket2::{SockAddr, SockAddrStorage};
@@ -48,7 +48,41 @@ pub fn look_up(host: &str, port: u16, family: NameFamily) -> io::Result<Vec<Sock
     }
     let list = List { first };
     let addresses = list.iter().filter_map(socket_address);
-    Ok(addresses.map(|address| with_port(address, port)).collect())
+    let mut addresses: Vec<_> = addresses.map(|address| with_port(address, port)).collect();
+    if family == NameFamily::Any && is_this_machine(host.as_bytes()) {
+        complete(&mut addresses, port);
+    }
+    Ok(addresses)
+}
+
+/// RFC 6761, section 6.3: this name means the loopback addresses, whatever a file of hosts says.
+fn is_this_machine(host: &[u8]) -> bool {
+    host.strip_suffix(b".").unwrap_or(host).eq_ignore_ascii_case(b"localhost")
+}
+
+/// Behind what has been found comes what the other family has.
+fn complete(addresses: &mut Vec<SocketAddr>, port: u16) {
+    let both: [SocketAddr; 2] =
+        [(Ipv6Addr::LOCALHOST, port).into(), (Ipv4Addr::LOCALHOST, port).into()];
+    for loopback in both {
+        if !addresses.iter().any(|address| address.is_ipv4() == loopback.is_ipv4()) {
+            addresses.push(loopback);
+        }
+    }
+}
+
+/// The number of an interface that is known by its name, or by that number.
+#[must_use]
+pub fn interface_number(name: &str) -> Option<u32> {
+    let text = CString::new(name).ok()?;
+    // SAFETY: the name ends with a zero and lives as long as the call.
+    match unsafe { libc::if_nametoindex(text.as_ptr()) } {
+        0 if name.bytes().all(|byte| byte.is_ascii_digit()) => {
+            name.parse().ok().filter(|number| *number > 0)
+        }
+        0 => None,
+        number => Some(number),
+    }
 }
 
 fn with_port(mut address: SocketAddr, port: u16) -> SocketAddr {
@@ -117,6 +151,30 @@ mod tests {
         let addresses = look_up("localhost", 7, NameFamily::Ipv4Only).unwrap();
         assert!(!addresses.is_empty());
         assert!(addresses.iter().all(|it| it.is_ipv4() && it.ip().is_loopback()));
+    }
+
+    #[test]
+    fn this_machine_has_the_loopback_address_of_each_family_once() {
+        let all = found("localhost", NameFamily::Any);
+        for loopback in ["127.0.0.1:7", "[::1]:7"] {
+            assert_eq!(all.iter().filter(|it| *it == loopback).count(), 1, "{all:?}");
+        }
+        assert!(is_this_machine(b"localhost") && is_this_machine(b"LocalHost."));
+        let mut addresses = vec![SocketAddr::from(([127, 0, 0, 2], 7))];
+        complete(&mut addresses, 7);
+        let texts: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+        assert_eq!(texts, ["127.0.0.2:7", "[::1]:7"]);
+        assert!(!is_this_machine(b"localhost.example") && !is_this_machine(b""));
+    }
+
+    #[test]
+    fn interfaces_have_names_and_numbers() {
+        let name = if cfg!(target_os = "linux") { "lo" } else { "lo0" };
+        let number = interface_number(name).unwrap();
+        assert_eq!(interface_number(&number.to_string()), Some(number));
+        for nothing in ["", "nosuch", "0", "-1", "1x", "4294967296", "lo\0"] {
+            assert_eq!(interface_number(nothing), None, "{nothing:?}");
+        }
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! Addresses of tcp, and what ws has in common with them: `IFACE:PORT` to bind,
-//! `[LOCAL;]HOST:PORT` to connect. Pure.
+//! `[LOCAL;]HOST:PORT` to connect. Pure, but for the numbers of interfaces that are named.
 
 use std::borrow::Cow;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 use super::stream::{HostName, Target};
 use super::{Dialect, Host};
 use crate::error::Error;
+use crate::sys;
 
 /// Which literals an address may contain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,30 +39,31 @@ impl From<Dialect> for Ports {
 /// `Invalid` without a proper port, `NoDevice` when the rest is not a literal address or `*`.
 pub fn to_bind(address: &str, literals: Literals, ports: Ports) -> Result<SocketAddr, Error> {
     let (interface, port) = split_port(address, ports)?;
-    Ok(SocketAddr::new(interface_address(interface, literals)?, port))
+    interface_address(interface, port, literals)
 }
 
 /// Whom to connect to, and from where.
 ///
 /// # Errors
-/// `Invalid` for port or host, then `NoDevice` for the local part.
+/// `Invalid` for port or host, `NoDevice` for a host in the scope of no interface, then `NoDevice`
+/// for the local part.
 pub fn to_connect(address: &str, literals: Literals) -> Result<Target, Error> {
     let (local, rest) = match address.split_once(';') {
         Some((local, rest)) => (Some(local), rest),
         None => (None, address),
     };
     let (host, port) = split_port(rest, Ports::Proper)?;
-    let host = match literal(host, literals) {
-        Some(ip) => HostName::Literal(ip),
-        None if is_host_name(host) => HostName::Name(host.to_owned()),
+    let host = match literal(host, port, literals)? {
+        Some(address) => HostName::Literal(address),
+        None if is_host_name(host) => HostName::Name(host.to_owned(), port),
         None => return Err(Error::Invalid),
     };
     let local = match local {
         // A wildcard leaves the choice to the kernel, as no local part does.
         None | Some("*") => None,
-        Some(local) => Some(interface_address(local, literals)?),
+        Some(local) => Some(interface_address(local, 0, literals)?),
     };
-    Ok(Target::Internet { local, host, port })
+    Ok(Target::Internet { local, host })
 }
 
 /// What is not UTF-8 is no part of any address; it is rejected where it stands.
@@ -88,19 +90,33 @@ fn split_port(address: &str, ports: Ports) -> Result<(&str, u16), Error> {
     }
 }
 
-fn interface_address(interface: &str, literals: Literals) -> Result<IpAddr, Error> {
+fn interface_address(interface: &str, port: u16, literals: Literals) -> Result<SocketAddr, Error> {
     match (interface, literals) {
-        ("*", Literals::Ipv4) => Ok(Ipv4Addr::UNSPECIFIED.into()),
-        ("*", Literals::Any) => Ok(Ipv6Addr::UNSPECIFIED.into()),
-        _ => literal(interface, literals).ok_or(Error::NoDevice),
+        ("*", Literals::Ipv4) => Ok((Ipv4Addr::UNSPECIFIED, port).into()),
+        ("*", Literals::Any) => Ok((Ipv6Addr::UNSPECIFIED, port).into()),
+        _ => literal(interface, port, literals)?.ok_or(Error::NoDevice),
     }
 }
 
-/// A literal address, in brackets or not.
-fn literal(text: &str, literals: Literals) -> Option<IpAddr> {
+/// A literal address, in brackets or not; one of IPv6 may name the interface in whose scope it is,
+/// or give its number. None when it is something else.
+fn literal(text: &str, port: u16, literals: Literals) -> Result<Option<SocketAddr>, Error> {
     let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
-    let ip: IpAddr = bare.parse().ok()?;
-    (ip.is_ipv4() || literals == Literals::Any).then_some(ip)
+    if literals == Literals::Ipv4 {
+        return Ok(bare.parse::<Ipv4Addr>().ok().map(|ip| (ip, port).into()));
+    }
+    let (ip, zone) = match bare.split_once('%') {
+        Some((ip, zone)) => (ip, Some(zone)),
+        None => (bare, None),
+    };
+    match (ip.parse::<Ipv6Addr>(), zone) {
+        (Ok(ip), None) => Ok(Some((ip, port).into())),
+        (Ok(ip), Some(zone)) => {
+            let scope = sys::interface_number(zone).ok_or(Error::NoDevice)?;
+            Ok(Some(SocketAddrV6::new(ip, port, 0, scope).into()))
+        }
+        (Err(_), _) => Ok(bare.parse::<Ipv4Addr>().ok().map(|ip| (ip, port).into())),
+    }
 }
 
 /// The syntax only; whether it can be resolved is found out when connecting.
@@ -166,6 +182,7 @@ mod tests {
             |text| to_bind(text, Literals::Any, Ports::Proper).map(|address| address.to_string());
         assert_eq!(any("*:1").as_deref(), Ok("[::]:1"));
         assert_eq!(any("::1:1").as_deref(), Ok("[::1]:1"));
+        assert_eq!(any("127.0.0.1:1").as_deref(), Ok("127.0.0.1:1"));
     }
 
     #[test]
@@ -210,4 +227,38 @@ mod tests {
         }
         assert!(to_connect("[::1];[::1]:1", Literals::Any).is_ok());
     }
+
+    #[test]
+    fn a_scope_is_the_name_or_the_number_of_an_interface() {
+        let bind = |text: &str| to_bind(text, Literals::Any, Ports::Proper);
+        let number = sys::interface_number(LOOPBACK).unwrap();
+        let expected: SocketAddr =
+            SocketAddrV6::new("fe80::1".parse().unwrap(), 5555, 0, number).into();
+        for zone in [LOOPBACK, &number.to_string()] {
+            for text in [format!("[fe80::1%{zone}]:5555"), format!("fe80::1%{zone}:5555")] {
+                assert_eq!(bind(&text), Ok(expected), "{text}");
+                assert_eq!(bind(&bind(&text).unwrap().to_string()), Ok(expected));
+                let target = to_connect(&format!("[fe80::1%{zone}];{text}"), Literals::Any);
+                let Ok(Target::Internet { local: Some(mut local), host }) = target else {
+                    panic!("{text}")
+                };
+                local.set_port(5555);
+                assert_eq!(local, expected);
+                assert!(matches!(host, HostName::Literal(address) if address == expected));
+            }
+        }
+        for zone in ["", "nosuch", "0", "-1", "4294967296", "lo%lo", "lo\0"] {
+            let text = format!("[fe80::1%{zone}]:5555");
+            assert_eq!(bind(&text), Err(Error::NoDevice), "{text:?}");
+            assert_eq!(to_connect(&text, Literals::Any).err(), Some(Error::NoDevice), "{text:?}");
+        }
+        // It belongs to IPv6 only.
+        assert_eq!(bind("127.0.0.1%1:5555"), Err(Error::NoDevice));
+        let four = to_connect("127.0.0.1%1:5555", Literals::Any);
+        assert_eq!(four.err(), Some(Error::Invalid));
+        let unwanted = to_connect(&format!("[fe80::1%{LOOPBACK}]:5555"), Literals::Ipv4);
+        assert_eq!(unwanted.err(), Some(Error::Invalid));
+    }
+
+    const LOOPBACK: &str = if cfg!(target_os = "linux") { "lo" } else { "lo0" };
 }

@@ -12,8 +12,8 @@ use super::{Dialect, Host, Maker, Transport};
 use crate::error::Error;
 use crate::sync::{Mutex, Rank};
 use crate::sys::{
-    Address, FileIdentity, NameLock, OsListener, OsStream, PerProcess, PinnedFile, set_file_mode,
-    unlink,
+    Address, FileIdentity, NameLock, OsListener, OsStream, PerProcess, PinnedFile, absolute,
+    set_file_mode, unlink,
 };
 
 pub struct Ipc {
@@ -71,6 +71,8 @@ fn parse(address: &[u8], dialect: Dialect) -> Result<Address, Error> {
 fn bind_file(path: PathBuf, mode: Option<u32>) -> Result<Bound, Error> {
     let (listener, own) = listen(&path, mode)?;
     let address = path.as_os_str().as_bytes().to_vec();
+    // The process may be in another directory by then.
+    let path = absolute(path);
     let release = move || {
         // Whoever has taken the name since keeps it.
         if own.is_some() && FileIdentity::of(&path).ok() == own {

@@ -20,11 +20,11 @@ pub use calls::{
     getsockopt, ioctl, now, pthread_sigmask, read, usable_cpus, write,
 };
 pub use faults::Faults;
-pub use file::{FileIdentity, NameLock, PinnedFile, set_file_mode, unlink};
+pub use file::{FileIdentity, NameLock, PinnedFile, absolute, set_file_mode, unlink};
 pub use foreign::{Foreign, Site};
 pub use kernel::{Kernel, Machine};
 pub use memory::{Inherited, PerProcess, Twin, environment, generation};
-pub use names::{NameFamily, look_up};
+pub use names::{NameFamily, interface_number, look_up};
 pub use poll::{epoll_create1, epoll_ctl, epoll_wait, ppoll};
 pub use socket::{Socket, accept, open, receive, send};
 pub use thread::{Belongings, STACK_SIZE, Thread, at_thread_end, wake_in_time};

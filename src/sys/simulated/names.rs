@@ -40,3 +40,9 @@ pub fn look_up(host: &str, port: u16, family: NameFamily) -> io::Result<Vec<Sock
         NameFamily::Any => vec![six, four],
     })
 }
+
+/// The number of an interface: there is one.
+#[must_use]
+pub fn interface_number(name: &str) -> Option<u32> {
+    matches!(name, "lo" | "1").then_some(1)
+}

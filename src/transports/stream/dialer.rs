@@ -3,10 +3,10 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::sync::{Arc, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::greeter::Wire;
 use super::greeting::{Beginning, Greeting, Outcome};
@@ -25,16 +25,16 @@ pub enum Target {
     /// In the same machine.
     Local(Address),
     Internet {
-        local: Option<IpAddr>,
+        /// From where; its port is 0.
+        local: Option<SocketAddr>,
         host: HostName,
-        port: u16,
     },
 }
 
 #[derive(Clone, Debug)]
 pub enum HostName {
-    Literal(IpAddr),
-    Name(String),
+    Literal(SocketAddr),
+    Name(String, u16),
 }
 
 pub struct Dialer {
@@ -50,6 +50,8 @@ pub struct Dialer {
 struct State {
     phase: Phase,
     backoff: Backoff,
+    /// How long an address may leave an attempt without an answer, while there are others.
+    patience: Duration,
     /// How many there have been.
     greetings: u64,
 }
@@ -58,8 +60,8 @@ enum Phase {
     /// The timer runs until the next attempt.
     Waiting,
     Resolving,
-    /// To one address, and these come next.
-    Connecting(OsStream, Candidates),
+    /// To one address, and these come next, at the latest at that time.
+    Connecting(OsStream, Candidates, Option<Instant>),
     /// Established; the greeting decides.
     Greeting(Option<Arc<Greeting>>),
     /// The connection is a pipe now.
@@ -72,11 +74,11 @@ enum Phase {
 /// Addresses of the target that have not been tried in this attempt, in their order.
 struct Candidates {
     addresses: VecDeque<Address>,
-    local: Option<IpAddr>,
+    local: Option<SocketAddr>,
 }
 
 impl Candidates {
-    fn one(address: Address, local: Option<IpAddr>) -> Candidates {
+    fn one(address: Address, local: Option<SocketAddr>) -> Candidates {
         Candidates { addresses: VecDeque::from([address]), local }
     }
 }
@@ -92,7 +94,7 @@ impl Dialer {
         let reactor = host.reactor()?;
         let settings = host.settings();
         let backoff = Backoff::new(settings.reconnect_interval, settings.reconnect_interval_max);
-        let state = State { phase: Phase::Waiting, backoff, greetings: 0 };
+        let state = State { phase: Phase::Waiting, backoff, patience: PATIENCE, greetings: 0 };
         let dialer = Arc::new_cyclic(|me| Dialer {
             me: me.clone(),
             host,
@@ -120,17 +122,16 @@ impl Dialer {
         }
         match &self.target {
             Target::Local(address) => self.connect(Candidates::one(address.clone(), None)),
-            Target::Internet { local, host: HostName::Literal(ip), port } => {
-                let address = Address::Internet(SocketAddr::new(*ip, *port));
-                self.connect(Candidates::one(address, *local));
+            Target::Internet { local, host: HostName::Literal(address) } => {
+                self.connect(Candidates::one(Address::Internet(*address), *local));
             }
-            Target::Internet { local, host: HostName::Name(name), port } => {
+            Target::Internet { local, host: HostName::Name(name, port) } => {
                 self.look_up(name.clone(), *port, *local);
             }
         }
     }
 
-    fn look_up(&self, name: String, port: u16, local: Option<IpAddr>) {
+    fn look_up(&self, name: String, port: u16, local: Option<SocketAddr>) {
         let left = self.state.lock().enter(Phase::Resolving);
         if left.is_none() {
             return self.host.report(Report::ConnectAbandoned);
@@ -147,8 +148,12 @@ impl Dialer {
     }
 
     /// Tries one after the other, as long as they fail at once.
-    fn connect(&self, mut candidates: Candidates) {
-        let mut failure = None;
+    fn connect(&self, candidates: Candidates) {
+        self.connect_behind(None, candidates);
+    }
+
+    /// The same when one has failed already.
+    fn connect_behind(&self, mut failure: Option<Error>, mut candidates: Candidates) {
         while let Some(address) = candidates.addresses.pop_front() {
             match self.open(&address, candidates.local) {
                 Ok((stream, true)) => return self.established(stream, Standing::Fresh),
@@ -165,10 +170,10 @@ impl Dialer {
     fn attempt_at_once(&self) -> bool {
         let (address, local) = match &self.target {
             Target::Local(address) => (address.clone(), None),
-            Target::Internet { local, host: HostName::Literal(ip), port } => {
-                (Address::Internet(SocketAddr::new(*ip, *port)), *local)
+            Target::Internet { local, host: HostName::Literal(address) } => {
+                (Address::Internet(*address), *local)
             }
-            Target::Internet { host: HostName::Name(_), .. } => return false,
+            Target::Internet { host: HostName::Name(..), .. } => return false,
         };
         if !self.host.is_wanting() || Attempt::begin().is_err() {
             return false;
@@ -184,11 +189,11 @@ impl Dialer {
     }
 
     /// True when the connection is there at once.
-    fn open(&self, address: &Address, local: Option<IpAddr>) -> io::Result<(OsStream, bool)> {
+    fn open(&self, address: &Address, local: Option<SocketAddr>) -> io::Result<(OsStream, bool)> {
         let mut stream = OsStream::new(address)?;
         stream.tune((&self.host.settings()).into());
-        if let Some(ip) = local {
-            stream.bind(&Address::Internet(SocketAddr::new(ip, 0)))?;
+        if let Some(local) = local {
+            stream.bind(&Address::Internet(local))?;
         }
         let is_connected = stream.connect(address)?;
         Ok((stream, is_connected))
@@ -206,7 +211,31 @@ impl Dialer {
             drop(state);
             return self.fail(Some(error.into()));
         }
-        state.phase = Phase::Connecting(stream, others);
+        // The last one has as long as the kernel gives it.
+        let until = (!others.addresses.is_empty()).then(|| sys::now() + state.patience);
+        self.reactor.set_timer(*key, until);
+        state.phase = Phase::Connecting(stream, others, until);
+    }
+
+    /// Goes on to the next address where one has given no answer. So that the first one still has a
+    /// chance if it is only slow, it has twice as long the next time.
+    fn pass_over_the_silent(&self, now: Instant) {
+        let (stream, others) = {
+            let mut state = self.state.lock();
+            match std::mem::replace(&mut state.phase, Phase::Waiting) {
+                Phase::Connecting(stream, others, Some(until)) if until <= now => {
+                    state.patience = state.patience.saturating_mul(2).min(PATIENCE_MAX);
+                    (stream, others)
+                }
+                other => {
+                    state.phase = other;
+                    return;
+                }
+            }
+        };
+        self.reactor.unwatch(stream.as_raw_fd());
+        drop(stream);
+        self.connect_behind(Some(Error::TimedOut), others);
     }
 
     fn established(&self, stream: OsStream, standing: Standing) {
@@ -268,6 +297,7 @@ impl Dialer {
                     state.phase = Phase::Connected;
                 }
                 state.backoff.succeeded();
+                state.patience = PATIENCE;
             }
             Outcome::Failed => self.wait(),
         }
@@ -304,7 +334,7 @@ impl Dialer {
 struct Asking {
     me: Weak<Dialer>,
     host: Arc<dyn Host>,
-    local: Option<IpAddr>,
+    local: Option<SocketAddr>,
 }
 
 impl Asker for Asking {
@@ -344,7 +374,7 @@ impl Handler for Dialer {
         let (stream, others) = {
             let mut state = self.state.lock();
             match std::mem::replace(&mut state.phase, Phase::Waiting) {
-                Phase::Connecting(stream, others) => (stream, others),
+                Phase::Connecting(stream, others, _) => (stream, others),
                 other => {
                     state.phase = other;
                     return;
@@ -358,11 +388,7 @@ impl Handler for Dialer {
             Err(error) => {
                 self.reactor.unwatch(stream.as_raw_fd());
                 drop(stream);
-                if others.addresses.is_empty() {
-                    self.fail(Some(error.into()));
-                } else {
-                    self.connect(others);
-                }
+                self.connect_behind(Some(error.into()), others);
             }
         }
     }
@@ -371,10 +397,9 @@ impl Handler for Dialer {
         self.host.broken();
     }
 
-    fn timeout(&self, _now: Instant) {
-        if matches!(self.state.lock().phase, Phase::Waiting) {
-            self.attempt();
-        }
+    fn timeout(&self, now: Instant) {
+        let is_waiting = matches!(self.state.lock().phase, Phase::Waiting);
+        if is_waiting { self.attempt() } else { self.pass_over_the_silent(now) }
     }
 }
 
@@ -399,7 +424,7 @@ impl Maker for Dialer {
                     self.host.report(Report::Dropped);
                 }
             }
-            Phase::Connecting(stream, _) => {
+            Phase::Connecting(stream, ..) => {
                 self.reactor.unwatch(stream.as_raw_fd());
                 self.host.report(Report::ConnectAbandoned);
             }
@@ -429,13 +454,17 @@ impl Maker for Dialer {
     }
 }
 
+/// RFC 8305, section 5, has as much between the attempts at two addresses.
+const PATIENCE: Duration = Duration::from_millis(250);
+const PATIENCE_MAX: Duration = Duration::from_secs(32);
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::sys::{Accepted, OsListener, WaitFor, poll, random};
     use crate::testing::{FakeSocket, Traits};
     use crate::transports::stream::fixtures::{HELLO, Peer, Script};
-    use std::net::Ipv4Addr;
+    use std::net::{IpAddr, Ipv4Addr};
 
     /// A name without a file that no other test uses.
     fn fresh_name() -> Address {
@@ -474,16 +503,13 @@ mod tests {
         Dialer::new(target, Box::new(Script::default()), socket.host()).unwrap()
     }
 
-    fn internet(host: HostName, port: u16, local: Option<IpAddr>) -> Target {
-        Target::Internet { local, host, port }
-    }
-
     fn literal(port: u16) -> Target {
-        internet(HostName::Literal(Ipv4Addr::LOCALHOST.into()), port, None)
+        let host = HostName::Literal((Ipv4Addr::LOCALHOST, port).into());
+        Target::Internet { local: None, host }
     }
 
     fn named(name: &str, port: u16) -> Target {
-        internet(HostName::Name(name.into()), port, None)
+        Target::Internet { local: None, host: HostName::Name(name.into(), port) }
     }
 
     fn phase(dialer: &Dialer) -> &'static str {
@@ -679,12 +705,51 @@ mod tests {
         assert_eq!(socket.reports(), [Report::Connecting, Report::ConnectAbandoned]);
     }
 
+    /// transports 6.3
+    #[test]
+    fn a_silent_address_gives_way_to_the_next_and_has_twice_as_long_then() {
+        let (socket, (_listener, silent, _crowd)) = (FakeSocket::new(Traits::pair()), crowded());
+        let (other, port) = listening_somewhere();
+        let first = dialer(named("somewhere", 1), &socket);
+        drop(first.state.lock().enter(Phase::Resolving));
+        let addresses = VecDeque::from([loopback(silent), loopback(port)]);
+        let began = Instant::now();
+        first.connect(Candidates { addresses, local: None });
+        assert_eq!((phase(&first), first.state.lock().patience), ("connecting", PATIENCE));
+        let _peer = accept(&other);
+        assert!(began.elapsed() >= PATIENCE);
+        socket.settle();
+        assert_eq!((phase(&first), first.state.lock().patience), ("greeting", 2 * PATIENCE));
+        first.close();
+        // The last one has as long as it takes.
+        let second = dialer(named("somewhere", 1), &socket);
+        drop(second.state.lock().enter(Phase::Resolving));
+        second.connect(Candidates::one(loopback(silent), None));
+        second.timeout(Instant::now() + PATIENCE_MAX);
+        assert_eq!((phase(&second), second.state.lock().patience), ("connecting", PATIENCE));
+        second.close();
+    }
+
+    /// transports 6.3
+    #[test]
+    fn when_nobody_answers_that_is_what_is_told() {
+        let (socket, (_listener, silent, _crowd)) = (FakeSocket::new(Traits::pair()), crowded());
+        let dialer = dialer(named("somewhere", 1), &socket);
+        drop(dialer.state.lock().enter(Phase::Resolving));
+        // The second one is nobody's.
+        let addresses = VecDeque::from([loopback(silent), Address::Name(b"a zero\0 in it".into())]);
+        dialer.connect(Candidates { addresses, local: None });
+        let failed = |report: &Report| matches!(report, Report::ConnectFailed(Some(_)));
+        socket.await_report(failed);
+        dialer.close();
+    }
+
     #[test]
     fn it_connects_from_where_it_is_told_or_says_why_not() {
         let (listener, port) = listening_somewhere();
         let from = |ip: [u8; 4]| {
-            let host = HostName::Literal(Ipv4Addr::LOCALHOST.into());
-            internet(host, port, Some(IpAddr::from(ip)))
+            let host = HostName::Literal((Ipv4Addr::LOCALHOST, port).into());
+            Target::Internet { local: Some((ip, 0).into()), host }
         };
         let socket = FakeSocket::new(Traits::pair());
         socket.start(dialer(from([127, 0, 0, 2]), &socket));

@@ -43,7 +43,18 @@ pub fn to_connect(text: &str, literals: Literals) -> Result<(Target, Resource), 
     } else {
         address::to_connect(&format!("{authority}:{DEFAULT_PORT}"), literals)?
     };
-    Ok((target, Resource { host: host.to_owned(), path: path.unwrap_or("/").to_owned() }))
+    Ok((target, Resource { host: without_zone(host), path: path.unwrap_or("/").to_owned() }))
+}
+
+/// The name of our interface is no business of the server's (RFC 6874, section 1).
+fn without_zone(host: &str) -> String {
+    match host.split_once('%') {
+        None => host.to_owned(),
+        Some((front, zone)) => {
+            let end = zone.find([']', ':']).unwrap_or(zone.len());
+            [front, &zone[end..]].concat()
+        }
+    }
 }
 
 /// The authority ends at the first slash, so that colons may stand behind it.
@@ -63,13 +74,19 @@ const DEFAULT_PORT: u16 = 80;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transports::stream::HostName;
     use Literals::{Any, Ipv4};
 
     #[test]
     fn connects_to_what_the_specification_lists() {
         let connect = |text| {
             to_connect(text, Ipv4).map(|(target, resource)| match target {
-                Target::Internet { port, .. } => (port, resource.host, resource.path),
+                Target::Internet { host: HostName::Name(_, port), .. } => {
+                    (port, resource.host, resource.path)
+                }
+                Target::Internet { host: HostName::Literal(address), .. } => {
+                    (address.port(), resource.host, resource.path)
+                }
                 Target::Local(_) => unreachable!(),
             })
         };
@@ -111,7 +128,14 @@ mod tests {
             assert_eq!(connect(text), Err(Error::Invalid), "{text}");
         }
         assert_eq!(connect("eth0;127.0.0.1:9/x"), Err(Error::NoDevice));
-        for (text, host) in [("[::1]:9/q", "[::1]:9"), ("[::1]", "[::1]"), ("::1:9", "::1:9")] {
+        for (text, host) in [
+            ("[::1]:9/q", "[::1]:9"),
+            ("[::1]", "[::1]"),
+            ("::1:9", "::1:9"),
+            ("[fe80::1%1]:9/q%20", "[fe80::1]:9"),
+            ("[fe80::1%1]", "[fe80::1]"),
+            ("fe80::1%1:9", "fe80::1:9"),
+        ] {
             assert_eq!(to_connect(text, Any).unwrap().1.host, host);
         }
     }
