@@ -191,6 +191,8 @@ impl Socket {
         let pipes = self.detach(Whose::Peer(PipeId::from_peer_number(peer)));
         let endpoint = pipes.first().ok_or(Error::NoPeer)?.endpoint.id;
         drain::end(pipes);
+        // As when a socket is closed.
+        with_rhythm(|rhythm| rhythm.interrupt());
         let maker = self.lock().endpoints.get(endpoint).and_then(|entry| entry.maker.clone());
         if let Some(maker) = maker {
             maker.connection_lost(Parting::Passing);
