@@ -48,6 +48,8 @@ enum State {
         at: Instant,
     },
     Answered(Vec<u8>),
+    /// Who was asked has gone; it is looked now whether a reply came with the end.
+    Leaving,
     Lost,
 }
 
@@ -148,7 +150,7 @@ impl Requester {
             Event::Sent { .. } | Event::Refused(_) | Event::Took { .. } | Event::Missed(_)
         );
         if !goes_on {
-            self.balance.end();
+            self.end();
         }
         match event {
             Event::Asks((_, body)) => {
@@ -174,7 +176,7 @@ impl Requester {
             (State::Waiting(body), Event::Writable(..)) => self.hand_over(body),
             (State::Sent { body, pipe, .. }, Event::Ended(ended, _)) if pipe == *ended => {
                 if self.asks_once {
-                    self.state = State::Lost;
+                    self.state = State::Leaving;
                 } else {
                     self.hand_over(body);
                 }
@@ -204,15 +206,23 @@ impl Requester {
 
     fn took(&mut self, wire: &[u8]) {
         let Some((id, body)) = wire.split_first_chunk() else { return };
-        let is_open = matches!(self.state, State::Waiting(_) | State::Sent { .. });
+        let is_open = matches!(self.state, State::Waiting(_) | State::Sent { .. } | State::Leaving);
         if is_open && Some(u32::from_be_bytes(*id)) == self.id {
             self.state = State::Answered(body.to_vec());
             self.balance.cancel();
         }
     }
 
-    fn be_on_time(&mut self, now: Instant) {
+    /// What the last event has led to is over.
+    fn end(&mut self) {
         self.balance.end();
+        if matches!(self.state, State::Leaving) {
+            self.state = State::Lost;
+        }
+    }
+
+    fn be_on_time(&mut self, now: Instant) {
+        self.end();
         if let State::Sent { at, .. } = self.state {
             assert!(now < at + RESEND, "has to be sent again");
         }
