@@ -3,7 +3,7 @@
 //! Its files stand on one another, and no two need each other (`testing/circles.rs` checks it):
 //!
 //! 1. what knows no socket: `options.rs`, `statistics.rs`, `events.rs`, `readiness.rs`,
-//!    `life.rs`, `timer.rs`; `handover.rs`, `spin.rs`, `visitors.rs`, `notes.rs`, `lookout.rs` and
+//!    `life.rs`, `timer.rs`; `handover.rs`, `visitors.rs`, `notes.rs`, `lookout.rs` and
 //!    `waiting.rs`, what those share who wait; `deferred.rs`, `linger.rs` and `drain.rs`, which
 //!    deal with connections alone; and `context.rs`, which holds what a socket and its endpoints
 //!    share;
