@@ -120,7 +120,9 @@ bench: bench-program
 .PHONY: bench-report
 bench-report: bench-program
 	python3 c-tests/bench/compare.py --all --json target/bench.json $(ARGS)
-	python3 c-tests/bench/report.py --readme README.md target/bench.json
+	python3 c-tests/bench/compare.py --hogs --json target/bench-hogs.json
+	python3 c-tests/bench/report.py --readme README.md --hogs target/bench-hogs.json \
+		target/bench.json
 
 # What the rivals of `ARGS=--rivals` are made of is installed for them alone.
 .PHONY: bench-program

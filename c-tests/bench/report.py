@@ -106,6 +106,20 @@ def table(report):
     return lines
 
 
+def beside_hogs(report):
+    """The means of a comparison beside others, and what is demanded of the mean of all."""
+    lines = [
+        f"Beside {report['hogs']} processes that use all they get, {report['rounds']} rounds of "
+        f"{report['seconds']:g} s:", "",
+        "| geometric mean of gains, beside hogs | | cases | demanded |",
+        "| --- | --- | --- | --- |",
+    ]
+    for name, mean in report["means"].items():
+        demanded = f"{bars.MEAN_BESIDE_HOGS:g}" if name == "all" else ""
+        lines.append(f"| {name} | {mean['mean']:.2f} | {mean['cases']} | {demanded} |")
+    return [*lines, ""]
+
+
 def preface(report):
     day = datetime.datetime.fromtimestamp(report["started"], datetime.timezone.utc).date()
     machine = report["machine"]
@@ -208,14 +222,19 @@ def main():
                         help="where to write (default doc/performance)")
     parser.add_argument("--readme", metavar="FILE", type=Path,
                         help="replace the rows of the table there, too")
+    parser.add_argument("--hogs", metavar="JSON", type=Path,
+                        help="what compare.py --hogs --json wrote: its means stand there, too")
     options = parser.parse_args()
+    beside = []
+    if options.hogs:
+        beside = beside_hogs(json.loads(options.hogs.read_text(encoding="utf-8")))
     with open(options.results, encoding="utf-8") as file:
         report = json.load(file)
     if not measured(report):
         harness.note("report.py: nothing was measured")
         return 2
     options.folder.mkdir(parents=True, exist_ok=True)
-    write(options.folder, "table.md", "\n".join([*preface(report), *table(report)]))
+    write(options.folder, "table.md", "\n".join([*preface(report), *beside, *table(report)]))
     for name, content in drawings(report).items():
         write(options.folder, name, content)
     if options.readme:

@@ -43,6 +43,14 @@ class Tables(unittest.TestCase):
         self.assertIn("| 10.00 µs | 20.00 µs | **2.00** |", row)
         self.assertTrue(any("bytes < 768" in line for line in lines))
 
+    def test_the_means_beside_hogs_say_what_is_demanded_of_all(self):
+        data = {**results("lat:pair:tcp:64", "churn:sock"), "hogs": 2}
+        lines = report.beside_hogs(data)
+        self.assertTrue(lines[0].startswith("Beside 2 processes"))
+        self.assertIn(f"| all | 2.00 | 2 | {report.bars.MEAN_BESIDE_HOGS:g} |", lines)
+        self.assertIn("| latency | 2.00 | 1 |  |", lines)
+        self.assertEqual(len({line.count("|") for line in lines if "|" in line}), 1)
+
     def test_rows_have_as_many_cells_as_their_head(self):
         data = results("thr:pair:tcp:64", "thr:pair:ipc:64")
         data["cases"][0]["rivals"] = {"zmq": {"value": 500.0, "gain": 4.0}}
