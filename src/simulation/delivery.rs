@@ -45,6 +45,8 @@ enum Ending {
     Closes,
     /// Its process exits, and nobody closes anything.
     Exits,
+    /// Its process exits, and another thread has just begun to close.
+    ExitsBesideClose,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,11 +105,17 @@ impl Delivery {
         };
         let number = places.next();
         let can_exit = transport != Transport::Inproc;
-        let ending = if can_exit && random.below(16) == 0 { Ending::Exits } else { Ending::Closes };
+        let ending = match can_exit && random.below(16) == 0 {
+            false => Ending::Closes,
+            true if number.is_multiple_of(2) => Ending::Exits,
+            true => Ending::ExitsBesideClose,
+        };
         let senders = match ending {
             Ending::Closes => senders,
             // Nobody else goes with it.
-            Ending::Exits => (0..senders.len()).map(|at| 100 * number as usize + at).collect(),
+            Ending::Exits | Ending::ExitsBesideClose => {
+                (0..senders.len()).map(|at| 100 * number as usize + at).collect()
+            }
         };
         Delivery {
             kind,
@@ -219,7 +227,10 @@ fn run_sender(shared: &Arc<Shared>, number: usize) {
     }
     match delivery.ending {
         Ending::Closes => habits::close(handle, Duration::from_secs(700)),
-        Ending::Exits => {
+        Ending::Exits | Ending::ExitsBesideClose => {
+            if delivery.ending == Ending::ExitsBesideClose {
+                actor(process, "closes", move || _ = api::close(handle));
+            }
             sys::exit::ask();
             let devices = scheduler::devices().expect("this is a simulation");
             devices.as_any().downcast_ref::<Kernel>().expect("it has a kernel").kill();
