@@ -13,6 +13,8 @@ pub enum Error {
     UnknownDomain,
     /// An argument has a value that is not allowed.
     Invalid,
+    /// An address is not written as addresses are, because of this part of it.
+    Malformed(Part),
     /// A pointer is null where memory is needed, or points to something that is not ours.
     BadPointer,
     /// No further socket or descriptor can be had.
@@ -47,6 +49,23 @@ pub enum Error {
     TooLong,
     /// A system call failed, for the reason that the kernel gave.
     System(SystemCode),
+}
+
+/// A part of an address that is not what it has to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// What stands in front of `://`, or that itself.
+    Scheme,
+    /// Behind the last colon.
+    Port,
+    /// Whom to connect to.
+    Host,
+    /// The same, and it would do if `NN_IPV4ONLY` were off.
+    Family,
+    /// What a WebSocket asks for.
+    Path,
+    /// What ipc calls a file, or a place without one.
+    Name,
 }
 
 /// Why a message is not taken, from a connection's queue up to the caller. It stays where it is,

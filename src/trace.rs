@@ -259,6 +259,7 @@ impl Display for Reason {
             Error::System(SystemCode(code)) => {
                 write!(to, "\"{}\"", io::Error::from_raw_os_error(code))
             }
+            Error::Malformed(part) => write!(to, "Invalid part={part:?}"),
             ours => write!(to, "{ours:?}"),
         }
     }

@@ -52,7 +52,7 @@ static void check_told(int s, int least)
     struct spmsg_event event;
     int violations = 0;
     while (spmsg_next_event(s, &event) == 0)
-        if (event.type == SPMSG_EVENT_DISCONNECTED && event.error == EPROTO)
+        if (event.type == SPMSG_EVENT_DISCONNECTED && event.error == EMSGSIZE)
             violations++;
     CHECK_AT_LEAST(violations, least);
     CHECK_EQ(nn_get_statistic(s, SPMSG_STAT_VIOLATIONS), violations);

@@ -71,6 +71,28 @@ extern "C" {
 #define SPMSG_EVENT_HANDSHAKE_FAILED 5
 #define SPMSG_EVENT_REJECTED 6
 
+/** Reasons of events: there is none; the peer left; this side ended it; the system said so, as
+ * error tells; a name has no address; the peer took too long to say what it is; it does not keep
+ * to the rules of the protocol; its socket is of a type that does not fit; its message is larger
+ * than NN_RCVMAXSIZE, or than memory; it says that of a message of ours, which it can on ws only;
+ * the socket wants no more peers; a server has refused a WebSocket with a status of HTTP. There
+ * may be more in later versions. */
+#define SPMSG_REASON_NONE 0
+#define SPMSG_REASON_LEFT 1
+#define SPMSG_REASON_ENDED 2
+#define SPMSG_REASON_SYSTEM 3
+#define SPMSG_REASON_NO_ADDRESS 4
+#define SPMSG_REASON_TIMEOUT 5
+#define SPMSG_REASON_VIOLATION 6
+#define SPMSG_REASON_TYPE 7
+#define SPMSG_REASON_SIZE 8
+#define SPMSG_REASON_PEER_SIZE 9
+#define SPMSG_REASON_UNWANTED 10
+#define SPMSG_REASON_DENIED 11
+
+/** The size of the longest address of a peer in an event, with its zero byte. */
+#define SPMSG_EVENT_PEER_MAX 128
+
 /** An int at level NN_IPC, up to 0777 or -1: the permissions of the files that sockets bound from
  * now on have, whatever the umask. With -1, the default, they are what the umask leaves. */
 #define SPMSG_IPC_MODE (SPMSG_BASE + 2)
@@ -85,27 +107,40 @@ extern "C" {
 #define SPMSG_STAT_MESSAGES_DROPPED (SPMSG_BASE + 4)
 
 /** A statistic that only grows: connections that ended because the peer broke the rules, or sent a
- * message that is larger than NN_RCVMAXSIZE allows. An event tells of each, with EPROTO. */
+ * message that is larger than NN_RCVMAXSIZE allows. An event tells of each, with EPROTO or
+ * EMSGSIZE. */
 #define SPMSG_STAT_VIOLATIONS (SPMSG_BASE + 5)
 
 /** An int at level NN_REQ, 0 or 1, 1 unless set: whether a request is asked again when the peer
  * that has it is gone. With 0 it fails instead: nn_recv gives ECONNRESET, once. */
 #define SPMSG_REQ_RESEND_ON_LOSS (SPMSG_BASE + 32)
 
-/** One thing that has happened to a connection. */
+/** One thing that has happened to a connection. Its size never changes: what is told besides in
+ * later versions takes the place of reserved. */
 struct spmsg_event {
   /** One of SPMSG_EVENT_*. */
   int type;
   /** The endpoint to which it has happened, as the binding or connecting function returned it. */
   int endpoint;
-  /** Why, as an error number: EPROTO when the peer broke the rules, ETIMEDOUT when it said
-   * nothing. 0 when nothing went wrong, or when nothing is known, as of a name without address. */
+  /** Why, as an error number: EPROTO when the peer broke the rules or is of another type,
+   * EMSGSIZE when a message was too large, ETIMEDOUT when the peer said nothing, ENXIO when a
+   * name has no address, and else that of the system. 0 when nothing went wrong. */
   int error;
   /** How many events directly before this one were lost, because too many waited. */
   unsigned int missed;
   /** The address of the peer as SPMSG_PEER_ADDRESS tells it; that which was tried when connecting
    * has failed; empty when accepting has failed. */
-  char peer[SPMSG_ADDRESS_MAX];
+  char peer[SPMSG_EVENT_PEER_MAX];
+  /** Why, as one of SPMSG_REASON_*; spmsg_event_text has the words for it. */
+  int reason;
+  /** What the peer has sent, 0 if it is not known: with SPMSG_REASON_TYPE the type of its socket,
+   * such as NN_PUB, with SPMSG_REASON_SIZE the size of its message, or UINT_MAX if that is more,
+   * with SPMSG_REASON_DENIED the status. */
+  unsigned int found;
+  /** What would have done: the only type that fits, the largest size; 0 where that is unlimited. */
+  unsigned int allowed;
+  /** 0. */
+  int reserved[5];
 };
 
 /** Who has connected, or who listens, as the kernel knew him when he began to. */
@@ -203,6 +238,22 @@ SPMSG_EXPORT int spmsg_events(int s);
  *
  * Returns 0, or -1 with errno EBADF, EFAULT when event is NULL, EAGAIN when there is none. */
 SPMSG_EXPORT int spmsg_next_event(int s, struct spmsg_event *event);
+
+/** Stores in words why an event has happened, as "the peer is of type PUSH, not PUB". The words are
+ * for humans, and may become others.
+ *
+ * Like snprintf, stores at most size bytes, the last of them 0, and returns the length that the
+ * whole text has. Returns -1 with errno EFAULT when event is NULL, or buf is and size is not 0. */
+SPMSG_EXPORT int spmsg_event_text(const struct spmsg_event *event, char *buf, size_t size);
+
+/** Stores in words why the last call of the calling thread that failed did: which part of an
+ * address is wrong, as "the address does not end with a colon and a port, from 1 to 65535", or
+ * what nn_strerror has to say. Empty when none has failed. The words are for humans, and may
+ * become others; the numbers in errno stay as they are.
+ *
+ * Like snprintf, stores at most size bytes, the last of them 0, and returns the length that the
+ * whole text has. Returns -1 with errno EFAULT when buf is NULL and size is not 0. */
+SPMSG_EXPORT int spmsg_error_text(char *buf, size_t size);
 
 #ifdef __cplusplus
 }

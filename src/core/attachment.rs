@@ -105,12 +105,12 @@ impl Audience for Socket {
             let fault = pipe.stream().and_then(Stream::fault);
             self.events().record(|| pipe.event(EventKind::Disconnected, fault));
             pipe.trace_detached(|| fault);
-            let endpoint = pipe.endpoint.id;
+            let endpoint = Arc::clone(&pipe.endpoint);
             let parting = pipe.stream().map_or(Parting::Passing, Stream::parting);
             self.waiting.remove_stream(&*pipe.connection);
             state.traffic.connections -= 1;
             let (protocol, mut view) = state.parts(&self.context, aftermath);
-            if fault == Some(Fault::Violation) {
+            if fault.is_some_and(Fault::is_breach) {
                 self.context.statistics.note_violation();
                 protocol.pipe_violated(id);
             }
@@ -122,11 +122,15 @@ impl Audience for Socket {
             }
             let excess =
                 if is_drained { Vec::new() } else { state.leave_behind(id, &self.context) };
-            let entry = state.endpoints.get(endpoint);
-            Some((entry.and_then(|entry| entry.maker.clone()), parting, excess))
+            let entry = state.endpoints.get(endpoint.id);
+            let maker = entry.and_then(|entry| entry.maker.clone());
+            Some((maker, parting, excess, fault.map(|fault| (endpoint, fault))))
         });
-        let Some((maker, parting, excess)) = ended.flatten() else { return };
+        let Some((maker, parting, excess, fault)) = ended.flatten() else { return };
         self.give_up(excess);
+        if let Some((endpoint, fault)) = fault {
+            endpoint.complain(fault);
+        }
         self.waiting.ring_all();
         if let Some(maker) = maker {
             maker.connection_lost(parting);
@@ -232,7 +236,7 @@ impl Socket {
     fn end_pipes(&self, state: &mut State, ids: &[PipeId]) {
         for id in ids {
             if let Some(pipe) = state.pipes.end(*id) {
-                self.events().record(|| pipe.event(EventKind::Disconnected, None));
+                self.events().record(|| pipe.event(EventKind::Ended, None));
                 pipe.trace_detached(|| None);
                 state.traffic.connections -= 1;
                 self.waiting.remove_stream(&*pipe.connection);

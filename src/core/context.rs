@@ -6,10 +6,10 @@ use std::sync::Arc;
 use super::events::Events;
 use super::options::Options;
 use super::statistics::Statistics;
-use crate::error::Error;
 use crate::io::LazyReactor;
 use crate::protocols::SocketType;
 use crate::trace::{self, Happening, Plain};
+use crate::transports::Fault;
 
 pub struct Context {
     pub handle: i32,
@@ -32,8 +32,8 @@ pub struct Shared {
 /// Tells the user on stderr what becomes of his endpoints.
 #[derive(Clone, Copy, Debug)]
 pub struct Printer {
-    /// Finds the words for an error.
-    pub describe: fn(Error) -> String,
+    /// Finds the words for what went wrong.
+    pub describe: fn(Fault) -> String,
 }
 
 impl Context {

@@ -7,9 +7,9 @@ use std::sync::{Arc, Weak};
 
 use super::context::{Context, Printer, Subject};
 use super::events::{EventKind, SocketEvent};
-use crate::error::Error;
+use crate::error::{Error, Part};
 use crate::io::Reactor;
-use crate::protocols::{Priorities, SocketType};
+use crate::protocols::{Priorities, SOCKET_TYPES, SocketType, socket_type};
 use crate::sync::{Mutex, Rank};
 use crate::sys;
 use crate::trace::{self, Happening, Plain, Reason};
@@ -28,6 +28,8 @@ pub struct Endpoint {
     /// Behind the scheme, as it was asked for.
     address: Vec<u8>,
     standing: Mutex<Standing>,
+    /// What was last printed of connections that were there.
+    printed: Mutex<Option<Fault>>,
 }
 
 /// How an endpoint fares.
@@ -36,7 +38,7 @@ enum Standing {
     #[default]
     Well,
     /// The last attempt has failed.
-    Failing(Error),
+    Failing(Fault),
     /// Nothing that is still reported counts.
     Closed,
 }
@@ -62,15 +64,16 @@ pub trait Owner: Send + Sync {
 /// Splits `address` into its transport and what the transport makes of the rest.
 ///
 /// # Errors
-/// `NameTooLong`, `Invalid`, `UnknownTransport`, in this order.
+/// `NameTooLong`, `Malformed`, `UnknownTransport`, in this order.
 pub fn transport_of(address: &[u8]) -> Result<(&'static dyn Transport, &[u8]), Error> {
     if address.len() >= ADDRESS_MAX {
         return Err(Error::NameTooLong);
     }
     // Only the first colon counts.
-    let colon = address.iter().position(|byte| *byte == b':').ok_or(Error::Invalid)?;
+    let wrong = Error::Malformed(Part::Scheme);
+    let colon = address.iter().position(|byte| *byte == b':').ok_or(wrong)?;
     let (scheme, rest) = address.split_at(colon);
-    let rest = rest.strip_prefix(b"://").ok_or(Error::Invalid)?;
+    let rest = rest.strip_prefix(b"://").ok_or(wrong)?;
     let is_it = |transport: &&&dyn Transport| transport.scheme().as_bytes() == scheme;
     let transport = TRANSPORTS.iter().find(is_it).ok_or(Error::UnknownTransport)?;
     Ok((*transport, rest))
@@ -93,6 +96,7 @@ impl Endpoint {
             scheme,
             address: address.to_vec(),
             standing: Mutex::new(Rank::Failure, Standing::default()),
+            printed: Mutex::new(Rank::Failure, None),
         }
     }
 
@@ -130,17 +134,26 @@ impl Endpoint {
         };
         let change = now.errors() - before.errors();
         self.context.statistics.endpoint_error(change);
-        if let (Standing::Failing(error), Some(printer)) = (now, self.context.printer)
+        if let (Standing::Failing(fault), Some(printer)) = (now, self.context.printer)
             && now != before
         {
-            self.print(error, printer);
+            self.print(fault, printer);
+        }
+    }
+
+    /// Prints what was wrong with a connection that was there, if anybody wants to know: once, and
+    /// not whenever it comes again and goes for the same reason.
+    pub fn complain(&self, fault: Fault) {
+        let Some(printer) = self.context.printer else { return };
+        if self.printed.lock().replace(fault) != Some(fault) {
+            self.print(fault, printer);
         }
     }
 
     /// What the socket itself does not see. Connections that are there are its own business.
     fn record(&self, report: Report) {
         let (kind, fault, peer) = match report {
-            Report::ConnectFailed(why) => (EventKind::ConnectFailed, why.map(Fault::System), None),
+            Report::ConnectFailed(fault) => (EventKind::ConnectFailed, Some(fault), None),
             Report::AcceptFailed(why) => (EventKind::AcceptFailed, Some(Fault::System(why)), None),
             Report::HandshakeFailed { peer, fault } => (EventKind::HandshakeFailed, fault, peer),
             Report::Rejected { peer } => (EventKind::Rejected, None, peer),
@@ -163,7 +176,7 @@ impl Endpoint {
         match report {
             Report::Connecting => (Happening::Connecting, None, None),
             Report::Established => (Happening::Established, None, None),
-            Report::ConnectFailed(why) => (Happening::ConnectFailed, None, why.map(Fault::System)),
+            Report::ConnectFailed(fault) => (Happening::ConnectFailed, None, Some(fault)),
             Report::ConnectAbandoned => (Happening::ConnectAbandoned, None, None),
             Report::Accepted => (Happening::Accepted, None, None),
             Report::AcceptFailed(why) => (Happening::AcceptFailed, None, Some(Fault::System(why))),
@@ -174,10 +187,10 @@ impl Endpoint {
         }
     }
 
-    fn print(&self, error: Error, Printer { describe }: Printer) {
+    fn print(&self, fault: Fault, Printer { describe }: Printer) {
         let name = self.context.name();
         let (name, address) = (name.escape_ascii(), self.address.escape_ascii());
-        let line = format!("nanomsg: socket.{name}[{address}]: Error: {}\n", describe(error));
+        let line = format!("nanomsg: socket.{name}[{address}]: Error: {}\n", describe(fault));
         sys::complain(line.as_bytes());
     }
 }
@@ -206,8 +219,22 @@ impl Display for Cause {
         match self.0 {
             None => Ok(()),
             Some(Fault::System(error)) => write!(to, "error={}", Reason(error)),
-            Some(Fault::Violation) => to.write_str("error=Violation"),
-            Some(Fault::TimedOut) => to.write_str("error=TimedOut"),
+            Some(Fault::WrongType { found, wanted }) => {
+                let name = |number: u16| socket_type(number.into()).map_or("?", |it| it.name);
+                let found = found.map_or("?", name);
+                write!(to, "error=WrongType found={found} wanted={}", name(wanted))
+            }
+            Some(Fault::TooLarge { size, limit: Some(limit) }) => {
+                write!(to, "error=TooLarge size={size} limit={limit}")
+            }
+            Some(Fault::TooLarge { size, limit: None }) => write!(to, "error=TooLarge size={size}"),
+            Some(Fault::Denied(status)) => write!(to, "error=Denied status={status}"),
+            Some(
+                other @ (Fault::Violation
+                | Fault::TimedOut
+                | Fault::TooLargeForPeer
+                | Fault::NoAddress),
+            ) => write!(to, "error={other:?}"),
         }
     }
 }
@@ -255,6 +282,14 @@ impl Host for Endpoint {
         if is_accepted { IfNameless::Accept } else { IfNameless::Refuse }
     }
 
+    fn type_number(&self, name: &str) -> Option<u16> {
+        named(name).map(|known| known.number)
+    }
+
+    fn fitting_number(&self, name: &str) -> Option<u16> {
+        named(name).map(|known| known.peer.number)
+    }
+
     fn attach(&self, connection: Arc<dyn Connection>) -> Result<(), Rejected> {
         self.owner.upgrade().ok_or(Rejected)?.attach(self.id, connection)
     }
@@ -286,20 +321,23 @@ impl Host for Endpoint {
         }
         self.context.statistics.count(report);
         match report {
-            Report::ConnectFailed(Some(error)) | Report::AcceptFailed(error) => {
-                self.stand(Standing::Failing(error));
-            }
+            Report::ConnectFailed(fault) => self.stand(Standing::Failing(fault)),
+            Report::AcceptFailed(error) => self.stand(Standing::Failing(Fault::System(error))),
             Report::Established | Report::Accepted => self.stand(Standing::Well),
-            Report::ConnectFailed(None)
-            | Report::Connecting
+            Report::HandshakeFailed { fault: Some(fault), .. } => self.complain(fault),
+            Report::Connecting
             | Report::ConnectAbandoned
             | Report::Broken
             | Report::Dropped
-            | Report::HandshakeFailed { .. }
+            | Report::HandshakeFailed { fault: None, .. }
             | Report::Rejected { .. } => {}
         }
         self.record(report);
     }
+}
+
+fn named(name: &str) -> Option<&'static SocketType> {
+    SOCKET_TYPES.into_iter().find(|known| known.name == name)
 }
 
 fn tag(socket_type: &SocketType) -> TypeTag {
@@ -377,7 +415,8 @@ mod tests {
         assert_eq!(parsed("tcp://*:5555"), Ok(("tcp", "*:5555")));
         assert_eq!(parsed("ipc:///tmp/a:b"), Ok(("ipc", "/tmp/a:b")));
         for address in ["", "tcp", "tcp:", "tcp:/", "ipc:x", "a:b://c"] {
-            assert_eq!(parsed(address), Err(Error::Invalid), "{address}");
+            let wrong = Error::Malformed(Part::Scheme);
+            assert_eq!(parsed(address), Err(wrong), "{address}");
         }
         for address in ["TCP://*:1", "://x", "foo://x", " tcp://*:1"] {
             assert_eq!(parsed(address), Err(Error::UnknownTransport), "{address}");
@@ -406,12 +445,12 @@ mod tests {
     #[test]
     fn an_error_lasts_until_the_next_success_or_the_end() {
         let (endpoint, _owner) = endpoint(PAIR);
-        let failure = Report::ConnectFailed(Some(Error::AddressInUse));
+        let failure = Report::ConnectFailed(Fault::System(Error::AddressInUse));
         for report in [failure, failure, Report::AcceptFailed(Error::Invalid)] {
             endpoint.report(report);
             assert_eq!(errors(&endpoint), 1);
         }
-        for report in [Report::Broken, Report::ConnectFailed(None), Report::Dropped] {
+        for report in [Report::Broken, Report::Dropped] {
             endpoint.report(report);
             assert_eq!(errors(&endpoint), 1);
         }
@@ -432,7 +471,7 @@ mod tests {
         let stranger = Some(SocketAddr::from(([192, 0, 2, 9], 4711)));
         endpoint.report(Report::Connecting);
         endpoint.report(Report::Established);
-        endpoint.report(Report::ConnectFailed(None));
+        endpoint.report(Report::ConnectFailed(Fault::NoAddress));
         endpoint.report(Report::AcceptFailed(Error::Invalid));
         endpoint.report(Report::Rejected { peer: stranger });
         let event = |kind, fault, peer: &str| {
@@ -440,7 +479,8 @@ mod tests {
         };
         let fault = Some(Fault::System(Error::Invalid));
         let own = "tcp://192.0.2.1:80";
-        assert_eq!(events.next(), event(EventKind::ConnectFailed, None, own));
+        let nowhere = Some(Fault::NoAddress);
+        assert_eq!(events.next(), event(EventKind::ConnectFailed, nowhere, own));
         assert_eq!(events.next(), event(EventKind::AcceptFailed, fault, ""));
         assert_eq!(events.next(), event(EventKind::Rejected, None, "tcp://192.0.2.9:4711"));
         assert_eq!(events.next(), Err(Error::WouldBlock));
@@ -465,11 +505,24 @@ mod tests {
         let failed = Endpoint::told(Report::HandshakeFailed { peer, fault });
         assert_eq!(failed, (Happening::HandshakeFailed, peer, fault));
         let why = Error::AddressInUse;
-        let (event, peer, fault) = Endpoint::told(Report::ConnectFailed(Some(why)));
+        let (event, peer, fault) = Endpoint::told(Report::ConnectFailed(Fault::System(why)));
         assert_eq!((event, peer), (Happening::ConnectFailed, None));
         assert_eq!(Cause(fault).to_string(), "error=AddressInUse");
         assert_eq!(Cause(Some(Fault::Violation)).to_string(), "error=Violation");
         assert_eq!(Cause(None).to_string(), "");
+        for (fault, told) in [
+            (Fault::NoAddress, "error=NoAddress"),
+            (Fault::Denied(404), "error=Denied status=404"),
+            (Fault::TooLarge { size: 7, limit: Some(5) }, "error=TooLarge size=7 limit=5"),
+            (Fault::TooLarge { size: 7, limit: None }, "error=TooLarge size=7"),
+            (
+                Fault::WrongType { found: Some(0x50), wanted: 0x20 },
+                "error=WrongType found=push wanted=pub",
+            ),
+            (Fault::WrongType { found: None, wanted: 0x20 }, "error=WrongType found=? wanted=pub"),
+        ] {
+            assert_eq!(Cause(Some(fault)).to_string(), told);
+        }
     }
 
     #[test]

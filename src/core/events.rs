@@ -19,8 +19,10 @@ use crate::transports::Fault;
 pub enum EventKind {
     /// A connection has become a pipe.
     Connected,
-    /// It is one no longer.
+    /// It is one no longer, because of the peer.
     Disconnected,
+    /// It is one no longer, because we wanted that.
+    Ended,
     ConnectFailed,
     AcceptFailed,
     /// A stream was there, but its peer did not speak as it should.

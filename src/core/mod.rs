@@ -75,3 +75,8 @@ pub use statistics::number as statistic_number;
 pub use transfer::{Blocking, Now};
 
 pub use crate::transports::{Dialect, Fault, Role};
+
+/// What wires call a type of sockets, or a question mark where there is none.
+pub fn type_name(number: i32) -> &'static str {
+    crate::protocols::socket_type(number).map_or("?", |known| known.name)
+}

@@ -231,6 +231,7 @@ mod tests {
     use super::*;
     use crate::core::fixtures::{Opened, PAIR, fresh_name};
     use crate::core::statistics::number::{CONNECTIONS, IN_PROGRESS};
+    use crate::error::Part;
 
     fn bind(socket: &Opened, address: &str) -> Result<i32, Error> {
         socket.get().bind(address.as_bytes(), Dialect::Reference)
@@ -260,8 +261,8 @@ mod tests {
         let (socket, taken) = (Opened::cooked(PAIR), fresh_name());
         assert_eq!(bind(&socket, &taken), Ok(1));
         assert_eq!(bind(&socket, &taken), Err(Error::AddressInUse));
-        assert_eq!(bind(&socket, "nonsense"), Err(Error::Invalid));
-        assert_eq!(bind(&socket, "tcp://nonsense"), Err(Error::Invalid));
+        assert_eq!(bind(&socket, "nonsense"), Err(Error::Malformed(Part::Scheme)));
+        assert_eq!(bind(&socket, "tcp://nonsense"), Err(Error::Malformed(Part::Port)));
         assert_eq!(bind(&socket, &fresh_name()), Ok(2));
         socket.get().shutdown(2).unwrap();
         assert_eq!(bind(&socket, &fresh_name()), Ok(3));

@@ -61,11 +61,9 @@ impl Statistics {
                 add(&counters.in_progress, -1);
                 add(&counters.established, 1);
             }
-            Report::ConnectFailed(why) => {
+            Report::ConnectFailed(_) => {
                 add(&counters.in_progress, -1);
-                if why.is_some() {
-                    add(&counters.connect_errors, 1);
-                }
+                add(&counters.connect_errors, 1);
             }
             Report::ConnectAbandoned => add(&counters.in_progress, -1),
             Report::Accepted => add(&counters.accepted, 1),
@@ -154,6 +152,7 @@ pub mod number {
 mod tests {
     use super::*;
     use crate::protocols::Priority;
+    use crate::transports::Fault;
 
     const WHY: Error = Error::Invalid;
 
@@ -179,8 +178,9 @@ mod tests {
         use Report::*;
         assert_eq!(counted(&[Connecting, Connecting]), [0, 0, 0, 0, 0, 0, 2]);
         assert_eq!(counted(&[Connecting, Established]), [1, 0, 0, 0, 0, 0, 0]);
-        assert_eq!(counted(&[Connecting, ConnectFailed(Some(WHY))]), [0, 0, 0, 0, 1, 0, 0]);
-        assert_eq!(counted(&[Connecting, ConnectFailed(None)]), [0, 0, 0, 0, 0, 0, 0]);
+        for why in [Fault::System(WHY), Fault::NoAddress] {
+            assert_eq!(counted(&[Connecting, ConnectFailed(why)]), [0, 0, 0, 0, 1, 0, 0]);
+        }
         assert_eq!(counted(&[Connecting, ConnectAbandoned]), [0, 0, 0, 0, 0, 0, 0]);
     }
 

@@ -1,8 +1,8 @@
 //! Errors as C knows them: the only place that turns a reason into a number or a text.
 
 use super::abi::nn::{EFSM, ETERM};
-use crate::core::{Fault, Printer};
-use crate::error::{Error, SystemCode};
+use crate::core::{Fault, Printer, type_name};
+use crate::error::{Error, Part, SystemCode};
 use std::ffi::{CStr, c_char, c_int};
 
 /// Gives the error number that the last failing call left behind in the calling thread.
@@ -57,7 +57,7 @@ pub(super) fn number(error: Error) -> c_int {
         Error::NotOpen => libc::EBADF,
         Error::Terminated => ETERM,
         Error::UnknownDomain => libc::EAFNOSUPPORT,
-        Error::Invalid => libc::EINVAL,
+        Error::Invalid | Error::Malformed(_) => libc::EINVAL,
         Error::BadPointer => libc::EFAULT,
         Error::TooManySockets => libc::EMFILE,
         Error::OutOfMemory => libc::ENOMEM,
@@ -83,21 +83,73 @@ pub(super) fn number_of(fault: Option<Fault>) -> c_int {
     match fault {
         None => 0,
         Some(Fault::System(error)) => number(error),
-        Some(Fault::Violation) => libc::EPROTO,
+        Some(Fault::Violation | Fault::WrongType { .. } | Fault::Denied(_)) => libc::EPROTO,
+        Some(Fault::TooLarge { .. } | Fault::TooLargeForPeer) => libc::EMSGSIZE,
         Some(Fault::TimedOut) => libc::ETIMEDOUT,
+        // Sockets have no other use for it, and its text is not wrong.
+        Some(Fault::NoAddress) => libc::ENXIO,
     }
+}
+
+/// What is said about it in words.
+pub(super) fn fault_text(fault: Fault) -> String {
+    match fault {
+        Fault::System(error) => text(error),
+        Fault::Violation => "the peer does not keep to the rules of the protocol".into(),
+        Fault::WrongType { found, wanted } => {
+            let name = |number: u16| type_name(number.into()).to_ascii_uppercase();
+            match found.map(name) {
+                Some(found) => format!("the peer is of type {found}, not {}", name(wanted)),
+                None => format!("the peer is not of type {}", name(wanted)),
+            }
+        }
+        Fault::TooLarge { size: 0, limit: None } => "no memory for the peer's message".into(),
+        Fault::TooLarge { size, limit: None } => {
+            format!("the peer's message of {size} bytes is more than there is memory for")
+        }
+        Fault::TooLarge { size, limit: Some(limit) } => {
+            format!("the peer's message has {size} bytes, more than the {limit} of NN_RCVMAXSIZE")
+        }
+        Fault::TooLargeForPeer => "a message is larger than the peer's NN_RCVMAXSIZE".into(),
+        Fault::Denied(status) => format!("the server has answered with status {status}"),
+        Fault::TimedOut => "the peer took too long to say what it is".into(),
+        Fault::NoAddress => "the name has no address".into(),
+    }
+}
+
+/// What is said about a call that failed: which part of an address is wrong, if one is, and else
+/// what `nn_strerror` says of the number.
+pub(super) fn text(error: Error) -> String {
+    let words = match error {
+        Error::Malformed(Part::Scheme) => "the address has no scheme, as tcp:// is one",
+        Error::Malformed(Part::Port) => {
+            "the address does not end with a colon and a port, from 1 to 65535"
+        }
+        Error::Malformed(Part::Host) => {
+            "the host is neither a name nor a numeric address, or an address of IPv6 without []"
+        }
+        Error::Malformed(Part::Family) => "the host is an address of IPv6, and NN_IPV4ONLY is on",
+        Error::Malformed(Part::Path) => "the path has a blank or a control character",
+        Error::Malformed(Part::Name) => "the address has no name behind its scheme",
+        Error::UnknownTransport => "the scheme is none of inproc, ipc, tcp, ws and unix",
+        Error::NoDevice => {
+            "the local address is neither * nor numeric, or of IPv6 while NN_IPV4ONLY is on"
+        }
+        other => return system_text(number(other)),
+    };
+    words.into()
 }
 
 /// Prints the errors of endpoints if the environment wants it.
 pub(super) fn printer() -> Option<Printer> {
     let is_wanted = std::env::var_os("NN_PRINT_ERRORS").is_some_and(|value| !value.is_empty());
-    is_wanted.then_some(Printer { describe: text })
+    is_wanted.then_some(Printer { describe: fault_text })
 }
 
 /// What `nn_strerror` says of it.
-fn text(error: Error) -> String {
+fn system_text(number: c_int) -> String {
     // SAFETY: the text is never null, ends with a zero byte, and is copied before the next call.
-    unsafe { CStr::from_ptr(nn_strerror(number(error))) }.to_string_lossy().into_owned()
+    unsafe { CStr::from_ptr(nn_strerror(number)) }.to_string_lossy().into_owned()
 }
 
 /// A socket that cannot be had is one too many, whether this process or the whole system has no

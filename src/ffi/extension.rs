@@ -2,8 +2,9 @@
 
 use super::abi::spmsg::*;
 use super::raw::{self, OutPlace};
-use super::{enter, enter_socket, errno};
+use super::{enter, enter_socket, errno, last_failure, reason};
 use crate::core::{self, Dialect, EventKind, Role, SocketEvent};
+use crate::error::Error;
 use crate::message::control::peer;
 use libc::size_t;
 use std::ffi::{CStr, c_char, c_int, c_uint};
@@ -151,16 +152,66 @@ pub unsafe extern "C" fn spmsg_next_event(s: c_int, event: *mut spmsg_event) -> 
     })
 }
 
+/// Stores in words why an event has happened, as "the peer is of type PUSH, not PUB". The words are
+/// for humans, and may become others.
+///
+/// Like snprintf, stores at most size bytes, the last of them 0, and returns the length that the
+/// whole text has. Returns -1 with errno EFAULT when event is NULL, or buf is and size is not 0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spmsg_event_text(
+    event: *const spmsg_event,
+    buf: *mut c_char,
+    size: size_t,
+) -> c_int {
+    enter(|| {
+        // SAFETY: forwarded from our own contract.
+        let event = unsafe { raw::value(event) }.ok_or(Error::BadPointer)?;
+        // SAFETY: as above.
+        unsafe { store_text(reason::text(&event), buf, size) }
+    })
+}
+
+/// Stores in words why the last call of the calling thread that failed did: which part of an
+/// address is wrong, as "the address does not end with a colon and a port, from 1 to 65535", or
+/// what nn_strerror has to say. Empty when none has failed. The words are for humans, and may
+/// become others; the numbers in errno stay as they are.
+///
+/// Like snprintf, stores at most size bytes, the last of them 0, and returns the length that the
+/// whole text has. Returns -1 with errno EFAULT when buf is NULL and size is not 0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spmsg_error_text(buf: *mut c_char, size: size_t) -> c_int {
+    enter(|| {
+        let words = last_failure().map(errno::text).unwrap_or_default();
+        // SAFETY: forwarded from our own contract.
+        unsafe { store_text(words, buf, size) }
+    })
+}
+
+/// Stores as much of a text as there is room for, and says how long it is.
+///
+/// # Safety
+/// As for [`raw::copy_out`].
+unsafe fn store_text(text: String, buf: *mut c_char, size: size_t) -> Result<c_int, Error> {
+    let len = raw::count(text.len())?;
+    let mut text = text.into_bytes();
+    text.truncate(size.saturating_sub(1));
+    text.push(0);
+    // SAFETY: forwarded from our own contract.
+    unsafe { raw::copy_out(&text, buf.cast(), size) }?;
+    Ok(len)
+}
+
 fn converted(event: &SocketEvent) -> spmsg_event {
-    let mut peer = [0; SPMSG_ADDRESS_MAX];
+    let mut peer = [0; SPMSG_EVENT_PEER_MAX];
     // The last place keeps its zero.
-    for (place, byte) in peer[..SPMSG_ADDRESS_MAX - 1].iter_mut().zip(&event.peer) {
+    for (place, byte) in peer[..SPMSG_EVENT_PEER_MAX - 1].iter_mut().zip(&event.peer) {
         *place = *byte as c_char;
     }
+    let (reason, found, allowed) = reason::of(event);
     spmsg_event {
         r#type: match event.kind {
             EventKind::Connected => SPMSG_EVENT_CONNECTED,
-            EventKind::Disconnected => SPMSG_EVENT_DISCONNECTED,
+            EventKind::Disconnected | EventKind::Ended => SPMSG_EVENT_DISCONNECTED,
             EventKind::ConnectFailed => SPMSG_EVENT_CONNECT_FAILED,
             EventKind::AcceptFailed => SPMSG_EVENT_ACCEPT_FAILED,
             EventKind::HandshakeFailed => SPMSG_EVENT_HANDSHAKE_FAILED,
@@ -170,6 +221,10 @@ fn converted(event: &SocketEvent) -> spmsg_event {
         error: errno::number_of(event.fault),
         missed: event.missed,
         peer,
+        reason,
+        found,
+        allowed,
+        reserved: [0; 5],
     }
 }
 
@@ -192,6 +247,8 @@ const _: () = {
     assert!(peer::ADDRESS == SPMSG_PEER_ADDRESS);
     assert!(peer::CREDENTIALS == SPMSG_PEER_CREDENTIALS);
     assert!(offset_of!(spmsg_credentials, pid) == 0 && size_of::<spmsg_credentials>() == 12);
+    // Programs of all versions share them.
+    assert!(size_of::<spmsg_event>() == 176 && align_of::<spmsg_event>() == 4);
     assert!(offset_of!(spmsg_credentials, uid) == 4 && offset_of!(spmsg_credentials, gid) == 8);
 };
 

@@ -18,6 +18,7 @@ pub mod options;
 mod outgoing;
 pub mod poll;
 mod raw;
+mod reason;
 pub mod socket;
 pub mod statistics;
 pub mod symbols;
@@ -27,6 +28,7 @@ use crate::core::{self, Socket};
 use crate::error::Error;
 use crate::sys::{self, cancellation};
 use std::any::type_name;
+use std::cell::Cell;
 use std::ffi::c_int;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -117,8 +119,18 @@ impl Drop for BreakOnPanic<'_> {
 #[cold]
 #[inline(never)]
 fn fail<T: Failure>(error: Error) -> T {
+    LAST_FAILURE.set(Some(error));
     errno::set(errno::number(error));
     T::VALUE
+}
+
+/// Why the last call of this thread that failed did.
+fn last_failure() -> Option<Error> {
+    LAST_FAILURE.get()
+}
+
+thread_local! {
+    static LAST_FAILURE: Cell<Option<Error>> = const { Cell::new(None) };
 }
 
 /// The panic itself was reported by the panic hook. Nobody may be listening on stderr.

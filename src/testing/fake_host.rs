@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, Refusal};
 use crate::io::{Handler, LazyReactor, Reactor};
 use crate::message::{Body, Message};
+use crate::protocols::SOCKET_TYPES;
 use crate::sys::Event;
 use crate::transports::{
     Adopter, AfterRecv, AfterSend, Connection, Dialect, Host, IfNameless, Maker, Parting, Rejected,
@@ -398,6 +399,14 @@ impl Host for FakeHost {
 
     fn if_nameless(&self) -> IfNameless {
         IfNameless::Refuse
+    }
+
+    fn type_number(&self, name: &str) -> Option<u16> {
+        SOCKET_TYPES.iter().find(|known| known.name == name).map(|known| known.number)
+    }
+
+    fn fitting_number(&self, name: &str) -> Option<u16> {
+        SOCKET_TYPES.iter().find(|known| known.name == name).map(|known| known.peer.number)
     }
 
     fn attach(&self, connection: Arc<dyn Connection>) -> Result<(), Rejected> {

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 use super::stream::{HostName, Target};
 use super::{Dialect, Host};
-use crate::error::Error;
+use crate::error::{Error, Part};
 use crate::sys;
 
 /// Which literals an address may contain.
@@ -36,7 +36,7 @@ impl From<Dialect> for Ports {
 /// Where to listen.
 ///
 /// # Errors
-/// `Invalid` without a proper port, `NoDevice` when the rest is not a literal address or `*`.
+/// `Malformed` without a proper port, `NoDevice` when the rest is not a literal address or `*`.
 pub fn to_bind(address: &str, literals: Literals, ports: Ports) -> Result<SocketAddr, Error> {
     let (interface, port) = split_port(address, ports)?;
     interface_address(interface, port, literals)
@@ -45,8 +45,8 @@ pub fn to_bind(address: &str, literals: Literals, ports: Ports) -> Result<Socket
 /// Whom to connect to, and from where.
 ///
 /// # Errors
-/// `Invalid` for port or host, `NoDevice` for a host in the scope of no interface, then `NoDevice`
-/// for the local part.
+/// `Malformed` for port or host, `NoDevice` for a host in the scope of no interface, and then for
+/// the local part.
 pub fn to_connect(address: &str, literals: Literals) -> Result<Target, Error> {
     let (local, rest) = match address.split_once(';') {
         Some((local, rest)) => (Some(local), rest),
@@ -56,7 +56,10 @@ pub fn to_connect(address: &str, literals: Literals) -> Result<Target, Error> {
     let host = match literal(host, port, literals)? {
         Some(address) => HostName::Literal(address),
         None if is_host_name(host) => HostName::Name(host.to_owned(), port),
-        None => return Err(Error::Invalid),
+        None if matches!(literal(host, port, Literals::Any), Ok(Some(_))) => {
+            return Err(Error::Malformed(Part::Family));
+        }
+        None => return Err(Error::Malformed(Part::Host)),
     };
     let local = match local {
         // A wildcard leaves the choice to the kernel, as no local part does.
@@ -79,14 +82,15 @@ pub fn literals(host: &dyn Host) -> Literals {
 }
 
 fn split_port(address: &str, ports: Ports) -> Result<(&str, u16), Error> {
-    let (front, port) = address.rsplit_once(':').ok_or(Error::Invalid)?;
+    let wrong = Error::Malformed(Part::Port);
+    let (front, port) = address.rsplit_once(':').ok_or(wrong)?;
     if port.is_empty() || !port.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(Error::Invalid);
+        return Err(wrong);
     }
     match port.parse() {
-        Ok(0) if ports == Ports::Proper => Err(Error::Invalid),
+        Ok(0) if ports == Ports::Proper => Err(wrong),
         Ok(port) => Ok((front, port)),
-        Err(_) => Err(Error::Invalid),
+        Err(_) => Err(wrong),
     }
 }
 
@@ -176,7 +180,7 @@ mod tests {
             "*: 5555",
             "*:1/path",
         ] {
-            assert_eq!(bind(text), Err(Error::Invalid), "{text}");
+            assert_eq!(bind(text), Err(Error::Malformed(Part::Port)), "{text}");
         }
         let any =
             |text| to_bind(text, Literals::Any, Ports::Proper).map(|address| address.to_string());
@@ -220,7 +224,8 @@ mod tests {
             "nosuch;127.0.0.1:0",
             &format!("a{label}:1"),
         ] {
-            assert_eq!(to_connect(text, Literals::Ipv4).err(), Some(Error::Invalid), "{text}");
+            let error = to_connect(text, Literals::Ipv4).err();
+            assert!(matches!(error, Some(Error::Malformed(_))), "{text}: {error:?}");
         }
         for text in ["lo;127.0.0.1:1", "nosuch;127.0.0.1:1", ";127.0.0.1:1"] {
             assert_eq!(to_connect(text, Literals::Ipv4).err(), Some(Error::NoDevice), "{text}");
@@ -255,10 +260,26 @@ mod tests {
         // It belongs to IPv6 only.
         assert_eq!(bind("127.0.0.1%1:5555"), Err(Error::NoDevice));
         let four = to_connect("127.0.0.1%1:5555", Literals::Any);
-        assert_eq!(four.err(), Some(Error::Invalid));
+        assert_eq!(four.err(), Some(Error::Malformed(Part::Host)));
         let unwanted = to_connect(&format!("[fe80::1%{LOOPBACK}]:5555"), Literals::Ipv4);
-        assert_eq!(unwanted.err(), Some(Error::Invalid));
+        assert_eq!(unwanted.err(), Some(Error::Malformed(Part::Family)));
     }
 
     const LOOPBACK: &str = if cfg!(target_os = "linux") { "lo" } else { "lo0" };
+
+    #[test]
+    fn the_part_that_is_wrong_is_told() {
+        for (text, part) in [
+            ("127.0.0.1", Part::Port),
+            ("127.0.0.1:70000", Part::Port),
+            ("127.0.0.1:http", Part::Port),
+            ("a_b:1", Part::Host),
+            (":1", Part::Host),
+            ("[::1]:1", Part::Family),
+            ("[::1:1", Part::Host),
+        ] {
+            let error = to_connect(text, Literals::Ipv4).err();
+            assert_eq!(error, Some(Error::Malformed(part)), "{text}");
+        }
+    }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::sp::frame::Framing;
 use super::stream::{Bound, Dialer, Listener, Target};
 use super::{Dialect, Host, Maker, Transport};
-use crate::error::Error;
+use crate::error::{Error, Part};
 use crate::sync::{Mutex, Rank};
 use crate::sys::{
     Address, FileIdentity, NameLock, OsListener, OsStream, PerProcess, PinnedFile, absolute,
@@ -60,7 +60,7 @@ impl Transport for Ipc {
 
 fn parse(address: &[u8], dialect: Dialect) -> Result<Address, Error> {
     match (address, dialect) {
-        ([], _) | (b"@", Dialect::Extended) => Err(Error::Invalid),
+        ([], _) | (b"@", Dialect::Extended) => Err(Error::Malformed(Part::Name)),
         _ if address.len() > Address::FILE_NAME_MAX => Err(Error::NameTooLong),
         ([b'@', ..], Dialect::Extended) if !Address::HAS_NAMES => Err(Error::NotSupported),
         ([b'@', name @ ..], Dialect::Extended) => Ok(Address::Name(name.to_vec())),
@@ -350,8 +350,8 @@ mod tests {
         assert_eq!(parsed(b"/a/b"), [file("/a/b"), file("/a/b")]);
         assert_eq!(parsed(b"a@b"), [file("a@b"), file("a@b")]);
         assert_eq!(parsed(b"@a"), [file("@a"), Ok(Address::Name(b"a".to_vec()))]);
-        assert_eq!(parsed(b""), [const { Err(Error::Invalid) }; 2]);
-        assert_eq!(parsed(b"@"), [file("@"), Err(Error::Invalid)]);
+        assert_eq!(parsed(b""), [const { Err(Error::Malformed(Part::Name)) }; 2]);
+        assert_eq!(parsed(b"@"), [file("@"), Err(Error::Malformed(Part::Name))]);
         let longest = "x".repeat(Address::FILE_NAME_MAX);
         assert_eq!(parsed(longest.as_bytes()), [file(&longest), file(&longest)]);
         let longer = "x".repeat(Address::FILE_NAME_MAX + 1);

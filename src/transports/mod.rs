@@ -124,6 +124,16 @@ pub trait Host: Send + Sync {
 
     fn if_nameless(&self) -> IfNameless;
 
+    /// The number of the socket type that wires call so, if there is one.
+    fn type_number(&self, _name: &str) -> Option<u16> {
+        None
+    }
+
+    /// The number of the one that talks to that.
+    fn fitting_number(&self, _name: &str) -> Option<u16> {
+        None
+    }
+
     /// Here is a connection; the host becomes an owner of it, and calls [`Connection::adopt`].
     ///
     /// # Errors
@@ -169,8 +179,8 @@ pub enum Report {
     Connecting,
     /// It led to an OS connection, or to an inproc pair.
     Established,
-    /// It did not; why is there when the operating system said so.
-    ConnectFailed(Option<Error>),
+    /// It did not.
+    ConnectFailed(Fault),
     /// An attempt was given up because the endpoint closes.
     ConnectAbandoned,
     Accepted,
@@ -329,8 +339,27 @@ pub enum Fault {
     System(Error),
     /// The peer broke the rules of the wire.
     Violation,
+    /// The peer's socket is of that type, as far as it tells, and none but the other would do.
+    WrongType { found: Option<u16>, wanted: u16 },
+    /// The peer's message has that size, if it is known, and more than memory can be had for, or
+    /// than the limit, if there is one.
+    TooLarge { size: u64, limit: Option<u64> },
+    /// The peer says that of a message of ours.
+    TooLargeForPeer,
+    /// The peer is a server that has answered with that status of HTTP.
+    Denied(u16),
     /// The peer took too long to greet.
     TimedOut,
+    /// A name has no address that may be used.
+    NoAddress,
+}
+
+impl Fault {
+    /// Whether the peer did, behind its greeting, what it must not.
+    #[must_use]
+    pub fn is_breach(self) -> bool {
+        matches!(self, Fault::Violation | Fault::TooLarge { .. })
+    }
 }
 
 /// What a connection tells its socket. Called under no lock.

@@ -234,7 +234,7 @@ pub fn an_address_is_free_right_after_the_close(subject: Subject) {
 pub fn a_dialer_that_comes_first_waits_for_a_listener(subject: Subject) {
     let place = subject.place();
     let dialer = dialing(subject, Traits::pair(), &place);
-    dialer.await_report(|report| matches!(report, Report::ConnectFailed(Some(_))));
+    dialer.await_report(|report| matches!(report, Report::ConnectFailed(Fault::System(_))));
     let listener = FakeSocket::new(Traits::pair());
     listener.bind(subject.transport(), &place.address).unwrap();
     exchange(&listener.pipe(0), &dialer.pipe(0));
@@ -267,7 +267,10 @@ pub fn a_peer_of_the_wrong_type_is_refused_on_both_sides(subject: Subject) {
     let reports = dialer.reports();
     assert_eq!(reports[..first.len()], first);
     assert!(matches!(reports[first.len()], Report::HandshakeFailed { .. }), "{reports:?}");
-    assert_eq!(failures(&dialer)[..2], [VIOLATION, VIOLATION]);
+    let fault = |found: TypeTag, wanted: TypeTag| {
+        Some(Fault::WrongType { found: Some(found.number), wanted: wanted.number })
+    };
+    assert_eq!(failures(&dialer)[..2], [fault(REP, PULL); 2]);
     dialer.close();
     listener.await_such_reports(|reports| {
         let count = |wanted| reports.iter().filter(|report| **report == wanted).count();
@@ -277,7 +280,7 @@ pub fn a_peer_of_the_wrong_type_is_refused_on_both_sides(subject: Subject) {
             && count(Report::Broken) == broken
     });
     // The last one may have been given up by the dialer when it was closed.
-    assert_eq!(failures(&listener)[..2], [VIOLATION, VIOLATION]);
+    assert_eq!(failures(&listener)[..2], [fault(PUSH, REQ); 2]);
     assert_eq!((listener.pipes(), dialer.pipes()), (0, 0));
 }
 
@@ -383,7 +386,7 @@ pub fn a_close_during_the_greeting_drops_it_once(subject: Subject) {
 pub fn a_close_between_attempts_reports_nothing(subject: Subject) {
     let place = subject.place();
     let dialer = dialing(subject, Traits::pair(), &place);
-    dialer.await_report(|report| matches!(report, Report::ConnectFailed(Some(_))));
+    dialer.await_report(|report| matches!(report, Report::ConnectFailed(Fault::System(_))));
     dialer.close();
     dialer.settle();
     let attempts = dialer.count(Report::Connecting);
@@ -412,7 +415,11 @@ pub fn a_message_beyond_the_limit_ends_its_own_connection_only(subject: Subject)
     assert_eq!(of_big.recv(), None);
     of_big.await_end();
     big.pipe(0).await_end();
-    assert_eq!(of_big.stream().fault(), VIOLATION);
+    let fault = Fault::TooLarge { size: 101, limit: Some(100) };
+    assert_eq!(of_big.stream().fault(), Some(fault));
+    // Who has sent it learns why where the wire has words for that.
+    let complaint = (subject == Subject::Ws).then_some(Fault::TooLargeForPeer);
+    assert_eq!(big.pipe(0).stream().fault(), complaint);
     exchange(&of_small, &small.pipe(0));
     // It may come back.
     exchange(&listener.pipe(2), &big.pipe(1));

@@ -70,7 +70,30 @@ pub const SPMSG_EVENT_ACCEPT_FAILED: c_int = 4;
 pub const SPMSG_EVENT_HANDSHAKE_FAILED: c_int = 5;
 pub const SPMSG_EVENT_REJECTED: c_int = 6;
 
-/// One thing that has happened to a connection.
+/// Reasons of events: there is none; the peer left; this side ended it; the system said so, as
+/// error tells; a name has no address; the peer took too long to say what it is; it does not keep
+/// to the rules of the protocol; its socket is of a type that does not fit; its message is larger
+/// than NN_RCVMAXSIZE, or than memory; it says that of a message of ours, which it can on ws only;
+/// the socket wants no more peers; a server has refused a WebSocket with a status of HTTP. There
+/// may be more in later versions.
+pub const SPMSG_REASON_NONE: c_int = 0;
+pub const SPMSG_REASON_LEFT: c_int = 1;
+pub const SPMSG_REASON_ENDED: c_int = 2;
+pub const SPMSG_REASON_SYSTEM: c_int = 3;
+pub const SPMSG_REASON_NO_ADDRESS: c_int = 4;
+pub const SPMSG_REASON_TIMEOUT: c_int = 5;
+pub const SPMSG_REASON_VIOLATION: c_int = 6;
+pub const SPMSG_REASON_TYPE: c_int = 7;
+pub const SPMSG_REASON_SIZE: c_int = 8;
+pub const SPMSG_REASON_PEER_SIZE: c_int = 9;
+pub const SPMSG_REASON_UNWANTED: c_int = 10;
+pub const SPMSG_REASON_DENIED: c_int = 11;
+
+/// The size of the longest address of a peer in an event, with its zero byte.
+pub const SPMSG_EVENT_PEER_MAX: usize = 128;
+
+/// One thing that has happened to a connection. Its size never changes: what is told besides in
+/// later versions takes the place of reserved.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct spmsg_event {
@@ -78,14 +101,25 @@ pub struct spmsg_event {
     pub r#type: c_int,
     /// The endpoint to which it has happened, as the binding or connecting function returned it.
     pub endpoint: c_int,
-    /// Why, as an error number: EPROTO when the peer broke the rules, ETIMEDOUT when it said
-    /// nothing. 0 when nothing went wrong, or when nothing is known, as of a name without address.
+    /// Why, as an error number: EPROTO when the peer broke the rules or is of another type,
+    /// EMSGSIZE when a message was too large, ETIMEDOUT when the peer said nothing, ENXIO when a
+    /// name has no address, and else that of the system. 0 when nothing went wrong.
     pub error: c_int,
     /// How many events directly before this one were lost, because too many waited.
     pub missed: c_uint,
     /// The address of the peer as SPMSG_PEER_ADDRESS tells it; that which was tried when connecting
     /// has failed; empty when accepting has failed.
-    pub peer: [c_char; SPMSG_ADDRESS_MAX],
+    pub peer: [c_char; SPMSG_EVENT_PEER_MAX],
+    /// Why, as one of SPMSG_REASON_*; spmsg_event_text has the words for it.
+    pub reason: c_int,
+    /// What the peer has sent, 0 if it is not known: with SPMSG_REASON_TYPE the type of its socket,
+    /// such as NN_PUB, with SPMSG_REASON_SIZE the size of its message, or UINT_MAX if that is more,
+    /// with SPMSG_REASON_DENIED the status.
+    pub found: c_uint,
+    /// What would have done: the only type that fits, the largest size; 0 where that is unlimited.
+    pub allowed: c_uint,
+    /// 0.
+    pub reserved: [c_int; 5],
 }
 
 /// An int at level NN_IPC, up to 0777 or -1: the permissions of the files that sockets bound from
@@ -102,7 +136,8 @@ pub const SPMSG_TCP_KEEPALIVE: c_int = SPMSG_BASE + 3;
 pub const SPMSG_STAT_MESSAGES_DROPPED: c_int = SPMSG_BASE + 4;
 
 /// A statistic that only grows: connections that ended because the peer broke the rules, or sent a
-/// message that is larger than NN_RCVMAXSIZE allows. An event tells of each, with EPROTO.
+/// message that is larger than NN_RCVMAXSIZE allows. An event tells of each, with EPROTO or
+/// EMSGSIZE.
 pub const SPMSG_STAT_VIOLATIONS: c_int = SPMSG_BASE + 5;
 
 /// An int at level NN_REQ, 0 or 1, 1 unless set: whether a request is asked again when the peer

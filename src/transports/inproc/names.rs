@@ -15,11 +15,11 @@ use crate::sync::{
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
 use crate::sys::{Inherited, PerProcess};
-use crate::trace::Happening;
-use crate::transports::{Connection, Host, Maker, Parting, Report};
+use crate::transports::{Connection, Fault, Host, Maker, Parting, Report};
 
 /// An endpoint that listens to a name.
 pub struct Binder {
+    number: u64,
     name: Vec<u8>,
     host: Arc<dyn Host>,
 }
@@ -32,6 +32,8 @@ pub struct Connector {
     host: Arc<dyn Host>,
     /// Changes under the lock of the names.
     is_closed: AtomicBool,
+    /// The binder that it does not fit, of which both have been told. So does this.
+    unfit_for: AtomicU64,
 }
 
 #[derive(Default)]
@@ -47,15 +49,38 @@ struct Names {
 /// What became of an attempt to join two.
 enum Joining {
     Joined(Arc<Link>),
+    /// These two never come together, and are to be told.
+    Unfit([Arc<dyn Host>; 2]),
     /// These two do not come together now.
     Apart,
     /// Nor does anybody else with whoever is bound to the name, if somebody is.
     Refused,
 }
 
+/// What is to be done when the names are unlocked.
+#[derive(Default)]
+struct Outcome {
+    opened: Vec<Arc<Link>>,
+    unfit: Vec<[Arc<dyn Host>; 2]>,
+}
+
+impl Outcome {
+    fn tell(&self) {
+        self.opened.iter().for_each(|link| link.show_open());
+        for [one, other] in &self.unfit {
+            for (host, peer) in [(one, other), (other, one)] {
+                let (found, wanted) = (Some(peer.own_type().number), host.peer_type().number);
+                let fault = Some(Fault::WrongType { found, wanted });
+                host.report(Report::HandshakeFailed { peer: None, fault });
+            }
+        }
+    }
+}
+
 impl Binder {
     pub fn register(name: &[u8], host: Arc<dyn Host>) -> Result<Arc<Binder>, Error> {
-        let bound = Arc::new(Binder { name: name.to_owned(), host });
+        let number = NEXT.get().fetch_add(1, Ordering::Relaxed);
+        let bound = Arc::new(Binder { number, name: name.to_owned(), host });
         let mut names = NAMES.get().lock();
         if names.bound.contains_key(name) {
             return Err(Error::AddressInUse);
@@ -78,8 +103,8 @@ impl Maker for Binder {
     fn connection_lost(&self, _parting: Parting) {}
 
     fn retry(&self) {
-        let opened = NAMES.get().lock().join_all(&self.name);
-        opened.iter().for_each(|link| link.show_open());
+        let outcome = NAMES.get().lock().join_all(&self.name);
+        outcome.tell();
     }
 }
 
@@ -92,13 +117,14 @@ impl Connector {
             name: name.to_owned(),
             host,
             is_closed: AtomicBool::new(false),
+            unfit_for: AtomicU64::new(NOBODY),
         })
     }
 }
 
 impl Maker for Connector {
     fn start(&self) {
-        let opened = {
+        let outcome = {
             let mut names = NAMES.get().lock();
             if self.is_closed.load(Ordering::Relaxed) {
                 return;
@@ -107,7 +133,7 @@ impl Maker for Connector {
             names.wait(self);
             names.join_number(&self.name, self.number)
         };
-        opened.iter().for_each(|link| link.show_open());
+        outcome.tell();
     }
 
     fn close(&self) {
@@ -125,7 +151,7 @@ impl Maker for Connector {
     }
 
     fn connection_lost(&self, _parting: Parting) {
-        let opened = {
+        let outcome = {
             let mut names = NAMES.get().lock();
             if names.joined.remove(&self.number).is_some() {
                 self.host.report(Report::Connecting);
@@ -133,12 +159,12 @@ impl Maker for Connector {
             }
             names.join_number(&self.name, self.number)
         };
-        opened.iter().for_each(|link| link.show_open());
+        outcome.tell();
     }
 
     fn retry(&self) {
-        let opened = NAMES.get().lock().join_number(&self.name, self.number);
-        opened.iter().for_each(|link| link.show_open());
+        let outcome = NAMES.get().lock().join_number(&self.name, self.number);
+        outcome.tell();
     }
 }
 
@@ -159,25 +185,29 @@ impl Names {
     }
 
     /// Joins those who wait, one after the other, for as long as another is taken.
-    fn join_all(&mut self, name: &[u8]) -> Vec<Arc<Link>> {
-        let (mut opened, mut next) = (Vec::new(), 0);
+    fn join_all(&mut self, name: &[u8]) -> Outcome {
+        let (mut outcome, mut next) = (Outcome::default(), 0);
         while let Some(connector) = self.waiting_from(name, next) {
             next = connector.number + 1;
             match self.join(&connector) {
-                Joining::Joined(link) => opened.push(link),
+                Joining::Joined(link) => outcome.opened.push(link),
+                Joining::Unfit(hosts) => outcome.unfit.push(hosts),
                 Joining::Apart => {}
                 Joining::Refused => break,
             }
         }
-        opened
+        outcome
     }
 
-    fn join_number(&mut self, name: &[u8], number: u64) -> Option<Arc<Link>> {
-        let connector = self.waiting_from(name, number).filter(|it| it.number == number)?;
-        match self.join(&connector) {
-            Joining::Joined(link) => Some(link),
-            Joining::Apart | Joining::Refused => None,
+    fn join_number(&mut self, name: &[u8], number: u64) -> Outcome {
+        let mut outcome = Outcome::default();
+        let found = self.waiting_from(name, number).filter(|it| it.number == number);
+        match found.map(|connector| self.join(&connector)) {
+            Some(Joining::Joined(link)) => outcome.opened.push(link),
+            Some(Joining::Unfit(hosts)) => outcome.unfit.push(hosts),
+            Some(Joining::Apart | Joining::Refused) | None => {}
         }
+        outcome
     }
 
     /// The first that waits and came no earlier than the one with that number.
@@ -193,10 +223,9 @@ impl Names {
             return Joining::Refused;
         };
         if !are_compatible(connector, &bound) {
-            for host in [&connector.host, &bound.host] {
-                host.trace(Happening::HandshakeFailed, None, format_args!("error=Violation"));
-            }
-            return Joining::Apart;
+            let before = connector.unfit_for.swap(bound.number, Ordering::Relaxed);
+            let hosts = [&connector.host, &bound.host].map(Arc::clone);
+            return if before == bound.number { Joining::Apart } else { Joining::Unfit(hosts) };
         }
         let hosts = [&connector.host, &bound.host];
         if !connector.host.is_wanting() {
@@ -235,6 +264,8 @@ fn are_compatible(connector: &Connector, bound: &Binder) -> bool {
 static NAMES: PerProcess<Mutex<Names>> =
     PerProcess::new(|| Mutex::new(Rank::Names, Names::default()));
 static NEXT: Inherited<AtomicU64> = Inherited::new(AtomicU64::new(0));
+/// No number of a binder.
+const NOBODY: u64 = u64::MAX;
 
 #[cfg(test)]
 mod tests {
@@ -313,7 +344,7 @@ mod tests {
         let name = fresh_name();
         let (bound, connected) =
             (binding(&name, Traits::pair()), connecting(&name, Traits::pair()));
-        Binder { name: name.clone(), host: bound.host() }.close();
+        Binder { number: NOBODY, name: name.clone(), host: bound.host() }.close();
         are_joined(&bound, &connected);
         let late = connecting(&name, Traits::pair());
         assert_eq!(late.pipes(), 0);
@@ -364,10 +395,24 @@ mod tests {
         // One that would talk to it, to which it would not.
         let one_sided = connecting(&name, Traits::new(PULL, PULL));
         are_joined(&right, &bound);
-        for socket in [&same, &one_sided] {
-            assert_eq!((socket.reports(), socket.pipes()), (vec![Report::Connecting], 0));
+        // All are told of it once, however often the names are looked through.
+        bound.want(9);
+        same.want(9);
+        let unfit = |found: TypeTag, wanted: TypeTag| {
+            let (found, wanted) = (Some(found.number), wanted.number);
+            let fault = Some(Fault::WrongType { found, wanted });
+            Report::HandshakeFailed { peer: None, fault }
+        };
+        for (socket, wanted) in [(&same, PUSH), (&one_sided, PULL)] {
+            assert_eq!(socket.reports(), [Report::Connecting, unfit(PULL, wanted)]);
+            assert_eq!(socket.pipes(), 0);
         }
-        assert_eq!(bound.reports(), [Report::Accepted]);
+        let of_bound = unfit(PULL, PUSH);
+        assert_eq!(bound.reports(), [of_bound, Report::Accepted, of_bound]);
+        // Another one at that name is something new.
+        bound.close();
+        let other = binding(&name, Traits::new(PULL, PUSH));
+        assert_eq!((other.count(of_bound), same.count(of_bound)), (2, 2));
     }
 
     #[test]

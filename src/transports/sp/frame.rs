@@ -45,7 +45,7 @@ impl Framing {
         let Some(size) = rest.first_chunk::<8>() else { return Ok(None) };
         let size = u64::from_be_bytes(*size);
         if size_max.is_some_and(|max| size > max) || size > SIZE_LIMIT {
-            return Err(Violation::TooLarge);
+            return Err(Violation::TooLarge { size, limit: size_max });
         }
         Ok(Some(size as usize))
     }
@@ -196,8 +196,9 @@ mod tests {
     fn refuses_what_may_not_come() {
         let size = |size: u64, max| Framing::Tcp.size(&size.to_be_bytes(), max);
         assert_eq!(size(10, Some(10)), Ok(Some(10)));
-        assert_eq!(size(11, Some(10)), Err(Violation::TooLarge));
-        assert_eq!(size(u64::MAX, None), Err(Violation::TooLarge));
+        let too_large = |size, limit| Err(Violation::TooLarge { size, limit });
+        assert_eq!(size(11, Some(10)), too_large(11, Some(10)));
+        assert_eq!(size(u64::MAX, None), too_large(u64::MAX, None));
         assert_eq!(Framing::Ipc.size(&[2], None), Err(Violation::Kind));
     }
 
@@ -216,8 +217,8 @@ mod tests {
         for (size, limit) in edges().flat_map(|size| edges().map(move |limit| (size, limit))) {
             for max in [None, Some(limit)] {
                 let fits = size <= i32::MAX as u64 && max.is_none_or(|max| size <= max);
-                let expected =
-                    if fits { Ok(Some(size as usize)) } else { Err(Violation::TooLarge) };
+                let too_large = Violation::TooLarge { size, limit: max };
+                let expected = if fits { Ok(Some(size as usize)) } else { Err(too_large) };
                 let bytes = size.to_be_bytes();
                 assert_eq!(Framing::Tcp.size(&bytes, max), expected, "{size:#x} of {max:x?}");
                 let bytes = [&[IPC_MESSAGE][..], &bytes].concat();

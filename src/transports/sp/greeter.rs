@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::frame::Framing;
 use super::handshake;
-use crate::transports::stream::{Codec, Decline, Greeter, Heard, Welcome, Wire};
+use crate::transports::stream::{Claim, Codec, Decline, Greeter, Heard, Welcome, Wire};
 use crate::transports::{Host, Report};
 
 struct SpGreeter {
@@ -18,6 +18,7 @@ struct SpGreeter {
     received: [u8; handshake::LEN],
     count: usize,
     has_greeted: bool,
+    claim: Claim,
 }
 
 impl Wire for Framing {
@@ -29,6 +30,7 @@ impl Wire for Framing {
             received: [0; handshake::LEN],
             count: 0,
             has_greeted: false,
+            claim: Claim::Nothing,
         })
     }
 }
@@ -64,8 +66,15 @@ impl Greeter for SpGreeter {
         }
         match handshake::check(self.received, self.peer_type) {
             Ok(()) => Heard::Complete,
-            Err(_) => Heard::Refused(Vec::new()),
+            Err(claim) => {
+                self.claim = claim;
+                Heard::Refused(Vec::new())
+            }
         }
+    }
+
+    fn claim(&self) -> Claim {
+        self.claim.clone()
     }
 
     fn is_committed(&self) -> bool {
@@ -108,6 +117,7 @@ mod tests {
             received: [0; handshake::LEN],
             count: 0,
             has_greeted: false,
+            claim: Claim::Nothing,
         }
     }
 
@@ -136,6 +146,9 @@ mod tests {
                 assert_eq!(greeter.absorb(&bytes[..cut]), Heard::More);
                 assert_eq!(greeter.wanted(), handshake::LEN - cut);
                 assert_eq!(greeter.absorb(&bytes[cut..]), expected);
+                let is_refused = expected != Heard::Complete;
+                let claim = if is_refused { Claim::TypeNumber(peer) } else { Claim::Nothing };
+                assert_eq!(greeter.claim(), claim);
             }
         }
     }

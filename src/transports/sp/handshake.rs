@@ -5,7 +5,7 @@
 //!       0x00  0x53  0x50  0x00  type, big-endian    0x00 0x00
 //! ```
 
-use crate::transports::stream::Violation;
+use crate::transports::stream::Claim;
 
 /// Bytes of a greeting.
 pub const LEN: usize = 8;
@@ -20,9 +20,13 @@ pub fn encode(own_type: u16) -> [u8; LEN] {
 ///
 /// # Errors
 /// When it is no greeting, or not from the type of peer that we want.
-pub fn check(greeting: [u8; LEN], wanted: u16) -> Result<(), Violation> {
+pub fn check(greeting: [u8; LEN], wanted: u16) -> Result<(), Claim> {
     let peer = u16::from_be_bytes([greeting[4], greeting[5]]);
-    if greeting[..4] == MAGIC && peer == wanted { Ok(()) } else { Err(Violation::Greeting) }
+    match greeting[..4] == MAGIC {
+        true if peer == wanted => Ok(()),
+        true => Err(Claim::TypeNumber(peer)),
+        false => Err(Claim::Nothing),
+    }
 }
 
 /// NUL, "SP", version 0.
@@ -40,12 +44,12 @@ mod tests {
     #[test]
     fn accepts_the_wanted_type_only() {
         assert_eq!(check(encode(0x10), 0x10), Ok(()));
-        assert_eq!(check(encode(0x11), 0x10), Err(Violation::Greeting));
+        assert_eq!(check(encode(0x11), 0x10), Err(Claim::TypeNumber(0x11)));
         assert_eq!(check([0x00, 0x53, 0x50, 0x00, 0, 0x10, 7, 9], 0x10), Ok(()));
         for byte in 0..4 {
             let mut greeting = encode(0x10);
             greeting[byte] ^= 0xff;
-            assert_eq!(check(greeting, 0x10), Err(Violation::Greeting));
+            assert_eq!(check(greeting, 0x10), Err(Claim::Nothing));
         }
     }
 }

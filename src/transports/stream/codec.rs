@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::store::{Partial, Store};
 use crate::message::{Chunk, Message, OutOfMemory};
+use crate::transports::Fault;
 
 /// One connection's framing.
 pub struct Codec {
@@ -74,9 +75,9 @@ pub trait Decoder: Send {
         false
     }
 
-    /// Whether that reason is that the peer broke the rules.
-    fn is_violated(&self) -> bool {
-        false
+    /// What is wrong, if that is the reason.
+    fn fault(&self) -> Option<Fault> {
+        None
     }
 
     /// How to leave then.
@@ -99,6 +100,17 @@ pub enum Front {
     Broken(Violation),
 }
 
+impl Front {
+    /// What is wrong with them.
+    #[must_use]
+    pub fn fault(&self) -> Option<Fault> {
+        match self {
+            Front::Broken(violation) => Some((*violation).into()),
+            Front::Incomplete | Front::Whole { .. } | Front::Apart { .. } => None,
+        }
+    }
+}
+
 /// What a framing notes about a message until it is received: the first byte of its prefix.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tag(pub u8);
@@ -106,12 +118,27 @@ pub struct Tag(pub u8);
 /// A peer broke the rules of the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Violation {
-    /// What it sent is not the greeting of a peer that we talk to.
-    Greeting,
     /// A message of a kind that does not exist.
     Kind,
-    /// A message larger than allowed, or than memory.
-    TooLarge,
+    /// A message larger than allowed, or than memory; 0 where its size is not known.
+    TooLarge { size: u64, limit: Option<u64> },
+}
+
+impl Violation {
+    /// Memory cannot be had for a message of that size, if it is known.
+    #[cold]
+    pub fn beyond_memory(size: usize) -> Violation {
+        Violation::TooLarge { size: size as u64, limit: None }
+    }
+}
+
+impl From<Violation> for Fault {
+    fn from(violation: Violation) -> Fault {
+        match violation {
+            Violation::Kind => Fault::Violation,
+            Violation::TooLarge { size, limit } => Fault::TooLarge { size, limit },
+        }
+    }
 }
 
 /// The end of a connection that one side has announced.
@@ -238,6 +265,6 @@ mod tests {
         assert_eq!(&bytes, b"abc");
         assert!(Plain.label(Tag(1)).unwrap().is_none());
         assert_eq!((Plain.take_answer(), Plain.is_over(), Plain.farewell()), (None, false, None));
-        assert!(!Plain.is_violated());
+        assert_eq!(Plain.fault(), None);
     }
 }

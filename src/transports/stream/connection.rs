@@ -257,6 +257,10 @@ impl StreamConnection {
         }
     }
 
+    fn is_violated(&self) -> bool {
+        self.reader.fault().is_some_and(Fault::is_breach)
+    }
+
     fn with_pipe(&self, call: impl FnOnce(&dyn Adopter)) {
         if let Some(pipe) = self.pipe.get() {
             call(pipe.as_ref());
@@ -412,15 +416,13 @@ impl Stream for StreamConnection {
 
     fn fault(&self) -> Option<Fault> {
         let broken = || self.stream.failure().map(|error| Fault::System(error.into()));
-        self.reader.is_violated().then_some(Fault::Violation).or_else(broken)
+        self.reader.fault().or_else(broken)
     }
 
     fn parting(&self) -> Parting {
         let said = self.reader.farewell().map_or(Parting::Passing, |farewell| farewell.parting);
         match said {
-            Parting::Passing if self.reader.is_violated() && !self.reader.is_of_use() => {
-                Parting::Futile
-            }
+            Parting::Passing if self.is_violated() && !self.reader.is_of_use() => Parting::Futile,
             Parting::Passing | Parting::Futile | Parting::Final => said,
         }
     }

@@ -17,7 +17,7 @@ use crate::memory::{Attempt, OutOfMemory};
 use crate::sync::{Mutex, OnceLock, Rank};
 use crate::sys::{self, Address, Event, Interest, NameFamily, OsStream};
 use crate::trace;
-use crate::transports::{Host, Maker, Parting, Report};
+use crate::transports::{Fault, Host, Maker, Parting, Report};
 
 /// Whom to connect to.
 #[derive(Clone, Debug)]
@@ -118,7 +118,7 @@ impl Dialer {
         }
         self.host.report(Report::Connecting);
         if Attempt::begin().is_err() {
-            return self.fail(Some(Error::OutOfMemory));
+            return self.fail(Fault::System(Error::OutOfMemory));
         }
         match &self.target {
             Target::Local(address) => self.connect(Candidates::one(address.clone(), None)),
@@ -142,23 +142,23 @@ impl Dialer {
         let family = if is_restricted { NameFamily::Ipv4Only } else { NameFamily::Any };
         let (me, host) = (self.me.clone(), Arc::clone(&self.host));
         let asking = Asking { me, host, local };
-        if resolve(Lookup { host: name, port, family }, Box::new(asking)).is_err() {
-            self.fail(None);
+        if let Err(error) = resolve(Lookup { host: name, port, family }, Box::new(asking)) {
+            self.fail(Fault::System(error.into()));
         }
     }
 
     /// Tries one after the other, as long as they fail at once.
     fn connect(&self, candidates: Candidates) {
-        self.connect_behind(None, candidates);
+        self.connect_behind(Fault::NoAddress, candidates);
     }
 
     /// The same when one has failed already.
-    fn connect_behind(&self, mut failure: Option<Error>, mut candidates: Candidates) {
+    fn connect_behind(&self, mut failure: Fault, mut candidates: Candidates) {
         while let Some(address) = candidates.addresses.pop_front() {
             match self.open(&address, candidates.local) {
                 Ok((stream, true)) => return self.established(stream, Standing::Fresh),
                 Ok((stream, false)) => return self.await_connection(stream, candidates),
-                Err(error) => failure = Some(error.into()),
+                Err(error) => failure = Fault::System(error.into()),
             }
         }
         self.fail(failure);
@@ -209,7 +209,7 @@ impl Dialer {
         let watched = self.reactor.watch(*key, stream.as_raw_fd(), interest);
         if let Err(error) = watched {
             drop(state);
-            return self.fail(Some(error.into()));
+            return self.fail(Fault::System(error.into()));
         }
         // The last one has as long as the kernel gives it.
         let until = (!others.addresses.is_empty()).then(|| sys::now() + state.patience);
@@ -235,7 +235,7 @@ impl Dialer {
         };
         self.reactor.unwatch(stream.as_raw_fd());
         drop(stream);
-        self.connect_behind(Some(Error::TimedOut), others);
+        self.connect_behind(Fault::System(Error::TimedOut), others);
     }
 
     fn established(&self, stream: OsStream, standing: Standing) {
@@ -303,12 +303,12 @@ impl Dialer {
         }
     }
 
-    fn fail(&self, error: Option<Error>) {
+    fn fail(&self, fault: Fault) {
         // Before the next attempt can begin, so that reports come in their order.
         let is_closed = matches!(self.state.lock().phase, Phase::Closed);
         self.host.report(match is_closed {
             true => Report::ConnectAbandoned,
-            false => Report::ConnectFailed(error),
+            false => Report::ConnectFailed(fault),
         });
         self.wait();
     }
@@ -388,7 +388,7 @@ impl Handler for Dialer {
             Err(error) => {
                 self.reactor.unwatch(stream.as_raw_fd());
                 drop(stream);
-                self.connect_behind(Some(error.into()), others);
+                self.connect_behind(Fault::System(error.into()), others);
             }
         }
     }
@@ -561,7 +561,7 @@ mod tests {
         assert!(!dialer.attempt_at_once());
         assert_eq!((socket.reports(), phase(&dialer)), (vec![], "waiting"));
         socket.start(dialer);
-        socket.await_report(|report| matches!(report, Report::ConnectFailed(Some(_))));
+        socket.await_report(|report| matches!(report, Report::ConnectFailed(Fault::System(_))));
     }
 
     #[test]
@@ -616,8 +616,11 @@ mod tests {
     fn what_is_no_name_fails_without_an_error_and_again() {
         let socket = FakeSocket::new(Traits::pair());
         socket.start(dialer(named("no\0name", 1), &socket));
-        socket.await_reports(2, Report::ConnectFailed(None));
-        assert_eq!(socket.reports()[..2], [Report::Connecting, Report::ConnectFailed(None)]);
+        socket.await_reports(2, Report::ConnectFailed(Fault::NoAddress));
+        assert_eq!(
+            socket.reports()[..2],
+            [Report::Connecting, Report::ConnectFailed(Fault::NoAddress)]
+        );
     }
 
     #[test]
@@ -632,7 +635,7 @@ mod tests {
             assert_eq!(socket.reports(), []);
             match found {
                 Some(address) => dialer.connect(Candidates::one(address, None)),
-                None => dialer.fail(None),
+                None => dialer.fail(Fault::NoAddress),
             }
             socket.settle();
             dialer.close();
@@ -739,7 +742,7 @@ mod tests {
         // The second one is nobody's.
         let addresses = VecDeque::from([loopback(silent), Address::Name(b"a zero\0 in it".into())]);
         dialer.connect(Candidates { addresses, local: None });
-        let failed = |report: &Report| matches!(report, Report::ConnectFailed(Some(_)));
+        let failed = |report: &Report| matches!(report, Report::ConnectFailed(Fault::System(_)));
         socket.await_report(failed);
         dialer.close();
     }
@@ -758,7 +761,7 @@ mod tests {
         // An address for examples is nobody's.
         let socket = FakeSocket::new(Traits::pair());
         socket.start(dialer(from([192, 0, 2, 1]), &socket));
-        let failed = |report: &Report| matches!(report, Report::ConnectFailed(Some(_)));
+        let failed = |report: &Report| matches!(report, Report::ConnectFailed(Fault::System(_)));
         socket.await_report(failed);
         assert_eq!(socket.reports()[0], Report::Connecting);
     }
@@ -771,7 +774,7 @@ mod tests {
         let stream = OsStream::new(&loopback(1)).unwrap();
         socket.reactor().watch(Key(7), stream.as_raw_fd(), Interest::default()).unwrap();
         dialer.await_connection(stream, Candidates::one(loopback(1), None));
-        let failed = |report: &Report| matches!(report, Report::ConnectFailed(Some(_)));
+        let failed = |report: &Report| matches!(report, Report::ConnectFailed(Fault::System(_)));
         socket.await_report(failed);
         dialer.close();
     }

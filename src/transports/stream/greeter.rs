@@ -25,6 +25,11 @@ pub trait Greeter: Send {
     /// Takes bytes that have arrived.
     fn absorb(&mut self, bytes: &[u8]) -> Heard;
 
+    /// What a peer that was refused has said to be.
+    fn claim(&self) -> Claim {
+        Claim::Nothing
+    }
+
     /// Whether the peer takes itself for connected, by what it has been told.
     fn is_committed(&self) -> bool;
 
@@ -60,6 +65,20 @@ pub enum Heard {
     Complete,
     /// Something else. This is the answer, where one is given.
     Refused(Vec<u8>),
+}
+
+/// What can be told of who does not speak as a peer should.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// That it speaks otherwise.
+    Nothing,
+    /// That it does speak so, for a socket of another type: by its number on the wire, or its name.
+    TypeNumber(u16),
+    TypeName(String),
+    /// The same, by the name of the type that fits its own.
+    Seeks(String),
+    /// The status with which a server has refused us.
+    Status(u16),
 }
 
 /// How to treat a peer that is not wanted now.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::byte_stream::ByteStream;
 use super::connection::StreamConnection;
-use super::greeter::{Decline, Greeter, Heard, Welcome};
+use super::greeter::{Claim, Decline, Greeter, Heard, Welcome};
 use super::watch::Standing;
 use crate::io::{Handler, Key, Reactor};
 use crate::memory::{Attempt, OutOfMemory};
@@ -180,7 +180,8 @@ impl Greeting {
             Read::Bytes(count) => {
                 let heard = greeter.absorb(&buffer[..count]);
                 if matches!(heard, Heard::Refused(_)) {
-                    ending.get_or_insert(Ending::Failed(Some(Fault::Violation)));
+                    let fault = fault(&greeter.claim(), &*self.host);
+                    ending.get_or_insert(Ending::Failed(Some(fault)));
                 }
                 heard
             }
@@ -364,6 +365,18 @@ impl Handler for Greeting {
 
 fn welcome(host: &dyn Host) -> Welcome {
     if host.is_wanting() { Welcome::Wanted } else { Welcome::Unwanted }
+}
+
+/// What is wrong with who was refused.
+fn fault(claim: &Claim, host: &dyn Host) -> Fault {
+    let wanted = host.peer_type().number;
+    match claim {
+        Claim::Nothing => Fault::Violation,
+        Claim::TypeNumber(number) => Fault::WrongType { found: Some(*number), wanted },
+        Claim::TypeName(name) => Fault::WrongType { found: host.type_number(name), wanted },
+        Claim::Seeks(name) => Fault::WrongType { found: host.fitting_number(name), wanted },
+        Claim::Status(status) => Fault::Denied(*status),
+    }
 }
 
 /// What is left of the words. A fresh connection takes a few bytes, and mostly all of them; else it

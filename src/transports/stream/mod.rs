@@ -35,7 +35,7 @@ pub use codec::{
     Violation,
 };
 pub use dialer::{Dialer, HostName, Target};
-pub use greeter::{Decline, Greeter, Heard, Welcome, Wire};
+pub use greeter::{Claim, Decline, Greeter, Heard, Welcome, Wire};
 pub use listener::{Bound, Listener};
 #[cfg(any(test, fuzzing))]
 pub use reader::{News, Reader};

@@ -16,6 +16,7 @@ use super::width::Width;
 use crate::message::{Body, Control, Message};
 use crate::sync::{Mutex, Rank};
 use crate::sys::Read;
+use crate::transports::Fault;
 
 pub struct Reader {
     /// Held during a read.
@@ -254,10 +255,10 @@ impl Reader {
         self.inbox.lock().is_broken()
     }
 
-    /// Whether the peer broke the rules.
-    pub fn is_violated(&self) -> bool {
+    /// What is wrong with what the peer has sent.
+    pub fn fault(&self) -> Option<Fault> {
         let inbox = self.inbox.lock();
-        inbox.is_broken() || inbox.decoder.is_violated()
+        inbox.store.front.fault().or_else(|| inbox.decoder.fault())
     }
 
     /// Whether a message has been received, or can be.
@@ -343,7 +344,7 @@ impl Inbox {
                 let (tag, rest) = (self.store.tag(), self.store.rest());
                 // Without memory for the message the connection cannot go on.
                 if message.body.fill(&rest[prefix..prefix + size]).is_err() {
-                    return self.break_off(Violation::TooLarge);
+                    return self.break_off(Violation::beyond_memory(size));
                 }
                 self.store.start += prefix + size;
                 tag
@@ -358,7 +359,7 @@ impl Inbox {
             match self.decoder.label(tag) {
                 Ok(None) => {}
                 Ok(label) => message.ancillary = label,
-                Err(_) => return self.break_off(Violation::TooLarge),
+                Err(_) => return self.break_off(Violation::beyond_memory(0)),
             }
         }
         true
@@ -383,7 +384,7 @@ impl Inbox {
         match self.decoder.absorb(&mut self.store, partial, bytes, size_max) {
             Ok(partial) => partial,
             Err(_) => {
-                self.break_off(Violation::TooLarge);
+                self.break_off(Violation::beyond_memory(0));
                 None
             }
         }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::error::Error;
+use crate::error::{Error, Part};
 use crate::transports::address::{self, Literals, Ports};
 use crate::transports::stream::Target;
 
@@ -18,7 +18,7 @@ pub struct Resource {
 /// Where to listen, and the one path to serve if not all are.
 ///
 /// # Errors
-/// As for tcp; `Invalid` also for a path that cannot stand in a request.
+/// As for tcp; `Malformed` also for a path that cannot stand in a request.
 pub fn to_bind(
     text: &str,
     literals: Literals,
@@ -32,7 +32,7 @@ pub fn to_bind(
 /// Whom to connect to, and what for.
 ///
 /// # Errors
-/// As for tcp; `Invalid` also for a path that cannot stand in a request.
+/// As for tcp; `Malformed` also for a path that cannot stand in a request.
 pub fn to_connect(text: &str, literals: Literals) -> Result<(Target, Resource), Error> {
     let (authority, path) = split(text)?;
     let host = authority.split_once(';').map_or(authority, |(_, host)| host);
@@ -64,7 +64,7 @@ fn split(text: &str) -> Result<(&str, Option<&str>), Error> {
     // A blank or a line end would make another request of it.
     let is_allowed = |character: char| character > ' ' && character != '\x7f';
     if !path.chars().all(is_allowed) {
-        return Err(Error::Invalid);
+        return Err(Error::Malformed(Part::Path));
     }
     Ok((authority, (!path.is_empty()).then_some(path)))
 }
@@ -107,6 +107,10 @@ mod tests {
             let expected = (port, host.to_owned(), path.to_owned());
             assert_eq!(connect(text), Ok(expected), "{text}");
         }
+    }
+
+    #[test]
+    fn connects_to_nothing_else() {
         for text in [
             "",
             "/",
@@ -125,9 +129,14 @@ mod tests {
             "h:9/a\r\nX: y",
             "h:9/\u{7f}",
         ] {
-            assert_eq!(connect(text), Err(Error::Invalid), "{text}");
+            assert!(matches!(to_connect(text, Ipv4), Err(Error::Malformed(_))), "{text}");
         }
-        assert_eq!(connect("eth0;127.0.0.1:9/x"), Err(Error::NoDevice));
+        assert_eq!(to_connect("h:9/a b", Ipv4).err(), Some(Error::Malformed(Part::Path)));
+        assert_eq!(to_connect("eth0;127.0.0.1:9/x", Ipv4).err(), Some(Error::NoDevice));
+    }
+
+    #[test]
+    fn the_host_is_told_without_a_zone() {
         for (text, host) in [
             ("[::1]:9/q", "[::1]:9"),
             ("[::1]", "[::1]"),
@@ -152,7 +161,7 @@ mod tests {
             Ok(("127.0.0.1:9".to_owned(), Some("/a:b".to_owned())))
         );
         for text in ["", "127.0.0.1", "*", "*:0", "*/x", "127.0.0.1:9/a b"] {
-            assert_eq!(bind(text), Err(Error::Invalid), "{text}");
+            assert!(matches!(bind(text), Err(Error::Malformed(_))), "{text}");
         }
         for text in ["localhost:9", "eth0:9", ":9", "[::1]:9"] {
             assert_eq!(bind(text), Err(Error::NoDevice), "{text}");

@@ -12,6 +12,7 @@ use super::label;
 use super::sending::Sending;
 use crate::memory::{self, Attempt, OutOfMemory};
 use crate::message::Chunk;
+use crate::transports::Fault;
 use crate::transports::stream::{self, BIG, Farewell, Front, Partial, Parting, Store, Tag};
 
 /// What is known of the messages that are arriving.
@@ -25,8 +26,8 @@ pub struct Assembler {
     seen: usize,
     ping: Option<Vec<u8>>,
     close: Option<Close>,
-    /// The peer broke the rules, which is why.
-    is_violated: bool,
+    /// What is wrong, if that is why.
+    fault: Option<Fault>,
 }
 
 impl Assembler {
@@ -36,8 +37,8 @@ impl Assembler {
     #[must_use]
     pub fn new(sending: Arc<Sending>) -> Assembler {
         let decoder = Decoder::new(sending.role());
-        let (ping, close, is_violated) = (None, None, false);
-        Assembler { sending, decoder, open_at: 0, seen: 0, ping, close, is_violated }
+        let (ping, close, fault) = (None, None, None);
+        Assembler { sending, decoder, open_at: 0, seen: 0, ping, close, fault }
     }
 
     /// The size of the complete message at the front of the store.
@@ -70,7 +71,7 @@ impl Assembler {
             Ok(()) => Ok(None),
             Err(Trouble::Violation(violation)) => {
                 self.close = Some(violation.close());
-                self.is_violated = true;
+                self.fault = Some(violation.into());
                 Ok(None)
             }
             Err(Trouble::Memory) => Err(OutOfMemory),
@@ -111,6 +112,7 @@ impl Assembler {
                 }
                 Found::Close(close) => {
                     self.close = Some(close);
+                    self.fault = close.complaint();
                     return Ok(());
                 }
             }
@@ -191,8 +193,8 @@ impl stream::Decoder for Assembler {
         self.close.is_some()
     }
 
-    fn is_violated(&self) -> bool {
-        self.is_violated
+    fn fault(&self) -> Option<Fault> {
+        self.fault
     }
 
     fn farewell(&self) -> Option<Farewell> {

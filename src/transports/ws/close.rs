@@ -1,5 +1,7 @@
 //! Why a connection is closed, and what is said about it (RFC 6455 section 7.4). Pure.
 
+use crate::transports::Fault;
+
 /// The frame with which we leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Close {
@@ -13,7 +15,11 @@ pub struct Close {
 pub enum Violation {
     Protocol,
     NotText,
-    TooLarge,
+    /// So much, where no more than that may come.
+    TooLarge {
+        size: u64,
+        limit: Option<u64>,
+    },
 }
 
 impl Violation {
@@ -23,8 +29,25 @@ impl Violation {
         match self {
             Violation::Protocol => Close { code: PROTOCOL_ERROR, comes_back: false },
             Violation::NotText => Close { code: NOT_TEXT, comes_back: false },
-            Violation::TooLarge => Close { code: TOO_LARGE, comes_back: true },
+            Violation::TooLarge { .. } => Close { code: TOO_LARGE, comes_back: true },
         }
+    }
+}
+
+impl From<Violation> for Fault {
+    fn from(violation: Violation) -> Fault {
+        match violation {
+            Violation::Protocol | Violation::NotText => Fault::Violation,
+            Violation::TooLarge { size, limit } => Fault::TooLarge { size, limit },
+        }
+    }
+}
+
+impl Close {
+    /// What a peer that leaves with it says to be wrong.
+    #[must_use]
+    pub fn complaint(self) -> Option<Fault> {
+        (self.code == TOO_LARGE).then_some(Fault::TooLargeForPeer)
     }
 }
 
@@ -70,6 +93,13 @@ mod tests {
         assert_eq!(answer(b"\x03").code, 1002);
         assert_eq!(answer(b"\x03\xe8bye").code, 1000);
         assert_eq!(answer(b"\x03\xe8\xff").code, 1002);
+    }
+
+    #[test]
+    fn only_a_message_that_is_too_large_is_complained_of() {
+        assert_eq!(answer(&1009u16.to_be_bytes()).complaint(), Some(Fault::TooLargeForPeer));
+        assert_eq!(answer(&1000u16.to_be_bytes()).complaint(), None);
+        assert_eq!(answer(b"").complaint(), None);
     }
 
     #[test]

@@ -236,9 +236,9 @@ impl Decoder {
             self.control_len = 0;
         } else {
             let before = self.message.as_ref().map_or(0, |message| message.size);
-            let total = before.checked_add(length).ok_or(Violation::TooLarge)?;
+            let total = before.saturating_add(length);
             if total > size_max.unwrap_or(SIZE_LIMIT).min(SIZE_LIMIT) {
-                return Err(Violation::TooLarge);
+                return Err(Violation::TooLarge { size: total, limit: size_max });
             }
             let kind = if opcode == TEXT { Kind::Text } else { Kind::Binary };
             let fresh = || Message { kind, size: 0, utf8: Utf8::default() };
@@ -371,7 +371,8 @@ mod tests {
     /// transports 7.7, line by line, as a client hears it from a server.
     #[test]
     fn judges_frames_as_the_table_says() {
-        use Violation::{NotText, Protocol, TooLarge};
+        use Violation::{NotText, Protocol};
+        let too_large = |size| Violation::TooLarge { size, limit: Some(1000) };
         for (bytes, expected) in [
             (&b"\x80\x00"[..], Protocol),
             (b"\x02\x00\x82\x00", Protocol),
@@ -391,10 +392,10 @@ mod tests {
             (b"\x81\x02\xff\xfe", NotText),
             (b"\x81\x01\xe2", NotText),
             (b"\x01\x01\xe2\x80\x01a", NotText),
-            (b"\x82\x7e\x03\xe9", TooLarge),
-            (b"\x02\x7e\x03\xe8\0", TooLarge),
-            (b"\x82\x7f\x80\0\0\0\0\0\0\0", TooLarge),
-            (b"\x82\x7f\xff\xff\xff\xff\xff\xff\xff\xff", TooLarge),
+            (b"\x82\x7e\x03\xe9", too_large(1001)),
+            (b"\x02\x7e\x03\xe8\0", too_large(1001)),
+            (b"\x82\x7f\x80\0\0\0\0\0\0\0", too_large(1 << 63)),
+            (b"\x82\x7f\xff\xff\xff\xff\xff\xff\xff\xff", too_large(u64::MAX)),
         ] {
             let mut wire = bytes.to_vec();
             if bytes.ends_with(b"\xe8\0") {
@@ -408,7 +409,8 @@ mod tests {
             }
         }
         let unlimited = b"\x82\x7f\x00\0\0\0\x80\0\0\0";
-        assert_eq!(hear(Role::Client, unlimited, 10, None).violation, Some(TooLarge));
+        let too_large = Violation::TooLarge { size: 1 << 31, limit: None };
+        assert_eq!(hear(Role::Client, unlimited, 10, None).violation, Some(too_large));
         assert_eq!(hear(Role::Server, b"\x82\x00", 2, None).violation, Some(Protocol));
     }
 
@@ -487,7 +489,9 @@ mod tests {
                 let mut head = [&[0x80, 127][..], &size.to_be_bytes()].concat();
                 let judged = decoder.step(&mut head, limit).map(|_| ());
                 let fits = u128::from(size) + u128::from(before) <= u128::from(most);
-                let expected = if fits { Ok(()) } else { Err(Violation::TooLarge) };
+                let total = size.saturating_add(u64::from(before));
+                let too_large = Violation::TooLarge { size: total, limit };
+                let expected = if fits { Ok(()) } else { Err(too_large) };
                 assert_eq!(judged, expected, "{size:#x} behind {before}, limit {limit:x?}");
             }
         }

@@ -11,7 +11,7 @@ use super::handshake::{self, Agreement, Demand, Denial, HEAD_MAX};
 use super::option;
 use crate::memory::{self, OutOfMemory};
 use crate::sys::random_bytes;
-use crate::transports::stream::{Codec, Decline, Greeter, Heard, Welcome, Wire};
+use crate::transports::stream::{Claim, Codec, Decline, Greeter, Heard, Welcome, Wire};
 use crate::transports::{Host, Report};
 
 /// How listeners begin.
@@ -31,6 +31,7 @@ struct ServerGreeter {
     kind: Kind,
     head: Head,
     agreement: Option<Agreement>,
+    claim: Claim,
 }
 
 struct ClientGreeter {
@@ -39,6 +40,7 @@ struct ClientGreeter {
     token: String,
     kind: Kind,
     head: Head,
+    claim: Claim,
 }
 
 /// A head that is arriving, and what comes behind it.
@@ -60,6 +62,7 @@ impl Wire for Server {
             kind: option::message_kind(&host.settings()),
             head: Head::default(),
             agreement: None,
+            claim: Claim::Nothing,
         })
     }
 }
@@ -75,6 +78,7 @@ impl Wire for Client {
             token,
             kind: self.kind,
             head: Head::default(),
+            claim: Claim::Nothing,
         })
     }
 }
@@ -130,10 +134,19 @@ impl Greeter for ServerGreeter {
         if self.agreement.is_none() {
             match handshake::judge_request(self.head.as_slice(), &self.demand) {
                 Ok(agreement) => self.agreement = Some(agreement),
+                Err(Denial::OtherType) => {
+                    let name = handshake::type_name(self.head.as_slice());
+                    self.claim = Claim::Seeks(name.unwrap_or_default());
+                    return Heard::Refused(handshake::refusal_naming(&self.demand.token));
+                }
                 Err(why) => return refused(why),
             }
         }
         Heard::Complete
+    }
+
+    fn claim(&self) -> Claim {
+        self.claim.clone()
     }
 
     fn is_committed(&self) -> bool {
@@ -161,6 +174,18 @@ impl Greeter for ServerGreeter {
     }
 }
 
+impl ClientGreeter {
+    /// What a server says of itself that we do not talk to.
+    fn claimed(&self) -> Claim {
+        let head = self.head.as_slice();
+        match (handshake::type_name(head), handshake::status(head)) {
+            (Some(name), _) if handshake::token(&name) != self.token => Claim::TypeName(name),
+            (_, Some(status)) if status != 101 => Claim::Status(status),
+            (Some(_) | None, Some(_) | None) => Claim::Nothing,
+        }
+    }
+}
+
 impl Greeter for ClientGreeter {
     fn limit(&self) -> Duration {
         LIMIT
@@ -182,8 +207,15 @@ impl Greeter for ClientGreeter {
         }
         match handshake::judge_response(self.head.as_slice(), &self.key, &self.token) {
             Ok(()) => Heard::Complete,
-            Err(_) => refused,
+            Err(_) => {
+                self.claim = self.claimed();
+                refused
+            }
         }
+    }
+
+    fn claim(&self) -> Claim {
+        self.claim.clone()
     }
 
     /// Who has agreed takes himself for connected.
@@ -227,13 +259,21 @@ mod tests {
             kind: Kind::Binary,
             head: Head::default(),
             agreement: None,
+            claim: Claim::Nothing,
         }
     }
 
     fn client() -> ClientGreeter {
         let (token, key) = (handshake::token("pair"), handshake::key([7; 16]));
         let request = handshake::request("h", "/", &key, &token);
-        ClientGreeter { request, key, token, kind: Kind::Binary, head: Head::default() }
+        ClientGreeter {
+            request,
+            key,
+            token,
+            kind: Kind::Binary,
+            head: Head::default(),
+            claim: Claim::Nothing,
+        }
     }
 
     fn say_no(why: Denial) -> Heard {
@@ -256,6 +296,24 @@ mod tests {
             assert_eq!(client.absorb(&[&response[cut..], b"too"].concat()), Heard::Complete);
             assert_eq!(client.take_rest(), b"too");
         }
+    }
+
+    #[test]
+    fn who_is_refused_tells_what_it_is() {
+        let mut server = server();
+        let request =
+            handshake::request("h", "/", "dGhlIHNhbXBsZSBub25jZQ==", &handshake::token("sub"));
+        let Heard::Refused(answer) = server.absorb(&request) else { panic!("a PAIR is no SUB") };
+        assert_eq!(server.claim(), Claim::Seeks("sub".into()));
+        // A client for a SUB hears that there is a PAIR.
+        let mut client = client();
+        client.token = handshake::token("sub");
+        assert_eq!(client.absorb(&answer), Heard::Refused(Vec::new()));
+        assert_eq!(client.claim(), Claim::TypeName("pair".into()));
+        let mut client = self::client();
+        let answer = handshake::refusal(Denial::NotFound);
+        assert_eq!(client.absorb(&answer), Heard::Refused(Vec::new()));
+        assert_eq!(client.claim(), Claim::Status(404));
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub struct Demand {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Denial {
     BadRequest,
+    /// It asks for a socket of another type.
+    OtherType,
     NotFound,
     UpgradeRequired,
     HeadTooLarge,
@@ -126,7 +128,7 @@ pub fn acceptance(agreement: &Agreement) -> Vec<u8> {
 #[must_use]
 pub fn refusal(refusal: Denial) -> Vec<u8> {
     let (status, more) = match refusal {
-        Denial::BadRequest => ("400 Bad Request", ""),
+        Denial::BadRequest | Denial::OtherType => ("400 Bad Request", ""),
         Denial::NotFound => ("404 Not Found", ""),
         Denial::UpgradeRequired => {
             ("426 Upgrade Required", "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n")
@@ -137,6 +139,32 @@ pub fn refusal(refusal: Denial) -> Vec<u8> {
     let connection = if more.is_empty() { "close" } else { "Upgrade, close" };
     format!("HTTP/1.1 {status}\r\n{more}Content-Length: 0\r\nConnection: {connection}\r\n\r\n")
         .into_bytes()
+}
+
+/// The same to one that asks for a socket of another type than ours, which is told.
+#[must_use]
+pub fn refusal_naming(token: &str) -> Vec<u8> {
+    format!(
+        "HTTP/1.1 400 Bad Request\r\nSec-WebSocket-Protocol: {token}\r\nContent-Length: 0\r\n\
+         Connection: close\r\n\r\n"
+    )
+    .into_bytes()
+}
+
+/// The socket type that a head names first, whatever else may be wrong with it.
+#[must_use]
+pub fn type_name(head: &[u8]) -> Option<String> {
+    let head = String::from_utf8_lossy(head).to_ascii_lowercase();
+    let value = head.lines().find_map(|line| line.strip_prefix("sec-websocket-protocol:"))?;
+    let name = value.split(',').next()?.trim().strip_suffix(".sp.nanomsg.org")?;
+    Some(name.to_owned())
+}
+
+/// The status in the head of a response, whatever else may be wrong with it.
+#[must_use]
+pub fn status(head: &[u8]) -> Option<u16> {
+    let digits = head.strip_prefix(b"HTTP/1.")?.get(2..5)?;
+    std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
 /// The request of a client.
@@ -216,7 +244,7 @@ impl<'a> Headers<'a> {
         let ours = self.words("sec-websocket-protocol").find(is_ours);
         match ours {
             Some(token) => Ok(Some(String::from_utf8_lossy(token).into_owned())),
-            None if self.last("sec-websocket-protocol").is_some() => Err(Denial::BadRequest),
+            None if self.last("sec-websocket-protocol").is_some() => Err(Denial::OtherType),
             None if demand.if_nameless == IfNameless::Accept => Ok(None),
             None => Err(Denial::BadRequest),
         }
@@ -337,7 +365,7 @@ mod tests {
     /// transports 7.4, line by line.
     #[test]
     fn refuses_every_request_that_is_wrong() {
-        use Denial::{BadRequest, HeadTooLarge, UpgradeRequired};
+        use Denial::{BadRequest, HeadTooLarge, OtherType, UpgradeRequired};
         for (line, expected) in [
             ("Host", BadRequest),
             ("Upgrade", BadRequest),
@@ -353,9 +381,9 @@ mod tests {
             ("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=", BadRequest),
             ("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZ===", BadRequest),
             ("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25j!Q==", BadRequest),
-            ("Sec-WebSocket-Protocol:", BadRequest),
-            ("Sec-WebSocket-Protocol: rep.sp.nanomsg.org", BadRequest),
-            ("Sec-WebSocket-Protocol: pair.sp.nanomsg.organ", BadRequest),
+            ("Sec-WebSocket-Protocol:", OtherType),
+            ("Sec-WebSocket-Protocol: rep.sp.nanomsg.org", OtherType),
+            ("Sec-WebSocket-Protocol: pair.sp.nanomsg.organ", OtherType),
             (&"A: b\r\n".repeat(100), HeadTooLarge),
             ("X: a\0b", BadRequest),
         ] {
@@ -430,9 +458,29 @@ mod tests {
     }
 
     #[test]
+    fn who_is_refused_tells_what_it_is() {
+        let named = String::from_utf8(refusal_naming(&token("rep"))).unwrap();
+        assert_eq!(type_name(named.as_bytes()).as_deref(), Some("rep"));
+        assert_eq!(status(named.as_bytes()), Some(400));
+        assert_eq!(type_name(with("X: y").as_bytes()).as_deref(), Some("pair"));
+        assert_eq!(
+            judge(&with("Sec-WebSocket-Protocol: rep.sp.nanomsg.org")),
+            Err(Denial::OtherType)
+        );
+        for head in ["", "HTTP/1.1 4", "HTTP/1.1 4x4 \r\n", "Sec-WebSocket-Protocol: chat\r\n"] {
+            assert_eq!(
+                (type_name(head.as_bytes()), status(head.as_bytes())),
+                (None, None),
+                "{head}"
+            );
+        }
+    }
+
+    #[test]
     fn refusals_are_complete() {
         for (refused, start) in [
             (Denial::BadRequest, "HTTP/1.1 400 "),
+            (Denial::OtherType, "HTTP/1.1 400 "),
             (Denial::NotFound, "HTTP/1.1 404 "),
             (Denial::UpgradeRequired, "HTTP/1.1 426 "),
             (Denial::HeadTooLarge, "HTTP/1.1 431 "),

@@ -182,11 +182,14 @@ mod tests {
             dialer.connect(&Ws, &address);
             dialer
         });
-        let refused = |report: &Report| {
-            matches!(report, Report::HandshakeFailed { fault: Some(Fault::Violation), .. })
+        let await_refusal = |socket: &FakeSocket, why: Fault| {
+            socket.await_report(|report| match report {
+                Report::HandshakeFailed { fault, .. } => *fault == Some(why),
+                _ => false,
+            });
         };
-        wrong.await_report(refused);
-        listener.await_report(refused);
+        await_refusal(&wrong, Fault::Denied(404));
+        await_refusal(&listener, Fault::Violation);
         right.pipe(0).send(b"hi");
         assert_eq!(listener.pipe(0).recv().as_deref(), Some(&b"hi"[..]));
         assert_eq!((wrong.pipes(), listener.pipes()), (0, 1));

@@ -1,0 +1,63 @@
+//! Why events have happened, as C sees it.
+
+use super::abi::spmsg::*;
+use super::errno;
+use crate::core::{EventKind, Fault, SocketEvent};
+use crate::error::{Error, SystemCode};
+use std::ffi::{c_int, c_uint};
+
+/// The reason of an event, with what was found and what would have done.
+pub(super) fn of(event: &SocketEvent) -> (c_int, c_uint, c_uint) {
+    let Some(fault) = event.fault else {
+        let reason = match event.kind {
+            EventKind::Connected => SPMSG_REASON_NONE,
+            EventKind::Ended => SPMSG_REASON_ENDED,
+            EventKind::Rejected => SPMSG_REASON_UNWANTED,
+            EventKind::Disconnected
+            | EventKind::ConnectFailed
+            | EventKind::AcceptFailed
+            | EventKind::HandshakeFailed => SPMSG_REASON_LEFT,
+        };
+        return (reason, 0, 0);
+    };
+    let at_most = |size: u64| c_uint::try_from(size).unwrap_or(c_uint::MAX);
+    match fault {
+        Fault::System(_) => (SPMSG_REASON_SYSTEM, 0, 0),
+        Fault::NoAddress => (SPMSG_REASON_NO_ADDRESS, 0, 0),
+        Fault::TimedOut => (SPMSG_REASON_TIMEOUT, 0, 0),
+        Fault::Violation => (SPMSG_REASON_VIOLATION, 0, 0),
+        Fault::WrongType { found, wanted } => {
+            (SPMSG_REASON_TYPE, found.unwrap_or_default().into(), wanted.into())
+        }
+        Fault::TooLarge { size, limit } => {
+            (SPMSG_REASON_SIZE, at_most(size), limit.map_or(0, at_most))
+        }
+        Fault::TooLargeForPeer => (SPMSG_REASON_PEER_SIZE, 0, 0),
+        Fault::Denied(status) => (SPMSG_REASON_DENIED, status.into(), 0),
+    }
+}
+
+/// The same in words, from what C has of it.
+pub(super) fn text(event: &spmsg_event) -> String {
+    let (found, allowed) = (u64::from(event.found), u64::from(event.allowed));
+    let number = |value: u64| u16::try_from(value).unwrap_or_default();
+    let known = |value: u64| Some(value).filter(|value| *value != 0);
+    let fault = match event.reason {
+        SPMSG_REASON_NONE => return "nothing went wrong".into(),
+        SPMSG_REASON_LEFT => return "the peer left".into(),
+        SPMSG_REASON_ENDED => return "this side has ended it".into(),
+        SPMSG_REASON_UNWANTED => return "the socket wants no more peers".into(),
+        SPMSG_REASON_NO_ADDRESS => Fault::NoAddress,
+        SPMSG_REASON_TIMEOUT => Fault::TimedOut,
+        SPMSG_REASON_VIOLATION => Fault::Violation,
+        SPMSG_REASON_TYPE => {
+            Fault::WrongType { found: known(found).map(number), wanted: number(allowed) }
+        }
+        SPMSG_REASON_SIZE => Fault::TooLarge { size: found, limit: known(allowed) },
+        SPMSG_REASON_PEER_SIZE => Fault::TooLargeForPeer,
+        SPMSG_REASON_DENIED => Fault::Denied(number(found)),
+        // What a later version has made up has its error.
+        _ => Fault::System(Error::System(SystemCode(event.error))),
+    };
+    errno::fault_text(fault)
+}
