@@ -273,7 +273,9 @@ static void one_peer_is_sent_away(void)
         int here = open_socket(AF_SP, NN_BUS), peers[2];
         char text[64], name[2] = {0};
         unsigned numbers[2];
+        struct spmsg_event event;
         set_int(here, SPMSG_PEER_INFO, 1);
+        CHECK_AT_LEAST(spmsg_events(here), 0);
         CHECK_OK(nn_bind(here, url.text));
         for (int at = 0; at < 2; at++) {
             peers[at] = open_socket(AF_SP, NN_BUS);
@@ -284,6 +286,9 @@ static void one_peer_is_sent_away(void)
             CHECK_SEND(peers[at], name);
             numbers[at] = receive(here, text);
             CHECK_STR(text, name);
+            CHECK_EQ(spmsg_next_event(here, &event), 0);
+            CHECK_EQ(event.type, SPMSG_EVENT_CONNECTED);
+            CHECK_EQ(event.number, numbers[at]);
         }
         CHECK(numbers[0] != numbers[1]);
         CHECK_ERRNO(spmsg_disconnect(here, 0), -1, ENOTCONN);
@@ -292,6 +297,9 @@ static void one_peer_is_sent_away(void)
         /* What was sent to it before arrives. */
         CHECK_SEND(here, "to all");
         CHECK_EQ(spmsg_disconnect(here, numbers[0]), 0);
+        CHECK_EQ(spmsg_next_event(here, &event), 0);
+        CHECK_EQ(event.type, SPMSG_EVENT_DISCONNECTED);
+        CHECK_EQ(event.number, numbers[0]);
         CHECK_ERRNO(spmsg_disconnect(here, numbers[0]), -1, ENOTCONN);
         CHECK_RECV(peers[0], "to all");
         CHECK_RECV(peers[1], "to all");

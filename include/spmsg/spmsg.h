@@ -139,8 +139,10 @@ struct spmsg_event {
   unsigned int found;
   /** What would have done: the only type that fits, the largest size; 0 where that is unlimited. */
   unsigned int allowed;
+  /** The number of the peer that has come or gone, as SPMSG_PEER tells it, else 0. */
+  unsigned int number;
   /** 0. */
-  int reserved[5];
+  int reserved[4];
 };
 
 /** Who has connected, or who listens, as the kernel knew him when he began to. */

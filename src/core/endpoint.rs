@@ -167,7 +167,7 @@ impl Endpoint {
         self.context.events.record(|| {
             let is_known = kind != EventKind::AcceptFailed;
             let peer = if is_known { self.peer_address(peer) } else { Vec::new() };
-            SocketEvent { kind, endpoint: self.id, fault, peer, missed: 0 }
+            SocketEvent { kind, endpoint: self.id, pipe: None, fault, peer, missed: 0 }
         });
     }
 
@@ -475,7 +475,7 @@ mod tests {
         endpoint.report(Report::AcceptFailed(Error::Invalid));
         endpoint.report(Report::Rejected { peer: stranger });
         let event = |kind, fault, peer: &str| {
-            Ok(SocketEvent { kind, endpoint: 7, fault, peer: peer.into(), missed: 0 })
+            Ok(SocketEvent { kind, endpoint: 7, pipe: None, fault, peer: peer.into(), missed: 0 })
         };
         let fault = Some(Fault::System(Error::Invalid));
         let own = "tcp://192.0.2.1:80";

@@ -8,6 +8,7 @@ use std::os::fd::{AsRawFd, RawFd};
 
 use crate::error::Error;
 use crate::memory::{self, Attempt};
+use crate::protocols::PipeId;
 use crate::sync::{
     Mutex, Rank,
     atomic::{AtomicBool, Ordering},
@@ -35,6 +36,8 @@ pub enum EventKind {
 pub struct SocketEvent {
     pub kind: EventKind,
     pub endpoint: i32,
+    /// What the peer is or was to the socket, where it was let in.
+    pub pipe: Option<PipeId>,
     pub fault: Option<Fault>,
     /// The address of the peer; empty where there is no peer yet.
     pub peer: Vec<u8>,
@@ -161,7 +164,14 @@ mod tests {
 
     fn event(endpoint: i32) -> SocketEvent {
         let peer = b"inproc://x".to_vec();
-        SocketEvent { kind: EventKind::Connected, endpoint, fault: None, peer, missed: 0 }
+        SocketEvent {
+            kind: EventKind::Connected,
+            endpoint,
+            pipe: None,
+            fault: None,
+            peer,
+            missed: 0,
+        }
     }
 
     #[test]

@@ -221,7 +221,14 @@ impl Pipe {
     /// What has happened to its connection, for whoever wants to know.
     pub fn event(&self, kind: EventKind, fault: Option<Fault>) -> SocketEvent {
         let peer = self.endpoint.peer_address(self.stream().and_then(Stream::peer_address));
-        SocketEvent { kind, endpoint: self.endpoint.id, fault, peer, missed: 0 }
+        SocketEvent {
+            kind,
+            endpoint: self.endpoint.id,
+            pipe: Some(self.id),
+            fault,
+            peer,
+            missed: 0,
+        }
     }
 
     /// Traces that its connection has become a pipe.

@@ -6,6 +6,7 @@ use super::{enter, enter_socket, errno, last_failure, reason};
 use crate::core::{self, Dialect, EventKind, Role, SocketEvent};
 use crate::error::Error;
 use crate::message::control::peer;
+use crate::protocols::PipeId;
 use libc::size_t;
 use std::ffi::{CStr, c_char, c_int, c_uint};
 use std::mem::offset_of;
@@ -224,7 +225,8 @@ fn converted(event: &SocketEvent) -> spmsg_event {
         reason,
         found,
         allowed,
-        reserved: [0; 5],
+        number: event.pipe.map_or(0, PipeId::peer_number),
+        reserved: [0; 4],
     }
 }
 

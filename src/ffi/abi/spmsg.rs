@@ -118,8 +118,10 @@ pub struct spmsg_event {
     pub found: c_uint,
     /// What would have done: the only type that fits, the largest size; 0 where that is unlimited.
     pub allowed: c_uint,
+    /// The number of the peer that has come or gone, as SPMSG_PEER tells it, else 0.
+    pub number: c_uint,
     /// 0.
-    pub reserved: [c_int; 5],
+    pub reserved: [c_int; 4],
 }
 
 /// An int at level NN_IPC, up to 0777 or -1: the permissions of the files that sockets bound from
