@@ -1,7 +1,8 @@
 /* The conversations of the matrix, and the program around them:
  *
  *   peer TYPE listen|dial ADDRESS        TYPE is a socket type in small letters, or raw- and one,
- *                                        or many-pair, which keeps every peer
+ *                                        or many-pair, which keeps every peer, or context- and
+ *                                        a type that speaks through a context of its socket
  *
  * Its first line of output is the library it runs on. Its standard input is a socket to the other
  * peer, over which both agree on how far they are: the messages need not, and a broadcast is never
@@ -352,20 +353,30 @@ static const struct type types[] = {
     {"bus", KIND_BUS, talk_bus},
 };
 
+/* Takes the word from the front of the name, if it is there. */
+static int take_word(const char **name, const char *word)
+{
+    size_t length = strlen(word);
+    int is_there = strncmp(*name, word, length) == 0;
+    *name += is_there ? length : 0;
+    return is_there;
+}
+
 int main(int count, char **words)
 {
-    int keeps_many = 0;
+    int keeps_many = 0, has_context = 0;
     if (count == 4) {
-        raw = strncmp(words[1], "raw-", 4) == 0;
-        keeps_many = strcmp(words[1], "many-pair") == 0;
-        const char *name = words[1] + (raw ? strlen("raw-") : keeps_many ? strlen("many-") : 0);
+        const char *name = words[1];
+        raw = take_word(&name, "raw-");
+        keeps_many = strcmp(name, "many-pair") == 0 && take_word(&name, "many-");
+        has_context = take_word(&name, "context-");
         for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
             if (strcmp(types[i].name, name) == 0)
                 type = &types[i];
         role = words[2];
     }
     if (!type || (strcmp(role, "listen") != 0 && strcmp(role, "dial") != 0)) {
-        fprintf(stderr, "usage: %s [raw-]TYPE|many-pair listen|dial ADDRESS\n", words[0]);
+        fprintf(stderr, "usage: %s [raw-|context-]TYPE|many-pair listen|dial ADDRESS\n", words[0]);
         return 2;
     }
     printf("%s\n", peer_library());
@@ -373,6 +384,8 @@ int main(int count, char **words)
     peer_open(type->kind, raw);
     if (keeps_many)
         peer_keep_many();
+    if (has_context)
+        peer_speak_through_context();
     if (strcmp(role, "listen") == 0) {
         peer_listen(words[3]);
         tell('l');

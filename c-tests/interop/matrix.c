@@ -50,6 +50,11 @@ static const struct row {
     {"raw-respondent", "surveyor"},
     {"bus", "raw-bus"},
     {"raw-bus", "bus"},
+    {"context-req", "rep"},
+    {"context-rep", "req"},
+    {"context-surveyor", "respondent"},
+    {"context-respondent", "surveyor"},
+    {"context-sub", "pub"},
 };
 enum { ROWS = sizeof rows / sizeof rows[0] };
 
@@ -142,8 +147,8 @@ static const char *finish_cell(struct cell *cell, const struct row *row, const c
 static void run_row(const struct row *row)
 {
     static struct cell cells[PARTNERS][TRANSPORTS][TURNS];
-    char line[32 + PARTNERS * TRANSPORTS * 10];
-    int length = snprintf(line, sizeof line, "%-15s%-15s", row->ours, row->theirs);
+    char line[40 + PARTNERS * TRANSPORTS * 10];
+    int length = snprintf(line, sizeof line, "%-20s%-15s", row->ours, row->theirs);
     for (int p = 0; p < PARTNERS; p++)
         for (int t = 0; t < TRANSPORTS && libraries[partners[p]].peer; t++)
             for (int turn = 0; turn < TURNS; turn++) {
@@ -165,11 +170,11 @@ static void print_heading(void)
 {
     printf("\nA cell is one conversation with %s listening / one with %s dialing.\n\n",
            libraries[SPMSG].name, libraries[SPMSG].name);
-    printf("%-30s", "");
+    printf("%-35s", "");
     for (int p = 0; p < PARTNERS; p++)
         if (libraries[partners[p]].peer)
             printf(" with %-*s", TRANSPORTS * 10 - 6, libraries[partners[p]].name);
-    printf("\n%-15s%-15s", libraries[SPMSG].name, "its peer");
+    printf("\n%-20s%-15s", libraries[SPMSG].name, "its peer");
     for (int p = 0; p < PARTNERS; p++)
         for (int t = 0; t < TRANSPORTS && libraries[partners[p]].peer; t++)
             printf(" %-9s", transports[t]);

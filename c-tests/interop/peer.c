@@ -24,8 +24,12 @@ static const int protocols[KINDS] = {
     [KIND_SURVEYOR] = NN_SURVEYOR, [KIND_RESPONDENT] = NN_RESPONDENT, [KIND_BUS] = NN_BUS,
 };
 
-static int s;
+/* The socket, and what speaks for it: the socket itself or a context of it. */
+static int s, speaker;
 static int is_raw;
+
+/* Who runs on the reference does without. */
+#pragma weak spmsg_context
 
 #define MUST(call) must(#call, (call))
 
@@ -49,7 +53,7 @@ void peer_open(enum kind kind, int raw)
 {
     int patience = PEER_PATIENCE_MS;
     is_raw = raw;
-    s = MUST(nn_socket(raw ? AF_SP_RAW : AF_SP, protocols[kind]));
+    s = speaker = MUST(nn_socket(raw ? AF_SP_RAW : AF_SP, protocols[kind]));
     MUST(nn_setsockopt(s, NN_SOL_SOCKET, NN_SNDTIMEO, &patience, sizeof patience));
     MUST(nn_setsockopt(s, NN_SOL_SOCKET, NN_RCVTIMEO, &patience, sizeof patience));
     if (kind == KIND_SURVEYOR && !raw)
@@ -60,6 +64,13 @@ void peer_keep_many(void)
 {
     int yes = 1;
     MUST(nn_setsockopt(s, NN_PAIR, SPMSG_PAIR_MANY, &yes, sizeof yes));
+}
+
+void peer_speak_through_context(void)
+{
+    if (!spmsg_context)
+        give_up("this library has no contexts");
+    speaker = MUST(spmsg_context(s));
 }
 
 void peer_listen(const char *url)
@@ -84,18 +95,18 @@ void peer_wait_attached(void)
 
 void peer_subscribe(const char *topic)
 {
-    MUST(nn_setsockopt(s, NN_SUB, NN_SUB_SUBSCRIBE, topic, strlen(topic)));
+    MUST(nn_setsockopt(speaker, NN_SUB, NN_SUB_SUBSCRIBE, topic, strlen(topic)));
 }
 
 void peer_unsubscribe(const char *topic)
 {
-    MUST(nn_setsockopt(s, NN_SUB, NN_SUB_UNSUBSCRIBE, topic, strlen(topic)));
+    MUST(nn_setsockopt(speaker, NN_SUB, NN_SUB_UNSUBSCRIBE, topic, strlen(topic)));
 }
 
 /* Without a header, as most programs do it. */
 static void send_plain(const struct message *message)
 {
-    int sent = MUST(nn_send(s, message->body, message->size, 0));
+    int sent = MUST(nn_send(speaker, message->body, message->size, 0));
     if ((size_t)sent != message->size)
         give_up("%d of %zu bytes were sent", sent, message->size);
 }
@@ -113,7 +124,7 @@ static void send_with_header(const struct message *message)
     property->cmsg_len = NN_CMSG_LEN(sizeof length + length);
     memcpy(NN_CMSG_DATA(property), &length, sizeof length);
     memcpy(NN_CMSG_DATA(property) + sizeof length, message->header, length);
-    int sent = MUST(nn_sendmsg(s, &header, 0));
+    int sent = MUST(nn_sendmsg(speaker, &header, 0));
     if ((size_t)sent != message->size)
         give_up("%d of %zu bytes were sent", sent, message->size);
 }
@@ -156,12 +167,12 @@ struct message peer_recv(void)
     if (is_raw) {
         struct nn_iovec part = {&body, NN_MSG};
         struct nn_msghdr header = {&part, 1, &control, NN_MSG};
-        int size = MUST(nn_recvmsg(s, &header, 0));
+        int size = MUST(nn_recvmsg(speaker, &header, 0));
         take_body(&message, body, size);
         take_header(&message, &header);
         nn_freemsg(control);
     } else {
-        int size = MUST(nn_recv(s, &body, NN_MSG, 0));
+        int size = MUST(nn_recv(speaker, &body, NN_MSG, 0));
         take_body(&message, body, size);
     }
     nn_freemsg(body);

@@ -33,6 +33,8 @@ const char *peer_library(void);
 void peer_open(enum kind kind, int raw);
 /* It shall keep every peer that comes. Not every library can. */
 void peer_keep_many(void);
+/* What follows is said, heard and subscribed by a context of the socket. Not every library can. */
+void peer_speak_through_context(void);
 void peer_listen(const char *url);
 void peer_dial(const char *url);
 /* Waits until the peer is attached: from then on a broadcast reaches it. */
