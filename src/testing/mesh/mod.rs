@@ -5,7 +5,9 @@
 //! always in their order. Nothing sleeps, and no thread is started.
 
 mod answer;
+mod branches;
 mod bus;
+mod contexts;
 mod device;
 mod fault;
 mod many;
@@ -24,8 +26,8 @@ use crate::error::Error;
 use crate::message::control::peer;
 use crate::message::{Body, Header, Message};
 use crate::protocols::{
-    Flow, Loss, Nothing, PipeId, Pipes, Priorities, Protocol, Readiness, Refusal, Seed,
-    SendPriority, socket_type,
+    BranchId, Branches, Flow, Loss, Nothing, PipeId, Pipes, Priorities, Protocol, Readiness,
+    Refusal, Seed, SendPriority, socket_type,
 };
 use fault::Faults;
 pub use random::Random;
@@ -53,6 +55,10 @@ pub struct Mesh {
     serial: u64,
     /// What happened since it was last looked at.
     log: Vec<Entry>,
+    /// Who runs inside whom: a branch calls its trunk.
+    depth: usize,
+    /// The branches that have to hear of something when nobody runs.
+    told: VecDeque<NodeId>,
     /// No pipe has memory for another message.
     is_starved: bool,
 }
@@ -65,6 +71,9 @@ struct Node {
     /// The link and the end of it that each pipe is.
     pipes: BTreeMap<PipeId, (usize, usize)>,
     hop_limit: usize,
+    branches: BTreeMap<BranchId, NodeId>,
+    /// What a branch is a branch of, by which number.
+    trunk: Option<(NodeId, BranchId)>,
 }
 
 struct Route {
@@ -152,6 +161,8 @@ enum Event {
     /// A pipe held nothing.
     Missed(PipeId),
     Dropped(usize),
+    /// A branch is told that something has happened to it.
+    Told,
 }
 
 /// A message as a caller has it: an SP header, if it is a raw socket's, and the body.
@@ -169,6 +180,8 @@ impl Mesh {
             news: BTreeMap::new(),
             serial: 0,
             log: Vec::new(),
+            depth: 0,
+            told: VecDeque::new(),
             is_starved: false,
         }
     }
@@ -181,12 +194,23 @@ impl Mesh {
             Domain::Cooked => socket_type.cooked,
             Domain::Raw => socket_type.raw,
         };
+        self.add_node(number, make(seed), None)
+    }
+
+    fn add_node(
+        &mut self,
+        number: i32,
+        machine: Box<dyn Protocol>,
+        trunk: Option<(NodeId, BranchId)>,
+    ) -> NodeId {
         self.nodes.push(Node {
             number,
-            machine: Some(make(seed)),
+            machine: Some(machine),
             next_pipe: 0,
             pipes: BTreeMap::new(),
             hop_limit: 8,
+            branches: BTreeMap::new(),
+            trunk,
         });
         self.nodes.len() - 1
     }
@@ -432,6 +456,7 @@ impl Mesh {
         call: impl FnOnce(&mut dyn Protocol, &mut View<'_>) -> R,
     ) -> R {
         let mut machine = self.nodes[node].machine.take().unwrap();
+        self.depth += 1;
         let mut view = View { mesh: self, node, taken_from: Vec::new() };
         let result = call(&mut *machine, &mut view);
         let taken_from = view.taken_from;
@@ -439,6 +464,8 @@ impl Mesh {
         for (link, side) in taken_from {
             self.remove_if_drained(link, side);
         }
+        self.depth -= 1;
+        self.tell_branches();
         result
     }
 
@@ -455,6 +482,9 @@ impl Mesh {
     }
 
     fn readiness(&mut self, node: NodeId) -> Readiness {
+        if let Some((trunk, branch)) = self.nodes[node].trunk {
+            return self.ask_trunk(trunk, |branches, _| branches.readiness_of(branch));
+        }
         self.with(node, |machine, view| machine.readiness(view))
     }
 
@@ -681,5 +711,15 @@ impl Pipes for View<'_> {
 
     fn count_dropped(&mut self, count: usize, _why: Loss) {
         self.mesh.note(self.node, Event::Dropped(count));
+    }
+
+    fn tell_branch(&mut self, branch: BranchId) {
+        let node = self.mesh.nodes[self.node].branches.get(&branch);
+        self.mesh.told.extend(node);
+    }
+
+    fn on_trunk(&mut self, ask: &mut dyn FnMut(&mut dyn Branches, &mut dyn Pipes)) {
+        let (trunk, _) = self.mesh.nodes[self.node].trunk.unwrap();
+        self.mesh.ask_trunk(trunk, |branches, pipes| ask(branches, pipes));
     }
 }
