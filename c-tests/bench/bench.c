@@ -84,6 +84,9 @@ static void run(const struct plan *plan, struct outcome *outcome) {
     case FAN_IN:
         run_fan_in(plan, outcome);
         break;
+    case CONTEXTS:
+        run_contexts(plan, outcome);
+        break;
     case THREADS:
         run_threads(plan, outcome);
         break;

@@ -23,6 +23,7 @@ enum activity {
     POLL_ONE,    /* poll: a round trip that waits for the descriptor of the socket. */
     POLL_MANY,   /* pollv: round trips over one of N connections, waiting for all in nn_poll. */
     FAN_IN,      /* fanin: N sockets in one thread send to one. */
+    CONTEXTS,    /* ctx: N requests at a time through contexts of one socket. */
     THREADS,     /* threads4: four threads send on one socket. */
     FAN_OUT,     /* fanout: one publishes to N, in windows. */
     TOPICS,      /* subs: one publishes to a subscriber of K topics. */
@@ -204,6 +205,7 @@ void party_check(struct party *party, const unsigned char *message, size_t got, 
 void run_exchange(const struct plan *plan, struct outcome *outcome);
 void run_stream(const struct plan *plan, struct outcome *outcome);
 void run_fan_in(const struct plan *plan, struct outcome *outcome);
+void run_contexts(const struct plan *plan, struct outcome *outcome);
 far_part far_crowd;
 void run_threads(const struct plan *plan, struct outcome *outcome);
 void run_fan_out(const struct plan *plan, struct outcome *outcome);

@@ -1,6 +1,6 @@
 /*
  * Fan-in: many sockets in one thread send to one. Pushed messages are a stream; requests go in
- * rounds, one from every socket and then every reply.
+ * rounds, one from every socket and then every reply. Contexts of one socket do the same.
  *
  * The messages of several senders mix, so each carries the number of its sender, and is checked
  * against the sequence of that one.
@@ -11,6 +11,10 @@
 #include <stdlib.h>
 
 #include <nanomsg/nn.h>
+#include <spmsg/spmsg.h>
+
+/* Not every library has it. */
+#pragma weak spmsg_context
 
 #define LOOK_EVERY 64u
 
@@ -112,6 +116,30 @@ static void near_crowd(struct party *party, struct outcome *outcome) {
     free(crowd.sequences);
 }
 
+/* The crowd is not made of sockets but of contexts of the one there is. */
+static void near_contexts(struct party *party, struct outcome *outcome) {
+    unsigned count = party->plan->senders;
+    int *contexts = calloc(count, sizeof *contexts);
+    int *sockets = party->sockets;
+
+    if (contexts == NULL) {
+        fail_errno("calloc");
+    }
+    if (spmsg_context == NULL) {
+        fail("this library has no contexts");
+    }
+    for (unsigned i = 0; i < count; i++) {
+        contexts[i] = must(spmsg_context(party->socket), "spmsg_context");
+    }
+    party->sockets = contexts;
+    party->socket_count = count;
+    near_crowd(party, outcome);
+    /* They end with their socket. */
+    party->sockets = sockets;
+    party->socket_count = 1;
+    free(contexts);
+}
+
 /* As in every stream, the rate ends at the last look at the clock. */
 void far_crowd(struct party *party, struct report *report) {
     const struct plan *plan = party->plan;
@@ -151,12 +179,20 @@ void far_crowd(struct party *party, struct report *report) {
     free(crowd.sequences);
 }
 
-void run_fan_in(const struct plan *plan, struct outcome *outcome) {
+static void run_crowd(const struct plan *plan, near_part *near, struct outcome *outcome) {
     struct report report;
 
-    run_two_parties(plan, near_crowd, far_crowd, &report, outcome);
+    run_two_parties(plan, near, far_crowd, &report, outcome);
     if (report.received != outcome->count) {
         outcome->errors++;
     }
     outcome->rate = report.rate;
+}
+
+void run_fan_in(const struct plan *plan, struct outcome *outcome) {
+    run_crowd(plan, near_crowd, outcome);
+}
+
+void run_contexts(const struct plan *plan, struct outcome *outcome) {
+    run_crowd(plan, near_contexts, outcome);
 }

@@ -26,6 +26,7 @@
 #define LENGTH_LIMIT 1000000u
 /* The reference has 512 sockets at most. */
 #define SOCKETS_LIMIT 400u
+#define CONTEXTS_LIMIT 10000u
 #define SMALL_SIZE 64u
 
 static const struct pattern patterns[] = {
@@ -68,6 +69,7 @@ static const struct family {
     {"poll", NULL, POLL_ONE, "PTS", NULL, 0, 1, NEEDED},
     {"pollv", NULL, POLL_MANY, "NTS", &pairs, SOCKETS_LIMIT, 1, NO_NEED},
     {"fanin", NULL, FAN_IN, "PTSN", NULL, SOCKETS_LIMIT, STAMPED_SIZE_MIN, NO_NEED},
+    {"ctx", NULL, CONTEXTS, "TSN", &requests, CONTEXTS_LIMIT, STAMPED_SIZE_MIN, NO_NEED},
     {"fanout", NULL, FAN_OUT, "TSN", &topics, SOCKETS_LIMIT, 1, NO_NEED},
     {"threads4", NULL, THREADS, "TS", &pushes, 0, STAMPED_SIZE_MIN, NO_NEED},
     {"survey", NULL, SURVEY, "TSN", &surveys, SOCKETS_LIMIT, STAMPED_SIZE_MIN, NO_NEED},
@@ -154,6 +156,10 @@ static void plan_sockets(struct plan *plan) {
     case FAN_IN:
     case FAN_OUT:
         plan->senders = plan->near_sockets = plan->length;
+        plan->length = 1;
+        break;
+    case CONTEXTS:
+        plan->senders = plan->length;
         plan->length = 1;
         break;
     case THREADS:
