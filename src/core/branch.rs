@@ -73,7 +73,7 @@ impl Socket {
 
     /// A branch has ended: what it had under way is given up, and what it has counted is kept.
     pub(super) fn leave_trunk(&self) {
-        let Some(Joint { trunk, id }) = &self.joint else { return };
+        let Some(Joint { trunk, id }) = self.joint.as_deref() else { return };
         let traffic = self.lock().traffic;
         let mut aftermath = Aftermath::default();
         trunk.contain(|| {
@@ -96,7 +96,7 @@ impl Socket {
 
     /// What is broken in one of them is broken in all.
     pub(super) fn take_kin_out_of_service(&self) {
-        if let Some(Joint { trunk, .. }) = &self.joint {
+        if let Some(Joint { trunk, .. }) = self.joint.as_deref() {
             trunk.take_out_of_service();
         }
         self.branches().iter().for_each(|branch| branch.take_out_of_service());

@@ -78,7 +78,7 @@ pub trait Offshoot: Send + Sync {
 /// of the only one when there is one.
 #[derive(Clone, Copy, Default)]
 struct Live {
-    count: usize,
+    count: u32,
     mix: u32,
 }
 

@@ -52,7 +52,7 @@ impl Polling {
         let deadline =
             turn.deadline(|| timeout.and_then(|timeout| sys::now().checked_add(timeout)));
         if !self.has_looked {
-            questions.iter().filter_map(|one| one.socket.joint.as_ref()).for_each(Joint::read);
+            questions.iter().filter_map(|one| one.socket.joint.as_deref()).for_each(Joint::read);
         }
         let epochs = questions.iter().map(|one| one.socket.waiting.recv.epoch());
         let seen = memory::collect(epochs)?;

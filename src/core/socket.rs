@@ -36,7 +36,7 @@ pub struct Socket {
     /// Nobody waits for the descriptors of pipes: the reactor reads.
     pub(super) reads_in_background: AtomicBool,
     /// Of a branch.
-    pub(super) joint: Option<Joint>,
+    pub(super) joint: Option<Box<Joint>>,
     /// Sockets on which somebody waits who wants to hear of the end of this one.
     companions: Mutex<Option<Box<Companions>>>,
 }
@@ -75,10 +75,10 @@ impl Socket {
         let context = Context::new(handle, trunk.domain, trunk.socket_type, shared);
         let mut state = State::new(Box::new(machine));
         state.pipes.kin = Some(kin);
-        Socket::of(context, Rank::Branch, state, Some(joint))
+        Socket::of(context, Rank::Branch, state, Some(Box::new(joint)))
     }
 
-    fn of(context: Context, rank: Rank, state: State, joint: Option<Joint>) -> Arc<Socket> {
+    fn of(context: Context, rank: Rank, state: State, joint: Option<Box<Joint>>) -> Arc<Socket> {
         let follows_pipes = AtomicBool::new(state.protocol.follows_pipes());
         Arc::new_cyclic(|me| Socket {
             me: me.clone(),

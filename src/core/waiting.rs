@@ -7,7 +7,7 @@ use crate::io::{Poller, Spin, Wake, Waker};
 use crate::protocols::PipeId;
 use crate::sync::{
     OnceLock,
-    atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
+    atomic::{AtomicBool, AtomicU32, Ordering},
 };
 use crate::sys::futex_wake_all;
 use crate::transports::Connection;
@@ -19,7 +19,7 @@ pub struct Waiting {
     pub recv: Bell<Poller>,
     /// Its leader waits for those that are full.
     pub send: Bell<Waker>,
-    streams: AtomicUsize,
+    streams: AtomicU32,
     pub spin: Spin,
     /// The last wait for streams had to sleep, so that the next one probably will, too.
     pub has_slept: AtomicBool,
