@@ -10,17 +10,19 @@ impl Socket {
     /// # Errors
     /// `UnknownOption`, `Invalid` for a value of the wrong length or out of range.
     pub fn set_option(&self, level: i32, option: i32, value: Option<&[u8]>) -> Result<(), Error> {
-        match (level, option) {
-            (LEVEL, NAME) => self.options().set_name(value.unwrap_or_default()),
-            _ if let Some(joint) = &self.joint => self.set_option_of(joint, level, option, value),
-            _ if self.is_own_level(level) => {
+        if (level, option) == (LEVEL, NAME) {
+            return self.options().set_name(value.unwrap_or_default());
+        }
+        match &self.joint {
+            Some(joint) => self.set_option_of(joint, level, option, value),
+            None if self.is_own_level(level) => {
                 let mut state = self.lock();
                 state.protocol.set_option(option, value)?;
                 let follows = state.protocol.follows_pipes();
                 self.follows_pipes.store(follows, Ordering::Relaxed);
                 Ok(())
             }
-            _ => self.options().set(level, option, value),
+            None => self.options().set(level, option, value),
         }
     }
 
@@ -33,11 +35,13 @@ impl Socket {
             (LEVEL, RECV_DESCRIPTOR) => OptionValue::Int(self.readiness_descriptor(Side::Recv)?),
             (LEVEL, DOMAIN) => OptionValue::Int(self.context.domain),
             (LEVEL, PROTOCOL) => OptionValue::Int(self.socket_type().number.into()),
-            _ if let Some(joint) = &self.joint => self.option_of(joint, level, option)?,
-            _ if self.is_own_level(level) => {
-                OptionValue::ExactInt(self.lock().protocol.option(option)?)
-            }
-            _ => self.options().get(level, option)?,
+            _ => match &self.joint {
+                Some(joint) => self.option_of(joint, level, option)?,
+                None if self.is_own_level(level) => {
+                    OptionValue::ExactInt(self.lock().protocol.option(option)?)
+                }
+                None => self.options().get(level, option)?,
+            },
         })
     }
 
