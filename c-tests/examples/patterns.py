@@ -215,6 +215,11 @@ def wrapper(_):
           "wrapper says otherwise")
 
 
+def contexts(_):
+    lines = Program("contexts").all_lines()
+    check(lines == [f"question {number} is answered" for number in range(16)], f"it says {lines}")
+
+
 def drops(_):
     numbers = [int(line.split(":")[1].split()[0]) for line in Program("drops").all_lines()]
     check(numbers[:2] == [0, 0] and numbers[2] > 0, f"these are {numbers}")
@@ -293,7 +298,9 @@ def activated(addresses):
             running.wait()
 
 
-CASES = [hello, reqrep, pubsub, pipeline, survey, bus, loops, wrapper, drops, watch, activated]
+CASES = [
+    hello, reqrep, pubsub, pipeline, survey, bus, loops, wrapper, contexts, drops, watch, activated,
+]
 
 
 def main():
