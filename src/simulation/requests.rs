@@ -79,9 +79,12 @@ impl Requests {
         }
     }
 
-    /// What is lost has to be asked for again some time.
+    /// What is lost has to be asked for again some time, but not before a server that takes its
+    /// time can have answered: else copies fill all queues in front of the next request.
     fn resend(&self) -> i32 {
-        if self.weather == Weather::Foul { self.resend.min(1000) } else { self.resend }
+        let resend =
+            if self.weather == Weather::Foul { self.resend.min(1000) } else { self.resend };
+        resend.max((self.pause_max / 1000) as i32)
     }
 }
 
