@@ -116,9 +116,11 @@ mod sys {
 #[cfg(loom)]
 #[allow(dead_code, unused_imports, reason = "the rest of the library is not there to use it")]
 mod transports {
+    mod fault;
     mod outcome;
     mod pace;
 
+    pub use fault::Fault;
     pub use outcome::{AfterSend, Sent};
 
     mod inproc {

@@ -142,9 +142,13 @@ impl Endpoint {
     }
 
     /// Prints what was wrong with a connection that was there, if anybody wants to know: once, and
-    /// not whenever it comes again and goes for the same reason.
+    /// not whenever it comes again and goes for the same reason. Who merely leaves has done nothing
+    /// wrong.
     pub fn complain(&self, fault: Fault) {
         let Some(printer) = self.context.printer else { return };
+        if matches!(fault, Fault::System(_)) {
+            return;
+        }
         if self.printed.lock().replace(fault) != Some(fault) {
             self.print(fault, printer);
         }

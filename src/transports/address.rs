@@ -234,6 +234,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "it has no interfaces")]
     fn a_scope_is_the_name_or_the_number_of_an_interface() {
         let bind = |text: &str| to_bind(text, Literals::Any, Ports::Proper);
         let number = sys::interface_number(LOOPBACK).unwrap();

@@ -497,8 +497,7 @@ const CALLER_WAITS: Duration = Duration::from_secs(1);
 pub mod short {
     use super::*;
     use crate::message::{Chunk, OutOfMemory};
-    use crate::transports::stream::Tag;
-    use crate::transports::stream::codec::Parting;
+    use crate::transports::stream::codec::{Parting, Tag};
 
     pub const VIOLATION: u8 = 0xff;
     pub const PING: u8 = 0xfe;
