@@ -131,10 +131,13 @@ fn listen(trap: &Trap, is_over: &Plain<bool>) {
     let listener = loop {
         match OsListener::listening(&place, 10) {
             Ok(listener) => break listener,
-            Err(_) if *is_over.lock() => return,
             Err(_) => {
+                // One that is bound and cannot listen has left it.
                 if let Address::File(path) = &place {
                     let _ = sys::unlink(path);
+                }
+                if *is_over.lock() {
+                    return;
                 }
                 sleep(Duration::from_millis(3));
             }
