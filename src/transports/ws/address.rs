@@ -136,6 +136,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "it has no interfaces")]
     fn the_host_is_told_without_a_zone() {
         for (text, host) in [
             ("[::1]:9/q", "[::1]:9"),
