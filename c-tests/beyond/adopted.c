@@ -21,7 +21,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
-#include <poll.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -34,15 +33,6 @@ static const char *const STREAMS[] = {"tcp", "ipc"};
 
 #define EACH_STREAM(scheme) \
     for (const char *const *scheme = STREAMS; scheme < STREAMS + 2; scheme++)
-
-static struct spmsg_event next_event(int s)
-{
-    struct spmsg_event event = {.type = -1};
-    struct pollfd ready = {spmsg_events(s), POLLIN, 0};
-    CHECK_EQ(poll(&ready, 1, PATIENCE_MS), 1);
-    CHECK_EQ(spmsg_next_event(s, &event), 0);
-    return event;
-}
 
 static int is_open(int fd)
 {

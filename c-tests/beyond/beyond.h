@@ -4,13 +4,25 @@
 #define SPMSG_BEYOND_H
 
 #include "support/check.h"
+#include "support/clock.h"
 
 #include <spmsg/spmsg.h>
 
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
 static const char *const BEYOND_SCHEMES[] = {"inproc", "ipc", "tcp", "ws"};
+
+/* Waits for an event as a program does, and takes it. */
+static inline struct spmsg_event next_event(int s)
+{
+    struct spmsg_event event = {.type = -1};
+    struct pollfd ready = {spmsg_events(s), POLLIN, 0};
+    CHECK_EQ(poll(&ready, 1, PATIENCE_MS), 1);
+    CHECK_EQ(spmsg_next_event(s, &event), 0);
+    return event;
+}
 
 /* The address of an endpoint. */
 static inline const char *address_of(int s, int endpoint)

@@ -31,16 +31,6 @@ static int is_readable(int fd)
     return poll(&ready, 1, 0) == 1 && (ready.revents & POLLIN);
 }
 
-/* Waits for an event as a program does, and takes it. */
-static struct spmsg_event next_event(int s)
-{
-    struct spmsg_event event = {.type = -1};
-    struct pollfd ready = {spmsg_events(s), POLLIN, 0};
-    CHECK_EQ(poll(&ready, 1, PATIENCE_MS), 1);
-    CHECK_EQ(spmsg_next_event(s, &event), 0);
-    return event;
-}
-
 #define CHECK_EVENT(s, expected_type, expected_endpoint, expected_error) do { \
     struct spmsg_event event_ = next_event(s); \
     CHECK_EQ(event_.type, expected_type); \

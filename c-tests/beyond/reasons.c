@@ -20,7 +20,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,15 +27,6 @@
 #include <unistd.h>
 
 enum { LIMIT = 100 };
-
-static struct spmsg_event next_event(int s)
-{
-    struct spmsg_event event = {.type = -1};
-    struct pollfd ready = {spmsg_events(s), POLLIN, 0};
-    CHECK_EQ(poll(&ready, 1, PATIENCE_MS), 1);
-    CHECK_EQ(spmsg_next_event(s, &event), 0);
-    return event;
-}
 
 /* The next event of that type. */
 static struct spmsg_event await_event(int s, int type)

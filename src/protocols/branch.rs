@@ -28,10 +28,12 @@ pub trait Branches {
     /// Those of [`Protocol::send`].
     fn send_on(
         &mut self,
-        branch: BranchId,
-        message: &mut Message,
-        pipes: &mut dyn Pipes,
-    ) -> Result<(), Refusal>;
+        _branch: BranchId,
+        _message: &mut Message,
+        _pipes: &mut dyn Pipes,
+    ) -> Result<(), Refusal> {
+        Err(Refusal::Busy)
+    }
 
     /// # Errors
     /// Those of [`Protocol::recv`].

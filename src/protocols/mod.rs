@@ -315,7 +315,7 @@ fn int(value: Option<&[u8]>) -> Result<i32, Error> {
 }
 
 fn flag(value: Option<&[u8]>) -> Result<bool, Error> {
-    match milliseconds(value)? {
+    match int(value)? {
         0 => Ok(false),
         1 => Ok(true),
         _ => Err(Error::Invalid),

@@ -12,7 +12,7 @@ use crate::message::{Message, OutOfMemory};
 use crate::protocols::routing::{FairQueue, Inbox};
 use crate::protocols::{
     BranchId, Branches, DISCARDS_MAX, Loss, Nothing, PipeId, Pipes, Priorities, Protocol,
-    Readiness, Refusal, Rejected, option,
+    Readiness, Rejected, option,
 };
 
 #[derive(Debug, Default)]
@@ -152,15 +152,6 @@ impl Branches for Subscriber {
         if let Some(others) = &mut self.others {
             others.members.remove(&branch);
         }
-    }
-
-    fn send_on(
-        &mut self,
-        _branch: BranchId,
-        _message: &mut Message,
-        _pipes: &mut dyn Pipes,
-    ) -> Result<(), Refusal> {
-        Err(Refusal::Busy)
     }
 
     fn recv_on(

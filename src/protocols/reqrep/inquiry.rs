@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::message::{Header, Message};
 use crate::protocols::backtrace::header_of;
 use crate::protocols::routing::LoadBalancer;
-use crate::protocols::{Nothing, PipeId, Pipes, Refusal, int, milliseconds, option};
+use crate::protocols::{Nothing, PipeId, Pipes, Refusal, flag, milliseconds, option};
 
 #[derive(Debug)]
 pub struct Inquiry {
@@ -236,11 +236,7 @@ impl Settings {
         match number {
             option::REQ_RESEND_INTERVAL => self.resend_interval = milliseconds(value)?,
             option::REQ_RESEND_ON_LOSS => {
-                self.on_loss = match int(value)? {
-                    0 => OnLoss::Fail,
-                    1 => OnLoss::Resend,
-                    _ => return Err(Error::Invalid),
-                }
+                self.on_loss = if flag(value)? { OnLoss::Resend } else { OnLoss::Fail };
             }
             _ => return Err(Error::UnknownOption),
         }
