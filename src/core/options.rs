@@ -28,25 +28,48 @@ pub enum OptionValue {
 /// What the options of one socket are set to.
 #[derive(Debug)]
 pub struct Options {
-    /// In the order of [`all`].
-    values: [AtomicI32; COUNT],
+    /// Those that every socket has room for, in the order of [`all`].
+    values: [AtomicI32; COMMON],
     /// The one that is an address, which is nothing but kept.
     address: AtomicUsize,
     /// Whether somebody has said how large the buffers are to be.
     is_send_buffer_chosen: AtomicBool,
     is_recv_buffer_chosen: AtomicBool,
-    /// `None` while it is the default, the handle.
-    name: Mutex<Option<Box<Name>>>,
+    /// One of the seldom ones, for those who have to know with each message.
+    tells_peers: AtomicBool,
+    /// `None` while none of them has been set.
+    seldom: Mutex<Option<Box<Seldom>>>,
 }
 
-/// What the user calls a socket. In memory of its own, because most have no name.
+/// What few sockets set, in memory of its own: a socket that does not use it has no room for it.
 #[derive(Debug)]
-struct Name(Vec<u8>);
+struct Seldom {
+    /// In the order of [`all`].
+    values: [i32; SELDOM],
+    /// What the user calls the socket. `None` while that is the default, the handle.
+    name: Option<Vec<u8>>,
+}
+
+/// Where the value of an option is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Common(usize),
+    Seldom(usize),
+}
+
+impl Default for Seldom {
+    fn default() -> Seldom {
+        let mut values = [0; SELDOM];
+        let rows = all().filter(|row| is_seldom(row));
+        values.iter_mut().zip(rows).for_each(|(value, row)| *value = row.default);
+        Seldom { values, name: None }
+    }
+}
 
 impl Default for Options {
     fn default() -> Options {
-        let values = [const { AtomicI32::new(0) }; COUNT];
-        for (value, row) in values.iter().zip(all()) {
+        let values = [const { AtomicI32::new(0) }; COMMON];
+        for (value, row) in values.iter().zip(all().filter(|row| !is_seldom(row))) {
             value.store(row.default, Ordering::Relaxed);
         }
         Options {
@@ -54,39 +77,62 @@ impl Default for Options {
             address: AtomicUsize::new(0),
             is_send_buffer_chosen: AtomicBool::new(false),
             is_recv_buffer_chosen: AtomicBool::new(false),
-            name: Mutex::new(Rank::Name, None),
+            tells_peers: AtomicBool::new(false),
+            seldom: Mutex::new(Rank::Seldom, None),
         }
     }
 }
 
 impl Options {
-    /// Has what `other` has, but for its name.
+    /// Has what `other` has, but for its name and what else is seldom set, but for one.
     pub fn inherit(&self, other: &Options) {
         for (own, inherited) in self.values.iter().zip(&other.values) {
             own.store(inherited.load(Ordering::Relaxed), Ordering::Relaxed);
         }
+        self.tells_peers.store(other.tells_peers(), Ordering::Relaxed);
     }
 
     /// Sets an option that is a number, at whichever level.
     ///
     /// # Errors
-    /// `UnknownOption`, `Invalid` for a value of the wrong length or out of range.
+    /// `UnknownOption`, `Invalid` for a value of the wrong length or out of range, `OutOfMemory`.
     pub fn set(&self, level: i32, option: i32, value: Option<&[u8]>) -> Result<(), Error> {
         let mut tables = iter::once(&TABLE).chain(transports::TABLES);
         let table = tables.find(|table| table.level == level).ok_or(Error::UnknownOption)?;
         // The length is looked at before the option is, as the reference does.
         let bytes = value.unwrap_or_default();
         let number = table.len.integer(bytes).ok_or(Error::Invalid)?;
-        let (at, row) = find(level, option)?;
-        match row.unit {
-            Unit::Address => self.address.store(bytes.as_ptr().addr(), Ordering::Relaxed),
-            _ if row.range.contains(&number) => self.values[at].store(number, Ordering::Relaxed),
-            _ => return Err(Error::Invalid),
+        let (place, row) = find(level, option)?;
+        match (row.unit, place) {
+            (Unit::Address, _) => self.address.store(bytes.as_ptr().addr(), Ordering::Relaxed),
+            _ if !row.range.contains(&number) => return Err(Error::Invalid),
+            (_, Place::Common(at)) => self.values[at].store(number, Ordering::Relaxed),
+            (_, Place::Seldom(at)) => self.change(|seldom| seldom.values[at] = number)?,
         }
-        if at == const { place(&SEND_BUFFER) } {
+        if row.is(LEVEL, SEND_BUFFER.number) {
             self.is_send_buffer_chosen.store(true, Ordering::Relaxed);
-        } else if at == const { place(&RECV_BUFFER) } {
+        } else if row.is(LEVEL, RECV_BUFFER.number) {
             self.is_recv_buffer_chosen.store(true, Ordering::Relaxed);
+        } else if row.is(LEVEL, PEER_INFO.number) {
+            self.tells_peers.store(number != 0, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// # Errors
+    /// `OutOfMemory` when there is no room for what is seldom set.
+    fn change(&self, change: impl FnOnce(&mut Seldom)) -> Result<(), Error> {
+        // Memory is had before the lock is, and given back behind it.
+        let attempt = Attempt::begin()?;
+        let mut fresh = Box::<Seldom>::default();
+        attempt.check()?;
+        let mut seldom = self.seldom.lock();
+        match &mut *seldom {
+            Some(seldom) => change(seldom),
+            none => {
+                change(&mut fresh);
+                *none = Some(fresh);
+            }
         }
         Ok(())
     }
@@ -94,10 +140,14 @@ impl Options {
     /// # Errors
     /// `UnknownOption`.
     pub fn get(&self, level: i32, option: i32) -> Result<OptionValue, Error> {
-        let (at, row) = find(level, option)?;
-        Ok(match row.unit {
-            Unit::Address => OptionValue::Pointer(self.address.load(Ordering::Relaxed)),
-            _ => OptionValue::Int(self.value(at)),
+        let (place, row) = find(level, option)?;
+        Ok(match (row.unit, place) {
+            (Unit::Address, _) => OptionValue::Pointer(self.address.load(Ordering::Relaxed)),
+            (_, Place::Common(at)) => OptionValue::Int(self.value(at)),
+            (_, Place::Seldom(at)) => {
+                let seldom = self.seldom.lock();
+                OptionValue::Int(seldom.as_ref().map_or(row.default, |seldom| seldom.values[at]))
+            }
         })
     }
 
@@ -109,23 +159,22 @@ impl Options {
         }
         let text = name.split(|byte| *byte == 0).next().unwrap_or_default();
         let attempt = Attempt::begin()?;
-        let name = Box::new(Name(text.to_vec()));
+        let mut name = Some(text.to_vec());
         attempt.check()?;
-        *self.name.lock() = Some(name);
-        Ok(())
+        self.change(|seldom| std::mem::swap(&mut seldom.name, &mut name))
     }
 
     /// What the user calls the socket, if he has said so.
     #[must_use]
     pub fn name(&self) -> Option<Vec<u8>> {
-        self.name.lock().as_ref().map(|name| name.0.clone())
+        self.seldom.lock().as_ref().and_then(|seldom| seldom.name.clone())
     }
 
     /// The same for whoever must not wait for a thread that may never run again: the name is left
     /// out then.
     #[must_use]
     pub fn name_within_reach(&self) -> Option<Vec<u8>> {
-        self.name.try_lock_for(PATIENCE)?.as_ref().map(|name| name.0.clone())
+        self.seldom.try_lock_for(PATIENCE)?.as_ref().and_then(|seldom| seldom.name.clone())
     }
 
     /// What transports may know at this moment.
@@ -135,8 +184,11 @@ impl Options {
         let grown =
             |is_chosen: &AtomicBool| (!is_chosen.load(Ordering::Relaxed)).then_some(BUFFER_GROWN);
         let send_buffer = self.number(const { place(&SEND_BUFFER) }) as usize;
-        let values = self.values[TABLE.rows.len()..].iter();
-        let values = values.map(|value| value.load(Ordering::Relaxed));
+        let seldom = self.seldom.lock();
+        let values = placed().skip(TABLE.rows.len()).map(|(place, row)| match place {
+            Place::Common(at) => self.value(at),
+            Place::Seldom(at) => seldom.as_ref().map_or(row.default, |seldom| seldom.values[at]),
+        });
         Settings {
             send_buffer,
             send_budget: send_buffer,
@@ -160,7 +212,7 @@ impl Options {
     #[must_use]
     #[inline]
     pub fn tells_peers(&self) -> bool {
-        self.value(const { place(&PEER_INFO) }) != 0
+        self.tells_peers.load(Ordering::Relaxed)
     }
 
     /// How many bytes may wait to be received.
@@ -214,18 +266,24 @@ impl Options {
     }
 }
 
-fn find(level: i32, option: i32) -> Result<(usize, &'static Row), Error> {
-    let mut numbered = all().enumerate();
-    numbered.find(|(_, row)| row.is(level, option)).ok_or(Error::UnknownOption)
+fn find(level: i32, option: i32) -> Result<(Place, &'static Row), Error> {
+    placed().find(|(_, row)| row.is(level, option)).ok_or(Error::UnknownOption)
 }
 
-/// Where the value of an option of the socket's own level is, known when this is compiled.
+/// Where the value of a common option of the socket's own level is, known when this is compiled.
 const fn place(option: &Row) -> usize {
-    let mut at = 0;
+    assert!(!is_seldom(option));
+    let (mut at, mut place) = (0, 0);
     while !TABLE.rows[at].is(option.level, option.number) {
+        place += !is_seldom(&TABLE.rows[at]) as usize;
         at += 1;
     }
-    at
+    place
+}
+
+/// The reference's options have their place in every socket, the others when one is set.
+const fn is_seldom(row: &Row) -> bool {
+    row.number >= OWN
 }
 
 /// A negative number of milliseconds means for ever.
@@ -239,7 +297,36 @@ fn all() -> impl Iterator<Item = &'static Row> {
     TABLE.rows.iter().chain(rows())
 }
 
-const COUNT: usize = TABLE.rows.len() + transports::COUNT;
+/// The same, each with its place.
+fn placed() -> impl Iterator<Item = (Place, &'static Row)> {
+    let (mut common, mut seldom) = (0.., 0..);
+    all().filter_map(move |row| {
+        let place = if is_seldom(row) {
+            Place::Seldom(seldom.next()?)
+        } else {
+            Place::Common(common.next()?)
+        };
+        Some((place, row))
+    })
+}
+
+/// How many rows of all levels are seldom set, or are not.
+const fn count(seldom: bool) -> usize {
+    let (mut count, mut table) = (0, 0);
+    while table <= transports::TABLES.len() {
+        let rows = if table == 0 { TABLE.rows } else { transports::TABLES[table - 1].rows };
+        let mut at = 0;
+        while at < rows.len() {
+            count += (is_seldom(&rows[at]) == seldom) as usize;
+            at += 1;
+        }
+        table += 1;
+    }
+    count
+}
+
+const COMMON: usize = count(false);
+const SELDOM: usize = count(true);
 
 /// How long a name may be locked by somebody who runs.
 const PATIENCE: Duration = Duration::from_millis(20);
@@ -286,8 +373,10 @@ pub mod option {
     pub const IPV4_ONLY: Row = row(14, "IPv4 only", 1, 0..=1, Unit::Flag);
     pub const RECV_MAX_SIZE: Row = row(16, "largest message", 1_048_576, -1..=MAX, Unit::Bytes);
     pub const MAX_TTL: Row = row(17, "hop limit", 8, 1..=255, Unit::Hops);
-    /// What the reference does not have is far away from what it has.
-    pub const PEER_INFO: Row = row(0x5350_0001, "peer information", 0, 0..=1, Unit::Flag);
+    pub const PEER_INFO: Row = row(OWN + 1, "peer information", 0, 0..=1, Unit::Flag);
+
+    /// Where the numbers begin that the reference does not have: far away from its own.
+    pub const OWN: i32 = 0x5350_0000;
 
     /// These are no numbers that can be set.
     pub const SEND_DESCRIPTOR: i32 = 10;
@@ -354,9 +443,9 @@ mod tests {
 
     #[test]
     fn no_two_options_have_a_number_in_common() {
-        assert_eq!(all().count(), COUNT);
-        for (at, row) in all().enumerate() {
-            assert_eq!(find(row.level, row.number), Ok((at, row)));
+        assert_eq!(all().count(), COMMON + SELDOM);
+        for (place, row) in placed() {
+            assert_eq!(find(row.level, row.number), Ok((place, row)));
         }
     }
 
@@ -431,6 +520,20 @@ mod tests {
         assert_eq!(options.set_name(&[b'a'; 63]), Ok(()));
         assert_eq!(options.set_name(b""), Ok(()));
         assert_eq!(options.name(), Some(Vec::new()));
+    }
+
+    #[test]
+    fn what_is_seldom_set_has_no_room_in_every_socket() {
+        let options = Options::default();
+        assert!(options.seldom.lock().is_none());
+        options.settings();
+        set(&options, LEVEL, LINGER.number, 5).unwrap();
+        assert!(options.seldom.lock().is_none());
+        set(&options, LEVEL, PEER_INFO.number, 1).unwrap();
+        options.set_name(b"called").unwrap();
+        assert!(options.tells_peers());
+        assert_eq!(options.get(LEVEL, PEER_INFO.number), Ok(OptionValue::Int(1)));
+        assert_eq!(options.name(), Some(b"called".to_vec()));
     }
 
     #[test]

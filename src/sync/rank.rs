@@ -58,8 +58,8 @@ pub enum Rank {
     Failure,
     /// Who wants to hear of the end of a socket.
     Companions,
-    /// How a socket is called.
-    Name,
+    /// How a socket is called, and the options that few have set.
+    Seldom,
     /// What has happened to a socket's connections.
     Events,
     /// What a poller watches, where the kernel's own list does not do. Held while that is changed.
@@ -218,7 +218,7 @@ impl Rank {
             | Rank::Resolving
             | Rank::Failure
             | Rank::Companions
-            | Rank::Name
+            | Rank::Seldom
             | Rank::Events
             | Rank::Watched
             | Rank::Sleepers => false,

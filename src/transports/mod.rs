@@ -32,7 +32,7 @@ use std::time::{Duration, Instant};
 pub use adoption::{Adoption, Keepsake, Role};
 pub use fault::Fault;
 pub use ipc::option as ipc_option;
-pub use options::{COUNT, Len, Row, TABLES, Table, Unit, Values, rows};
+pub use options::{Len, Row, TABLES, Table, Unit, Values, rows};
 pub use outcome::{AfterRecv, AfterSend, Received, Sent};
 pub use pace::{Moment, with_rhythm};
 pub use stream::Parting;

@@ -56,7 +56,7 @@ pub enum Unit {
 pub static TABLES: [&Table; 3] = [&ipc::option::TABLE, &tcp::option::TABLE, &ws::option::TABLE];
 
 /// How many there are.
-pub const COUNT: usize = count();
+const COUNT: usize = count();
 
 /// The values of all of them at one moment, in the order of their tables.
 #[derive(Clone, Copy, Debug)]
