@@ -128,11 +128,13 @@ mod transports {
     }
 
     mod stream {
+        mod arrival;
         mod batch;
         mod byte_stream;
         mod circumstances;
         mod codec;
         mod driver;
+        mod interjection;
         mod loan;
         mod queue;
         mod reader;

@@ -9,13 +9,14 @@ use std::os::fd::RawFd;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use super::arrival::{Arrival, Handback, News, Passage};
 use super::byte_stream::ByteStream;
 use super::circumstances::Gathering;
 use super::codec::{Codec, Parting};
 use super::driver::Look;
 use super::ending::read_rest;
 use super::queue::Written;
-use super::reader::{Arrival, Handback, News, Passage, Reader};
+use super::reader::Reader;
 use super::scratch;
 use super::watch::{Standing, Wanted, Watch};
 use super::width::Width;

@@ -4,6 +4,7 @@
 //! [`byte_stream::ByteStream`].
 
 mod adopted;
+mod arrival;
 mod batch;
 mod byte_stream;
 mod circumstances;
@@ -16,6 +17,7 @@ mod ending;
 mod fixtures;
 mod greeter;
 mod greeting;
+mod interjection;
 mod listener;
 mod loan;
 mod queue;
@@ -29,6 +31,8 @@ mod writer;
 
 pub use adopted::Adopted;
 #[cfg(any(test, fuzzing))]
+pub use arrival::News;
+#[cfg(any(test, fuzzing))]
 pub use byte_stream::Source;
 pub use codec::{
     Codec, Decoder, Encoder, Farewell, Front, PREFIX_MAX, Parting, Place, Prefix, Tag, Veil,
@@ -38,7 +42,7 @@ pub use dialer::{Dialer, HostName, Target};
 pub use greeter::{Claim, Decline, Greeter, Heard, Welcome, Wire};
 pub use listener::{Bound, Listener};
 #[cfg(any(test, fuzzing))]
-pub use reader::{News, Reader};
+pub use reader::Reader;
 #[cfg(test)]
 pub use store::FIRST_CAPACITY;
 pub use store::{BIG, Partial, Store};

@@ -25,7 +25,7 @@ pub struct Queue {
     /// A used buffer to gather in next time.
     spare: Vec<u8>,
     /// A frame that no application has sent, to be written behind everything else.
-    interjection: Option<Vec<u8>>,
+    pub(super) interjection: Option<Vec<u8>>,
     /// Bytes accepted and not with the kernel, those in the writer's batch included.
     pub(super) pending: usize,
     /// Messages likewise.
@@ -34,11 +34,11 @@ pub struct Queue {
     untaken: usize,
     /// Bytes that may be pending before another message is refused.
     limit: usize,
-    room: Room,
+    pub(super) room: Room,
     pub(super) kernel: Kernel,
     pub(super) loan: Loan,
     /// Somebody wants to have written what is queued.
-    is_wanted: bool,
+    pub(super) is_wanted: bool,
     urgency: Urgency,
     /// Messages have been gathered lately, so that a big buffer is worth keeping.
     gathers: bool,
@@ -52,7 +52,7 @@ pub struct Queue {
 
 /// Whether messages are accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Room {
+pub(super) enum Room {
     Open,
     /// Not until something is written.
     Full,
@@ -188,19 +188,6 @@ impl Queue {
     pub fn begin(&mut self, words: Vec<u8>) {
         self.pending += words.len();
         self.segments.push_front(Segment::Bytes(words));
-        self.is_wanted = true;
-        self.driver.note_fresh();
-    }
-
-    /// Appends a whole frame of the connection's own, whatever the limit. Of several that nobody
-    /// has written only the last is kept.
-    pub fn interject(&mut self, frame: Vec<u8>) {
-        if self.room == Room::Closed {
-            return;
-        }
-        self.pending += frame.len();
-        let outdated = self.interjection.replace(frame);
-        self.pending -= outdated.map_or(0, |frame| frame.len());
         self.is_wanted = true;
         self.driver.note_fresh();
     }
