@@ -75,8 +75,8 @@ extern "C" {
  * error tells; a name has no address; the peer took too long to say what it is; it does not keep
  * to the rules of the protocol; its socket is of a type that does not fit; its message is larger
  * than NN_RCVMAXSIZE, or than memory; it says that of a message of ours, which it can on ws only;
- * the socket wants no more peers; a server has refused a WebSocket with a status of HTTP. There
- * may be more in later versions. */
+ * the socket wants no more peers; a server has refused a WebSocket with a status of HTTP; the peer
+ * was silent and has not answered, see SPMSG_WS_PING. There may be more in later versions. */
 #define SPMSG_REASON_NONE 0
 #define SPMSG_REASON_LEFT 1
 #define SPMSG_REASON_ENDED 2
@@ -89,6 +89,7 @@ extern "C" {
 #define SPMSG_REASON_PEER_SIZE 9
 #define SPMSG_REASON_UNWANTED 10
 #define SPMSG_REASON_DENIED 11
+#define SPMSG_REASON_SILENT 12
 
 /** The size of the longest address of a peer in an event, with its zero byte. */
 #define SPMSG_EVENT_PEER_MAX 128
@@ -101,6 +102,17 @@ extern "C" {
  * from now on, after how much silence the peer's machine is asked whether it is there. It is asked
  * three times at that distance, and the connection ends when there is no answer. */
 #define SPMSG_TCP_KEEPALIVE (SPMSG_BASE + 3)
+
+/** An int at level NN_WS, seconds up to 32767, 0 for never, the default: for connections made from
+ * now on, after how much silence a peer is asked whether it is there, by a ping of WebSocket. Every
+ * WebSocket answers that by itself but libnanomsg's, which delivers it as a message. The connection
+ * ends when nothing at all comes for as long again; an event tells SPMSG_REASON_SILENT, and an
+ * endpoint that had connected tries again.
+ *
+ * Nobody has to call nn_recv for that. Silence is what could be heard: while so much waits to be
+ * received that no more is read, and while the peer does not read what is sent to it, nothing is
+ * asked and nobody is given up. */
+#define SPMSG_WS_PING (SPMSG_BASE + 11)
 
 /** A statistic that only grows: messages that were accepted and then had nowhere to go, because
  * the peer that they were meant for could not take any more, or was gone. */
@@ -123,7 +135,7 @@ struct spmsg_event {
   /** The endpoint to which it has happened, as the binding or connecting function returned it. */
   int endpoint;
   /** Why, as an error number: EPROTO when the peer broke the rules or is of another type,
-   * EMSGSIZE when a message was too large, ETIMEDOUT when the peer said nothing, ENXIO when a
+   * EMSGSIZE when a message was too large, ETIMEDOUT when the peer says nothing, ENXIO when a
    * name has no address, and else that of the system. 0 when nothing went wrong. */
   int error;
   /** How many events directly before this one were lost, because too many waited. */

@@ -236,6 +236,7 @@ impl Display for Cause {
             Some(
                 other @ (Fault::Violation
                 | Fault::TimedOut
+                | Fault::Silent
                 | Fault::TooLargeForPeer
                 | Fault::NoAddress),
             ) => write!(to, "error={other:?}"),

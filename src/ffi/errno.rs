@@ -85,7 +85,7 @@ pub(super) fn number_of(fault: Option<Fault>) -> c_int {
         Some(Fault::System(error)) => number(error),
         Some(Fault::Violation | Fault::WrongType { .. } | Fault::Denied(_)) => libc::EPROTO,
         Some(Fault::TooLarge { .. } | Fault::TooLargeForPeer) => libc::EMSGSIZE,
-        Some(Fault::TimedOut) => libc::ETIMEDOUT,
+        Some(Fault::TimedOut | Fault::Silent) => libc::ETIMEDOUT,
         // Sockets have no other use for it, and its text is not wrong.
         Some(Fault::NoAddress) => libc::ENXIO,
     }
@@ -113,6 +113,7 @@ pub(super) fn fault_text(fault: Fault) -> String {
         Fault::TooLargeForPeer => "a message is larger than the peer's NN_RCVMAXSIZE".into(),
         Fault::Denied(status) => format!("the server has answered with status {status}"),
         Fault::TimedOut => "the peer took too long to say what it is".into(),
+        Fault::Silent => "the peer has given no sign of life".into(),
         Fault::NoAddress => "the name has no address".into(),
     }
 }

@@ -116,7 +116,7 @@ const _: () = {
     assert!(socket::PEER_INFO.number == SPMSG_PEER_INFO);
     assert!(tcp::NO_DELAY.number == NN_TCP_NODELAY);
     assert!(tcp::KEEPALIVE.number == SPMSG_TCP_KEEPALIVE);
-    assert!(ws::MESSAGE_TYPE.number == NN_WS_MSG_TYPE);
+    assert!(ws::MESSAGE_TYPE.number == NN_WS_MSG_TYPE && ws::PING.number == SPMSG_WS_PING);
     assert!(message_label::LEVEL == NN_WS && message_label::MESSAGE_TYPE == NN_WS_MSG_TYPE);
     assert!(MessageKind::Text as i32 == NN_WS_MSG_TYPE_TEXT);
     assert!(MessageKind::Binary as i32 == NN_WS_MSG_TYPE_BINARY);

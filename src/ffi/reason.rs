@@ -34,6 +34,7 @@ pub(super) fn of(event: &SocketEvent) -> (c_int, c_uint, c_uint) {
         }
         Fault::TooLargeForPeer => (SPMSG_REASON_PEER_SIZE, 0, 0),
         Fault::Denied(status) => (SPMSG_REASON_DENIED, status.into(), 0),
+        Fault::Silent => (SPMSG_REASON_SILENT, 0, 0),
     }
 }
 
@@ -56,6 +57,7 @@ pub(super) fn text(event: &spmsg_event) -> String {
         SPMSG_REASON_SIZE => Fault::TooLarge { size: found, limit: known(allowed) },
         SPMSG_REASON_PEER_SIZE => Fault::TooLargeForPeer,
         SPMSG_REASON_DENIED => Fault::Denied(number(found)),
+        SPMSG_REASON_SILENT => Fault::Silent,
         // What a later version has made up has its error.
         _ => Fault::System(Error::System(SystemCode(event.error))),
     };

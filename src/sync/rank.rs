@@ -42,6 +42,8 @@ pub enum Rank {
     Inbound,
     /// Messages that a connection has not written.
     Outbound,
+    /// Since when a peer is silent.
+    Silence,
     /// Random bytes that a connection has in stock.
     Keys,
     /// The end of an inproc queue at which messages are taken.
@@ -210,6 +212,7 @@ impl Rank {
             | Rank::Watch
             | Rank::Inbound
             | Rank::Outbound
+            | Rank::Silence
             | Rank::Keys
             | Rank::Front
             | Rank::Back

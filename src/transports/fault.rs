@@ -20,6 +20,8 @@ pub enum Fault {
     Denied(u16),
     /// The peer took too long to greet.
     TimedOut,
+    /// The peer gave no sign of life when it was asked for one.
+    Silent,
     /// A name has no address that may be used.
     NoAddress,
 }

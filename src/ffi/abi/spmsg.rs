@@ -74,8 +74,8 @@ pub const SPMSG_EVENT_REJECTED: c_int = 6;
 /// error tells; a name has no address; the peer took too long to say what it is; it does not keep
 /// to the rules of the protocol; its socket is of a type that does not fit; its message is larger
 /// than NN_RCVMAXSIZE, or than memory; it says that of a message of ours, which it can on ws only;
-/// the socket wants no more peers; a server has refused a WebSocket with a status of HTTP. There
-/// may be more in later versions.
+/// the socket wants no more peers; a server has refused a WebSocket with a status of HTTP; the peer
+/// was silent and has not answered, see SPMSG_WS_PING. There may be more in later versions.
 pub const SPMSG_REASON_NONE: c_int = 0;
 pub const SPMSG_REASON_LEFT: c_int = 1;
 pub const SPMSG_REASON_ENDED: c_int = 2;
@@ -88,6 +88,7 @@ pub const SPMSG_REASON_SIZE: c_int = 8;
 pub const SPMSG_REASON_PEER_SIZE: c_int = 9;
 pub const SPMSG_REASON_UNWANTED: c_int = 10;
 pub const SPMSG_REASON_DENIED: c_int = 11;
+pub const SPMSG_REASON_SILENT: c_int = 12;
 
 /// The size of the longest address of a peer in an event, with its zero byte.
 pub const SPMSG_EVENT_PEER_MAX: usize = 128;
@@ -102,7 +103,7 @@ pub struct spmsg_event {
     /// The endpoint to which it has happened, as the binding or connecting function returned it.
     pub endpoint: c_int,
     /// Why, as an error number: EPROTO when the peer broke the rules or is of another type,
-    /// EMSGSIZE when a message was too large, ETIMEDOUT when the peer said nothing, ENXIO when a
+    /// EMSGSIZE when a message was too large, ETIMEDOUT when the peer says nothing, ENXIO when a
     /// name has no address, and else that of the system. 0 when nothing went wrong.
     pub error: c_int,
     /// How many events directly before this one were lost, because too many waited.
@@ -132,6 +133,17 @@ pub const SPMSG_IPC_MODE: c_int = SPMSG_BASE + 2;
 /// from now on, after how much silence the peer's machine is asked whether it is there. It is asked
 /// three times at that distance, and the connection ends when there is no answer.
 pub const SPMSG_TCP_KEEPALIVE: c_int = SPMSG_BASE + 3;
+
+/// An int at level NN_WS, seconds up to 32767, 0 for never, the default: for connections made from
+/// now on, after how much silence a peer is asked whether it is there, by a ping of WebSocket. Every
+/// WebSocket answers that by itself but libnanomsg's, which delivers it as a message. The connection
+/// ends when nothing at all comes for as long again; an event tells SPMSG_REASON_SILENT, and an
+/// endpoint that had connected tries again.
+///
+/// Nobody has to call nn_recv for that. Silence is what could be heard: while so much waits to be
+/// received that no more is read, and while the peer does not read what is sent to it, nothing is
+/// asked and nobody is given up.
+pub const SPMSG_WS_PING: c_int = SPMSG_BASE + 11;
 
 /// A statistic that only grows: messages that were accepted and then had nowhere to go, because
 /// the peer that they were meant for could not take any more, or was gone.

@@ -39,6 +39,7 @@ mod os {
     use std::net::SocketAddr;
     use std::os::fd::{AsRawFd, RawFd};
 
+    use super::super::attended::Attention;
     use super::{Chunk, IoSlice, Read, Sink, Source, io};
     use crate::sys::{Credentials, OsStream, is_mapped};
 
@@ -71,6 +72,11 @@ mod os {
         fn peer_address(&self) -> Option<SocketAddr>;
 
         fn peer_credentials(&self) -> Option<Credentials>;
+
+        /// What attends to the silence of the peer, where somebody wants that.
+        fn attention(&self) -> Option<&Attention> {
+            None
+        }
     }
 
     impl Source for OsStream {

@@ -32,6 +32,11 @@ pub trait Encoder: Send + Sync {
     /// Changes `bytes` to what the wire shows of them, which begin `at` so many bytes behind the
     /// prefix that came with `veil`.
     fn apply(&self, _veil: Veil, _at: usize, _bytes: &mut [u8]) {}
+
+    /// A whole frame to which every peer answers, where there is such a thing.
+    fn ping(&self) -> Option<Vec<u8>> {
+        None
+    }
 }
 
 /// What becomes of bytes that have arrived.

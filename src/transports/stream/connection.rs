@@ -10,6 +10,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use super::arrival::{Arrival, Handback, News, Passage};
+use super::attended::Attention;
 use super::byte_stream::ByteStream;
 use super::circumstances::Gathering;
 use super::codec::{Codec, Parting};
@@ -23,6 +24,7 @@ use super::width::Width;
 use super::writer::{HasMore, Writer};
 use crate::error::{Error, Refusal};
 use crate::io::{Handler, Reactor, Tick};
+use crate::memory::OutOfMemory;
 use crate::message::Message;
 use crate::sync::{
     OnceLock,
@@ -36,16 +38,16 @@ use crate::transports::{
 };
 
 pub struct StreamConnection {
-    me: Weak<StreamConnection>,
-    stream: Arc<dyn ByteStream>,
-    reader: Reader,
-    writer: Writer,
+    pub(super) me: Weak<StreamConnection>,
+    pub(super) stream: Arc<dyn ByteStream>,
+    pub(super) reader: Reader,
+    pub(super) writer: Writer,
     send_width: Width,
-    watch: Watch,
-    host: Arc<dyn Host>,
-    reactor: Arc<Reactor>,
+    pub(super) watch: Watch,
+    pub(super) host: Arc<dyn Host>,
+    pub(super) reactor: Arc<Reactor>,
     pipe: OnceLock<Box<dyn Adopter>>,
-    is_ended: AtomicBool,
+    pub(super) is_ended: AtomicBool,
 }
 
 /// Is forgotten when what it was lent has been given back, and not when a panic drops it.
@@ -94,6 +96,8 @@ impl StreamConnection {
     /// # Errors
     /// When the kernel cannot watch it.
     pub fn start(self: &Arc<Self>, standing: Standing) -> std::io::Result<()> {
+        // First, because the watch may tell of the end at once.
+        self.begin_attending().map_err(|OutOfMemory| std::io::ErrorKind::OutOfMemory)?;
         self.watch.start(Arc::clone(self) as _, standing, || self.wanted())
     }
 
@@ -126,7 +130,7 @@ impl StreamConnection {
         self.tell(beginning.news);
     }
 
-    fn digest(&self, arrival: Arrival) -> News {
+    pub(super) fn digest(&self, arrival: Arrival) -> News {
         if let Some(size) = self.reader.width.take() {
             self.stream.set_recv_buffer(size);
         }
@@ -151,7 +155,7 @@ impl StreamConnection {
     }
 
     /// The peer is gone or has misbehaved, or writing failed.
-    fn end(&self) {
+    pub(super) fn end(&self) {
         // Pairs with the one in `close`: one of the two ends it.
         if self.is_ended.swap(true, Ordering::AcqRel) {
             return;
@@ -165,12 +169,12 @@ impl StreamConnection {
         }
         self.stream.discard_input();
         self.stream.break_off();
-        self.watch.stop();
+        self.stop_watching();
         self.with_pipe(|pipe| pipe.ended());
     }
 
     /// Writes what somebody wants to have written.
-    fn write_wanted(&self) -> Written {
+    pub(super) fn write_wanted(&self) -> Written {
         self.after_write(self.writer.write(&*self.stream))
     }
 
@@ -243,17 +247,14 @@ impl StreamConnection {
     /// would not be noticed before the application has received all that came before.
     fn read_to_end(&self) {
         for _ in 0..READS_TO_END_MAX {
-            let mut buffer = scratch::take();
-            let arrival = self.reader.read_on(&*self.stream, || self.host.size_max(), &mut buffer);
-            drop(buffer);
-            match self.digest(arrival) {
+            match self.listen() {
                 News::Bytes | News::Readable => {}
                 News::Nothing => break,
                 News::Last | News::Ended => return,
             }
         }
-        // Pairs with the swap in `end`, which stops watching behind it.
-        if !self.is_ended.load(Ordering::Acquire) {
+        // The swap in `end` comes before it stops watching.
+        if !self.has_ended() {
             self.renew_watch();
         }
     }
@@ -336,7 +337,7 @@ impl Connection for StreamConnection {
 
     fn close(&self, deadline: Instant) {
         self.writer.close();
-        self.watch.stop();
+        self.stop_watching();
         // Pairs with the one in `end`.
         if !self.is_ended.swap(true, Ordering::AcqRel) {
             self.host.report(Report::Dropped);
@@ -416,8 +417,10 @@ impl Stream for StreamConnection {
     }
 
     fn fault(&self) -> Option<Fault> {
+        let is_gone = self.stream.attention().is_some_and(Attention::is_gone);
+        let silent = || is_gone.then_some(Fault::Silent);
         let broken = || self.stream.failure().map(|error| Fault::System(error.into()));
-        self.reader.fault().or_else(broken)
+        self.reader.fault().or_else(silent).or_else(broken)
     }
 
     fn parting(&self) -> Parting {

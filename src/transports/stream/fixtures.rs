@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::byte_stream::{ByteStream, Sink, Source};
 use super::codec::{Codec, Encoder, PREFIX_MAX, Place, Prefix};
 use super::greeter::{Decline, Greeter, Heard, Welcome, Wire};
-use super::reader::short::Short;
+use super::reader::short::{PING, Short};
 use crate::message::{Chunk, Message};
 use crate::sys::{Credentials, OsStream, Read, WaitFor, poll};
 use crate::testing::Watched;
@@ -187,6 +187,10 @@ impl Encoder for ShortPrefix {
         let mut bytes = [0; PREFIX_MAX];
         bytes[0] = u8::try_from(size).expect("a test sends short messages");
         Prefix::new(bytes, 1)
+    }
+
+    fn ping(&self) -> Option<Vec<u8>> {
+        Some(vec![PING])
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::attended::Wishes;
 use super::codec::Codec;
 use crate::transports::{Host, Report};
 
@@ -44,6 +45,11 @@ pub trait Greeter: Send {
 
     /// How messages lie on the stream from then on.
     fn codec(&self) -> Codec;
+
+    /// What is wanted of the stream besides, from then on.
+    fn wishes(&mut self) -> Wishes {
+        Wishes::default()
+    }
 
     /// What a greeting that leads to nothing counts as.
     fn failure(&self) -> Option<Report>;

@@ -9,6 +9,7 @@ use std::io::IoSlice;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::attended::attended;
 use super::byte_stream::ByteStream;
 use super::connection::StreamConnection;
 use super::greeter::{Claim, Decline, Greeter, Heard, Welcome};
@@ -229,7 +230,7 @@ impl Greeting {
         let Some(state) = self.take_watched() else { return };
         let State { stream, mut greeter, unsaid, done, .. } = state;
         let connection = StreamConnection::new(
-            stream,
+            attended(stream, greeter.wishes()),
             greeter.codec(),
             Arc::clone(&self.host),
             Arc::clone(&self.reactor),

@@ -1,6 +1,6 @@
 //! Frames of a connection's own, which no application has sent, such as the answer to a ping.
 
-use super::queue::{Queue, Room};
+use super::queue::{Kernel, Queue, Room};
 
 impl Queue {
     /// Appends a whole frame of the connection's own, whatever the limit. Of several that nobody
@@ -14,5 +14,23 @@ impl Queue {
         self.pending -= outdated.map_or(0, |frame| frame.len());
         self.is_wanted = true;
         self.driver.note_fresh();
+    }
+
+    /// The same with a frame that asks for an answer. False, and nothing is appended, where that
+    /// would not be read soon, because the kernel is full; or where another such frame waits, which
+    /// has more right to its place: the peer has asked for that one.
+    #[must_use]
+    pub fn ask(&mut self, frame: Vec<u8>) -> bool {
+        let is_free = self.interjection.is_none() && !self.is_stuck() && self.room != Room::Closed;
+        if is_free {
+            self.interject(frame);
+        }
+        is_free
+    }
+
+    /// Whether something waits that the kernel did not take when it was last asked.
+    #[must_use]
+    pub fn is_stuck(&self) -> bool {
+        self.kernel == Kernel::TookLess && !self.is_empty()
     }
 }

@@ -5,6 +5,7 @@
 
 mod adopted;
 mod arrival;
+mod attended;
 mod batch;
 mod byte_stream;
 mod circumstances;
@@ -20,6 +21,7 @@ mod greeting;
 mod interjection;
 mod listener;
 mod loan;
+mod pulse;
 mod queue;
 mod reader;
 mod scratch;
@@ -32,6 +34,7 @@ mod writer;
 pub use adopted::Adopted;
 #[cfg(any(test, fuzzing))]
 pub use arrival::News;
+pub use attended::Wishes;
 #[cfg(any(test, fuzzing))]
 pub use byte_stream::Source;
 pub use codec::{

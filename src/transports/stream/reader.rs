@@ -116,6 +116,11 @@ impl Reader {
         self.inbox.lock().is_readable()
     }
 
+    /// Whether nothing more is read before something is received.
+    pub fn is_full(&self) -> bool {
+        self.inbox.lock().is_full()
+    }
+
     /// Bytes of whole messages, and of what follows them, that nobody has received.
     pub fn held(&self) -> usize {
         self.inbox.lock().store.waiting()

@@ -98,6 +98,17 @@ impl Writer {
         self.queue.lock().interject(frame);
     }
 
+    /// Appends a frame that the peer answers. False where it would not come to it soon, or there is
+    /// no such frame: see [`Queue::ask`].
+    pub fn ask(&self) -> bool {
+        self.encoder.ping().is_some_and(|ping| self.queue.lock().ask(ping))
+    }
+
+    /// Whether the kernel does not take what is to be written: the peer does not read.
+    pub fn is_stuck(&self) -> bool {
+        self.queue.lock().is_stuck()
+    }
+
     /// Accepts nothing any more and forgets what is queued.
     pub fn close(&self) {
         self.queue.lock().close();

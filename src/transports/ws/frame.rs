@@ -40,6 +40,12 @@ pub fn pong(payload: &[u8], mask: Option<Mask>) -> Vec<u8> {
     control_frame(PONG, payload, mask)
 }
 
+/// A whole control frame that asks for an answer.
+#[must_use]
+pub fn ping(mask: Option<Mask>) -> Vec<u8> {
+    control_frame(PING, &[], mask)
+}
+
 /// A whole control frame that ends the conversation.
 #[must_use]
 pub fn farewell(close: Close, mask: Option<Mask>) -> Vec<u8> {

@@ -11,7 +11,7 @@ use super::handshake::{self, Agreement, Demand, Denial, HEAD_MAX};
 use super::option;
 use crate::memory::{self, OutOfMemory};
 use crate::sys::random_bytes;
-use crate::transports::stream::{Claim, Codec, Decline, Greeter, Heard, Welcome, Wire};
+use crate::transports::stream::{Claim, Codec, Decline, Greeter, Heard, Welcome, Wire, Wishes};
 use crate::transports::{Host, Report};
 
 /// How listeners begin.
@@ -29,6 +29,7 @@ pub struct Client {
 struct ServerGreeter {
     demand: Demand,
     kind: Kind,
+    wishes: Wishes,
     head: Head,
     agreement: Option<Agreement>,
     claim: Claim,
@@ -39,6 +40,7 @@ struct ClientGreeter {
     key: String,
     token: String,
     kind: Kind,
+    wishes: Wishes,
     head: Head,
     claim: Claim,
 }
@@ -60,6 +62,7 @@ impl Wire for Server {
                 path: self.path.clone(),
             },
             kind: option::message_kind(&host.settings()),
+            wishes: wishes(host),
             head: Head::default(),
             agreement: None,
             claim: Claim::Nothing,
@@ -71,16 +74,21 @@ impl Wire for Client {
     fn greeter(&self, host: &dyn Host) -> Box<dyn Greeter> {
         let token = handshake::token(host.peer_type().name);
         let key = handshake::key(random_bytes());
-        let Resource { host, path } = &self.resource;
+        let Resource { host: name, path } = &self.resource;
         Box::new(ClientGreeter {
-            request: handshake::request(host, path, &key, &token),
+            request: handshake::request(name, path, &key, &token),
             key,
             token,
             kind: self.kind,
+            wishes: wishes(host),
             head: Head::default(),
             claim: Claim::Nothing,
         })
     }
+}
+
+fn wishes(host: &dyn Host) -> Wishes {
+    Wishes { patience: option::patience(&host.settings()) }
 }
 
 impl Head {
@@ -169,6 +177,10 @@ impl Greeter for ServerGreeter {
         super::codec(Role::Server, self.kind)
     }
 
+    fn wishes(&mut self) -> Wishes {
+        std::mem::take(&mut self.wishes)
+    }
+
     fn failure(&self) -> Option<Report> {
         None
     }
@@ -239,6 +251,10 @@ impl Greeter for ClientGreeter {
         super::codec(Role::Client, self.kind)
     }
 
+    fn wishes(&mut self) -> Wishes {
+        std::mem::take(&mut self.wishes)
+    }
+
     fn failure(&self) -> Option<Report> {
         None
     }
@@ -257,6 +273,7 @@ mod tests {
         ServerGreeter {
             demand: Demand { token, if_nameless: IfNameless::Refuse, path: None },
             kind: Kind::Binary,
+            wishes: Wishes::default(),
             head: Head::default(),
             agreement: None,
             claim: Claim::Nothing,
@@ -271,6 +288,7 @@ mod tests {
             key,
             token,
             kind: Kind::Binary,
+            wishes: Wishes::default(),
             head: Head::default(),
             claim: Claim::Nothing,
         }

@@ -69,13 +69,15 @@ const BACKLOG: i32 = 100;
 /// Options of WebSockets, by their rows and by what they mean; `ffi/options.rs` holds the numbers
 /// to the headers.
 pub mod option {
+    use std::time::Duration;
+
     use super::frame::Kind;
     use crate::transports::Settings;
     use crate::transports::options::{Len, Row, Table, Unit};
 
     pub const LEVEL: i32 = super::label::LEVEL;
 
-    pub static TABLE: Table = Table { level: LEVEL, len: Len::Exact, rows: &[MESSAGE_TYPE] };
+    pub static TABLE: Table = Table { level: LEVEL, len: Len::Exact, rows: &[MESSAGE_TYPE, PING] };
 
     pub const MESSAGE_TYPE: Row = Row {
         level: LEVEL,
@@ -85,6 +87,23 @@ pub mod option {
         range: Kind::Text as i32..=Kind::Binary as i32,
         unit: Unit::Choice,
     };
+
+    /// What the reference does not have is far away from what it has.
+    pub const PING: Row = Row {
+        level: LEVEL,
+        number: 0x5350_000b,
+        name: "silence before a ping",
+        default: 0,
+        range: 0..=32_767,
+        unit: Unit::Seconds,
+    };
+
+    /// After how much silence a peer is asked whether it is there, if it is.
+    #[must_use]
+    pub fn patience(settings: &Settings) -> Option<Duration> {
+        let seconds = u64::try_from(settings.values.get(&PING)).ok()?;
+        (seconds > 0).then(|| Duration::from_secs(seconds))
+    }
 
     /// What messages are said to be unless they say so themselves.
     #[must_use]
@@ -100,6 +119,7 @@ mod tests {
     use crate::testing::{FakeSocket, Traits};
     use crate::transports::suite::{self, Subject};
     use crate::transports::{Fault, Report};
+    use std::time::Duration;
 
     #[test]
     fn exchanges_messages_of_all_sizes_both_ways() {
@@ -193,6 +213,14 @@ mod tests {
         right.pipe(0).send(b"hi");
         assert_eq!(listener.pipe(0).recv().as_deref(), Some(&b"hi"[..]));
         assert_eq!((wrong.pipes(), listener.pipes()), (0, 1));
+    }
+
+    #[test]
+    fn patience_is_a_number_of_seconds_or_without_end() {
+        let patience =
+            |value| option::patience(&Traits::pair().with(&[(&option::PING, value)]).settings);
+        assert_eq!([0, -1].map(patience), [None; 2]);
+        assert_eq!(patience(7), Some(Duration::from_secs(7)));
     }
 
     #[test]

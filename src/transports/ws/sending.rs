@@ -66,6 +66,10 @@ impl Encoder for Sending {
         frame::head(kind, place, size, self.mask())
     }
 
+    fn ping(&self) -> Option<Vec<u8>> {
+        Some(frame::ping(self.mask()))
+    }
+
     fn apply(&self, Veil(key): Veil, at: usize, bytes: &mut [u8]) {
         Mask(key).behind(at).apply(bytes);
     }
