@@ -526,7 +526,7 @@ mod tests {
     fn what_is_seldom_set_has_no_room_in_every_socket() {
         let options = Options::default();
         assert!(options.seldom.lock().is_none());
-        options.settings();
+        let _ = options.settings();
         set(&options, LEVEL, LINGER.number, 5).unwrap();
         assert!(options.seldom.lock().is_none());
         set(&options, LEVEL, PEER_INFO.number, 1).unwrap();
