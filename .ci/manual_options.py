@@ -71,8 +71,9 @@ def wrong_options(file, pages, interface):
             if unit_listed not in (None, UNITS.get(cells[2])):
                 yield f"{where}: nn_symbol_info knows another unit"
     wanted = {name for name, (namespace, _, _) in listed.items() if namespace in (6, 7)}
+    own = "PEER_INFO|ACCEPT_UID|IPC_MODE|TCP_KEEPALIVE|WS_PING"
     wanted |= {name for name in interface.constants
-               if re.fullmatch(r"NN_IPC_\w+|SPMSG_(PEER_INFO|IPC_MODE|TCP_KEEPALIVE)", name)}
+               if re.fullmatch(rf"NN_IPC_\w+|SPMSG_({own})", name)}
     wanted -= {"NN_WS_MSG_TYPE_TEXT", "NN_WS_MSG_TYPE_BINARY"}
     yield from (f"{name}: no table of options has it" for name in sorted(wanted - set(rows)))
     yield from (f"{name}: two tables differ" for name in sorted(rows) if len(rows[name]) > 1)

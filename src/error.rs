@@ -13,7 +13,7 @@ pub enum Error {
     UnknownDomain,
     /// An argument has a value that is not allowed.
     Invalid,
-    /// An address is not written as addresses are, because of this part of it.
+    /// An address, or a text of options, is not written as it has to be, because of this part.
     Malformed(Part),
     /// A pointer is null where memory is needed, or points to something that is not ours.
     BadPointer,
@@ -51,7 +51,7 @@ pub enum Error {
     System(SystemCode),
 }
 
-/// A part of an address that is not what it has to be.
+/// A part of a text that is not what it has to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     /// What stands in front of `://`, or that itself.
@@ -66,6 +66,12 @@ pub enum Part {
     Path,
     /// What ipc calls a file, or a place without one.
     Name,
+    /// Of a list of networks, the one at that place: its address, its number of bits, or bits of it
+    /// that no network has; or how many there are.
+    Network(u8),
+    NetworkBits(u8),
+    NetworkHost(u8),
+    NetworkCount,
 }
 
 /// Why a message is not taken, from a connection's queue up to the caller. It stays where it is,

@@ -76,7 +76,8 @@ extern "C" {
  * to the rules of the protocol; its socket is of a type that does not fit; its message is larger
  * than NN_RCVMAXSIZE, or than memory; it says that of a message of ours, which it can on ws only;
  * the socket wants no more peers; a server has refused a WebSocket with a status of HTTP; the peer
- * was silent and has not answered, see SPMSG_WS_PING. There may be more in later versions. */
+ * was silent and has not answered, see SPMSG_WS_PING; it may not come, see SPMSG_ACCEPT_UID and
+ * SPMSG_ACCEPT_NETWORKS. There may be more in later versions. */
 #define SPMSG_REASON_NONE 0
 #define SPMSG_REASON_LEFT 1
 #define SPMSG_REASON_ENDED 2
@@ -90,6 +91,7 @@ extern "C" {
 #define SPMSG_REASON_UNWANTED 10
 #define SPMSG_REASON_DENIED 11
 #define SPMSG_REASON_SILENT 12
+#define SPMSG_REASON_STRANGER 13
 
 /** The size of the longest address of a peer in an event, with its zero byte. */
 #define SPMSG_EVENT_PEER_MAX 128
@@ -103,11 +105,23 @@ extern "C" {
  * three times at that distance, and the connection ends when there is no answer. */
 #define SPMSG_TCP_KEEPALIVE (SPMSG_BASE + 3)
 
+/** An int at level NN_SOL_SOCKET, a user or -1, the default, for all: whose processes may connect
+ * to what is bound from now on over ipc, by what the kernel knows of them. Others are let go
+ * before they are greeted, and an event tells SPMSG_REASON_STRANGER. */
+#define SPMSG_ACCEPT_UID (SPMSG_BASE + 9)
+
+/** A string at level NN_SOL_SOCKET, up to 64 networks with commas between them, such as
+ * "127.0.0.0/8, ::1, fe80::/10"; empty, the default, for all: where peers may be that connect to
+ * what is bound from now on over tcp and ws. Others are treated as with SPMSG_ACCEPT_UID.
+ * Addresses of IPv4 are the same when they come as such of IPv6. What cannot be understood fails
+ * with EINVAL, and spmsg_error_text tells which network it is. */
+#define SPMSG_ACCEPT_NETWORKS (SPMSG_BASE + 10)
+
 /** An int at level NN_WS, seconds up to 32767, 0 for never, the default: for connections made from
- * now on, after how much silence a peer is asked whether it is there, by a ping of WebSocket. Every
- * WebSocket answers that by itself but libnanomsg's, which delivers it as a message. The connection
- * ends when nothing at all comes for as long again; an event tells SPMSG_REASON_SILENT, and an
- * endpoint that had connected tries again.
+ * now on, after how much silence a peer is asked whether it is there, by a ping of WebSocket.
+ * Every WebSocket answers that by itself but libnanomsg's, which delivers it as a message. The
+ * connection ends when nothing at all comes for as long again; an event tells SPMSG_REASON_SILENT,
+ * and an endpoint that had connected tries again.
  *
  * Nobody has to call nn_recv for that. Silence is what could be heard: while so much waits to be
  * received that no more is read, and while the peer does not read what is sent to it, nothing is
@@ -123,6 +137,10 @@ extern "C" {
  * EMSGSIZE. */
 #define SPMSG_STAT_VIOLATIONS (SPMSG_BASE + 5)
 
+/** A statistic that only grows: those who came and were let go because of SPMSG_ACCEPT_UID or
+ * SPMSG_ACCEPT_NETWORKS. No other statistic counts them. */
+#define SPMSG_STAT_TURNED_AWAY (SPMSG_BASE + 13)
+
 /** An int at level NN_REQ, 0 or 1, 1 unless set: whether a request is asked again when the peer
  * that has it is gone. With 0 it fails instead: nn_recv gives ECONNRESET, once. */
 #define SPMSG_REQ_RESEND_ON_LOSS (SPMSG_BASE + 32)
@@ -135,8 +153,9 @@ struct spmsg_event {
   /** The endpoint to which it has happened, as the binding or connecting function returned it. */
   int endpoint;
   /** Why, as an error number: EPROTO when the peer broke the rules or is of another type,
-   * EMSGSIZE when a message was too large, ETIMEDOUT when the peer says nothing, ENXIO when a
-   * name has no address, and else that of the system. 0 when nothing went wrong. */
+   * EMSGSIZE when a message was too large, EACCES when the peer may not come, ETIMEDOUT when the
+   * peer says nothing, ENXIO when a name has no address, and else that of the system. 0 when
+   * nothing went wrong. */
   int error;
   /** How many events directly before this one were lost, because too many waited. */
   unsigned int missed;
@@ -147,9 +166,11 @@ struct spmsg_event {
   int reason;
   /** What the peer has sent, 0 if it is not known: with SPMSG_REASON_TYPE the type of its socket,
    * such as NN_PUB, with SPMSG_REASON_SIZE the size of its message, or UINT_MAX if that is more,
-   * with SPMSG_REASON_DENIED the status. */
+   * with SPMSG_REASON_DENIED the status, with SPMSG_REASON_STRANGER on ipc the user, or
+   * UINT_MAX. */
   unsigned int found;
-  /** What would have done: the only type that fits, the largest size; 0 where that is unlimited. */
+  /** What would have done: the only type that fits, the largest size, the only user; 0 where that
+   * is unlimited. */
   unsigned int allowed;
   /** The number of the peer that has come or gone, as SPMSG_PEER tells it, else 0. */
   unsigned int number;

@@ -14,7 +14,8 @@ use crate::sync::{Mutex, Rank};
 use crate::sys;
 use crate::trace::{self, Happening, Plain, Reason};
 use crate::transports::{
-    Connection, Fault, Host, IfNameless, Rejected, Report, Settings, TRANSPORTS, Transport, TypeTag,
+    Connection, Fault, Guard, Host, IfNameless, Rejected, Report, Settings, TRANSPORTS, Transport,
+    TypeTag,
 };
 
 /// The socket's side of one endpoint.
@@ -161,6 +162,7 @@ impl Endpoint {
             Report::AcceptFailed(why) => (EventKind::AcceptFailed, Some(Fault::System(why)), None),
             Report::HandshakeFailed { peer, fault } => (EventKind::HandshakeFailed, fault, peer),
             Report::Rejected { peer } => (EventKind::Rejected, None, peer),
+            Report::TurnedAway { peer, fault } => (EventKind::Rejected, Some(fault), peer),
             Report::Connecting
             | Report::Established
             | Report::ConnectAbandoned
@@ -188,6 +190,7 @@ impl Endpoint {
             Report::Dropped => (Happening::ConnectionDropped, None, None),
             Report::HandshakeFailed { peer, fault } => (Happening::HandshakeFailed, peer, fault),
             Report::Rejected { peer } => (Happening::Rejected, peer, None),
+            Report::TurnedAway { peer, fault } => (Happening::Rejected, peer, Some(fault)),
         }
     }
 
@@ -233,6 +236,10 @@ impl Display for Cause {
             }
             Some(Fault::TooLarge { size, limit: None }) => write!(to, "error=TooLarge size={size}"),
             Some(Fault::Denied(status)) => write!(to, "error=Denied status={status}"),
+            Some(Fault::Stranger { users: Some((found, wanted)) }) => {
+                write!(to, "error=Stranger user={found} wanted={wanted}")
+            }
+            Some(Fault::Stranger { users: None }) => write!(to, "error=Stranger"),
             Some(
                 other @ (Fault::Violation
                 | Fault::TimedOut
@@ -268,6 +275,10 @@ impl Host for Endpoint {
             settings.send_budget = settings.send_buffer.saturating_mul(2);
         }
         settings
+    }
+
+    fn guard(&self) -> Guard {
+        self.context.options.guard()
     }
 
     fn size_max(&self) -> Option<u64> {
@@ -329,7 +340,10 @@ impl Host for Endpoint {
             Report::ConnectFailed(fault) => self.stand(Standing::Failing(fault)),
             Report::AcceptFailed(error) => self.stand(Standing::Failing(Fault::System(error))),
             Report::Established | Report::Accepted => self.stand(Standing::Well),
-            Report::HandshakeFailed { fault: Some(fault), .. } => self.complain(fault),
+            Report::HandshakeFailed { fault: Some(fault), .. }
+            | Report::TurnedAway { fault, .. } => {
+                self.complain(fault);
+            }
             Report::Connecting
             | Report::ConnectAbandoned
             | Report::Broken

@@ -1,6 +1,7 @@
 //! Options of a socket: the table of its own level, and the values of all that are numbers.
 
 use std::iter;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use self::option::*;
@@ -12,7 +13,9 @@ use crate::sync::{
     atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering},
 };
 use crate::sys;
-use crate::transports::{self, Row, Settings, Unit, Values, rows};
+use crate::transports::{
+    self, Guard, NETWORKS, Networks, Row, Settings, TEXTS, Text, Unit, Values, rows,
+};
 
 /// A value as it is given to the caller, who may have room for less.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +51,8 @@ struct Seldom {
     values: [i32; SELDOM],
     /// What the user calls the socket. `None` while that is the default, the handle.
     name: Option<Vec<u8>>,
+    /// In the order of [`TEXTS`].
+    texts: [Vec<u8>; TEXTS.len()],
 }
 
 /// Where the value of an option is.
@@ -62,7 +67,7 @@ impl Default for Seldom {
         let mut values = [0; SELDOM];
         let rows = all().filter(|row| is_seldom(row));
         values.iter_mut().zip(rows).for_each(|(value, row)| *value = row.default);
-        Seldom { values, name: None }
+        Seldom { values, name: None, texts: Default::default() }
     }
 }
 
@@ -97,6 +102,9 @@ impl Options {
     /// # Errors
     /// `UnknownOption`, `Invalid` for a value of the wrong length or out of range, `OutOfMemory`.
     pub fn set(&self, level: i32, option: i32, value: Option<&[u8]>) -> Result<(), Error> {
+        if let Some(at) = Text::place(level, option) {
+            return self.set_text(at, value.unwrap_or_default());
+        }
         let mut tables = iter::once(&TABLE).chain(transports::TABLES);
         let table = tables.find(|table| table.level == level).ok_or(Error::UnknownOption)?;
         // The length is looked at before the option is, as the reference does.
@@ -117,6 +125,18 @@ impl Options {
             self.tells_peers.store(number != 0, Ordering::Relaxed);
         }
         Ok(())
+    }
+
+    fn set_text(&self, at: usize, text: &[u8]) -> Result<(), Error> {
+        let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
+        if text.len() > TEXTS[at].len_max {
+            return Err(Error::Invalid);
+        }
+        let attempt = Attempt::begin()?;
+        let mut owned = text.to_vec();
+        (TEXTS[at].check)(text)?;
+        attempt.check()?;
+        self.change(|seldom| std::mem::swap(&mut seldom.texts[at], &mut owned))
     }
 
     /// # Errors
@@ -140,6 +160,9 @@ impl Options {
     /// # Errors
     /// `UnknownOption`.
     pub fn get(&self, level: i32, option: i32) -> Result<OptionValue, Error> {
+        if let Some(at) = Text::place(level, option) {
+            return Ok(OptionValue::Text(self.text(at)));
+        }
         let (place, row) = find(level, option)?;
         Ok(match (row.unit, place) {
             (Unit::Address, _) => OptionValue::Pointer(self.address.load(Ordering::Relaxed)),
@@ -149,6 +172,25 @@ impl Options {
                 OptionValue::Int(seldom.as_ref().map_or(row.default, |seldom| seldom.values[at]))
             }
         })
+    }
+
+    /// Empty where it has not been set.
+    fn text(&self, at: usize) -> Vec<u8> {
+        self.seldom.lock().as_ref().map(|seldom| seldom.texts[at].clone()).unwrap_or_default()
+    }
+
+    /// Whom what is bound now lets in.
+    #[must_use]
+    pub fn guard(&self) -> Guard {
+        let text = Text::place(NETWORKS.level, NETWORKS.number).map(|at| self.text(at));
+        // It could be understood when it was set; if not, that is no reason to let everybody in.
+        let networks = Networks::parse(&text.unwrap_or_default());
+        let networks = networks.unwrap_or_else(|_| Some(Networks::none())).map(Arc::new);
+        let user = match self.get(LEVEL, ACCEPT_USER.number) {
+            Ok(OptionValue::Int(user)) => u32::try_from(user).ok(),
+            Ok(_) | Err(_) => None,
+        };
+        Guard { user, networks }
     }
 
     /// # Errors
@@ -356,6 +398,7 @@ pub mod option {
             RECV_MAX_SIZE,
             MAX_TTL,
             PEER_INFO,
+            ACCEPT_USER,
         ],
     };
 
@@ -374,6 +417,8 @@ pub mod option {
     pub const RECV_MAX_SIZE: Row = row(16, "largest message", 1_048_576, -1..=MAX, Unit::Bytes);
     pub const MAX_TTL: Row = row(17, "hop limit", 8, 1..=255, Unit::Hops);
     pub const PEER_INFO: Row = row(OWN + 1, "peer information", 0, 0..=1, Unit::Flag);
+
+    pub const ACCEPT_USER: Row = row(OWN + 9, "user of peers", -1, -1..=MAX, Unit::Choice);
 
     /// Where the numbers begin that the reference does not have: far away from its own.
     pub const OWN: i32 = 0x5350_0000;
@@ -409,6 +454,8 @@ const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Part;
+    use crate::memory;
 
     const TCP: i32 = -3;
     const IPC: i32 = -2;
@@ -534,6 +581,39 @@ mod tests {
         assert!(options.tells_peers());
         assert_eq!(options.get(LEVEL, PEER_INFO.number), Ok(OptionValue::Int(1)));
         assert_eq!(options.name(), Some(b"called".to_vec()));
+    }
+
+    #[test]
+    fn texts_are_kept_if_they_can_be_understood() {
+        let options = Options::default();
+        let set = |text: &[u8]| options.set(LEVEL, NETWORKS.number, Some(text));
+        let get = || options.get(LEVEL, NETWORKS.number);
+        assert_eq!(get(), Ok(OptionValue::Text(Vec::new())));
+        assert!(options.guard().networks.is_none() && options.seldom.lock().is_none());
+        assert_eq!(set(b"::1, 10.0.0.0/8\0rest"), Ok(()));
+        assert_eq!(get(), Ok(OptionValue::Text(b"::1, 10.0.0.0/8".to_vec())));
+        let parsed = Networks::parse(b"::1,10.0.0.0/8").unwrap();
+        assert_eq!(options.guard().networks.as_deref(), parsed.as_ref());
+        assert_eq!(set(b"::1, x"), Err(Error::Malformed(Part::Network(2))));
+        assert_eq!(set(&[b' '; 4097]), Err(Error::Invalid));
+        assert_eq!(options.guard().networks.as_deref(), parsed.as_ref(), "it is as it was");
+        assert_eq!(options.set(LEVEL, NETWORKS.number, None), Ok(()));
+        assert!(options.guard().networks.is_none());
+        let without = memory::without_memory(|| set(b"::1"));
+        assert_eq!(without, Err(Error::OutOfMemory));
+    }
+
+    #[test]
+    fn a_user_is_one_or_all() {
+        let options = Options::default();
+        let user = |value| {
+            super::tests::set(&options, LEVEL, ACCEPT_USER.number, value).unwrap();
+            options.guard().user
+        };
+        assert_eq!(
+            [-1, 0, 1000, i32::MAX].map(user),
+            [None, Some(0), Some(1000), Some(0x7fff_ffff)]
+        );
     }
 
     #[test]

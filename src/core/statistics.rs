@@ -25,6 +25,7 @@ struct Counters {
     in_progress: AtomicI64,
     endpoint_errors: AtomicI64,
     violations: AtomicI64,
+    turned_away: AtomicI64,
 }
 
 /// What a socket counts under its lock.
@@ -70,6 +71,7 @@ impl Statistics {
             Report::AcceptFailed(_) => add(&counters.accept_errors, 1),
             Report::Broken => add(&counters.broken, 1),
             Report::Dropped => add(&counters.dropped, 1),
+            Report::TurnedAway { .. } => add(&counters.turned_away, 1),
             Report::HandshakeFailed { .. } | Report::Rejected { .. } => {}
         }
     }
@@ -112,6 +114,7 @@ impl Statistics {
             number::BYTES_RECEIVED => traffic.bytes_received,
             number::MESSAGES_DROPPED => traffic.messages_dropped,
             number::VIOLATIONS => level(|counters| &counters.violations),
+            number::TURNED_AWAY => level(|counters| &counters.turned_away),
             number::SEND_PRIORITY => match best {
                 SendPriority::Unknown => 0,
                 SendPriority::Some(priority) => priority.0.into(),
@@ -146,6 +149,7 @@ pub mod number {
     pub const SEND_PRIORITY: i32 = 401;
     pub const MESSAGES_DROPPED: i32 = 0x5350_0004;
     pub const VIOLATIONS: i32 = 0x5350_0005;
+    pub const TURNED_AWAY: i32 = 0x5350_000d;
 }
 
 #[cfg(test)]

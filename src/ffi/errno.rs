@@ -86,6 +86,7 @@ pub(super) fn number_of(fault: Option<Fault>) -> c_int {
         Some(Fault::Violation | Fault::WrongType { .. } | Fault::Denied(_)) => libc::EPROTO,
         Some(Fault::TooLarge { .. } | Fault::TooLargeForPeer) => libc::EMSGSIZE,
         Some(Fault::TimedOut | Fault::Silent) => libc::ETIMEDOUT,
+        Some(Fault::Stranger { .. }) => libc::EACCES,
         // Sockets have no other use for it, and its text is not wrong.
         Some(Fault::NoAddress) => libc::ENXIO,
     }
@@ -113,6 +114,12 @@ pub(super) fn fault_text(fault: Fault) -> String {
         Fault::TooLargeForPeer => "a message is larger than the peer's NN_RCVMAXSIZE".into(),
         Fault::Denied(status) => format!("the server has answered with status {status}"),
         Fault::TimedOut => "the peer took too long to say what it is".into(),
+        Fault::Stranger { users: Some((found, wanted)) } => {
+            format!("the peer runs as user {found}, not {wanted}")
+        }
+        Fault::Stranger { users: None } => {
+            "the peer's address is in none of the networks of SPMSG_ACCEPT_NETWORKS".into()
+        }
         Fault::Silent => "the peer has given no sign of life".into(),
         Fault::NoAddress => "the name has no address".into(),
     }
@@ -131,6 +138,18 @@ pub(super) fn text(error: Error) -> String {
         }
         Error::Malformed(Part::Family) => "the host is an address of IPv6, and NN_IPV4ONLY is on",
         Error::Malformed(Part::Path) => "the path has a blank or a control character",
+        Error::Malformed(Part::Network(place)) => {
+            return format!("network {place} of the list has no numeric address in front");
+        }
+        Error::Malformed(Part::NetworkBits(place)) => {
+            return format!(
+                "network {place} of the list has not the number of its bits behind the /"
+            );
+        }
+        Error::Malformed(Part::NetworkHost(place)) => {
+            return format!("network {place} of the list has more bits than it says");
+        }
+        Error::Malformed(Part::NetworkCount) => "the list has more than 64 networks",
         Error::Malformed(Part::Name) => "the address has no name behind its scheme",
         Error::UnknownTransport => "the scheme is none of inproc, ipc, tcp, ws and unix",
         Error::NoDevice => {

@@ -96,7 +96,7 @@ const _: () = {
     use super::abi::{ipc::*, nn::*, pubsub::*, reqrep::*, spmsg::*, survey::*, tcp::*, ws::*};
     use crate::core::option as socket;
     use crate::protocols::option;
-    use crate::transports::{MessageKind, ipc_option as ipc, message_label};
+    use crate::transports::{MessageKind, NETWORKS, ipc_option as ipc, message_label};
     use crate::transports::{tcp_option as tcp, ws_option as ws};
     assert!(socket::LEVEL == NN_SOL_SOCKET && ipc::LEVEL == NN_IPC);
     assert!(tcp::LEVEL == NN_TCP && ws::LEVEL == NN_WS);
@@ -114,6 +114,8 @@ const _: () = {
     assert!(socket::IPV4_ONLY.number == NN_IPV4ONLY && socket::MAX_TTL.number == NN_MAXTTL);
     assert!(socket::RECV_MAX_SIZE.number == NN_RCVMAXSIZE);
     assert!(socket::PEER_INFO.number == SPMSG_PEER_INFO);
+    assert!(socket::ACCEPT_USER.number == SPMSG_ACCEPT_UID);
+    assert!(NETWORKS.level == NN_SOL_SOCKET && NETWORKS.number == SPMSG_ACCEPT_NETWORKS);
     assert!(tcp::NO_DELAY.number == NN_TCP_NODELAY);
     assert!(tcp::KEEPALIVE.number == SPMSG_TCP_KEEPALIVE);
     assert!(ws::MESSAGE_TYPE.number == NN_WS_MSG_TYPE && ws::PING.number == SPMSG_WS_PING);

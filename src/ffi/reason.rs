@@ -35,6 +35,10 @@ pub(super) fn of(event: &SocketEvent) -> (c_int, c_uint, c_uint) {
         Fault::TooLargeForPeer => (SPMSG_REASON_PEER_SIZE, 0, 0),
         Fault::Denied(status) => (SPMSG_REASON_DENIED, status.into(), 0),
         Fault::Silent => (SPMSG_REASON_SILENT, 0, 0),
+        Fault::Stranger { users } => {
+            let (found, wanted) = users.unwrap_or_default();
+            (SPMSG_REASON_STRANGER, found, wanted)
+        }
     }
 }
 
@@ -58,6 +62,10 @@ pub(super) fn text(event: &spmsg_event) -> String {
         SPMSG_REASON_PEER_SIZE => Fault::TooLargeForPeer,
         SPMSG_REASON_DENIED => Fault::Denied(number(found)),
         SPMSG_REASON_SILENT => Fault::Silent,
+        SPMSG_REASON_STRANGER => {
+            let users = (event.found, event.allowed);
+            Fault::Stranger { users: (users.0 != users.1).then_some(users) }
+        }
         // What a later version has made up has its error.
         _ => Fault::System(Error::System(SystemCode(event.error))),
     };

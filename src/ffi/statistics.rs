@@ -33,4 +33,5 @@ const _: () = {
     assert!(core::SEND_PRIORITY == NN_STAT_CURRENT_SND_PRIORITY);
     assert!(core::MESSAGES_DROPPED == SPMSG_STAT_MESSAGES_DROPPED);
     assert!(core::VIOLATIONS == SPMSG_STAT_VIOLATIONS);
+    assert!(core::TURNED_AWAY == SPMSG_STAT_TURNED_AWAY);
 };

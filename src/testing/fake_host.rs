@@ -12,8 +12,8 @@ use crate::message::{Body, Message};
 use crate::protocols::SOCKET_TYPES;
 use crate::sys::Event;
 use crate::transports::{
-    Adopter, AfterRecv, AfterSend, Connection, Dialect, Host, IfNameless, Maker, Parting, Rejected,
-    Report, Row, Settings, Stream, Transport, TypeTag, Values, rows,
+    Adopter, AfterRecv, AfterSend, Connection, Dialect, Guard, Host, IfNameless, Maker, Parting,
+    Rejected, Report, Row, Settings, Stream, Transport, TypeTag, Values, rows,
 };
 
 /// Something that other threads change and a test waits for.
@@ -97,6 +97,7 @@ pub struct FakeHost {
     /// How often somebody asked whether a connection is wanted.
     questions: Watched<usize>,
     is_behind: Watched<bool>,
+    guard: Watched<Guard>,
 }
 
 struct Members {
@@ -195,6 +196,7 @@ impl FakeSocket {
             breakdowns: Watched::default(),
             questions: Watched::default(),
             is_behind: Watched::default(),
+            guard: Watched::default(),
         });
         FakeSocket { host }
     }
@@ -243,7 +245,8 @@ impl FakeSocket {
             | Report::Broken
             | Report::Dropped
             | Report::HandshakeFailed { .. }
-            | Report::Rejected { .. } => 0,
+            | Report::Rejected { .. }
+            | Report::TurnedAway { .. } => 0,
         };
         self.await_such_reports(|reports| reports.iter().map(weight).sum::<i32>() == 0);
     }
@@ -252,6 +255,11 @@ impl FakeSocket {
     pub fn want(&self, wants: usize) {
         self.host.want(wants);
         self.host.maker.get().unwrap().retry();
+    }
+
+    /// Who is let in by listeners that are made from now on.
+    pub fn let_in(&self, guard: Guard) {
+        self.host.guard.change(|own| *own = guard);
     }
 
     /// Is behind with what others have left from now on; a test says when it is no longer.
@@ -383,6 +391,10 @@ impl Host for FakeHost {
 
     fn settings(&self) -> Settings {
         self.traits.settings
+    }
+
+    fn guard(&self) -> Guard {
+        self.guard.change(|guard| guard.clone())
     }
 
     fn size_max(&self) -> Option<u64> {

@@ -22,6 +22,9 @@ pub enum Fault {
     TimedOut,
     /// The peer gave no sign of life when it was asked for one.
     Silent,
+    /// The peer is nobody who may come: as that user, where only the other may, or from where it
+    /// does.
+    Stranger { users: Option<(u32, u32)> },
     /// A name has no address that may be used.
     NoAddress,
 }

@@ -10,6 +10,7 @@ mod adoption;
 mod fault;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+mod guard;
 mod inproc;
 mod ipc;
 mod options;
@@ -31,8 +32,9 @@ use std::time::{Duration, Instant};
 
 pub use adoption::{Adoption, Keepsake, Role};
 pub use fault::Fault;
+pub use guard::{Guard, Networks, Visitor};
 pub use ipc::option as ipc_option;
-pub use options::{Len, Row, TABLES, Table, Unit, Values, rows};
+pub use options::{Len, NETWORKS, Row, TABLES, TEXTS, Table, Text, Unit, Values, rows};
 pub use outcome::{AfterRecv, AfterSend, Received, Sent};
 pub use pace::{Moment, with_rhythm};
 pub use stream::Parting;
@@ -117,6 +119,11 @@ pub trait Host: Send + Sync {
 
     fn settings(&self) -> Settings;
 
+    /// Whom a listener that is made now lets in.
+    fn guard(&self) -> Guard {
+        Guard::default()
+    }
+
     /// The largest payload that a peer may send, where there is a limit.
     fn size_max(&self) -> Option<u64>;
 
@@ -199,6 +206,11 @@ pub enum Report {
     /// The socket does not want this one. No statistic counts it.
     Rejected {
         peer: Option<SocketAddr>,
+    },
+    /// Somebody came who may not, for what the kernel knows of him.
+    TurnedAway {
+        peer: Option<SocketAddr>,
+        fault: Fault,
     },
 }
 

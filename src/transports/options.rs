@@ -3,7 +3,9 @@
 
 use std::ops::RangeInclusive;
 
+use super::guard::Networks;
 use super::{ipc, tcp, ws};
+use crate::error::Error;
 
 /// All options of one level.
 #[derive(Debug)]
@@ -24,6 +26,27 @@ pub struct Row {
     pub range: RangeInclusive<i32>,
     pub unit: Unit,
 }
+
+/// An option that is a text. It is set by few.
+#[derive(Debug)]
+pub struct Text {
+    pub level: i32,
+    pub number: i32,
+    pub len_max: usize,
+    /// Whether it can be understood, which tells what is wrong with it.
+    pub check: fn(&[u8]) -> Result<(), Error>,
+}
+
+/// Where peers may be that connect to what is bound, on tcp and ws: a list of networks.
+pub static NETWORKS: Text = Text {
+    level: 0,
+    number: 0x5350_000a,
+    len_max: 4096,
+    check: |text| Networks::parse(text).map(|_| ()),
+};
+
+/// All options that are texts.
+pub static TEXTS: [&Text; 1] = [&NETWORKS];
 
 /// How long a value must be, which is looked at before the option is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,6 +110,14 @@ impl Row {
     #[must_use]
     pub const fn is(&self, level: i32, number: i32) -> bool {
         self.level == level && self.number == number
+    }
+}
+
+impl Text {
+    /// Where it stands among all that there are.
+    #[must_use]
+    pub fn place(level: i32, number: i32) -> Option<usize> {
+        TEXTS.iter().position(|text| text.level == level && text.number == number)
     }
 }
 

@@ -75,7 +75,8 @@ pub const SPMSG_EVENT_REJECTED: c_int = 6;
 /// to the rules of the protocol; its socket is of a type that does not fit; its message is larger
 /// than NN_RCVMAXSIZE, or than memory; it says that of a message of ours, which it can on ws only;
 /// the socket wants no more peers; a server has refused a WebSocket with a status of HTTP; the peer
-/// was silent and has not answered, see SPMSG_WS_PING. There may be more in later versions.
+/// was silent and has not answered, see SPMSG_WS_PING; it may not come, see SPMSG_ACCEPT_UID and
+/// SPMSG_ACCEPT_NETWORKS. There may be more in later versions.
 pub const SPMSG_REASON_NONE: c_int = 0;
 pub const SPMSG_REASON_LEFT: c_int = 1;
 pub const SPMSG_REASON_ENDED: c_int = 2;
@@ -89,6 +90,7 @@ pub const SPMSG_REASON_PEER_SIZE: c_int = 9;
 pub const SPMSG_REASON_UNWANTED: c_int = 10;
 pub const SPMSG_REASON_DENIED: c_int = 11;
 pub const SPMSG_REASON_SILENT: c_int = 12;
+pub const SPMSG_REASON_STRANGER: c_int = 13;
 
 /// The size of the longest address of a peer in an event, with its zero byte.
 pub const SPMSG_EVENT_PEER_MAX: usize = 128;
@@ -103,8 +105,9 @@ pub struct spmsg_event {
     /// The endpoint to which it has happened, as the binding or connecting function returned it.
     pub endpoint: c_int,
     /// Why, as an error number: EPROTO when the peer broke the rules or is of another type,
-    /// EMSGSIZE when a message was too large, ETIMEDOUT when the peer says nothing, ENXIO when a
-    /// name has no address, and else that of the system. 0 when nothing went wrong.
+    /// EMSGSIZE when a message was too large, EACCES when the peer may not come, ETIMEDOUT when the
+    /// peer says nothing, ENXIO when a name has no address, and else that of the system. 0 when
+    /// nothing went wrong.
     pub error: c_int,
     /// How many events directly before this one were lost, because too many waited.
     pub missed: c_uint,
@@ -115,9 +118,11 @@ pub struct spmsg_event {
     pub reason: c_int,
     /// What the peer has sent, 0 if it is not known: with SPMSG_REASON_TYPE the type of its socket,
     /// such as NN_PUB, with SPMSG_REASON_SIZE the size of its message, or UINT_MAX if that is more,
-    /// with SPMSG_REASON_DENIED the status.
+    /// with SPMSG_REASON_DENIED the status, with SPMSG_REASON_STRANGER on ipc the user, or
+    /// UINT_MAX.
     pub found: c_uint,
-    /// What would have done: the only type that fits, the largest size; 0 where that is unlimited.
+    /// What would have done: the only type that fits, the largest size, the only user; 0 where that
+    /// is unlimited.
     pub allowed: c_uint,
     /// The number of the peer that has come or gone, as SPMSG_PEER tells it, else 0.
     pub number: c_uint,
@@ -134,11 +139,23 @@ pub const SPMSG_IPC_MODE: c_int = SPMSG_BASE + 2;
 /// three times at that distance, and the connection ends when there is no answer.
 pub const SPMSG_TCP_KEEPALIVE: c_int = SPMSG_BASE + 3;
 
+/// An int at level NN_SOL_SOCKET, a user or -1, the default, for all: whose processes may connect
+/// to what is bound from now on over ipc, by what the kernel knows of them. Others are let go
+/// before they are greeted, and an event tells SPMSG_REASON_STRANGER.
+pub const SPMSG_ACCEPT_UID: c_int = SPMSG_BASE + 9;
+
+/// A string at level NN_SOL_SOCKET, up to 64 networks with commas between them, such as
+/// "127.0.0.0/8, ::1, fe80::/10"; empty, the default, for all: where peers may be that connect to
+/// what is bound from now on over tcp and ws. Others are treated as with SPMSG_ACCEPT_UID.
+/// Addresses of IPv4 are the same when they come as such of IPv6. What cannot be understood fails
+/// with EINVAL, and spmsg_error_text tells which network it is.
+pub const SPMSG_ACCEPT_NETWORKS: c_int = SPMSG_BASE + 10;
+
 /// An int at level NN_WS, seconds up to 32767, 0 for never, the default: for connections made from
-/// now on, after how much silence a peer is asked whether it is there, by a ping of WebSocket. Every
-/// WebSocket answers that by itself but libnanomsg's, which delivers it as a message. The connection
-/// ends when nothing at all comes for as long again; an event tells SPMSG_REASON_SILENT, and an
-/// endpoint that had connected tries again.
+/// now on, after how much silence a peer is asked whether it is there, by a ping of WebSocket.
+/// Every WebSocket answers that by itself but libnanomsg's, which delivers it as a message. The
+/// connection ends when nothing at all comes for as long again; an event tells SPMSG_REASON_SILENT,
+/// and an endpoint that had connected tries again.
 ///
 /// Nobody has to call nn_recv for that. Silence is what could be heard: while so much waits to be
 /// received that no more is read, and while the peer does not read what is sent to it, nothing is
@@ -153,6 +170,10 @@ pub const SPMSG_STAT_MESSAGES_DROPPED: c_int = SPMSG_BASE + 4;
 /// message that is larger than NN_RCVMAXSIZE allows. An event tells of each, with EPROTO or
 /// EMSGSIZE.
 pub const SPMSG_STAT_VIOLATIONS: c_int = SPMSG_BASE + 5;
+
+/// A statistic that only grows: those who came and were let go because of SPMSG_ACCEPT_UID or
+/// SPMSG_ACCEPT_NETWORKS. No other statistic counts them.
+pub const SPMSG_STAT_TURNED_AWAY: c_int = SPMSG_BASE + 13;
 
 /// An int at level NN_REQ, 0 or 1, 1 unless set: whether a request is asked again when the peer
 /// that has it is gone. With 0 it fails instead: nn_recv gives ECONNRESET, once.

@@ -14,7 +14,7 @@ use crate::io::{Handler, Key, Reactor};
 use crate::memory::{self, Attempt, OutOfMemory};
 use crate::sync::{Mutex, OnceLock, Rank};
 use crate::sys::{self, Accepted, Event, Interest, OsListener, OsStream};
-use crate::transports::{Host, Maker, Parting, Report};
+use crate::transports::{Guard, Host, Maker, Parting, Report, Visitor};
 
 pub struct Listener {
     me: Weak<Listener>,
@@ -23,6 +23,9 @@ pub struct Listener {
     key: OnceLock<Key>,
     wire: Box<dyn Wire>,
     address: Vec<u8>,
+    /// As it was asked for when the listener was made.
+    guard: Guard,
+    site: Site,
     /// None once the listener is closed. Locked while it accepts, so that one that is closed has no
     /// descriptor left.
     open: Mutex<Option<Open>>,
@@ -36,6 +39,13 @@ pub struct Bound {
     pub address: Vec<u8>,
     /// Gives up what the address occupies beside the listener.
     pub release: Box<dyn FnOnce() + Send>,
+}
+
+/// Where those come from who connect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Site {
+    Network,
+    Machine,
 }
 
 #[derive(Default)]
@@ -75,6 +85,8 @@ impl Listener {
         let Bound { listener: os_listener, address, release } = bound;
         let reactor = host.reactor()?;
         let descriptor = os_listener.as_raw_fd();
+        let site = if os_listener.own_address().is_some() { Site::Network } else { Site::Machine };
+        let guard = host.guard();
         let open = Open { listener: os_listener, gone: 0, release };
         let listener = Arc::new_cyclic(|me| Listener {
             me: me.clone(),
@@ -83,6 +95,8 @@ impl Listener {
             key: OnceLock::new(),
             wire,
             address,
+            guard,
+            site,
             open: Mutex::new(Rank::Accepting, Some(open)),
             state: Mutex::new(Rank::Endpoint, State::default()),
         });
@@ -113,6 +127,12 @@ impl Listener {
             };
             match accepted {
                 Ok(Accepted::Connection(stream)) => {
+                    if let Err(fault) = self.guard.judge(self.visitor(&stream)) {
+                        let peer = stream.peer_address();
+                        drop(stream);
+                        self.host.report(Report::TurnedAway { peer, fault });
+                        continue;
+                    }
                     if self.greet(stream, attempt).is_err() {
                         return self.wait_for_memory();
                     }
@@ -123,6 +143,18 @@ impl Listener {
                     self.host.report(Report::AcceptFailed(error.into()));
                     return self.pause();
                 }
+            }
+        }
+    }
+
+    /// What the guard has to know of somebody.
+    fn visitor(&self, stream: &OsStream) -> Visitor {
+        match self.site {
+            Site::Network => Visitor::FromNetwork(stream.peer_address()),
+            Site::Machine if self.guard.user.is_none() => Visitor::FromMachine { user: None },
+            Site::Machine => {
+                let user = stream.peer_credentials().map(|credentials| credentials.user);
+                Visitor::FromMachine { user }
             }
         }
     }
@@ -294,6 +326,7 @@ mod tests {
     use crate::sys::{Address, random};
     use crate::testing::{FakeSocket, Traits, Watched};
     use crate::transports::stream::fixtures::{HELLO, Peer, Script};
+    use crate::transports::{Fault, Networks};
 
     /// A name without a file that no other test uses.
     fn fresh_name() -> Address {
@@ -407,6 +440,67 @@ mod tests {
         listener.close();
         listener.hold();
         socket.catch_up();
+    }
+
+    #[test]
+    fn strangers_are_let_go_before_a_word_and_hinder_nobody() {
+        let (socket, address) = (FakeSocket::new(Traits::pair()), fresh_name());
+        let own = OsStream::pair().0.peer_credentials().unwrap().user;
+        let guard = |user| Guard { user: Some(user), networks: None };
+        socket.let_in(guard(own + 1));
+        let listener = listener_at(&address, &socket);
+        // What is asked for later counts for those that are made later.
+        socket.let_in(Guard::default());
+        socket.start(Arc::clone(&listener) as _);
+        let fault = Fault::Stranger { users: Some((own, own + 1)) };
+        for _ in 0..3 {
+            assert_eq!(dial(&address).read_to_end(), b"");
+        }
+        socket.await_reports(3, Report::TurnedAway { peer: None, fault });
+        assert_eq!((socket.count(Report::Accepted), socket.pipes()), (0, 0));
+        assert!(listener.state.lock().greetings.is_empty());
+        let (socket, address) = (FakeSocket::new(Traits::pair()), fresh_name());
+        socket.let_in(guard(own));
+        socket.start(listener_at(&address, &socket));
+        let peer = dial(&address);
+        assert_eq!(peer.read(2), b"hi");
+        peer.write(HELLO);
+        assert_eq!(peer.read(2), b"ok");
+        assert_eq!(socket.reports(), [Report::Accepted]);
+    }
+
+    #[test]
+    fn on_a_network_it_is_the_address_that_counts() {
+        let networks = |text: &[u8]| {
+            let networks = Networks::parse(text).unwrap().map(Arc::new);
+            Guard { user: Some(0), networks }
+        };
+        for (list, is_in) in [(&b"127.0.0.0/8, ::1"[..], true), (b"10.0.0.0/8", false)] {
+            let socket = FakeSocket::new(Traits::pair());
+            socket.let_in(networks(list));
+            let anywhere = Address::Internet(([127, 0, 0, 1], 0).into());
+            let os = OsListener::listening(&anywhere, 10).unwrap();
+            let address = Address::Internet(os.own_address().unwrap());
+            let bound = Bound::plain(os, "here");
+            let wire = Box::new(Script::default());
+            socket.start(Listener::new(bound, wire, socket.host()).unwrap());
+            let mut stream = OsStream::new(&address).unwrap();
+            let _ = stream.connect(&address).unwrap();
+            let peer = Peer(stream);
+            if is_in {
+                assert_eq!(peer.read(2), b"hi");
+            } else {
+                socket.await_report(|report| {
+                    matches!(
+                        report,
+                        Report::TurnedAway {
+                            peer: Some(_),
+                            fault: Fault::Stranger { users: None },
+                        }
+                    )
+                });
+            }
+        }
     }
 
     #[test]
