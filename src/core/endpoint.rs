@@ -7,11 +7,12 @@ use std::sync::{Arc, Weak};
 
 use super::context::{Context, Printer, Subject};
 use super::events::{EventKind, SocketEvent};
+use super::probing;
 use crate::error::{Error, Part};
 use crate::io::Reactor;
 use crate::protocols::{Priorities, SOCKET_TYPES, SocketType, socket_type};
 use crate::sync::{Mutex, Rank};
-use crate::sys;
+use crate::sys::{self, probe};
 use crate::trace::{self, Happening, Plain, Reason};
 use crate::transports::{
     Connection, Fault, Guard, Host, IfNameless, Rejected, Report, Settings, TRANSPORTS, Transport,
@@ -194,6 +195,23 @@ impl Endpoint {
         }
     }
 
+    /// Shows whoever looks by a probe that an attempt to connect is over, or that a peer has come.
+    fn show(&self, report: Report) {
+        let (probe, fault) = match report {
+            Report::Established => (&probe::CONNECT, None),
+            Report::ConnectFailed(fault) => (&probe::CONNECT, Some(fault)),
+            Report::Accepted => (&probe::ACCEPT, None),
+            Report::AcceptFailed(error) => (&probe::ACCEPT, Some(Fault::System(error))),
+            Report::Connecting
+            | Report::ConnectAbandoned
+            | Report::Broken
+            | Report::Dropped
+            | Report::HandshakeFailed { .. }
+            | Report::Rejected { .. } => return,
+        };
+        probing::show(probe, self.context.handle, self.id.into(), &Cause(fault));
+    }
+
     fn print(&self, fault: Fault, Printer { describe }: Printer) {
         let name = self.context.name();
         let (name, address) = (name.escape_ascii(), self.address.escape_ascii());
@@ -335,6 +353,7 @@ impl Host for Endpoint {
             let (event, peer, fault) = Endpoint::told(report);
             self.trace(event, peer, format_args!("{}", Cause(fault)));
         }
+        self.show(report);
         self.context.statistics.count(report);
         match report {
             Report::ConnectFailed(fault) => self.stand(Standing::Failing(fault)),
