@@ -27,7 +27,7 @@ macro_rules! spell {
         "-4@[{socket}, {offset}] 8@{bytes}"
     };
     (counted) => {
-        "-4@{socket} -8@{number} 8@{words}"
+        "-4@{socket:x} -8@{number} 8@{words}"
     };
 }
 
