@@ -202,6 +202,7 @@ impl Endpoint {
             Report::ConnectFailed(fault) => (&probe::CONNECT, Some(fault)),
             Report::Accepted => (&probe::ACCEPT, None),
             Report::AcceptFailed(error) => (&probe::ACCEPT, Some(Fault::System(error))),
+            Report::TurnedAway { fault, .. } => (&probe::ACCEPT, Some(fault)),
             Report::Connecting
             | Report::ConnectAbandoned
             | Report::Broken
