@@ -100,7 +100,8 @@ impl Partial {
             Chunk::with_memory(capacity, memory_for(capacity, trusted))
         };
         // Where the announcement asks for too much, what arrives may still find room.
-        let mut chunk = get(FIRST_CAPACITY).or_else(|OutOfMemory| get(LEAST_CAPACITY))?;
+        let first = FIRST_CAPACITY.max(trusted);
+        let mut chunk = get(first).or_else(|OutOfMemory| get(LEAST_CAPACITY))?;
         chunk.extend(arrived);
         Ok(Partial { chunk, size, capacity_max: size, trusted })
     }
@@ -173,7 +174,8 @@ fn memory_for(capacity: usize, trusted: usize) -> Memory {
 
 /// From this size on a body is read into its own chunk.
 pub const BIG: usize = 16 * 1024;
-/// What a peer gets on the strength of an announcement, in addresses.
+/// What a peer gets on the strength of an announcement, in addresses, or as much as it has sent at
+/// once before.
 pub const FIRST_CAPACITY: usize = 4 * 1024 * 1024;
 /// The same where there is not so much.
 const LEAST_CAPACITY: usize = 256 * 1024;
@@ -229,6 +231,15 @@ mod tests {
         );
         partial.expect(3, usize::MAX);
         assert_eq!(partial.missing(), 3);
+    }
+
+    #[test]
+    fn room_for_as_much_as_before_is_there_at_once() {
+        let mut store = Store::default();
+        store.put_apart(Chunk::for_caller(FIRST_CAPACITY + BIG).unwrap(), Tag::default());
+        let capacity = |size| Partial::begin(b"", size, &store).unwrap().chunk.capacity();
+        assert_eq!(capacity(FIRST_CAPACITY + BIG), FIRST_CAPACITY + BIG);
+        assert_eq!(capacity(FIRST_CAPACITY + BIG + 1), FIRST_CAPACITY + BIG);
     }
 
     #[test]
