@@ -20,7 +20,7 @@ use super::queue::Written;
 use super::reader::Reader;
 use super::scratch;
 use super::watch::{Standing, Wanted, Watch};
-use super::width::Width;
+use super::width::{Reach, Width};
 use super::writer::{HasMore, Writer};
 use crate::error::{Error, Refusal};
 use crate::io::{Handler, Reactor, Tick};
@@ -76,11 +76,13 @@ impl StreamConnection {
     ) -> Arc<StreamConnection> {
         let is_allowed = !tcp_option::no_delay(settings);
         let gathering = if is_allowed { Gathering::Allowed } else { Gathering::Never };
+        let is_far = stream.peer_address().is_some();
+        let reach = if is_far { Reach::Internet } else { Reach::Machine };
         Arc::new_cyclic(|me| StreamConnection {
             me: me.clone(),
             reader: Reader::new(codec.decoder, settings.recv_buffer)
-                .with_width(Width::new(settings.recv_buffer_grown)),
-            send_width: Width::new(settings.send_buffer_grown),
+                .with_width(Width::new(settings.recv_buffer_grown, reach)),
+            send_width: Width::new(settings.send_buffer_grown, reach),
             writer: Writer::new(codec.encoder, settings.send_budget, gathering),
             watch: Watch::new(Arc::clone(&reactor), stream.descriptor()),
             stream,

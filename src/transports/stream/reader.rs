@@ -13,7 +13,7 @@ use super::arrival::{Arrival, Handback, News, Passage, Taken};
 use super::byte_stream::Source;
 use super::codec::{Decoder, Farewell, Front, Violation};
 use super::store::{Partial, Store};
-use super::width::Width;
+use super::width::{Reach, Width};
 use crate::message::{Body, Control, Message};
 use crate::sync::{Mutex, Rank};
 use crate::sys::Read;
@@ -89,7 +89,7 @@ impl Reader {
                 Inbox { decoder, store: Store::default(), ahead, readership, is_of_use: false },
             ),
             read_size: recv_buffer.clamp(READ_MIN, READ_MAX),
-            width: Width::new(None),
+            width: Width::new(None, Reach::Machine),
         }
     }
 

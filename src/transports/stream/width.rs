@@ -12,18 +12,40 @@ pub struct Width {
     /// What it grows to; 0 when it is not to grow, or not any more.
     size: AtomicU32,
     is_wanted: AtomicBool,
+    reach: Reach,
+}
+
+/// How far away a peer can be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    Machine,
+    Internet,
+}
+
+impl Reach {
+    /// Messages up to this size pass buffers of the usual size at least as fast: inside the
+    /// machine, larger ones are used to the end, and then no longer lie in the processor's cache
+    /// when they are read. Of a TCP a good part of the buffer is taken by what the kernel notes
+    /// about segments, and by what has not been acknowledged.
+    fn size_of_big(self) -> usize {
+        match self {
+            Reach::Machine => 64 * 1024,
+            Reach::Internet => 32 * 1024,
+        }
+    }
 }
 
 impl Width {
     #[must_use]
-    pub fn new(size: Option<u32>) -> Width {
-        Width { size: AtomicU32::new(size.unwrap_or(0)), is_wanted: AtomicBool::new(false) }
+    pub fn new(size: Option<u32>, reach: Reach) -> Width {
+        let size = AtomicU32::new(size.unwrap_or(0));
+        Width { size, is_wanted: AtomicBool::new(false), reach }
     }
 
     /// A message of that size passes.
     #[inline]
     pub fn note(&self, size: usize) {
-        if size > BIG_MESSAGE && self.size.load(Relaxed) > 0 {
+        if size > self.reach.size_of_big() && self.size.load(Relaxed) > 0 {
             self.is_wanted.store(true, Relaxed);
         }
     }
@@ -40,30 +62,28 @@ impl Width {
     }
 }
 
-/// Messages up to this size pass buffers of the usual size at least as fast: larger ones are used
-/// to the end, and then no longer lie in the processor's cache when they are read.
-const BIG_MESSAGE: usize = 64 * 1024;
-
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 
     #[test]
     fn a_buffer_grows_once_with_the_first_message_above_the_limit() {
-        let width = Width::new(Some(7));
-        for size in [0, 1, BIG_MESSAGE] {
-            width.note(size);
+        for (reach, limit) in [(Reach::Machine, 64 * 1024), (Reach::Internet, 32 * 1024)] {
+            let width = Width::new(Some(7), reach);
+            for size in [0, 1, limit] {
+                width.note(size);
+                assert_eq!(width.take(), None);
+            }
+            width.note(limit + 1);
+            assert_eq!((width.take(), width.take()), (Some(7), None));
+            width.note(limit + 1);
             assert_eq!(width.take(), None);
         }
-        width.note(BIG_MESSAGE + 1);
-        assert_eq!((width.take(), width.take()), (Some(7), None));
-        width.note(BIG_MESSAGE + 1);
-        assert_eq!(width.take(), None);
     }
 
     #[test]
     fn what_is_not_to_grow_does_not() {
-        let width = Width::new(None);
+        let width = Width::new(None, Reach::Machine);
         width.note(usize::MAX);
         assert_eq!(width.take(), None);
     }
