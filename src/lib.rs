@@ -117,10 +117,12 @@ mod sys {
 #[allow(dead_code, unused_imports, reason = "the rest of the library is not there to use it")]
 mod transports {
     mod fault;
+    mod load;
     mod outcome;
     mod pace;
 
     pub use fault::Fault;
+    pub use load::{Backup, Load, ReadBy, Stamp};
     pub use outcome::{AfterSend, Sent};
 
     mod inproc {
@@ -138,7 +140,9 @@ mod transports {
         mod loan;
         mod queue;
         mod reader;
+        mod readership;
         mod store;
+        mod tally;
         mod urgency;
         mod width;
         mod writer;

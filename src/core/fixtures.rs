@@ -17,8 +17,8 @@ use crate::protocols::SocketType;
 use crate::sync::{Mutex, Rank};
 use crate::sys::{Credentials, EventFd};
 use crate::transports::{
-    Adopter, AfterRecv, AfterSend, Connection, Dialect, Fault, Parting, Received, Rejected, Row,
-    Sent, Stream,
+    Adopter, AfterRecv, AfterSend, Backup, Connection, Dialect, Fault, Load, Parting, Received,
+    Rejected, Row, Sent, Stream,
 };
 
 pub const PAIR: i32 = 0x10;
@@ -145,6 +145,8 @@ pub struct FakeConnection {
     room: AtomicUsize,
     sent: Mutex<Vec<String>>,
     arrived: Mutex<VecDeque<Message>>,
+    /// Bytes of each that was received.
+    received: Mutex<Vec<usize>>,
     /// What is below, if it is more than memory.
     stream: Option<FakeStream>,
     pub delivered: AtomicUsize,
@@ -159,6 +161,7 @@ impl FakeConnection {
             room: AtomicUsize::new(room),
             sent: Mutex::new(Rank::Outbound, Vec::new()),
             arrived: Mutex::new(Rank::Inbound, VecDeque::new()),
+            received: Mutex::new(Rank::Inbound, Vec::new()),
             stream,
             delivered: AtomicUsize::new(0),
             resumed: AtomicUsize::new(0),
@@ -231,6 +234,8 @@ impl Connection for FakeConnection {
 
     fn recv(&self, message: &mut Message) -> Received {
         let arrived = self.arrived.lock().pop_front();
+        let size = arrived.as_ref().map(Message::wire_len);
+        self.received.lock().extend(size);
         let has_message = arrived.map(|arrived| *message = arrived).is_some();
         let then = if has_message { AfterRecv::Resume } else { AfterRecv::Nothing };
         Received { has_message, then }
@@ -242,6 +247,18 @@ impl Connection for FakeConnection {
 
     fn held(&self) -> usize {
         self.arrived.lock().iter().map(Message::wire_len).sum()
+    }
+
+    fn load(&self) -> Load {
+        let (bytes, sent, received) = (self.held(), self.sent(), self.received.lock().clone());
+        Load {
+            messages_sent: sent.len() as u64,
+            bytes_sent: sent.iter().map(|text| text.len() as u64).sum(),
+            messages_received: received.len() as u64,
+            bytes_received: received.iter().sum::<usize>() as u64,
+            receiving: Backup { bytes, bytes_most: bytes.max(MOST), ..Backup::default() },
+            ..Load::default()
+        }
     }
 
     fn can_send(&self) -> bool {
@@ -264,6 +281,9 @@ impl Connection for FakeConnection {
         self.closed.fetch_add(1, Ordering::Relaxed);
     }
 }
+
+/// What a fake connection says of the most that has waited on it.
+const MOST: usize = 4;
 
 /// A stream whose kernel takes one piece at a time.
 pub struct FakeStream {

@@ -51,6 +51,11 @@ pub fn nanoseconds() -> u64 {
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
+/// The same in milliseconds, and it wraps: for differences of up to some weeks.
+pub fn now_ms() -> u32 {
+    (nanoseconds() / 1_000_000) as u32
+}
+
 /// Busy for a moment that is too short to sleep.
 pub fn pause(duration: Duration) {
     let began = now();

@@ -36,7 +36,6 @@ mod nap;
 mod poll;
 #[cfg(portable)]
 mod portable;
-pub mod probe;
 #[cfg(not(simulated))]
 mod process;
 mod random;
@@ -51,7 +50,7 @@ mod switches;
 mod thread;
 
 pub use address::Address;
-pub use clock::{nanoseconds, now, pause};
+pub use clock::{nanoseconds, now, now_ms, pause};
 #[cfg(not(portable))]
 pub use epoll::{Epoll, EventBuffer};
 #[cfg(not(portable))]

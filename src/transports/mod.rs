@@ -13,6 +13,7 @@ pub mod fuzzing;
 mod guard;
 mod inproc;
 mod ipc;
+mod load;
 mod options;
 mod outcome;
 mod pace;
@@ -34,6 +35,7 @@ pub use adoption::{Adoption, Keepsake, Role};
 pub use fault::Fault;
 pub use guard::{Guard, Networks, Visitor};
 pub use ipc::option as ipc_option;
+pub use load::{Backup, Load, ReadBy, Stamp};
 pub use options::{Len, NETWORKS, Row, TABLES, TEXTS, Table, Text, Unit, Values, rows};
 pub use outcome::{AfterRecv, AfterSend, Received, Sent};
 pub use pace::{Moment, with_rhythm};
@@ -260,6 +262,9 @@ pub trait Connection: Send + Sync {
 
     /// Bytes that have arrived and nobody has received, about.
     fn held(&self) -> usize;
+
+    /// What has passed over it, and what waits. Under the socket's lock or none.
+    fn load(&self) -> Load;
 
     fn can_send(&self) -> bool;
 

@@ -11,7 +11,8 @@ use std::time::Instant;
 use self::names::{Binder, Connector};
 use self::queue::Queue;
 use super::{
-    Adopter, AfterRecv, AfterSend, Connection, Dialect, Host, Maker, Received, Sent, Transport,
+    Adopter, AfterRecv, AfterSend, Connection, Dialect, Host, Load, Maker, Received, Sent,
+    Transport,
 };
 use crate::error::{Error, Refusal};
 use crate::message::Message;
@@ -19,6 +20,7 @@ use crate::sync::{
     OnceLock,
     atomic::{AtomicBool, Ordering, fence},
 };
+use crate::sys::now_ms;
 
 pub struct Inproc;
 
@@ -142,6 +144,19 @@ impl Connection for Side {
 
     fn held(&self) -> usize {
         self.incoming().held()
+    }
+
+    fn load(&self) -> Load {
+        let (messages_sent, bytes_sent) = self.outgoing().pushed();
+        let ((messages_received, bytes_received), receiving) = self.incoming().popped(now_ms());
+        Load {
+            messages_sent,
+            bytes_sent,
+            messages_received,
+            bytes_received,
+            receiving,
+            ..Load::default()
+        }
     }
 
     fn can_send(&self) -> bool {

@@ -16,6 +16,7 @@ use crate::memory;
 use crate::message::{Message, OutOfMemory, PACKED_MAX, PACKED_MIN};
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Mutex, Rank, prefetch};
+use crate::transports::{Backup, Stamp};
 
 pub struct Queue {
     back: OwnLines<Mutex<Back>>,
@@ -51,6 +52,9 @@ struct Back {
     seen_count: u64,
     /// The size of the last message, while it waits.
     waiting: Option<u64>,
+    /// The most messages and bytes that there were when somebody looked, or nothing more fitted.
+    most: (u64, u64),
+    oldest: Stamp,
     /// The consumer found nothing when it last looked.
     is_consumer_idle: bool,
     is_open: bool,
@@ -97,6 +101,8 @@ impl Queue {
             seen_bytes: 0,
             seen_count: 0,
             waiting: None,
+            most: (0, 0),
+            oldest: Stamp::default(),
             is_consumer_idle: true,
             is_open: false,
         };
@@ -162,6 +168,7 @@ impl Queue {
         } else {
             back.waiting = Some(size);
             consumer.is_blocked = true;
+            back.note_most();
         }
         Ok(back.take_in(message))
     }
@@ -222,6 +229,24 @@ impl Queue {
         let popped = self.front.0.popped_bytes.load(Ordering::Relaxed);
         let pushed = back.pushed_bytes + back.waiting.unwrap_or_default();
         pushed.saturating_sub(popped) as usize
+    }
+
+    /// What has been pushed, which is messages and their bytes; an empty one counts as one byte.
+    pub fn pushed(&self) -> (u64, u64) {
+        self.back.0.lock().all()
+    }
+
+    /// What has been popped, likewise, and what waits.
+    pub fn popped(&self, now_ms: u32) -> ((u64, u64), Backup) {
+        let mut back = self.back.0.lock();
+        self.look_at_consumer(&mut back);
+        let popped = (back.seen_count, back.seen_bytes);
+        back.note_most();
+        let (messages, bytes) = back.held();
+        let oldest_ms = if messages > 0 { back.oldest.age(popped.0, now_ms) } else { 0 };
+        let (messages_most, bytes_most) = (back.most.0 as usize, back.most.1 as usize);
+        let (messages, bytes) = (messages as usize, bytes as usize);
+        (popped, Backup { messages, bytes, messages_most, bytes_most, oldest_ms })
     }
 
     pub fn can_push(&self) -> bool {
@@ -318,6 +343,24 @@ impl Batch {
 }
 
 impl Back {
+    /// All that was ever taken in: messages and bytes.
+    fn all(&self) -> (u64, u64) {
+        let waiting = self.waiting.map_or((0, 0), |size| (1, size));
+        (self.pushed_count + waiting.0, self.pushed_bytes + waiting.1)
+    }
+
+    /// What of that has not been popped, as far as the producer knows.
+    fn held(&self) -> (u64, u64) {
+        let (count, bytes) = self.all();
+        // The bytes may be newer than the count.
+        (count - self.seen_count, bytes.saturating_sub(self.seen_bytes))
+    }
+
+    fn note_most(&mut self) {
+        let (count, bytes) = self.held();
+        self.most = (self.most.0.max(count), self.most.1.max(bytes));
+    }
+
     fn fits(&self, size: u64) -> bool {
         // The bytes may be newer than the count, never the other way round.
         let queued = self.pushed_bytes.saturating_sub(self.seen_bytes);

@@ -16,6 +16,7 @@ use super::circumstances::Gathering;
 use super::codec::{Codec, Parting};
 use super::driver::Look;
 use super::ending::read_rest;
+use super::loan::Borrower;
 use super::queue::Written;
 use super::reader::Reader;
 use super::scratch;
@@ -30,11 +31,11 @@ use crate::sync::{
     OnceLock,
     atomic::{AtomicBool, Ordering},
 };
-use crate::sys::{Credentials, Event, nanoseconds};
+use crate::sys::{Credentials, Event, nanoseconds, now_ms};
 use crate::trace;
 use crate::transports::{
-    Adopter, AfterRecv, Connection, Fault, Host, Moment, Received, Report, Sent, Settings, Stream,
-    tcp_option, with_rhythm,
+    Adopter, AfterRecv, Connection, Fault, Host, Load, Moment, Received, Report, Sent, Settings,
+    Stream, tcp_option, with_rhythm,
 };
 
 pub struct StreamConnection {
@@ -48,15 +49,6 @@ pub struct StreamConnection {
     pub(super) reactor: Arc<Reactor>,
     pipe: OnceLock<Box<dyn Adopter>>,
     pub(super) is_ended: AtomicBool,
-}
-
-/// Is forgotten when what it was lent has been given back, and not when a panic drops it.
-struct Borrower<'a>(&'a Writer);
-
-impl Drop for Borrower<'_> {
-    fn drop(&mut self) {
-        self.0.abandon();
-    }
 }
 
 /// What is told when the connection has become a pipe.
@@ -194,6 +186,9 @@ impl StreamConnection {
         if written.must_tick {
             self.begin_ticking();
         }
+        if written.is_stuck {
+            self.writer.note_standstill(now_ms);
+        }
         if written.became_ready {
             self.with_pipe(|pipe| pipe.writable());
         }
@@ -261,10 +256,6 @@ impl StreamConnection {
         }
     }
 
-    fn is_violated(&self) -> bool {
-        self.reader.fault().is_some_and(Fault::is_breach)
-    }
-
     fn with_pipe(&self, call: impl FnOnce(&dyn Adopter)) {
         if let Some(pipe) = self.pipe.get() {
             call(pipe.as_ref());
@@ -297,6 +288,11 @@ impl Connection for StreamConnection {
 
     fn held(&self) -> usize {
         self.reader.held()
+    }
+
+    fn load(&self) -> Load {
+        let now_ms = now_ms();
+        self.reader.load(now_ms, self.writer.load(now_ms))
     }
 
     fn can_send(&self) -> bool {
@@ -428,7 +424,7 @@ impl Stream for StreamConnection {
     fn parting(&self) -> Parting {
         let said = self.reader.farewell().map_or(Parting::Passing, |farewell| farewell.parting);
         match said {
-            Parting::Passing if self.is_violated() && !self.reader.is_of_use() => Parting::Futile,
+            Parting::Passing if self.reader.is_futile() => Parting::Futile,
             Parting::Passing | Parting::Futile | Parting::Final => said,
         }
     }
@@ -465,7 +461,7 @@ impl Handler for StreamConnection {
     /// Looks whether callers still read.
     fn timeout(&self, _now: Instant) {
         let is_awaited = || self.pipe.get().is_some_and(|pipe| pipe.is_awaited());
-        match self.reader.look(is_awaited) {
+        match self.reader.look(is_awaited, now_ms) {
             Handback::NotYet(delay) => self.watch.look_after(delay),
             Handback::Done => {
                 self.trace(trace::Happening::ReactorReads);

@@ -5,6 +5,7 @@ use std::io;
 
 use super::batch::{Done, Kept, Segment};
 use super::queue::{Kernel, Queue, Written};
+use super::writer::Writer;
 use crate::error::Error;
 
 /// What a connection has been lent. That is one body at a time, until its sender has taken it back.
@@ -56,6 +57,15 @@ impl Queue {
         };
         self.loan = Loan::None;
         (self.note_written(done), Err(why))
+    }
+}
+
+/// Is forgotten when what it was lent has been given back, and not when a panic drops it.
+pub struct Borrower<'a>(pub &'a Writer);
+
+impl Drop for Borrower<'_> {
+    fn drop(&mut self) {
+        self.0.abandon();
     }
 }
 

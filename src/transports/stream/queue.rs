@@ -11,6 +11,7 @@ use super::circumstances::{Before, Circumstances, Gathering};
 use super::codec::{Encoder, PREFIX_MAX, Place};
 use super::driver::{Content, Driver};
 use super::loan::Loan;
+use super::tally::SendTally;
 use super::urgency::Urgency;
 use crate::error::{Error, Refusal};
 use crate::memory::{self, OutOfMemory};
@@ -32,6 +33,7 @@ pub struct Queue {
     pub(super) messages: usize,
     /// Of these, the messages that no writer has taken yet.
     untaken: usize,
+    pub(super) tally: SendTally,
     /// Bytes that may be pending before another message is refused.
     limit: usize,
     pub(super) room: Room,
@@ -98,6 +100,7 @@ impl Queue {
             pending: 0,
             messages: 0,
             untaken: 0,
+            tally: SendTally::default(),
             limit,
             room: Room::Open,
             kernel: Kernel::TookAll,
@@ -237,6 +240,7 @@ impl Queue {
         if self.gathers || done.used.capacity() <= SMALL_BUFFER {
             self.spare = done.used;
         }
+        self.tally.note_written(self.messages, self.pending, done.messages);
         self.messages -= done.messages;
         if done.is_unreadable {
             self.loan = Loan::Lost(Error::BadPointer);
@@ -335,6 +339,7 @@ impl Queue {
         self.pending += size;
         self.messages += 1;
         self.untaken += 1;
+        self.tally.count(payload);
         Some(size)
     }
 

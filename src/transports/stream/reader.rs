@@ -12,19 +12,21 @@ use std::time::Duration;
 use super::arrival::{Arrival, Handback, News, Passage, Taken};
 use super::byte_stream::Source;
 use super::codec::{Decoder, Farewell, Front, Violation};
+use super::readership::{Asked, Caller, Readership};
 use super::store::{Partial, Store};
+use super::tally::ReceiveTally;
 use super::width::{Reach, Width};
 use crate::message::{Body, Control, Message};
 use crate::sync::{Mutex, Rank};
 use crate::sys::Read;
-use crate::transports::Fault;
+use crate::transports::{Fault, Load};
 
 pub struct Reader {
     /// Held during a read.
     turn: Mutex<Turn>,
     inbox: Mutex<Inbox>,
     /// How much one read takes.
-    read_size: usize,
+    read_size: u32,
     /// What becomes of the kernel's buffer.
     pub width: Width,
 }
@@ -39,56 +41,30 @@ struct Inbox {
     decoder: Box<dyn Decoder>,
     store: Store,
     /// Bytes that may wait here although a message can be received.
-    ahead: usize,
+    ahead: u32,
     readership: Readership,
-    /// A message has been received.
-    is_of_use: bool,
-}
-
-/// Who reads, and what the kernel has been asked to report for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Readership {
-    /// Callers do. The reactor looks from time to time whether any has.
-    Callers { since_look: Seen },
-    /// The reactor does, until a caller comes.
-    Reactor { asked: Asked },
-    /// The reactor does, even while callers read, too.
-    Everybody { asked: Asked },
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Seen {
-    Nobody,
-    Somebody,
-}
-
-/// What a caller does who has read before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Caller {
-    Waits,
-    IsElsewhere,
-}
-
-/// Whether the kernel will report bytes that arrive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Asked {
-    No,
-    Yes,
+    tally: ReceiveTally,
 }
 
 impl Reader {
     /// A reader for an application that grants it `recv_buffer` bytes.
     #[must_use]
     pub fn new(decoder: Box<dyn Decoder>, recv_buffer: usize) -> Reader {
-        let ahead = decoder.ahead(recv_buffer);
+        let ahead = u32::try_from(decoder.ahead(recv_buffer)).unwrap_or(u32::MAX);
         let readership = Readership::Reactor { asked: Asked::No };
         Reader {
             turn: Mutex::new(Rank::Reading, Turn::default()),
             inbox: Mutex::new(
                 Rank::Inbound,
-                Inbox { decoder, store: Store::default(), ahead, readership, is_of_use: false },
+                Inbox {
+                    decoder,
+                    store: Store::default(),
+                    ahead,
+                    readership,
+                    tally: ReceiveTally::default(),
+                },
             ),
-            read_size: recv_buffer.clamp(READ_MIN, READ_MAX),
+            read_size: recv_buffer.clamp(READ_MIN, READ_MAX) as u32,
             width: Width::new(None, Reach::Machine),
         }
     }
@@ -104,7 +80,9 @@ impl Reader {
     pub fn take(&self, size_max: impl FnOnce() -> Option<u64>, message: &mut Message) -> Taken {
         let mut inbox = self.inbox.lock();
         let has_message = inbox.take(size_max, message);
-        inbox.is_of_use |= has_message;
+        if has_message {
+            inbox.tally.count(message.body.len());
+        }
         Taken {
             has_message,
             has_more: !inbox.is_empty(),
@@ -126,6 +104,16 @@ impl Reader {
         self.inbox.lock().store.waiting()
     }
 
+    /// What has passed here and what waits, with what it is of the writer.
+    pub fn load(&self, now_ms: u32, of_writer: Load) -> Load {
+        let mut guard = self.inbox.lock();
+        let inbox = &mut *guard;
+        let is_readable = inbox.is_readable();
+        let waiting = inbox.store.waiting();
+        let reader = inbox.readership.told();
+        inbox.tally.load(waiting, is_readable.then_some(now_ms), Load { reader, ..of_writer })
+    }
+
     /// Reads for a caller, unless he has something to receive already.
     pub fn pump(
         &self,
@@ -141,7 +129,7 @@ impl Reader {
         if is_readable || turn.is_at_end {
             return (NOTHING, passage);
         }
-        let size = self.read_size.min(buffer.len());
+        let size = buffer.len().min(self.read_size as usize);
         (self.read(&mut turn, source, size_max, &mut buffer[..size]), passage)
     }
 
@@ -154,7 +142,8 @@ impl Reader {
         buffer: &mut [u8],
     ) -> Option<Arrival> {
         let mut turn = self.turn.lock();
-        let size = self.inbox.lock().size_ahead(self.read_size).filter(|_| !turn.is_at_end)?;
+        let size =
+            self.inbox.lock().size_ahead(self.read_size as usize).filter(|_| !turn.is_at_end)?;
         let size = size.min(buffer.len());
         Some(self.read(&mut turn, source, size_max, &mut buffer[..size]))
     }
@@ -203,10 +192,19 @@ impl Reader {
     }
 
     /// Looks whether callers still read, of whom one may be waiting for a message right now.
-    pub fn look(&self, is_awaited: impl FnOnce() -> bool) -> Handback {
+    pub fn look(
+        &self,
+        is_awaited: impl FnOnce() -> bool,
+        now_ms: impl FnOnce() -> u32,
+    ) -> Handback {
         // Not under the lock: it asks the socket.
         let caller = if is_awaited() { Caller::Waits } else { Caller::IsElsewhere };
-        self.inbox.lock().readership.look(caller)
+        let mut inbox = self.inbox.lock();
+        // Nobody has received for a while: what waits is older than that.
+        if inbox.is_readable() {
+            inbox.tally.note_oldest(now_ms);
+        }
+        inbox.readership.look(caller)
     }
 
     /// Whether nothing is left of what has arrived but a violation.
@@ -220,10 +218,10 @@ impl Reader {
         inbox.store.front.fault().or_else(|| inbox.decoder.fault())
     }
 
-    /// Whether a message has been received, or can be.
-    pub fn is_of_use(&self) -> bool {
-        let inbox = self.inbox.lock();
-        inbox.is_of_use || inbox.is_readable()
+    /// Whether that is against the rules, and no message has been received before, or can be.
+    pub fn is_futile(&self) -> bool {
+        let is_of_use = |inbox: &Inbox| inbox.tally.messages() > 0 || inbox.is_readable();
+        self.fault().is_some_and(Fault::is_breach) && !is_of_use(&self.inbox.lock())
     }
 
     /// Whether nothing has arrived that nobody has received, not even a part of a message.
@@ -278,6 +276,8 @@ impl Reader {
         let size_max = size_max();
         let mut inbox = self.inbox.lock();
         turn.partial = inbox.absorb(turn.partial.take(), bytes, size_max);
+        let Inbox { tally, store, .. } = &mut *inbox;
+        tally.note_most(|| store.waiting());
         self.width.note(turn.partial.as_ref().map_or(0, Partial::size));
         let is_over = inbox.decoder.is_over();
         let news = match inbox.is_readable() {
@@ -370,7 +370,7 @@ impl Inbox {
 
     /// Whether nothing more should be read before something is received.
     fn is_full(&self) -> bool {
-        self.is_readable() && self.store.waiting() >= self.ahead
+        self.is_readable() && self.store.waiting() >= self.ahead as usize
     }
 
     /// Whether the kernel has not been asked for what the reactor could read now.
@@ -392,50 +392,6 @@ impl Inbox {
     }
 }
 
-impl Readership {
-    /// A caller reads.
-    fn note_caller(&mut self) -> Passage {
-        let passage = match self {
-            Readership::Everybody { .. } => return Passage::None,
-            Readership::Reactor { .. } => Passage::ToCallers { look_after: CALLERS_READ },
-            Readership::Callers { .. } => Passage::None,
-        };
-        *self = Readership::Callers { since_look: Seen::Somebody };
-        passage
-    }
-
-    fn look(&mut self, caller: Caller) -> Handback {
-        match self {
-            Readership::Callers { .. } if caller == Caller::Waits => Handback::NotYet(CALLER_WAITS),
-            Readership::Callers { since_look: since_look @ Seen::Somebody } => {
-                *since_look = Seen::Nobody;
-                Handback::NotYet(CALLERS_READ)
-            }
-            Readership::Callers { since_look: Seen::Nobody } => {
-                *self = Readership::Reactor { asked: Asked::No };
-                Handback::Done
-            }
-            Readership::Reactor { .. } | Readership::Everybody { .. } => Handback::Done,
-        }
-    }
-
-    fn is_reactor_reading(self) -> bool {
-        !matches!(self, Readership::Callers { .. })
-    }
-
-    fn is_unasked(self) -> bool {
-        let asked = Asked::No;
-        self == Readership::Reactor { asked } || self == Readership::Everybody { asked }
-    }
-
-    fn note_asked(&mut self, now: Asked) {
-        match self {
-            Readership::Callers { .. } => {}
-            Readership::Reactor { asked } | Readership::Everybody { asked } => *asked = now,
-        }
-    }
-}
-
 const NOTHING: Arrival = Arrival { news: News::Nothing, answer: None };
 /// A read of less would not pay, whatever the application's buffer size.
 const READ_MIN: usize = 8 * 1024;
@@ -445,10 +401,6 @@ pub const READ_MAX: usize = 256 * 1024;
 const BEHIND_BIG: usize = 4 * 1024;
 /// How much the reactor reads where one message is enough.
 const AHEAD: usize = 2 * 1024;
-/// How long after a caller has read the reactor begins to do it.
-const CALLERS_READ: Duration = Duration::from_millis(50);
-/// When to look again at a stream that somebody waits for.
-const CALLER_WAITS: Duration = Duration::from_secs(1);
 
 /// A framing for tests: a byte that is a size, then the payload; some sizes have a meaning of their
 /// own.
@@ -542,6 +494,7 @@ mod tests {
     use super::short::{FAREWELL, PING, Short, VIOLATION};
     use super::*;
     use crate::message::Chunk;
+    use crate::transports::stream::readership::{CALLER_WAITS, CALLERS_READ};
     use std::cell::{Cell, RefCell};
 
     /// A kernel that has some bytes, and then nothing, or the end.
@@ -665,11 +618,11 @@ mod tests {
     fn reading_goes_back_to_the_reactor_when_no_caller_has_read_for_a_while() {
         let (reader, kernel) = (reader(0), kernel(b""));
         pump(&reader, &kernel);
-        assert_eq!(reader.look(|| false), Handback::NotYet(CALLERS_READ));
+        assert_eq!(reader.look(|| false, || 0), Handback::NotYet(CALLERS_READ));
         pump(&reader, &kernel);
-        assert_eq!(reader.look(|| false), Handback::NotYet(CALLERS_READ));
-        assert_eq!(reader.look(|| true), Handback::NotYet(CALLER_WAITS));
-        assert_eq!(reader.look(|| false), Handback::Done);
+        assert_eq!(reader.look(|| false, || 0), Handback::NotYet(CALLERS_READ));
+        assert_eq!(reader.look(|| true, || 0), Handback::NotYet(CALLER_WAITS));
+        assert_eq!(reader.look(|| false, || 0), Handback::Done);
         assert!(reader.ask());
         assert_eq!(pump(&reader, &kernel).1, Passage::ToCallers { look_after: CALLERS_READ });
     }
@@ -679,7 +632,7 @@ mod tests {
         let (reader, kernel) = (reader(0), kernel(b"\x01a"));
         reader.share();
         assert_eq!(pump(&reader, &kernel), (News::Readable, Passage::None));
-        assert_eq!(reader.look(|| false), Handback::Done);
+        assert_eq!(reader.look(|| false, || 0), Handback::Done);
         assert_eq!(reader.read_ahead(&kernel, || None, &mut [0; 100]), None, "one is enough");
         assert!(take(&reader).1.must_resume && reader.ask() && reader.is_shared());
         assert_eq!(reader.read_ahead(&kernel, || None, &mut [0; 100]), Some(NOTHING));
@@ -920,7 +873,7 @@ mod models {
             if passage != Passage::None {
                 world.renew();
             }
-            while world.reader.look(|| false) != Handback::Done {}
+            while world.reader.look(|| false, || 0) != Handback::Done {}
             world.renew();
             world.receive();
             world.receive();

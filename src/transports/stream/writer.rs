@@ -24,8 +24,8 @@ use crate::error::{Error, Refusal};
 use crate::memory::OutOfMemory;
 use crate::message::Message;
 use crate::sync::{Mutex, Rank};
-use crate::transports::Sent;
 use crate::transports::pace::{Moment, Rhythm};
+use crate::transports::{Load, Sent};
 
 pub struct Writer {
     encoder: Arc<dyn Encoder>,
@@ -85,6 +85,18 @@ impl Writer {
 
     pub fn is_empty(&self) -> bool {
         self.queue.lock().is_empty()
+    }
+
+    /// The kernel takes no more for now.
+    #[cold]
+    #[inline(never)]
+    pub fn note_standstill(&self, now_ms: impl FnOnce() -> u32) {
+        self.queue.lock().note_standstill(now_ms);
+    }
+
+    /// What has passed here and what waits.
+    pub fn load(&self, now_ms: u32) -> Load {
+        self.queue.lock().load(now_ms)
     }
 
     /// Puts `words` in front of the first message.
