@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::endpoint::Owner;
 use super::events::EventKind;
+use super::figures::Figure;
 use super::linger::{self, Shown};
 use super::pipe::{Aftermath, Audience, Pipe, PipeNews};
 use super::socket::Socket;
@@ -110,7 +111,11 @@ impl Audience for Socket {
             self.waiting.remove_stream(&*pipe.connection);
             state.traffic.connections -= 1;
             let (protocol, mut view) = state.parts(&self.context, aftermath);
+            if let Some(Fault::TooLarge { .. }) = fault {
+                endpoint.count(Figure::DroppedTooLarge);
+            }
             if fault.is_some_and(Fault::is_breach) {
+                endpoint.tally.add(Figure::Violations, 1);
                 self.context.statistics.note_violation();
                 protocol.pipe_violated(id);
             }

@@ -7,12 +7,15 @@ use std::sync::{Arc, Weak};
 
 use super::context::{Context, Printer, Subject};
 use super::events::{EventKind, SocketEvent};
-use super::probing;
+use super::figures::{Figure, Tally};
 use crate::error::{Error, Part};
 use crate::io::Reactor;
 use crate::protocols::{Priorities, SOCKET_TYPES, SocketType, socket_type};
-use crate::sync::{Mutex, Rank};
-use crate::sys::{self, probe};
+use crate::sync::{
+    Mutex, Rank,
+    atomic::{AtomicU64, Ordering},
+};
+use crate::sys;
 use crate::trace::{self, Happening, Plain, Reason};
 use crate::transports::{
     Connection, Fault, Guard, Host, IfNameless, Rejected, Report, Settings, TRANSPORTS, Transport,
@@ -30,6 +33,10 @@ pub struct Endpoint {
     /// Behind the scheme, as it was asked for.
     address: Vec<u8>,
     standing: Mutex<Standing>,
+    /// What has happened to it and to connections that have gone.
+    pub tally: Tally,
+    /// How many connections it has made.
+    made: AtomicU64,
     /// What was last printed of connections that were there.
     printed: Mutex<Option<Fault>>,
 }
@@ -98,6 +105,8 @@ impl Endpoint {
             scheme,
             address: address.to_vec(),
             standing: Mutex::new(Rank::Failure, Standing::default()),
+            tally: Tally::default(),
+            made: AtomicU64::new(0),
             printed: Mutex::new(Rank::Failure, None),
         }
     }
@@ -118,6 +127,31 @@ impl Endpoint {
         match peer {
             Some(peer) => self.locate(peer.to_string().as_bytes()),
             None => self.locate(&self.address),
+        }
+    }
+
+    /// How many connections it has made, with those that came to nothing in their greeting.
+    pub fn made(&self) -> u64 {
+        self.made.load(Ordering::Relaxed)
+    }
+
+    /// Counts what has happened here for the socket, too.
+    pub fn count(&self, figure: Figure) {
+        self.tally.add(figure, 1);
+        self.context.statistics.add(figure, 1);
+    }
+
+    fn count_report(&self, report: Report) {
+        self.context.statistics.count(report);
+        if let Some(figure) = Figure::of_report(report) {
+            self.count(figure);
+        }
+        if let Report::Established | Report::Accepted = report {
+            let before = self.made.fetch_add(1, Ordering::Relaxed);
+            // Who listens has many peers, and does not know who has been there before.
+            if before > 0 && report == Report::Established {
+                self.count(Figure::Reconnected);
+            }
         }
     }
 
@@ -193,24 +227,6 @@ impl Endpoint {
             Report::Rejected { peer } => (Happening::Rejected, peer, None),
             Report::TurnedAway { peer, fault } => (Happening::Rejected, peer, Some(fault)),
         }
-    }
-
-    /// Shows whoever looks by a probe that an attempt to connect is over, or that a peer has come.
-    fn show(&self, report: Report) {
-        let (probe, fault) = match report {
-            Report::Established => (&probe::CONNECT, None),
-            Report::ConnectFailed(fault) => (&probe::CONNECT, Some(fault)),
-            Report::Accepted => (&probe::ACCEPT, None),
-            Report::AcceptFailed(error) => (&probe::ACCEPT, Some(Fault::System(error))),
-            Report::TurnedAway { fault, .. } => (&probe::ACCEPT, Some(fault)),
-            Report::Connecting
-            | Report::ConnectAbandoned
-            | Report::Broken
-            | Report::Dropped
-            | Report::HandshakeFailed { .. }
-            | Report::Rejected { .. } => return,
-        };
-        probing::show(probe, self.context.handle, self.id.into(), &Cause(fault));
     }
 
     fn print(&self, fault: Fault, Printer { describe }: Printer) {
@@ -354,8 +370,7 @@ impl Host for Endpoint {
             let (event, peer, fault) = Endpoint::told(report);
             self.trace(event, peer, format_args!("{}", Cause(fault)));
         }
-        self.show(report);
-        self.context.statistics.count(report);
+        self.count_report(report);
         match report {
             Report::ConnectFailed(fault) => self.stand(Standing::Failing(fault)),
             Report::AcceptFailed(error) => self.stand(Standing::Failing(Fault::System(error))),
@@ -388,7 +403,7 @@ const ADDRESS_MAX: usize = 128;
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::AtomicUsize;
 
     use super::*;
     use crate::core::context::Shared;

@@ -2,16 +2,17 @@
 //!
 //! Its files stand on one another, and no two need each other (`testing/circles.rs` checks it):
 //!
-//! 1. what knows no socket: `options.rs`, `statistics.rs`, `events.rs`, `readiness.rs`,
-//!    `life.rs`, `timer.rs`; `handover.rs`, `visitors.rs`, `notes.rs`, `lookout.rs` and
-//!    `waiting.rs`, what those share who wait; `deferred.rs`, `linger.rs` and `drain.rs`, which
-//!    deal with connections alone; and `context.rs`, which holds what a socket and its endpoints
-//!    share;
+//! 1. what knows no socket: `options.rs`, `figures.rs`, `statistics.rs`, `events.rs`,
+//!    `readiness.rs`, `life.rs`, `timer.rs`; `handover.rs`, `visitors.rs`, `notes.rs`,
+//!    `lookout.rs` and `waiting.rs`, what those share who wait; `deferred.rs`, `linger.rs` and
+//!    `drain.rs`, which deal with connections alone; and `context.rs`, which holds what a socket
+//!    and its endpoints share;
 //! 2. `endpoint.rs` and `pipe.rs`, which own the traits through which they call their socket,
 //!    `peer.rs`, whom a message comes from, `state.rs`, what the lock of a socket guards, and
 //!    `view.rs`, what its machine sees of that;
 //! 3. `socket.rs`, `sleep.rs`, how a call on it sleeps, and the files for what a socket does;
-//! 4. `registry.rs`, `poll.rs`, `roster.rs` and `device.rs`, which deal with several sockets.
+//! 4. `registry.rs`, `exposition.rs`, `poll.rs`, `roster.rs` and `device.rs`, which deal with
+//!    several sockets.
 //!
 //! Locks are taken in the order of `sync::Rank`, which debug builds check.
 
@@ -29,6 +30,8 @@ mod display;
 mod drain;
 mod endpoint;
 mod events;
+mod exposition;
+mod figures;
 #[cfg(test)]
 mod fixtures;
 mod handover;
@@ -45,9 +48,9 @@ mod outage;
 mod peer;
 mod pipe;
 mod poll;
-mod probing;
 mod readiness;
 mod registry;
+mod report;
 mod roster;
 mod sleep;
 mod socket;
@@ -64,11 +67,14 @@ mod waiting;
 pub use context::Printer;
 pub use device::Device;
 pub use events::{EventKind, Events, SocketEvent};
+pub use exposition::{report_all, text as exposition};
+pub use figures::Figure;
 pub use options::{OptionValue, option};
 pub use poll::{Polling, Question};
 pub use registry::{
     COOKED, Held, InUse, RAW, close, find, find_beside, open, open_branch, restart, terminate,
 };
+pub use report::{Entry as Report, Level};
 pub use roster::{Entry, Routine};
 pub use sleep::{Miss, Step, Turn, Visit};
 pub use socket::Socket;

@@ -1,6 +1,7 @@
 //! Whom messages come from, as control data that travels with them.
 
 use std::ffi::CString;
+use std::fmt::{self, Display};
 
 use super::endpoint::Endpoint;
 use crate::message::control::{Entry, peer as number};
@@ -40,4 +41,16 @@ fn joined(parts: &[Chunk]) -> Result<Chunk, OutOfMemory> {
     let mut all = Chunk::with_capacity(parts.iter().map(Chunk::len).sum())?;
     parts.iter().for_each(|part| all.extend(part.as_slice()));
     Ok(all)
+}
+
+/// A peer as the kernel knows it.
+pub struct Who(pub Option<Credentials>);
+
+impl Display for Who {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(known) => write!(to, " process={} user={}", known.process, known.user),
+            None => Ok(()),
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::{self, Display};
+use std::fmt;
 use std::mem::{self, ManuallyDrop};
 use std::sync::{Arc, Weak};
 
@@ -10,6 +10,7 @@ use super::backlog::Backlog;
 use super::deferred;
 use super::endpoint::{Cause, Endpoint};
 use super::events::{EventKind, SocketEvent};
+use super::figures::{Union, of_load};
 use super::life::Change;
 use super::peer;
 use super::statistics::Traffic;
@@ -17,7 +18,6 @@ use crate::error::Error;
 use crate::memory::{self, OutOfMemory};
 use crate::message::{Chunk, Message};
 use crate::protocols::{BranchId, Branches, PipeId, PipeMap, Pipes};
-use crate::sys::Credentials;
 use crate::trace::{self, Happening};
 use crate::transports::{Adopter, AfterRecv, AfterSend, Connection, Fault, Host, Stream};
 
@@ -161,6 +161,7 @@ impl PipeTable {
         if !pipe.is_ended {
             self.live.go(id);
         }
+        pipe.leave_figures();
         Some(pipe)
     }
 
@@ -218,6 +219,15 @@ impl Pipe {
         self.connection.stream()
     }
 
+    /// Its endpoint and its socket remember what it has carried.
+    fn leave_figures(&self) {
+        let statistics = &self.endpoint.context.statistics;
+        let (load, lost) = (of_load(&self.connection.load()), statistics.lost(self.id));
+        self.endpoint.tally.inherit(load.into_iter().chain(lost.figures()));
+        let largest = load.into_iter().filter(|(figure, _)| figure.union() == Union::Largest);
+        statistics.leave(self.id, largest);
+    }
+
     /// What has happened to its connection, for whoever wants to know.
     pub fn event(&self, kind: EventKind, fault: Option<Fault>) -> SocketEvent {
         let peer = self.endpoint.peer_address(self.stream().and_then(Stream::peer_address));
@@ -234,7 +244,7 @@ impl Pipe {
     /// Traces that its connection has become a pipe.
     pub fn trace_attached(&self) {
         if trace::is_on() {
-            let who = Who(self.stream().and_then(Stream::peer_credentials));
+            let who = peer::Who(self.stream().and_then(Stream::peer_credentials));
             self.trace(Happening::Attached, format_args!("pipe={}{who}", self.id.0));
         }
     }
@@ -262,18 +272,6 @@ impl Pipe {
                 .map(|fresh| self.description.get_or_init(|| fresh)),
         };
         let _ = known.map(|known| message.say(known.as_slice()));
-    }
-}
-
-/// A peer as the kernel knows it.
-struct Who(Option<Credentials>);
-
-impl Display for Who {
-    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(known) => write!(to, " process={} user={}", known.process, known.user),
-            None => Ok(()),
-        }
     }
 }
 

@@ -234,6 +234,11 @@ pub fn find_beside(handle: i32) -> Result<InUse, Error> {
     in_use(slot.0.read_recursive())
 }
 
+/// No socket has a handle as high as this; branches have higher ones.
+pub fn handles_end() -> i32 {
+    WORLD.get().handles_end()
+}
+
 #[inline]
 fn in_use(slot: RwLockReadGuard<'static, Option<Arc<Socket>>>) -> Result<InUse, Error> {
     match RwLockReadGuard::try_map(slot, Option::as_ref) {

@@ -181,6 +181,10 @@ impl EndpointTable {
         std::mem::take(&mut self.entries).into_values().collect()
     }
 
+    pub fn iter(&self) -> impl Iterator<Item = &EndpointEntry> {
+        self.entries.values()
+    }
+
     /// Everything that listens or connects.
     pub fn makers(&self) -> Vec<Arc<dyn Maker>> {
         self.entries.values().filter_map(|entry| entry.maker.clone()).collect()

@@ -1,7 +1,8 @@
 //! Counters of one socket. Messages and bytes are counted under the socket's lock, the rest here.
 
+use super::figures::{Figure, Figures, Losses, Lost, Tally};
 use crate::error::Error;
-use crate::protocols::SendPriority;
+use crate::protocols::{Loss, PipeId, SendPriority};
 use crate::sync::{
     OnceLock,
     atomic::{AtomicI64, Ordering},
@@ -26,6 +27,8 @@ struct Counters {
     endpoint_errors: AtomicI64,
     violations: AtomicI64,
     turned_away: AtomicI64,
+    tally: Tally,
+    losses: Losses,
 }
 
 /// What a socket counts under its lock.
@@ -84,6 +87,36 @@ impl Statistics {
     /// A connection ended because its peer broke the rules, or sent more than it may.
     pub fn note_violation(&self) {
         self.counters().violations.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts what the reference does not.
+    pub fn add(&self, figure: Figure, count: u64) {
+        self.counters().tally.add(figure, count);
+    }
+
+    /// Counts a message of that peer, or for it, that is lost.
+    #[cold]
+    pub fn lose(&self, pipe: PipeId, why: Loss) {
+        self.counters().losses.add(pipe, why);
+    }
+
+    /// What the peer has lost so far.
+    pub fn lost(&self, pipe: PipeId) -> Lost {
+        let lost = self.0.get().map(|counters| counters.losses.of(pipe));
+        lost.unwrap_or_default()
+    }
+
+    /// The peer goes. Under the socket's lock.
+    pub fn leave(&self, pipe: PipeId, figures: impl IntoIterator<Item = (Figure, u64)>) {
+        let counters = self.counters();
+        counters.tally.inherit(figures);
+        counters.losses.remove(pipe);
+    }
+
+    /// What of that was ever counted.
+    #[must_use]
+    pub fn tally(&self) -> Figures {
+        self.0.get().map_or([0; Figure::COUNT], |counters| counters.tally.figures())
     }
 
     /// One statistic by its number, with what the socket's lock guards.

@@ -4,11 +4,11 @@ use std::sync::Weak;
 use std::time::Instant;
 
 use super::context::Context;
+use super::figures::Figure;
 use super::pipe::{Aftermath, Kin, PipeTable};
-use super::probing;
 use crate::message::{Control, Message};
 use crate::protocols::{BranchId, Branches, Flow, Loss, PipeId, Pipes, Readiness, Refusal};
-use crate::sys::{self, probe};
+use crate::sys;
 use crate::trace::{self, Happening};
 
 /// The pipes during one operation of the protocol.
@@ -76,14 +76,23 @@ impl Pipes for View<'_> {
         self.context.options.recv_buffer()
     }
 
+    fn count_lost(&mut self, pipe: PipeId, why: Loss) {
+        self.context.statistics.lose(pipe, why);
+        self.context.statistics.add(Figure::of_loss(why), 1);
+    }
+
     fn count_dropped(&mut self, count: usize, why: Loss) {
         *self.dropped += count as u64;
-        let why_in_words = format_args!("{why:?}");
-        probing::show(&probe::DROP, self.context.handle, count as i64, &why_in_words);
+        self.context.statistics.add(Figure::of_loss(why), count as u64);
         if trace::is_on() {
             let details = format_args!("count={count} error={why:?}");
             self.context.trace(Happening::MessageDropped, details);
         }
+    }
+
+    fn count_dropped_of(&mut self, pipe: PipeId, why: Loss) {
+        self.context.statistics.lose(pipe, why);
+        self.count_dropped(1, why);
     }
 
     fn tell_branch(&mut self, branch: BranchId) {

@@ -8,11 +8,35 @@
 //! back. A message may come in one piece, as it stands on a wire, or with its header apart, as the
 //! peer's protocol made it: then nothing has to be copied.
 
+use super::Loss;
 use crate::message::{Header, Message, OutOfMemory};
 
 /// The message does not begin as it should.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed;
+
+/// Why a request does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoRequest {
+    Malformed,
+    /// It has more words than hops are allowed.
+    Hops,
+}
+
+impl From<Malformed> for NoRequest {
+    fn from(_: Malformed) -> NoRequest {
+        NoRequest::Malformed
+    }
+}
+
+impl From<NoRequest> for Loss {
+    fn from(why: NoRequest) -> Loss {
+        match why {
+            NoRequest::Malformed => Loss::Malformed,
+            NoRequest::Hops => Loss::Hops,
+        }
+    }
+}
 
 /// Bytes of a word.
 pub const WORD: usize = 4;
@@ -48,13 +72,13 @@ pub fn split_word(bytes: &[u8]) -> Option<(u32, &[u8])> {
 ///
 /// # Errors
 /// When there is no id, or more words than hops are allowed.
-pub fn split_request(message: &mut Message, hop_limit: usize) -> Result<(), Malformed> {
+pub fn split_request(message: &mut Message, hop_limit: usize) -> Result<(), NoRequest> {
     if words_len(message.header.as_slice(), hop_limit) == Ok(message.header.len()) {
         return Ok(());
     }
     message.join().map_err(|_| Malformed)?;
     let len = words_len(message.body.as_slice(), hop_limit)?;
-    move_to_header(message, len)
+    Ok(move_to_header(message, len)?)
 }
 
 /// Moves the first word of what answers a request into its header.
@@ -73,7 +97,7 @@ pub fn split_answer(message: &mut Message) -> Result<u32, Malformed> {
 }
 
 /// How many bytes the words up to the id take.
-fn words_len(bytes: &[u8], hop_limit: usize) -> Result<usize, Malformed> {
+fn words_len(bytes: &[u8], hop_limit: usize) -> Result<usize, NoRequest> {
     let mut rest = bytes;
     for count in 1..=hop_limit {
         let (word, behind) = split_word(rest).ok_or(Malformed)?;
@@ -82,7 +106,7 @@ fn words_len(bytes: &[u8], hop_limit: usize) -> Result<usize, Malformed> {
         }
         rest = behind;
     }
-    Err(Malformed)
+    Err(NoRequest::Hops)
 }
 
 fn move_to_header(message: &mut Message, len: usize) -> Result<(), Malformed> {
@@ -108,7 +132,7 @@ mod tests {
     }
 
     /// Splits the same bytes with every border between header and body.
-    fn split(bytes: &[u8], limit: usize) -> Result<(Vec<u8>, Vec<u8>), Malformed> {
+    fn split(bytes: &[u8], limit: usize) -> Result<(Vec<u8>, Vec<u8>), NoRequest> {
         let mut results = (0..=bytes.len()).map(|border| {
             let mut message = message(&bytes[..border], &bytes[border..]);
             split_request(&mut message, limit)?;
@@ -125,7 +149,7 @@ mod tests {
         assert_eq!(split(&ID, 1), Ok((ID.to_vec(), Vec::new())));
         let far = [HOP, HOP, ID].concat();
         assert_eq!(split(&[&far[..], &HOP].concat(), 3), Ok((far.clone(), HOP.to_vec())));
-        assert_eq!(split(&far, 2), Err(Malformed));
+        assert_eq!(split(&far, 2), Err(NoRequest::Hops));
     }
 
     #[test]
@@ -134,7 +158,7 @@ mod tests {
         for bytes in
             [&b""[..], b"\x80", b"\x80\0", b"\x80\0\0", b"\0\0\0\x01", b"\0\0\0\x01\0\0\0\x02xyz"]
         {
-            assert_eq!(split(bytes, 255), Err(Malformed));
+            assert_eq!(split(bytes, 255), Err(NoRequest::Malformed));
         }
     }
 
@@ -144,7 +168,7 @@ mod tests {
         for limit in [1, 2, 3, 8, 15, 255].into_iter().filter(|limit| *limit <= far) {
             let request = |words: usize| [HOP.repeat(words - 1), ID.to_vec()].concat();
             assert!(split(&request(limit), limit).is_ok());
-            assert_eq!(split(&request(limit + 1), limit), Err(Malformed));
+            assert_eq!(split(&request(limit + 1), limit), Err(NoRequest::Hops));
         }
     }
 

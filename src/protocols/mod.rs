@@ -73,7 +73,7 @@ pub enum Nothing {
     Lost,
 }
 
-/// Why a message that was accepted goes nowhere.
+/// Why a message goes nowhere that was accepted, or that has arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loss {
     /// A peer that it was meant for cannot take it now, or has gone.
@@ -82,6 +82,28 @@ pub enum Loss {
     NoMemory,
     /// Its header says of no peer that it was meant for it.
     Astray,
+    /// It has arrived, and no topic is subscribed to that it begins with.
+    Unsubscribed,
+    /// It has arrived over more hops than are allowed.
+    Hops,
+    /// It has arrived without what its type has in front.
+    Malformed,
+    /// It has arrived, and answers what nobody asks any more.
+    Stale,
+}
+
+impl Loss {
+    pub const COUNT: usize = Loss::Stale as usize + 1;
+
+    pub const ALL: [Loss; Loss::COUNT] = [
+        Loss::Busy,
+        Loss::NoMemory,
+        Loss::Astray,
+        Loss::Unsubscribed,
+        Loss::Hops,
+        Loss::Malformed,
+        Loss::Stale,
+    ];
 }
 
 /// Whose turn it is among the pipes of a socket, by direction.
@@ -120,8 +142,16 @@ pub trait Pipes {
     /// How many bytes may wait for one who receives.
     fn recv_buffer(&self) -> usize;
 
+    /// Counts one that has arrived, and that nobody will receive.
+    fn count_lost(&mut self, _pipe: PipeId, _why: Loss) {}
+
     /// Counts messages that were accepted and then had nowhere to go.
     fn count_dropped(&mut self, count: usize, why: Loss);
+
+    /// The same for one message, where the peer is known on whose account it is lost.
+    fn count_dropped_of(&mut self, _pipe: PipeId, why: Loss) {
+        self.count_dropped(1, why);
+    }
 
     /// Something has happened to a branch of the socket that it has not asked for.
     fn tell_branch(&mut self, _branch: BranchId) {}

@@ -20,6 +20,7 @@ pub struct FakePipes {
     pipes: HashMap<PipeId, FakePipe>,
     now: Instant,
     dropped: usize,
+    lost: Vec<(PipeId, Loss)>,
     told: Vec<BranchId>,
     pub recv_buffer: usize,
 }
@@ -39,6 +40,7 @@ impl Default for FakePipes {
             pipes: HashMap::new(),
             now: Instant::now(),
             dropped: 0,
+            lost: Vec::new(),
             told: Vec::new(),
             recv_buffer: 131_072,
         }
@@ -110,6 +112,11 @@ impl FakePipes {
         self.dropped
     }
 
+    /// What has arrived and was of no use, since the last call.
+    pub fn take_lost(&mut self) -> Vec<(PipeId, Loss)> {
+        std::mem::take(&mut self.lost)
+    }
+
     pub fn pass(&mut self, duration: Duration) {
         self.now += duration;
     }
@@ -163,6 +170,10 @@ impl Pipes for FakePipes {
 
     fn tell_branch(&mut self, branch: BranchId) {
         self.told.push(branch);
+    }
+
+    fn count_lost(&mut self, pipe: PipeId, why: Loss) {
+        self.lost.push((pipe, why));
     }
 
     fn count_dropped(&mut self, count: usize, _why: Loss) {

@@ -90,7 +90,7 @@ impl Protocol for Many {
         let pipe = self.incoming.recv_whole(message, pipes).ok_or(Nothing::Yet)?;
         name(message, pipe).map_err(|OutOfMemory| {
             // Without its sender's number it could not be answered.
-            pipes.count_dropped(1, Loss::NoMemory);
+            pipes.count_dropped_of(pipe, Loss::NoMemory);
             Nothing::Again
         })
     }

@@ -69,7 +69,7 @@ impl Protocol for One {
             Some(pipe) if pipes.recv(pipe, message) => {
                 // What the peer's caller put in front of the body is a part of it here.
                 message.join().map_err(|OutOfMemory| {
-                    pipes.count_dropped(1, Loss::NoMemory);
+                    pipes.count_dropped_of(pipe, Loss::NoMemory);
                     Nothing::Again
                 })
             }

@@ -41,16 +41,22 @@ impl Subscriber {
     fn sort(&mut self, pipes: &mut dyn Pipes) {
         let Some(others) = &mut self.others else { return };
         let mut message = Message::default();
-        while self.publishers.recv_whole(&mut message, pipes).is_some() {
-            if self.subscriptions.matches(message.body.as_slice()) {
+        while let Some(pipe) = self.publishers.recv_whole(&mut message, pipes) {
+            let mut is_wanted = self.subscriptions.matches(message.body.as_slice());
+            if is_wanted {
                 keep(&mut others.own, &mut message, pipes);
             }
             for (branch, member) in &mut others.members {
-                if member.subscriptions.matches(message.body.as_slice())
-                    && keep(&mut member.inbox, &mut message, pipes) == Kept::First
-                {
+                if !member.subscriptions.matches(message.body.as_slice()) {
+                    continue;
+                }
+                is_wanted = true;
+                if keep(&mut member.inbox, &mut message, pipes) == Kept::First {
                     pipes.tell_branch(*branch);
                 }
+            }
+            if !is_wanted {
+                pipes.count_lost(pipe, Loss::Unsubscribed);
             }
         }
     }
@@ -121,10 +127,11 @@ impl Protocol for Subscriber {
             return Ok(());
         }
         for _ in 0..DISCARDS_MAX {
-            self.publishers.recv_whole(message, pipes).ok_or(Nothing::Yet)?;
+            let pipe = self.publishers.recv_whole(message, pipes).ok_or(Nothing::Yet)?;
             if self.subscriptions.matches(message.body.as_slice()) {
                 return Ok(());
             }
+            pipes.count_lost(pipe, Loss::Unsubscribed);
         }
         Err(Nothing::Again)
     }
@@ -229,6 +236,7 @@ mod tests {
         arrive(&mut subscriber, &mut pipes, &["x"; 100]);
         assert_eq!(recv(&mut subscriber, &mut pipes), Err(Nothing::Again));
         assert_eq!(recv(&mut subscriber, &mut pipes), Err(Nothing::Yet));
+        assert_eq!(pipes.take_lost(), [(A, Loss::Unsubscribed); 100]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::inquiry::{Inquiry, Parting, Settings};
 use crate::message::Message;
 use crate::protocols::routing::LoadBalancer;
-use crate::protocols::{BranchId, Nothing, PipeId, Pipes, Refusal};
+use crate::protocols::{BranchId, Loss, Nothing, PipeId, Pipes, Refusal};
 
 #[derive(Debug, Default)]
 pub struct Crowd {
@@ -119,13 +119,21 @@ impl Crowd {
     }
 
     /// A reply has come, maybe to a request of one of these.
-    pub fn take_reply(&mut self, id: u32, reply: Message, pipes: &mut dyn Pipes) {
-        let Some(branch) = self.askers.remove(&id) else { return };
-        if let Some(request) = self.members.get_mut(&branch).and_then(Member::request) {
-            request.inquiry.take_reply(reply);
-        }
+    ///
+    /// # Errors
+    /// When it is of none.
+    pub fn take_reply(
+        &mut self,
+        id: u32,
+        reply: Message,
+        pipes: &mut dyn Pipes,
+    ) -> Result<(), Loss> {
+        let branch = self.askers.remove(&id).ok_or(Loss::Stale)?;
+        let request = self.members.get_mut(&branch).and_then(Member::request);
+        let taken = request.map_or(Err(Loss::Stale), |request| request.inquiry.take_reply(reply));
         self.settle(branch);
         pipes.tell_branch(branch);
+        taken
     }
 
     /// A service can take a request.

@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::message::{Header, Message};
 use crate::protocols::backtrace::header_of;
 use crate::protocols::routing::LoadBalancer;
-use crate::protocols::{Nothing, PipeId, Pipes, Refusal, flag, milliseconds, option};
+use crate::protocols::{Loss, Nothing, PipeId, Pipes, Refusal, flag, milliseconds, option};
 
 #[derive(Debug)]
 pub struct Inquiry {
@@ -160,10 +160,15 @@ impl Inquiry {
     }
 
     /// The request has a reply. The first one counts.
-    pub fn take_reply(&mut self, reply: Message) {
-        if self.is_open() {
-            self.exchange = Exchange::Answered { reply };
+    ///
+    /// # Errors
+    /// When this is not the first one.
+    pub fn take_reply(&mut self, reply: Message) -> Result<(), Loss> {
+        if !self.is_open() {
+            return Err(Loss::Stale);
         }
+        self.exchange = Exchange::Answered { reply };
+        Ok(())
     }
 
     pub fn recv(&mut self, message: &mut Message) -> Result<(), Nothing> {

@@ -4,7 +4,7 @@ use crate::message::Message;
 use crate::protocols::backtrace::split_answer;
 use crate::protocols::routing::{FairQueue, LoadBalancer};
 use crate::protocols::{
-    DISCARDS_MAX, Nothing, PipeId, Pipes, Priorities, Protocol, Readiness, Refusal, Rejected,
+    DISCARDS_MAX, Loss, Nothing, PipeId, Pipes, Priorities, Protocol, Readiness, Refusal, Rejected,
     SendPriority,
 };
 
@@ -44,10 +44,11 @@ impl Protocol for RawReq {
 
     fn recv(&mut self, message: &mut Message, pipes: &mut dyn Pipes) -> Result<(), Nothing> {
         for _ in 0..DISCARDS_MAX {
-            self.replies.recv(message, pipes).ok_or(Nothing::Yet)?;
+            let pipe = self.replies.recv(message, pipes).ok_or(Nothing::Yet)?;
             if split_answer(message).is_ok() {
                 return Ok(());
             }
+            pipes.count_lost(pipe, Loss::Malformed);
         }
         Err(Nothing::Again)
     }

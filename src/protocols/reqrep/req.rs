@@ -9,8 +9,8 @@ use crate::message::Message;
 use crate::protocols::backtrace::{Malformed, next_id, split_answer};
 use crate::protocols::routing::LoadBalancer;
 use crate::protocols::{
-    BranchId, Branches, Nothing, PipeId, Pipes, Priorities, Protocol, Readiness, Refusal, Rejected,
-    Seed, SendPriority,
+    BranchId, Branches, Loss, Nothing, PipeId, Pipes, Priorities, Protocol, Readiness, Refusal,
+    Rejected, Seed, SendPriority,
 };
 
 #[derive(Debug)]
@@ -48,10 +48,14 @@ impl Req {
         while pipes.recv(pipe, &mut message) {
             let id = split_answer(&mut message);
             let message = std::mem::take(&mut message);
-            match (id, &mut self.others) {
+            let taken = match (id, &mut self.others) {
                 (Ok(id), _) if id == self.own.id => self.own.take_reply(message),
                 (Ok(id), Some(others)) => others.take_reply(id, message, pipes),
-                (Ok(_), None) | (Err(Malformed), _) => {}
+                (Ok(_), None) => Err(Loss::Stale),
+                (Err(Malformed), _) => Err(Loss::Malformed),
+            };
+            if let Err(why) = taken {
+                pipes.count_lost(pipe, why);
             }
         }
     }
@@ -290,6 +294,8 @@ mod tests {
         pipes.arrive_bytes(A, b"abc");
         req.pipe_readable(A, &mut pipes);
         assert_eq!(recv(&mut req, &mut pipes).unwrap(), "a");
+        let stale = [A, A, A, B, B].map(|pipe| (pipe, Loss::Stale));
+        assert_eq!(pipes.take_lost(), [&stale[..], &[(A, Loss::Malformed)]].concat());
     }
 
     #[test]

@@ -32,11 +32,13 @@ impl ReturnPath {
     fn recv(&mut self, message: &mut Message, pipes: &mut dyn Pipes) -> Result<(), Nothing> {
         for _ in 0..DISCARDS_MAX {
             let pipe = self.requests.recv(message, pipes).ok_or(Nothing::Yet)?;
-            if split_request(message, pipes.hop_limit()).is_ok()
-                && let Ok(header) = message.header.with_front(self.key(pipe).to_be_bytes())
-            {
+            if let Err(why) = split_request(message, pipes.hop_limit()) {
+                pipes.count_lost(pipe, why.into());
+            } else if let Ok(header) = message.header.with_front(self.key(pipe).to_be_bytes()) {
                 message.header = header;
                 return Ok(());
+            } else {
+                pipes.count_lost(pipe, Loss::NoMemory);
             }
         }
         Err(Nothing::Again)
@@ -49,12 +51,10 @@ impl ReturnPath {
         let way = split_word(message.header.as_slice());
         let way =
             way.and_then(|(key, words)| Some((self.pipe(key)?, Header::copy_from(words).ok()?)));
-        let sent = way.ok_or(Loss::Astray).and_then(|(pipe, words)| {
-            message.header = words;
-            pipes.send(pipe, &mut message).map_err(|_| Loss::Busy)
-        });
-        if let Err(why) = sent {
-            pipes.count_dropped(1, why);
+        let Some((pipe, words)) = way else { return pipes.count_dropped(1, Loss::Astray) };
+        message.header = words;
+        if pipes.send(pipe, &mut message).is_err() {
+            pipes.count_dropped_of(pipe, Loss::Busy);
         }
     }
 

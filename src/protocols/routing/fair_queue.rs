@@ -59,7 +59,7 @@ impl FairQueue {
                 return Some(pipe);
             }
             // Without memory for it, it is lost as on a wire.
-            pipes.count_dropped(1, Loss::NoMemory);
+            pipes.count_dropped_of(pipe, Loss::NoMemory);
         }
     }
 }

@@ -12,8 +12,8 @@ use crate::message::{Header, Message};
 use crate::protocols::backtrace::{header_of, next_id, split_answer};
 use crate::protocols::routing::{Distributor, FairQueue};
 use crate::protocols::{
-    BranchId, Branches, DISCARDS_MAX, Nothing, PipeId, Pipes, Priorities, Protocol, Readiness,
-    Refusal, Rejected, Seed,
+    BranchId, Branches, DISCARDS_MAX, Loss, Nothing, PipeId, Pipes, Priorities, Protocol,
+    Readiness, Refusal, Rejected, Seed,
 };
 
 #[derive(Debug)]
@@ -61,15 +61,21 @@ impl Surveyor {
     fn sort(&mut self, pipes: &mut dyn Pipes) {
         let Some(others) = &mut self.others else { return };
         let mut message = Message::default();
-        while self.responses.recv(&mut message, pipes).is_some() {
-            let Ok(id) = split_answer(&mut message) else { continue };
+        while let Some(pipe) = self.responses.recv(&mut message, pipes) {
+            let Ok(id) = split_answer(&mut message) else {
+                pipes.count_lost(pipe, Loss::Malformed);
+                continue;
+            };
             let asker = others.askers.get(&id).copied();
             let question = match asker {
                 Some(branch) => others.questions.get_mut(&branch),
                 None if id == self.own.id => Some(&mut self.own),
                 None => None,
             };
-            let Some(question) = question.filter(|question| question.is_open()) else { continue };
+            let Some(question) = question.filter(|question| question.is_open()) else {
+                pipes.count_lost(pipe, Loss::Stale);
+                continue;
+            };
             let is_first = !question.has_response();
             let kept = question.put(std::mem::take(&mut message), pipes);
             if let Err(why) = kept {
@@ -120,10 +126,13 @@ impl Protocol for Surveyor {
             return self.own.take(message);
         }
         for _ in 0..DISCARDS_MAX {
-            self.responses.recv(message, pipes).ok_or(Nothing::Yet)?;
-            if split_answer(message) == Ok(self.own.id) {
-                message.header = Header::default();
-                return Ok(());
+            let pipe = self.responses.recv(message, pipes).ok_or(Nothing::Yet)?;
+            match split_answer(message) {
+                Ok(id) if id == self.own.id => {
+                    message.header = Header::default();
+                    return Ok(());
+                }
+                other => pipes.count_lost(pipe, other.map_or(Loss::Malformed, |_| Loss::Stale)),
             }
         }
         Err(Nothing::Again)
@@ -303,6 +312,8 @@ mod tests {
             respond(&mut surveyor, &mut pipes, A, bytes);
         }
         assert_eq!(recv(&mut surveyor, &mut pipes).unwrap(), "good");
+        let lost = [Loss::Stale, Loss::Stale, Loss::Stale, Loss::Malformed];
+        assert_eq!(pipes.take_lost(), lost.map(|why| (A, why)));
         assert_eq!(recv(&mut surveyor, &mut pipes), Err(Nothing::Yet));
     }
 

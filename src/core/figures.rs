@@ -1,0 +1,390 @@
+//! What can be told of a socket, its endpoints and its peers, and what of that has to be counted
+//! for it alone.
+
+use std::collections::BTreeMap;
+
+use crate::protocols::{Loss, PipeId};
+use crate::sync::{
+    Mutex, OnceLock, Rank,
+    atomic::{AtomicU64, Ordering},
+};
+use crate::transports::{Fault, Load, ReadBy, Report};
+
+/// The figures, in the order in which C numbers them; `ffi/figures.rs` holds them to the header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Figure {
+    MessagesSent,
+    MessagesReceived,
+    BytesSent,
+    BytesReceived,
+    Connections,
+    Connected,
+    Reconnected,
+    ConnectErrors,
+    AcceptErrors,
+    Violations,
+    DroppedNoRoom,
+    DroppedNoMemory,
+    DroppedAstray,
+    DroppedUnsubscribed,
+    DroppedHops,
+    DroppedMalformed,
+    DroppedStale,
+    DroppedTooLarge,
+    RefusedType,
+    RefusedViolation,
+    RefusedTimeout,
+    RefusedLeft,
+    RefusedDenied,
+    RefusedUnwanted,
+    RefusedStranger,
+    SendQueueMessages,
+    SendQueueBytes,
+    SendQueueMessagesMost,
+    SendQueueBytesMost,
+    SendQueueOldestMs,
+    ReceiveQueueMessages,
+    ReceiveQueueBytes,
+    ReceiveQueueMessagesMost,
+    ReceiveQueueBytesMost,
+    ReceiveQueueOldestMs,
+    ReadBy,
+}
+
+/// What becomes of the figures of several in one of them all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Union {
+    Sum,
+    Largest,
+    /// It is of each alone.
+    None,
+}
+
+/// Every figure of one of them.
+pub type Figures = [u64; Figure::COUNT];
+
+impl Figure {
+    pub const COUNT: usize = Figure::ReadBy as usize + 1;
+
+    pub const ALL: [Figure; Figure::COUNT] = [
+        Figure::MessagesSent,
+        Figure::MessagesReceived,
+        Figure::BytesSent,
+        Figure::BytesReceived,
+        Figure::Connections,
+        Figure::Connected,
+        Figure::Reconnected,
+        Figure::ConnectErrors,
+        Figure::AcceptErrors,
+        Figure::Violations,
+        Figure::DroppedNoRoom,
+        Figure::DroppedNoMemory,
+        Figure::DroppedAstray,
+        Figure::DroppedUnsubscribed,
+        Figure::DroppedHops,
+        Figure::DroppedMalformed,
+        Figure::DroppedStale,
+        Figure::DroppedTooLarge,
+        Figure::RefusedType,
+        Figure::RefusedViolation,
+        Figure::RefusedTimeout,
+        Figure::RefusedLeft,
+        Figure::RefusedDenied,
+        Figure::RefusedUnwanted,
+        Figure::RefusedStranger,
+        Figure::SendQueueMessages,
+        Figure::SendQueueBytes,
+        Figure::SendQueueMessagesMost,
+        Figure::SendQueueBytesMost,
+        Figure::SendQueueOldestMs,
+        Figure::ReceiveQueueMessages,
+        Figure::ReceiveQueueBytes,
+        Figure::ReceiveQueueMessagesMost,
+        Figure::ReceiveQueueBytesMost,
+        Figure::ReceiveQueueOldestMs,
+        Figure::ReadBy,
+    ];
+
+    /// What a report adds one to.
+    #[must_use]
+    pub fn of_report(report: Report) -> Option<Figure> {
+        match report {
+            Report::ConnectFailed(_) => Some(Figure::ConnectErrors),
+            Report::AcceptFailed(_) => Some(Figure::AcceptErrors),
+            Report::Rejected { .. } => Some(Figure::RefusedUnwanted),
+            Report::TurnedAway { .. } => Some(Figure::RefusedStranger),
+            Report::HandshakeFailed { fault, .. } => Some(match fault {
+                Some(Fault::WrongType { .. }) => Figure::RefusedType,
+                Some(Fault::TimedOut) => Figure::RefusedTimeout,
+                Some(Fault::Denied(_)) => Figure::RefusedDenied,
+                None | Some(Fault::System(_)) => Figure::RefusedLeft,
+                Some(
+                    Fault::Violation
+                    | Fault::TooLarge { .. }
+                    | Fault::TooLargeForPeer
+                    | Fault::NoAddress
+                    | Fault::Silent
+                    | Fault::Stranger { .. },
+                ) => Figure::RefusedViolation,
+            }),
+            Report::Connecting
+            | Report::Established
+            | Report::ConnectAbandoned
+            | Report::Accepted
+            | Report::Broken
+            | Report::Dropped => None,
+        }
+    }
+
+    #[must_use]
+    pub fn of_loss(loss: Loss) -> Figure {
+        match loss {
+            Loss::Busy => Figure::DroppedNoRoom,
+            Loss::NoMemory => Figure::DroppedNoMemory,
+            Loss::Astray => Figure::DroppedAstray,
+            Loss::Unsubscribed => Figure::DroppedUnsubscribed,
+            Loss::Hops => Figure::DroppedHops,
+            Loss::Malformed => Figure::DroppedMalformed,
+            Loss::Stale => Figure::DroppedStale,
+        }
+    }
+
+    /// How those of peers become that of their endpoint, and of their socket.
+    #[must_use]
+    pub fn union(self) -> Union {
+        match self {
+            Figure::SendQueueMessagesMost
+            | Figure::SendQueueBytesMost
+            | Figure::SendQueueOldestMs
+            | Figure::ReceiveQueueMessagesMost
+            | Figure::ReceiveQueueBytesMost
+            | Figure::ReceiveQueueOldestMs => Union::Largest,
+            Figure::ReadBy => Union::None,
+            _ => Union::Sum,
+        }
+    }
+
+    /// Whether a socket counts it beside its endpoints, which may be gone.
+    #[must_use]
+    pub fn is_counted_by_sockets(self) -> bool {
+        let place = self as usize;
+        let causes = Figure::DroppedNoRoom as usize..=Figure::RefusedStranger as usize;
+        self == Figure::Reconnected || causes.contains(&place)
+    }
+
+    /// Whether it is about what waits at this moment, so that who has gone has nothing of it.
+    fn is_of_now(self) -> bool {
+        matches!(
+            self,
+            Figure::SendQueueMessages
+                | Figure::SendQueueBytes
+                | Figure::SendQueueOldestMs
+                | Figure::ReceiveQueueMessages
+                | Figure::ReceiveQueueBytes
+                | Figure::ReceiveQueueOldestMs
+                | Figure::ReadBy
+        )
+    }
+}
+
+/// What a connection tells, as figures.
+#[must_use]
+pub fn of_load(load: &Load) -> [(Figure, u64); 15] {
+    let (sending, receiving) = (load.sending, load.receiving);
+    [
+        (Figure::MessagesSent, load.messages_sent),
+        (Figure::BytesSent, load.bytes_sent),
+        (Figure::MessagesReceived, load.messages_received),
+        (Figure::BytesReceived, load.bytes_received),
+        (Figure::SendQueueMessages, sending.messages as u64),
+        (Figure::SendQueueBytes, sending.bytes as u64),
+        (Figure::SendQueueMessagesMost, sending.messages_most as u64),
+        (Figure::SendQueueBytesMost, sending.bytes_most as u64),
+        (Figure::SendQueueOldestMs, sending.oldest_ms.into()),
+        (Figure::ReceiveQueueMessages, receiving.messages as u64),
+        (Figure::ReceiveQueueBytes, receiving.bytes as u64),
+        (Figure::ReceiveQueueMessagesMost, receiving.messages_most as u64),
+        (Figure::ReceiveQueueBytesMost, receiving.bytes_most as u64),
+        (Figure::ReceiveQueueOldestMs, receiving.oldest_ms.into()),
+        (
+            Figure::ReadBy,
+            match load.reader {
+                ReadBy::Callers => 1,
+                ReadBy::Reactor => 2,
+                ReadBy::Everybody => 3,
+            },
+        ),
+    ]
+}
+
+/// Adds the figures of one to those of all.
+pub fn unite(all: &mut Figures, one: impl IntoIterator<Item = (Figure, u64)>) {
+    for (figure, count) in one {
+        let place = &mut all[figure as usize];
+        match figure.union() {
+            Union::Sum => *place += count,
+            Union::Largest => *place = count.max(*place),
+            Union::None => {}
+        }
+    }
+}
+
+/// Figures that only grow, kept from the first time on that one of them does: most sockets and
+/// endpoints have nothing to count.
+#[derive(Debug, Default)]
+pub struct Tally(OnceLock<Box<[AtomicU64; Figure::COUNT]>>);
+
+impl Tally {
+    #[cold]
+    pub fn add(&self, figure: Figure, count: u64) {
+        self.counter(figure).fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// A peer goes, and its endpoint remembers what it has done. Under the socket's lock.
+    pub fn inherit(&self, figures: impl IntoIterator<Item = (Figure, u64)>) {
+        for (figure, count) in figures {
+            if count == 0 || figure.is_of_now() {
+                continue;
+            }
+            match figure.union() {
+                Union::Sum => self.add(figure, count),
+                Union::Largest if count > self.get(figure) => {
+                    self.counter(figure).store(count, Ordering::Relaxed);
+                }
+                Union::Largest | Union::None => {}
+            }
+        }
+    }
+
+    #[must_use]
+    pub fn get(&self, figure: Figure) -> u64 {
+        self.0.get().map_or(0, |counters| counters[figure as usize].load(Ordering::Relaxed))
+    }
+
+    #[must_use]
+    pub fn figures(&self) -> Figures {
+        let read = |counters: &[AtomicU64; Figure::COUNT]| {
+            counters.each_ref().map(|counter| counter.load(Ordering::Relaxed))
+        };
+        self.0.get().map_or([0; Figure::COUNT], |counters| read(counters))
+    }
+
+    fn counter(&self, figure: Figure) -> &AtomicU64 {
+        let fresh = || Box::new([const { AtomicU64::new(0) }; Figure::COUNT]);
+        &self.0.get_or_init(fresh)[figure as usize]
+    }
+}
+
+/// What peers have cost, by the cause. Most cost nothing, and have no place here.
+#[derive(Debug)]
+pub struct Losses(Mutex<BTreeMap<PipeId, Lost>>);
+
+/// What one of them has.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Lost([u64; Loss::COUNT]);
+
+impl Default for Losses {
+    fn default() -> Losses {
+        Losses(Mutex::new(Rank::Failure, BTreeMap::new()))
+    }
+}
+
+impl Losses {
+    pub fn add(&self, pipe: PipeId, loss: Loss) {
+        self.0.lock().entry(pipe).or_default().0[loss as usize] += 1;
+    }
+
+    pub fn of(&self, pipe: PipeId) -> Lost {
+        self.0.lock().get(&pipe).copied().unwrap_or_default()
+    }
+
+    pub fn remove(&self, pipe: PipeId) {
+        self.0.lock().remove(&pipe);
+    }
+}
+
+impl Lost {
+    pub fn figures(self) -> impl Iterator<Item = (Figure, u64)> {
+        Loss::ALL.into_iter().map(Figure::of_loss).zip(self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Error;
+
+    #[test]
+    fn each_stands_in_its_place() {
+        for (place, figure) in Figure::ALL.into_iter().enumerate() {
+            assert_eq!(figure as usize, place);
+        }
+    }
+
+    #[test]
+    fn what_is_never_counted_takes_no_memory() {
+        let tally = Tally::default();
+        assert_eq!(tally.get(Figure::DroppedStale), 0);
+        tally.inherit([(Figure::MessagesSent, 0), (Figure::SendQueueBytes, 7)]);
+        assert_eq!(tally.figures(), [0; Figure::COUNT]);
+        assert!(tally.0.get().is_none());
+        tally.add(Figure::DroppedStale, 2);
+        tally.add(Figure::DroppedStale, 1);
+        assert_eq!((tally.get(Figure::DroppedStale), tally.get(Figure::DroppedHops)), (3, 0));
+    }
+
+    #[test]
+    fn an_endpoint_remembers_what_peers_did_and_not_what_waited() {
+        let tally = Tally::default();
+        for (count, most) in [(2, 9), (3, 5)] {
+            let load = |figure| match figure {
+                Figure::MessagesSent => count,
+                Figure::SendQueueBytesMost => most,
+                _ => 1,
+            };
+            let all = [Figure::MessagesSent, Figure::SendQueueBytesMost, Figure::SendQueueBytes];
+            tally.inherit(all.map(|figure| (figure, load(figure))));
+        }
+        assert_eq!(tally.get(Figure::MessagesSent), 5);
+        assert_eq!(tally.get(Figure::SendQueueBytesMost), 9);
+        assert_eq!(tally.get(Figure::SendQueueBytes), 0);
+    }
+
+    #[test]
+    fn losses_are_told_by_their_causes() {
+        let losses = Losses::default();
+        let [one, other] = [1, 2].map(PipeId);
+        [Loss::Hops, Loss::Busy, Loss::Hops].into_iter().for_each(|loss| losses.add(one, loss));
+        let told = |losses: &Losses, pipe| {
+            losses.of(pipe).figures().filter(|(_, count)| *count > 0).collect::<Vec<_>>()
+        };
+        let expected = [(Figure::DroppedNoRoom, 1), (Figure::DroppedHops, 2)];
+        assert_eq!(told(&losses, one), expected);
+        assert_eq!(told(&losses, other), []);
+        losses.remove(one);
+        assert_eq!(told(&losses, one), []);
+        for (place, loss) in Loss::ALL.into_iter().enumerate() {
+            assert_eq!(loss as usize, place);
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_counted_by_its_reason() {
+        let failed = |fault| Figure::of_report(Report::HandshakeFailed { peer: None, fault });
+        for (fault, figure) in [
+            (None, Figure::RefusedLeft),
+            (Some(Fault::System(Error::Invalid)), Figure::RefusedLeft),
+            (Some(Fault::Violation), Figure::RefusedViolation),
+            (Some(Fault::TimedOut), Figure::RefusedTimeout),
+            (Some(Fault::Denied(404)), Figure::RefusedDenied),
+            (Some(Fault::WrongType { found: None, wanted: 16 }), Figure::RefusedType),
+        ] {
+            assert_eq!(failed(fault), Some(figure));
+        }
+        let rejected = Report::Rejected { peer: None };
+        assert_eq!(Figure::of_report(rejected), Some(Figure::RefusedUnwanted));
+        let turned_away = Report::TurnedAway { peer: None, fault: Fault::Stranger { users: None } };
+        assert_eq!(Figure::of_report(turned_away), Some(Figure::RefusedStranger));
+        assert_eq!(Figure::of_report(Report::Established), None);
+    }
+}
