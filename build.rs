@@ -119,7 +119,7 @@ fn header(ffi: &Path, name: &str) -> String {
             config.function.prefix = Some("SPMSG_EXPORT".to_owned());
             // No function takes it: it lies in control data.
             config.export.include = vec!["spmsg_credentials".to_owned()];
-            builder = builder.with_src(ffi.join("extension.rs"));
+            builder = builder.with_src(ffi.join("extension.rs")).with_src(ffi.join("figures.rs"));
         }
         _ => {}
     }

@@ -11,6 +11,7 @@ set -eu
 is_there() {
     case $1 in
     nanomsg-utils) command -v nanocat ;;
+    prometheus) command -v promtool ;;
     libnanomsg-dev) printf '#include <nanomsg/nn.h>\n' |
         cc -shared -x c - -Wl,--no-as-needed -lnanomsg -o /dev/null ;;
     libnng-dev) printf '#include <nng/nng.h>\n' |

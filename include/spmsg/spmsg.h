@@ -145,6 +145,85 @@ extern "C" {
  * that has it is gone. With 0 it fails instead: nn_recv gives ECONNRESET, once. */
 #define SPMSG_REQ_RESEND_ON_LOSS (SPMSG_BASE + 32)
 
+/** What the figures of spmsg_statistics are of: a socket, an endpoint, a peer that is connected. */
+#define SPMSG_OF_SOCKET 1
+#define SPMSG_OF_ENDPOINT 2
+#define SPMSG_OF_PEER 3
+
+/** How many values struct spmsg_statistics has room for; what has no name yet is 0. */
+#define SPMSG_VALUES 48
+
+/** Where the values stand that count messages and their bytes. Of endpoints and peers, the bytes
+ * are those on the wire but for the framing, so that the headers of protocols count, and a message
+ * has been received when its socket has looked at it. */
+#define SPMSG_MESSAGES_SENT 0
+#define SPMSG_MESSAGES_RECEIVED 1
+#define SPMSG_BYTES_SENT 2
+#define SPMSG_BYTES_RECEIVED 3
+
+/** Connections, not of peers: those there are now; those that were made so far; of these those that
+ * were not the first of an endpoint that connects; attempts to connect and to accept that failed;
+ * connections that were cut because of what the peer sent. */
+#define SPMSG_CONNECTIONS 4
+#define SPMSG_CONNECTED 5
+#define SPMSG_RECONNECTED 6
+#define SPMSG_CONNECT_ERRORS 7
+#define SPMSG_ACCEPT_ERRORS 8
+#define SPMSG_VIOLATIONS 9
+
+/** Messages that went nowhere: there was no room for them, or no memory; their header names nobody;
+ * no topic is subscribed to that they begin with; they came over more hops than NN_MAXTTL allows;
+ * they lack what their type has in front; they answer what nobody asks any more; they are larger
+ * than NN_RCVMAXSIZE allows, which is not counted of peers: such a one is one no longer. Of an
+ * endpoint and a peer those are counted of which it is known whose they are. */
+#define SPMSG_DROPPED_NO_ROOM 10
+#define SPMSG_DROPPED_NO_MEMORY 11
+#define SPMSG_DROPPED_ASTRAY 12
+#define SPMSG_DROPPED_UNSUBSCRIBED 13
+#define SPMSG_DROPPED_HOPS 14
+#define SPMSG_DROPPED_MALFORMED 15
+#define SPMSG_DROPPED_STALE 16
+#define SPMSG_DROPPED_TOO_LARGE 17
+
+/** Peers that did not become connections, not of peers: of a type that does not fit, against the
+ * rules, too slow, gone before they said what they are, denied by a server, not wanted, nobody who
+ * may come by SPMSG_ACCEPT_UID or SPMSG_ACCEPT_NETWORKS. */
+#define SPMSG_REFUSED_TYPE 18
+#define SPMSG_REFUSED_VIOLATION 19
+#define SPMSG_REFUSED_TIMEOUT 20
+#define SPMSG_REFUSED_LEFT 21
+#define SPMSG_REFUSED_DENIED 22
+#define SPMSG_REFUSED_UNWANTED 23
+#define SPMSG_REFUSED_STRANGER 24
+
+/** What was sent and the kernel has not taken: messages and bytes, the most that there was of both
+ * since somebody first looked, or the kernel first took no more, and for how many milliseconds the
+ * kernel has not taken all. Nothing on inproc, where it is the receiver's. */
+#define SPMSG_SEND_QUEUE_MESSAGES 25
+#define SPMSG_SEND_QUEUE_BYTES 26
+#define SPMSG_SEND_QUEUE_MESSAGES_MOST 27
+#define SPMSG_SEND_QUEUE_BYTES_MOST 28
+#define SPMSG_SEND_QUEUE_OLDEST_MS 29
+
+/** What has arrived and nobody has received: the same, but messages are counted on inproc only,
+ * and the oldest may be older: that is seen when nobody has received for 50 ms, and when
+ * somebody looks. On inproc the most is what was seen when somebody looked, or when the queue was
+ * full. */
+#define SPMSG_RECEIVE_QUEUE_MESSAGES 30
+#define SPMSG_RECEIVE_QUEUE_BYTES 31
+#define SPMSG_RECEIVE_QUEUE_MESSAGES_MOST 32
+#define SPMSG_RECEIVE_QUEUE_BYTES_MOST 33
+#define SPMSG_RECEIVE_QUEUE_OLDEST_MS 34
+
+/** Of peers: who reads what arrives, one of SPMSG_READ_BY_*. */
+#define SPMSG_READ_BY 35
+
+/** Who reads what arrives: whoever receives, the background thread while nobody does, or both since
+ * somebody polls a descriptor of the socket. */
+#define SPMSG_READ_BY_CALLERS 1
+#define SPMSG_READ_BY_REACTOR 2
+#define SPMSG_READ_BY_EVERYBODY 3
+
 /** One thing that has happened to a connection. Its size never changes: what is told besides in
  * later versions takes the place of reserved. */
 struct spmsg_event {
@@ -176,6 +255,24 @@ struct spmsg_event {
   unsigned int number;
   /** 0. */
   int reserved[4];
+};
+
+/** Figures of a socket, of one of its endpoints, or of one of its peers. Its size never changes. */
+struct spmsg_statistics {
+  /** One of SPMSG_OF_*. */
+  int of;
+  /** The endpoint, also that of a peer; 0 for a socket. */
+  int endpoint;
+  /** The number of a peer, as SPMSG_PEER_INFO tells it; 0 for the others. */
+  unsigned int peer;
+  /** 0. */
+  int reserved;
+  /** The figures, each in its place. Those that do not apply are 0. Those of an endpoint are of
+   * its peers, also of those that have gone, and those of a socket are of its endpoints: their
+   * sum, or where the most and the oldest are told the largest of one. */
+  uint64_t values[SPMSG_VALUES];
+  /** The address of an endpoint as spmsg_address tells it, of a peer as in an event. */
+  char address[SPMSG_ADDRESS_MAX];
 };
 
 /** Who has connected, or who listens, as the kernel knew him when he began to. */
@@ -289,6 +386,21 @@ SPMSG_EXPORT int spmsg_event_text(const struct spmsg_event *event, char *buf, si
  * Like snprintf, stores at most size bytes, the last of them 0, and returns the length that the
  * whole text has. Returns -1 with errno EFAULT when buf is NULL and size is not 0. */
 SPMSG_EXPORT int spmsg_error_text(char *buf, size_t size);
+
+/** Stores the figures of a socket: an entry for itself, then one for each endpoint, then one for
+ * each peer that is connected. Of more than count entries, only the first count are stored.
+ *
+ * Returns how many there are, or -1 with errno EBADF, ENOMEM, or EFAULT when entries is NULL and
+ * count is not 0. */
+SPMSG_EXPORT int spmsg_statistics(int s, struct spmsg_statistics *entries, size_t count);
+
+/** Stores the figures of a socket as text, in the format that Prometheus reads; with -1 for s,
+ * those of all sockets of the process. Nothing is served: that is the program's to do.
+ *
+ * Like snprintf, stores at most size bytes, the last of them 0, and returns the length that the
+ * whole text has, which may be another one the next time. Returns -1 with errno EBADF, ENOMEM, or
+ * EFAULT when buf is NULL and size is not 0. */
+SPMSG_EXPORT int spmsg_statistics_text(int s, char *buf, size_t size);
 
 #ifdef __cplusplus
 }

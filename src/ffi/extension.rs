@@ -192,7 +192,11 @@ pub unsafe extern "C" fn spmsg_error_text(buf: *mut c_char, size: size_t) -> c_i
 ///
 /// # Safety
 /// As for [`raw::copy_out`].
-unsafe fn store_text(text: String, buf: *mut c_char, size: size_t) -> Result<c_int, Error> {
+pub(super) unsafe fn store_text(
+    text: String,
+    buf: *mut c_char,
+    size: size_t,
+) -> Result<c_int, Error> {
     let len = raw::count(text.len())?;
     let mut text = text.into_bytes();
     text.truncate(size.saturating_sub(1));

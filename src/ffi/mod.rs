@@ -13,6 +13,7 @@ mod blocking;
 pub mod device;
 pub mod errno;
 pub mod extension;
+pub mod figures;
 pub mod message;
 pub mod options;
 mod outgoing;

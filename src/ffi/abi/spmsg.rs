@@ -178,3 +178,102 @@ pub const SPMSG_STAT_TURNED_AWAY: c_int = SPMSG_BASE + 13;
 /// An int at level NN_REQ, 0 or 1, 1 unless set: whether a request is asked again when the peer
 /// that has it is gone. With 0 it fails instead: nn_recv gives ECONNRESET, once.
 pub const SPMSG_REQ_RESEND_ON_LOSS: c_int = SPMSG_BASE + 32;
+
+/// What the figures of spmsg_statistics are of: a socket, an endpoint, a peer that is connected.
+pub const SPMSG_OF_SOCKET: c_int = 1;
+pub const SPMSG_OF_ENDPOINT: c_int = 2;
+pub const SPMSG_OF_PEER: c_int = 3;
+
+/// How many values struct spmsg_statistics has room for; what has no name yet is 0.
+pub const SPMSG_VALUES: usize = 48;
+
+/// Where the values stand that count messages and their bytes. Of endpoints and peers, the bytes
+/// are those on the wire but for the framing, so that the headers of protocols count, and a message
+/// has been received when its socket has looked at it.
+pub const SPMSG_MESSAGES_SENT: c_int = 0;
+pub const SPMSG_MESSAGES_RECEIVED: c_int = 1;
+pub const SPMSG_BYTES_SENT: c_int = 2;
+pub const SPMSG_BYTES_RECEIVED: c_int = 3;
+
+/// Connections, not of peers: those there are now; those that were made so far; of these those that
+/// were not the first of an endpoint that connects; attempts to connect and to accept that failed;
+/// connections that were cut because of what the peer sent.
+pub const SPMSG_CONNECTIONS: c_int = 4;
+pub const SPMSG_CONNECTED: c_int = 5;
+pub const SPMSG_RECONNECTED: c_int = 6;
+pub const SPMSG_CONNECT_ERRORS: c_int = 7;
+pub const SPMSG_ACCEPT_ERRORS: c_int = 8;
+pub const SPMSG_VIOLATIONS: c_int = 9;
+
+/// Messages that went nowhere: there was no room for them, or no memory; their header names nobody;
+/// no topic is subscribed to that they begin with; they came over more hops than NN_MAXTTL allows;
+/// they lack what their type has in front; they answer what nobody asks any more; they are larger
+/// than NN_RCVMAXSIZE allows, which is not counted of peers: such a one is one no longer. Of an
+/// endpoint and a peer those are counted of which it is known whose they are.
+pub const SPMSG_DROPPED_NO_ROOM: c_int = 10;
+pub const SPMSG_DROPPED_NO_MEMORY: c_int = 11;
+pub const SPMSG_DROPPED_ASTRAY: c_int = 12;
+pub const SPMSG_DROPPED_UNSUBSCRIBED: c_int = 13;
+pub const SPMSG_DROPPED_HOPS: c_int = 14;
+pub const SPMSG_DROPPED_MALFORMED: c_int = 15;
+pub const SPMSG_DROPPED_STALE: c_int = 16;
+pub const SPMSG_DROPPED_TOO_LARGE: c_int = 17;
+
+/// Peers that did not become connections, not of peers: of a type that does not fit, against the
+/// rules, too slow, gone before they said what they are, denied by a server, not wanted, nobody who
+/// may come by SPMSG_ACCEPT_UID or SPMSG_ACCEPT_NETWORKS.
+pub const SPMSG_REFUSED_TYPE: c_int = 18;
+pub const SPMSG_REFUSED_VIOLATION: c_int = 19;
+pub const SPMSG_REFUSED_TIMEOUT: c_int = 20;
+pub const SPMSG_REFUSED_LEFT: c_int = 21;
+pub const SPMSG_REFUSED_DENIED: c_int = 22;
+pub const SPMSG_REFUSED_UNWANTED: c_int = 23;
+pub const SPMSG_REFUSED_STRANGER: c_int = 24;
+
+/// What was sent and the kernel has not taken: messages and bytes, the most that there was of both
+/// since somebody first looked, or the kernel first took no more, and for how many milliseconds the
+/// kernel has not taken all. Nothing on inproc, where it is the receiver's.
+pub const SPMSG_SEND_QUEUE_MESSAGES: c_int = 25;
+pub const SPMSG_SEND_QUEUE_BYTES: c_int = 26;
+pub const SPMSG_SEND_QUEUE_MESSAGES_MOST: c_int = 27;
+pub const SPMSG_SEND_QUEUE_BYTES_MOST: c_int = 28;
+pub const SPMSG_SEND_QUEUE_OLDEST_MS: c_int = 29;
+
+/// What has arrived and nobody has received: the same, but messages are counted on inproc only,
+/// and the oldest may be older: that is seen when nobody has received for 50 ms, and when
+/// somebody looks. On inproc the most is what was seen when somebody looked, or when the queue was
+/// full.
+pub const SPMSG_RECEIVE_QUEUE_MESSAGES: c_int = 30;
+pub const SPMSG_RECEIVE_QUEUE_BYTES: c_int = 31;
+pub const SPMSG_RECEIVE_QUEUE_MESSAGES_MOST: c_int = 32;
+pub const SPMSG_RECEIVE_QUEUE_BYTES_MOST: c_int = 33;
+pub const SPMSG_RECEIVE_QUEUE_OLDEST_MS: c_int = 34;
+
+/// Of peers: who reads what arrives, one of SPMSG_READ_BY_*.
+pub const SPMSG_READ_BY: c_int = 35;
+
+/// Who reads what arrives: whoever receives, the background thread while nobody does, or both since
+/// somebody polls a descriptor of the socket.
+pub const SPMSG_READ_BY_CALLERS: c_int = 1;
+pub const SPMSG_READ_BY_REACTOR: c_int = 2;
+pub const SPMSG_READ_BY_EVERYBODY: c_int = 3;
+
+/// Figures of a socket, of one of its endpoints, or of one of its peers. Its size never changes.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct spmsg_statistics {
+    /// One of SPMSG_OF_*.
+    pub of: c_int,
+    /// The endpoint, also that of a peer; 0 for a socket.
+    pub endpoint: c_int,
+    /// The number of a peer, as SPMSG_PEER_INFO tells it; 0 for the others.
+    pub peer: c_uint,
+    /// 0.
+    pub reserved: c_int,
+    /// The figures, each in its place. Those that do not apply are 0. Those of an endpoint are of
+    /// its peers, also of those that have gone, and those of a socket are of its endpoints: their
+    /// sum, or where the most and the oldest are told the largest of one.
+    pub values: [u64; SPMSG_VALUES],
+    /// The address of an endpoint as spmsg_address tells it, of a peer as in an event.
+    pub address: [c_char; SPMSG_ADDRESS_MAX],
+}
