@@ -8,6 +8,9 @@
 #[cfg(tsan)]
 #[forbid(unsafe_code)]
 pub mod atomic;
+#[cfg(not(any(loom, simulated, tsan)))]
+#[allow(unsafe_code, reason = "instructions that the language has no word for")]
+mod fence;
 #[cfg(not(any(loom, simulated, portable)))]
 #[forbid(unsafe_code)]
 mod futex;
@@ -60,4 +63,7 @@ pub use {
 };
 
 #[cfg(not(any(loom, simulated, tsan)))]
-pub use std::sync::atomic;
+pub mod atomic {
+    pub use super::fence::fence;
+    pub use std::sync::atomic::*;
+}
