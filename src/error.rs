@@ -72,6 +72,10 @@ pub enum Part {
     NetworkBits(u8),
     NetworkHost(u8),
     NetworkCount,
+    /// Of the headers of a WebSocket, the line at that place, or its name; or how many there are.
+    Header(u8),
+    HeaderName(u8),
+    HeaderCount,
 }
 
 /// Why a message is not taken, from a connection's queue up to the caller. It stays where it is,

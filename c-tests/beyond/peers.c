@@ -180,7 +180,7 @@ static void nothing_is_told_unless_asked_for(void)
         nn_close(here);
         nn_close(there);
     }
-    int s = open_pair(), bad = 2;
+    int s = open_pair(), bad = 3;
     CHECK_ERRNO(nn_setsockopt(s, NN_SOL_SOCKET, SPMSG_PEER_INFO, &bad, sizeof bad), -1, EINVAL);
     nn_close(s);
 }

@@ -107,6 +107,11 @@ class Place:
     def serve(self, url):
         return self.start(self.programs / "examples-reqrep", "serve", url)
 
+    def ask_idly(self, url, ping, seconds, times):
+        """Asks so many times more, with so many seconds of silence before each."""
+        return self.start(self.programs / "interop" / "interop-idle", "ask", url, ping, seconds,
+                          times, stdout=subprocess.PIPE, text=True)
+
     def end(self, process):
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
@@ -184,6 +189,33 @@ def check_page(place, port):
         check(said == b"\x82\x08\x80\x00\x00\x07PAGE", f"the page is answered {said!r}")
 
 
+def lines_of(asker):
+    """What a client that is silent now and then has said."""
+    try:
+        said = asker.communicate(timeout=PATIENCE + 10)[0].splitlines()
+    except subprocess.TimeoutExpired:
+        raise Failed("no answer comes") from None
+    check(asker.returncode == 0, f"who asks ends with {asker.returncode}")
+    return said
+
+
+def connections(said):
+    return [int(line.split()[1]) for line in said if line.startswith("connections:")]
+
+
+def check_silence(place, port, seen):
+    """A proxy ends a silent connection, and one that is kept by pings it does not."""
+    url = f"ws://127.0.0.1:{place.port(port)}/service"
+    silent, kept = (place.ask_idly(url, ping, 3, 2) for ping in (0, 1))
+    said = lines_of(silent)
+    check(connections(said)[-1] > 1, f"its time-out is none: {said}")
+    said = lines_of(kept)
+    check(connections(said) == [1, 1, 1], f"pings do not keep a connection: {said}")
+    # Names have no case, and HAProxy writes them its own way.
+    for line in ["x-client: idle", *seen]:
+        check(line in map(str.lower, said), f"the service does not see {line}: {said}")
+
+
 STUNNEL = "foreground = yes\npid =\nsyslog = no\n"
 
 
@@ -192,14 +224,14 @@ def start_stunnel(place, name, port, **more):
     return place.start_proxy(port, program, place.configuration(name, STUNNEL, **more))
 
 
-def start_nginx(place):
-    site = place.configuration("nginx-site.conf")
+def start_nginx(place, name="nginx-site.conf", port="6555"):
+    site = place.configuration(name)
     whole = place.directory / "nginx.conf"
     temporary = "".join(f"    {kind}_temp_path {place.directory}/{kind};\n" for kind in
                         ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
     whole.write_text(f"daemon off;\npid {place.directory}/nginx.pid;\nevents {{}}\n"
                      f"http {{\n    access_log off;\n{temporary}    include {site};\n}}\n")
-    return place.start_proxy("6555", "nginx", "-e", "stderr", "-p", place.directory, "-c", whole)
+    return place.start_proxy(port, "nginx", "-e", "stderr", "-p", place.directory, "-c", whole)
 
 
 def stunnel(place):
@@ -242,7 +274,35 @@ def haproxy(place):
                   "IN THE CLEAR")
 
 
-CASES = [stunnel, nginx, haproxy]
+def start_idle(place):
+    place.start(place.programs / "interop" / "interop-idle", "serve",
+                f"ws://127.0.0.1:{place.port('5555')}/service")
+
+
+def nginx_idle(place):
+    """Silence, and a new configuration: whoever is connected stays so."""
+    proxy = start_nginx(place, "nginx-idle.conf", "6557")
+    start_idle(place)
+    check_silence(place, "6557", ["x-forwarded-for: 127.0.0.1"])
+    url = f"ws://127.0.0.1:{place.port('6557')}/service"
+    staying = place.ask_idly(url, 1, 4, 1)
+    first = [staying.stdout.readline() for _ in range(4)]
+    check("connections: 1\n" in first, f"it begins with {first}")
+    proxy.send_signal(signal.SIGHUP)
+    said = lines_of(staying)
+    check(connections(said) == [1], f"behind a reload it has {said}")
+    fresh = lines_of(place.ask_idly(url, 1, 0, 0))
+    check(connections(fresh) == [1], f"after a reload another one has {fresh}")
+
+
+def haproxy_idle(place):
+    place.start_proxy("6558", "haproxy", "-db", "-f", place.configuration("haproxy-idle.cfg"))
+    start_idle(place)
+    check_silence(place, "6558", ["x-forwarded-for: 127.0.0.1"])
+    check_silence(place, "6559", [])
+
+
+CASES = [stunnel, nginx, haproxy, nginx_idle, haproxy_idle]
 
 
 def main():

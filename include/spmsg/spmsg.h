@@ -30,8 +30,9 @@ extern "C" {
 /** The size of the longest address that a function of this header stores, with its zero byte. */
 #define SPMSG_ADDRESS_MAX 160
 
-/** An int at level NN_SOL_SOCKET, 0 or 1, 0 unless set: whether the control data that nn_recvmsg
- * stores tells whom the message comes from, in further entries behind the others. */
+/** An int at level NN_SOL_SOCKET, 0 unless set: whether the control data that nn_recvmsg stores
+ * tells whom the message comes from, in further entries behind the others. With 1 it does, with 2
+ * also what the peer has said besides when it connected over ws since then. */
 #define SPMSG_PEER_INFO (SPMSG_BASE + 1)
 
 /** The level of these entries. */
@@ -60,6 +61,12 @@ extern "C" {
  * there, or goes meanwhile, it fails with ENOTCONN. NN_SNDFD and NN_POLLOUT say that some peer
  * can take a message. */
 #define SPMSG_PAIR_MANY (SPMSG_BASE + 16)
+
+/** The type of the entry with the headers of HTTP that the peer has sent, on ws only and where
+ * SPMSG_PEER_INFO is 2: a string of lines such as "X-Forwarded-For: 192.0.2.7\r\n", without the
+ * headers of the handshake itself, up to 16 KiB. It is the last of all entries. Whoever can talk
+ * to the socket can send any header; only what a proxy sets says more. */
+#define SPMSG_PEER_HEADERS (SPMSG_BASE + 4)
 
 /** Types of events: a peer is connected and can be sent to or received from; it is connected no
  * longer; an attempt to connect, or to accept, has failed; somebody did not speak as a peer
@@ -127,6 +134,12 @@ extern "C" {
  * received that no more is read, and while the peer does not read what is sent to it, nothing is
  * asked and nobody is given up. */
 #define SPMSG_WS_PING (SPMSG_BASE + 11)
+
+/** A string at level NN_WS, empty unless set: headers that what connects from now on sends with its
+ * request, as "Authorization: Bearer xyz", up to 32 lines and 4096 bytes. Headers of the handshake
+ * itself, such as Host, and those about a body cannot be set. What cannot be sent fails with
+ * EINVAL, and spmsg_error_text tells which line it is. */
+#define SPMSG_WS_HEADERS (SPMSG_BASE + 12)
 
 /** A statistic that only grows: messages that were accepted and then had nowhere to go, because
  * the peer that they were meant for could not take any more, or was gone. */

@@ -18,8 +18,8 @@ use crate::sync::{
 use crate::sys;
 use crate::trace::{self, Happening, Plain, Reason};
 use crate::transports::{
-    Connection, Fault, Guard, Host, IfNameless, Rejected, Report, Settings, TRANSPORTS, Transport,
-    TypeTag,
+    Connection, Fault, Guard, Host, IfNameless, Rejected, Report, Settings, TRANSPORTS, Text,
+    Transport, TypeTag,
 };
 
 /// The socket's side of one endpoint.
@@ -310,6 +310,14 @@ impl Host for Endpoint {
             settings.send_budget = settings.send_buffer.saturating_mul(2);
         }
         settings
+    }
+
+    fn text(&self, option: &Text) -> Vec<u8> {
+        self.context.options.text_of(option)
+    }
+
+    fn wants_headers(&self) -> bool {
+        self.context.options.tells_headers()
     }
 
     fn guard(&self) -> Guard {

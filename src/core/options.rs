@@ -179,12 +179,24 @@ impl Options {
         self.seldom.lock().as_ref().map(|seldom| seldom.texts[at].clone()).unwrap_or_default()
     }
 
+    /// The same by what it is for.
+    #[must_use]
+    pub fn text_of(&self, option: &Text) -> Vec<u8> {
+        let place = Text::place(option.level, option.number);
+        place.map(|at| self.text(at)).unwrap_or_default()
+    }
+
+    /// Whether they come with what those have said besides when they greeted.
+    #[must_use]
+    pub fn tells_headers(&self) -> bool {
+        self.get(LEVEL, PEER_INFO.number) == Ok(OptionValue::Int(2))
+    }
+
     /// Whom what is bound now lets in.
     #[must_use]
     pub fn guard(&self) -> Guard {
-        let text = Text::place(NETWORKS.level, NETWORKS.number).map(|at| self.text(at));
         // It could be understood when it was set; if not, that is no reason to let everybody in.
-        let networks = Networks::parse(&text.unwrap_or_default());
+        let networks = Networks::parse(&self.text_of(&NETWORKS));
         let networks = networks.unwrap_or_else(|_| Some(Networks::none())).map(Arc::new);
         let user = match self.get(LEVEL, ACCEPT_USER.number) {
             Ok(OptionValue::Int(user)) => u32::try_from(user).ok(),
@@ -416,7 +428,7 @@ pub mod option {
     pub const IPV4_ONLY: Row = row(14, "IPv4 only", 1, 0..=1, Unit::Flag);
     pub const RECV_MAX_SIZE: Row = row(16, "largest message", 1_048_576, -1..=MAX, Unit::Bytes);
     pub const MAX_TTL: Row = row(17, "hop limit", 8, 1..=255, Unit::Hops);
-    pub const PEER_INFO: Row = row(OWN + 1, "peer information", 0, 0..=1, Unit::Flag);
+    pub const PEER_INFO: Row = row(OWN + 1, "peer information", 0, 0..=2, Unit::Choice);
 
     pub const ACCEPT_USER: Row = row(OWN + 9, "user of peers", -1, -1..=MAX, Unit::Choice);
 

@@ -25,6 +25,11 @@ pub fn describe(
         .unwrap_or_default();
     let number = entry(number::NUMBER, &pipe.peer_number().to_ne_bytes())?;
     let address = entry(number::ADDRESS, address.as_bytes_with_nul())?;
+    // They have no zero inside, and may be long: whoever has room for less has the others.
+    if let Some(headers) = stream.and_then(Stream::peer_headers) {
+        let headers = entry(number::HEADERS, &[headers, b"\0"].concat())?;
+        return joined(&[number, address, headers]);
+    }
     let Some(credentials) = stream.and_then(Stream::peer_credentials) else {
         return joined(&[number, address]);
     };

@@ -149,6 +149,13 @@ pub(super) fn text(error: Error) -> String {
         Error::Malformed(Part::NetworkHost(place)) => {
             return format!("network {place} of the list has more bits than it says");
         }
+        Error::Malformed(Part::Header(line)) => {
+            return format!("line {line} of the headers is no name, colon and value");
+        }
+        Error::Malformed(Part::HeaderName(line)) => {
+            return format!("line {line} of the headers is one that the handshake has itself");
+        }
+        Error::Malformed(Part::HeaderCount) => "there are more than 32 headers",
         Error::Malformed(Part::NetworkCount) => "the list has more than 64 networks",
         Error::Malformed(Part::Name) => "the address has no name behind its scheme",
         Error::UnknownTransport => "the scheme is none of inproc, ipc, tcp, ws and unix",

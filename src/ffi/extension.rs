@@ -252,6 +252,7 @@ const _: () = {
     assert!(peer::LEVEL == SPMSG_CONTROL && peer::NUMBER == SPMSG_PEER);
     assert!(peer::ADDRESS == SPMSG_PEER_ADDRESS);
     assert!(peer::CREDENTIALS == SPMSG_PEER_CREDENTIALS);
+    assert!(peer::HEADERS == SPMSG_PEER_HEADERS);
     assert!(offset_of!(spmsg_credentials, pid) == 0 && size_of::<spmsg_credentials>() == 12);
     // Programs of all versions share them.
     assert!(size_of::<spmsg_event>() == 176 && align_of::<spmsg_event>() == 4);

@@ -120,6 +120,7 @@ const _: () = {
     assert!(tcp::KEEPALIVE.number == SPMSG_TCP_KEEPALIVE);
     assert!(ws::MESSAGE_TYPE.number == NN_WS_MSG_TYPE && ws::PING.number == SPMSG_WS_PING);
     assert!(message_label::LEVEL == NN_WS && message_label::MESSAGE_TYPE == NN_WS_MSG_TYPE);
+    assert!(ws::HEADERS.level == NN_WS && ws::HEADERS.number == SPMSG_WS_HEADERS);
     assert!(MessageKind::Text as i32 == NN_WS_MSG_TYPE_TEXT);
     assert!(MessageKind::Binary as i32 == NN_WS_MSG_TYPE_BINARY);
     assert!(ipc::SECURITY.number == NN_IPC_SEC_ATTR && ipc::MODE.number == SPMSG_IPC_MODE);

@@ -60,7 +60,7 @@ pub fn greeting(socket_type: u16) -> [u8; 8] {
 /// What a client says first to a socket of that type.
 #[must_use]
 pub fn request(socket_type: &str) -> Vec<u8> {
-    ws::handshake::request("localhost", "/", KEY, &ws::handshake::token(socket_type))
+    ws::handshake::request("localhost", "/", KEY, &ws::handshake::token(socket_type), b"")
 }
 
 /// What a server of that type answers; nothing when it refuses the request.

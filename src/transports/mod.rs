@@ -121,6 +121,16 @@ pub trait Host: Send + Sync {
 
     fn settings(&self) -> Settings;
 
+    /// What an option that is a text is set to.
+    fn text(&self, _option: &Text) -> Vec<u8> {
+        Vec::new()
+    }
+
+    /// Whether somebody wants to know what peers say besides, when they greet.
+    fn wants_headers(&self) -> bool {
+        false
+    }
+
     /// Whom a listener that is made now lets in.
     fn guard(&self) -> Guard {
         Guard::default()
@@ -343,6 +353,11 @@ pub trait Stream {
 
     /// Who the peer is, if the kernel knows.
     fn peer_credentials(&self) -> Option<Credentials>;
+
+    /// What the peer has said besides when it greeted, where somebody wanted to know that.
+    fn peer_headers(&self) -> Option<&[u8]> {
+        None
+    }
 
     /// What went wrong with a stream that has ended.
     fn fault(&self) -> Option<Fault>;

@@ -46,7 +46,7 @@ pub static NETWORKS: Text = Text {
 };
 
 /// All options that are texts.
-pub static TEXTS: [&Text; 1] = [&NETWORKS];
+pub static TEXTS: [&Text; 2] = [&NETWORKS, &ws::option::HEADERS];
 
 /// How long a value must be, which is looked at before the option is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

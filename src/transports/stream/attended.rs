@@ -21,12 +21,15 @@ use crate::sync::{
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
 use crate::sys::{self, Credentials, Event, Read};
+use crate::transports::Fault;
 
 /// What is wanted of a stream besides its bytes.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Wishes {
     /// After how much silence the peer is asked whether it is there.
     pub patience: Option<Duration>,
+    /// What it has said besides, to be kept.
+    pub headers: Option<Box<[u8]>>,
 }
 
 /// Attends to the silence of one peer. What has come is noted by whoever reads; everything else
@@ -37,6 +40,7 @@ pub struct Attention {
     /// it, and whoever judges looks at the stream before.
     heard: AtomicU64,
     pulse: Mutex<Pulse>,
+    /// The peer was asked for a sign of life and gave none.
     is_gone: AtomicBool,
     key: OnceLock<Key>,
 }
@@ -44,6 +48,7 @@ pub struct Attention {
 struct Attended {
     stream: Arc<dyn ByteStream>,
     attention: Option<Attention>,
+    headers: Option<Box<[u8]>>,
 }
 
 /// Has a connection looked at when its peer has been silent.
@@ -55,7 +60,8 @@ pub fn attended(stream: Arc<dyn ByteStream>, wishes: Wishes) -> Arc<dyn ByteStre
     if wishes == Wishes::default() {
         return stream;
     }
-    Arc::new(Attended { stream, attention: wishes.patience.map(Attention::new) })
+    let Wishes { patience, headers } = wishes;
+    Arc::new(Attended { stream, attention: patience.map(Attention::new), headers })
 }
 
 impl Attention {
@@ -68,11 +74,6 @@ impl Attention {
             is_gone: AtomicBool::new(false),
             key: OnceLock::new(),
         }
-    }
-
-    /// Whether the peer was asked for a sign of life and gave none.
-    pub fn is_gone(&self) -> bool {
-        self.is_gone.load(Ordering::Relaxed)
     }
 
     fn note_heard(&self) {
@@ -101,14 +102,16 @@ impl Attention {
 }
 
 impl StreamConnection {
-    /// Attends to the silence of the peer from now on, where that is wanted.
+    /// Attends to the silence of the peer from now on, where that is wanted. That comes before the
+    /// watch begins, which may tell of the end at once.
     ///
     /// # Errors
     /// When there is no memory for that.
-    pub(super) fn begin_attending(&self) -> Result<(), OutOfMemory> {
+    pub(super) fn begin_attending(&self) -> io::Result<()> {
         let Some(attention) = self.stream.attention() else { return Ok(()) };
         let attendant = Arc::new(Attendant(self.me.clone()));
-        let key = self.reactor.add(|_| attendant as Arc<dyn Handler>)?;
+        let key = self.reactor.add(|_| attendant as Arc<dyn Handler>);
+        let key = key.map_err(|OutOfMemory| io::ErrorKind::OutOfMemory)?;
         attention.key.get_or_init(|| key);
         attention.set_timer(&self.reactor, attention.due());
         Ok(())
@@ -120,6 +123,12 @@ impl StreamConnection {
         if let Some(key) = self.stream.attention().and_then(|attention| attention.key.get()) {
             self.reactor.forget(*key);
         }
+    }
+
+    /// What is wrong with a peer that gives no sign of life.
+    pub(super) fn silence(&self) -> Option<Fault> {
+        let attention = self.stream.attention()?;
+        attention.is_gone.load(Ordering::Relaxed).then_some(Fault::Silent)
     }
 
     pub(super) fn has_ended(&self) -> bool {
@@ -246,6 +255,10 @@ impl ByteStream for Attended {
         self.stream.peer_credentials()
     }
 
+    fn peer_headers(&self) -> Option<&[u8]> {
+        self.headers.as_deref()
+    }
+
     fn attention(&self) -> Option<&Attention> {
         self.attention.as_ref()
     }
@@ -258,7 +271,7 @@ mod tests {
     use crate::transports::stream::fixtures::{FakeStream, PEER, Peer, codec};
     use crate::transports::stream::reader::short::PING;
     use crate::transports::stream::watch::Standing;
-    use crate::transports::{Connection, Fault, Parting, Report, Stream};
+    use crate::transports::{Connection, Parting, Report, Stream};
     use std::thread::sleep;
 
     const PATIENCE: Duration = Duration::from_millis(40);
@@ -275,7 +288,7 @@ mod tests {
     }
 
     fn watched(stream: &Arc<FakeStream>) -> Arc<dyn ByteStream> {
-        attended(Arc::clone(stream) as _, Wishes { patience: Some(PATIENCE) })
+        attended(Arc::clone(stream) as _, Wishes { patience: Some(PATIENCE), headers: None })
     }
 
     fn setup() -> Setup {
@@ -294,6 +307,18 @@ mod tests {
         let plain = attended(Arc::clone(&stream) as _, Wishes::default());
         assert!(std::ptr::addr_eq(Arc::as_ptr(&plain), Arc::as_ptr(&stream)));
         assert!(plain.attention().is_none());
+    }
+
+    #[test]
+    fn what_was_said_at_the_beginning_is_kept() {
+        let (stream, peer) = FakeStream::pair();
+        let wishes = Wishes { headers: Some(b"A: b\r\n"[..].into()), ..Wishes::default() };
+        let own = attended(Arc::clone(&stream) as _, wishes);
+        assert_eq!(own.peer_headers(), Some(&b"A: b\r\n"[..]));
+        assert!(own.attention().is_none());
+        peer.write(b"in");
+        assert_eq!(own.read(None, &mut [0; 9]), Read::Bytes(2));
+        assert_eq!(watched(&stream).peer_headers(), None);
     }
 
     #[test]

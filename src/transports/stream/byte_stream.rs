@@ -73,6 +73,11 @@ mod os {
 
         fn peer_credentials(&self) -> Option<Credentials>;
 
+        /// What the peer has said besides when it greeted, where somebody wanted to know that.
+        fn peer_headers(&self) -> Option<&[u8]> {
+            None
+        }
+
         /// What attends to the silence of the peer, where somebody wants that.
         fn attention(&self) -> Option<&Attention> {
             None

@@ -10,7 +10,6 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use super::arrival::{Arrival, Handback, News, Passage};
-use super::attended::Attention;
 use super::byte_stream::ByteStream;
 use super::circumstances::Gathering;
 use super::codec::{Codec, Parting};
@@ -25,7 +24,6 @@ use super::width::{Reach, Width};
 use super::writer::{HasMore, Writer};
 use crate::error::{Error, Refusal};
 use crate::io::{Handler, Reactor, Tick};
-use crate::memory::OutOfMemory;
 use crate::message::Message;
 use crate::sync::{
     OnceLock,
@@ -90,8 +88,7 @@ impl StreamConnection {
     /// # Errors
     /// When the kernel cannot watch it.
     pub fn start(self: &Arc<Self>, standing: Standing) -> std::io::Result<()> {
-        // First, because the watch may tell of the end at once.
-        self.begin_attending().map_err(|OutOfMemory| std::io::ErrorKind::OutOfMemory)?;
+        self.begin_attending()?;
         self.watch.start(Arc::clone(self) as _, standing, || self.wanted())
     }
 
@@ -414,11 +411,13 @@ impl Stream for StreamConnection {
         self.stream.peer_credentials()
     }
 
+    fn peer_headers(&self) -> Option<&[u8]> {
+        self.stream.peer_headers()
+    }
+
     fn fault(&self) -> Option<Fault> {
-        let is_gone = self.stream.attention().is_some_and(Attention::is_gone);
-        let silent = || is_gone.then_some(Fault::Silent);
         let broken = || self.stream.failure().map(|error| Fault::System(error.into()));
-        self.reader.fault().or_else(silent).or_else(broken)
+        self.reader.fault().or_else(|| self.silence()).or_else(broken)
     }
 
     fn parting(&self) -> Parting {

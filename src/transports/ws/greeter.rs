@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::address::Resource;
 use super::frame::{Kind, Role};
 use super::handshake::{self, Agreement, Demand, Denial, HEAD_MAX};
+use super::headers;
 use super::option;
 use crate::memory::{self, OutOfMemory};
 use crate::sys::random_bytes;
@@ -24,6 +25,8 @@ pub struct Client {
     pub resource: Resource,
     /// As it was when the dialer was made.
     pub kind: Kind,
+    /// Lines of the request besides, likewise.
+    pub headers: Vec<u8>,
 }
 
 struct ServerGreeter {
@@ -45,9 +48,18 @@ struct ClientGreeter {
     claim: Claim,
 }
 
+/// What becomes of headers that have no part in the handshake.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Keeps {
+    #[default]
+    Nothing,
+    Headers,
+}
+
 /// A head that is arriving, and what comes behind it.
 #[derive(Default)]
 struct Head {
+    keeps: Keeps,
     bytes: Vec<u8>,
     /// Its length, once it is complete.
     len: Option<usize>,
@@ -63,7 +75,7 @@ impl Wire for Server {
             },
             kind: option::message_kind(&host.settings()),
             wishes: wishes(host),
-            head: Head::default(),
+            head: Head::of(host),
             agreement: None,
             claim: Claim::Nothing,
         })
@@ -76,22 +88,35 @@ impl Wire for Client {
         let key = handshake::key(random_bytes());
         let Resource { host: name, path } = &self.resource;
         Box::new(ClientGreeter {
-            request: handshake::request(name, path, &key, &token),
+            request: handshake::request(name, path, &key, &token, &self.headers),
             key,
             token,
             kind: self.kind,
             wishes: wishes(host),
-            head: Head::default(),
+            head: Head::of(host),
             claim: Claim::Nothing,
         })
     }
 }
 
 fn wishes(host: &dyn Host) -> Wishes {
-    Wishes { patience: option::patience(&host.settings()) }
+    Wishes { patience: option::patience(&host.settings()), headers: None }
 }
 
 impl Head {
+    fn of(host: &dyn Host) -> Head {
+        let keeps = if host.wants_headers() { Keeps::Headers } else { Keeps::Nothing };
+        Head { keeps, ..Head::default() }
+    }
+
+    /// What somebody wants to know of it. Without memory for that it is not told.
+    fn told(&self) -> Option<Box<[u8]>> {
+        match self.keeps {
+            Keeps::Headers => headers::told(self.as_slice()).ok().map(Vec::into_boxed_slice),
+            Keeps::Nothing => None,
+        }
+    }
+
     fn wanted(&self) -> usize {
         HEAD_MAX - self.bytes.len()
     }
@@ -178,7 +203,7 @@ impl Greeter for ServerGreeter {
     }
 
     fn wishes(&mut self) -> Wishes {
-        std::mem::take(&mut self.wishes)
+        Wishes { headers: self.head.told(), ..std::mem::take(&mut self.wishes) }
     }
 
     fn failure(&self) -> Option<Report> {
@@ -252,7 +277,7 @@ impl Greeter for ClientGreeter {
     }
 
     fn wishes(&mut self) -> Wishes {
-        std::mem::take(&mut self.wishes)
+        Wishes { headers: self.head.told(), ..std::mem::take(&mut self.wishes) }
     }
 
     fn failure(&self) -> Option<Report> {
@@ -282,7 +307,7 @@ mod tests {
 
     fn client() -> ClientGreeter {
         let (token, key) = (handshake::token("pair"), handshake::key([7; 16]));
-        let request = handshake::request("h", "/", &key, &token);
+        let request = handshake::request("h", "/", &key, &token, b"");
         ClientGreeter {
             request,
             key,
@@ -320,7 +345,7 @@ mod tests {
     fn who_is_refused_tells_what_it_is() {
         let mut server = server();
         let request =
-            handshake::request("h", "/", "dGhlIHNhbXBsZSBub25jZQ==", &handshake::token("sub"));
+            handshake::request("h", "/", "dGhlIHNhbXBsZSBub25jZQ==", &handshake::token("sub"), b"");
         let Heard::Refused(answer) = server.absorb(&request) else { panic!("a PAIR is no SUB") };
         assert_eq!(server.claim(), Claim::Seeks("sub".into()));
         // A client for a SUB hears that there is a PAIR.

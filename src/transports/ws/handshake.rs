@@ -167,15 +167,15 @@ pub fn status(head: &[u8]) -> Option<u16> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// The request of a client.
+/// The request of a client, with lines of its program's.
 #[must_use]
-pub fn request(host: &str, path: &str, key: &str, token: &str) -> Vec<u8> {
-    format!(
+pub fn request(host: &str, path: &str, key: &str, token: &str, more: &[u8]) -> Vec<u8> {
+    let own = format!(
         "GET {path} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\
-         Sec-WebSocket-Protocol: {token}\r\n\r\n"
-    )
-    .into_bytes()
+         Sec-WebSocket-Protocol: {token}\r\n"
+    );
+    [own.as_bytes(), more, b"\r\n"].concat()
 }
 
 /// The key for a request, out of random bytes.
@@ -333,7 +333,8 @@ mod tests {
         let expected = "GET /a?b=c HTTP/1.1\r\nHost: [::1]:9\r\nUpgrade: websocket\r\n\
             Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: rep.sp.nanomsg.org\r\n\r\n";
-        let asked = request("[::1]:9", "/a?b=c", &key(*b"the sample nonce"), "rep.sp.nanomsg.org");
+        let asked =
+            request("[::1]:9", "/a?b=c", &key(*b"the sample nonce"), "rep.sp.nanomsg.org", b"");
         assert_eq!(String::from_utf8(asked).unwrap(), expected);
     }
 

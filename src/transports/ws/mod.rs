@@ -7,6 +7,7 @@ mod decoder;
 mod frame;
 mod greeter;
 pub(super) mod handshake;
+mod headers;
 pub mod label;
 mod mask;
 mod sending;
@@ -53,7 +54,8 @@ impl Transport for Ws {
     ) -> Result<Arc<dyn Maker>, Error> {
         let (target, resource) = address::to_connect(&text(address), literals(&*host))?;
         let kind = option::message_kind(&host.settings());
-        Ok(Dialer::new(target, Box::new(Client { resource, kind }), host)?)
+        let headers = headers::lines(&host.text(&option::HEADERS))?;
+        Ok(Dialer::new(target, Box::new(Client { resource, kind, headers }), host)?)
     }
 }
 
@@ -73,7 +75,7 @@ pub mod option {
 
     use super::frame::Kind;
     use crate::transports::Settings;
-    use crate::transports::options::{Len, Row, Table, Unit};
+    use crate::transports::options::{Len, Row, Table, Text, Unit};
 
     pub const LEVEL: i32 = super::label::LEVEL;
 
@@ -96,6 +98,14 @@ pub mod option {
         default: 0,
         range: 0..=32_767,
         unit: Unit::Seconds,
+    };
+
+    /// Lines of the request of what connects, besides those of the handshake.
+    pub static HEADERS: Text = Text {
+        level: LEVEL,
+        number: 0x5350_000c,
+        len_max: 4096,
+        check: |text| super::headers::lines(text).map(|_| ()),
     };
 
     /// After how much silence a peer is asked whether it is there, if it is.
