@@ -227,7 +227,7 @@ impl Turn {
     pub(super) fn follow(&mut self, duty: Duty, seen: u32, until: Option<Instant>) {
         if let Duty::Follow { socket, side } = &duty {
             let (socket, bed) = (Arc::clone(socket), Bed::Epoch { side: *side, seen });
-            self.lie_down(duty, bed, Some(&socket), until);
+            self.lie_down(duty, bed, Some(socket), until);
         }
     }
 
@@ -236,10 +236,9 @@ impl Turn {
         &mut self,
         duty: Duty,
         bed: Bed,
-        socket: Option<&Arc<Socket>>,
+        socket: Option<Arc<Socket>>,
         until: Option<Instant>,
     ) {
-        let socket = socket.cloned();
         let place = list(duty);
         self.asleep = Some(Asleep { place, bed, socket, until, slept: Slept::Woken });
     }
@@ -324,7 +323,12 @@ impl Turn {
 /// Settles what the calling thread owes for sleeps that it has never come back from, or that it has
 /// interrupted itself.
 pub fn settle() {
-    let all = with_list(|sleeps| std::mem::take(&mut *sleeps.duties)).unwrap_or_default();
+    // Most often there is nothing: then the list keeps its memory.
+    let take = |sleeps: &mut Sleeps| {
+        let is_empty = sleeps.duties.is_empty();
+        if is_empty { Vec::new() } else { std::mem::take(&mut *sleeps.duties) }
+    };
+    let all = with_list(take).unwrap_or_default();
     if !all.is_empty() {
         sys::cancellation::forget_sleep();
         // Not while the list is borrowed: others' code runs here.
@@ -337,7 +341,11 @@ struct Listing(u64);
 
 impl Listing {
     /// The duty, unless it has been settled already.
-    fn take_off(&self) -> Option<Duty> {
+    fn take_off(self) -> Option<Duty> {
+        ManuallyDrop::new(self).find()
+    }
+
+    fn find(&self) -> Option<Duty> {
         let take = |sleeps: &mut Sleeps| {
             let at = sleeps.duties.iter().rposition(|(number, _)| *number == self.0)?;
             Some(sleeps.duties.remove(at).1)
@@ -348,7 +356,7 @@ impl Listing {
 
 impl Drop for Listing {
     fn drop(&mut self) {
-        drop(self.take_off());
+        drop(self.find());
     }
 }
 
@@ -401,7 +409,9 @@ fn with_list<T>(change: impl FnOnce(&mut Sleeps) -> T) -> Option<T> {
         let mut sleeps = sleeps.try_borrow_mut().ok()?;
         if sleeps.generation != sys::generation() {
             // A forked child owes nothing: the sockets are its parent's.
-            std::mem::forget(std::mem::take(&mut *sleeps.duties));
+            if !sleeps.duties.is_empty() {
+                std::mem::forget(std::mem::take(&mut *sleeps.duties));
+            }
             sleeps.generation = sys::generation();
         }
         Some(change(&mut sleeps))

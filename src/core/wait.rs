@@ -111,7 +111,7 @@ impl Socket {
         if !self.waiting.recv.handover.begin_polling(seen) {
             return Step::Done(());
         }
-        turn.lie_down(duty, Bed::Poller { seen }, Some(&socket), until);
+        turn.lie_down(duty, Bed::Poller { seen }, Some(socket), until);
         Step::Sleep
     }
 
@@ -263,7 +263,7 @@ impl Socket {
             let duty = Duty::LeadSend { socket: visit, driven: unwritten };
             let bed = Bed::Descriptors { entries, seen };
             let until = [until, slice].into_iter().flatten().min();
-            turn.lie_down(duty, bed, Some(&socket), until);
+            turn.lie_down(duty, bed, Some(socket), until);
             return Step::Sleep;
         }
         bell.resign();
