@@ -36,7 +36,8 @@ impl Socket {
                 });
         }
         if !waiting.has_streams() {
-            return waiting.spin.try_spin(|| bell.epoch() != seen);
+            let has_news = || bell.epoch() != seen;
+            return waiting.spin.try_spin(has_news) || waiting.spin.try_giving_way(has_news);
         }
         if !self.try_lead() {
             return false;

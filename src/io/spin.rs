@@ -39,6 +39,41 @@ impl Spin {
         has_found
     }
 
+    /// Where there is one processor, lets those run who would like to before it is slept, if that
+    /// has paid lately: what takes turns in one thread after the other need not put itself to sleep
+    /// and be woken each time. Who has hardly ever waited sleeps at once, because those who would
+    /// like to run may keep the processor for long.
+    pub fn try_giving_way(&self, look: impl FnMut() -> bool) -> bool {
+        usable_cpus() < 2 && self.give_way_if_due(look)
+    }
+
+    fn give_way_if_due(&self, mut look: impl FnMut() -> bool) -> bool {
+        let penalty = self.penalty.load(Ordering::Relaxed);
+        let skips = self.skips.load(Ordering::Relaxed);
+        if penalty == 0 {
+            self.penalty.store(1, Ordering::Relaxed);
+            self.skips.store(WAITS_BEFORE, Ordering::Relaxed);
+            return false;
+        }
+        if skips > 0 {
+            self.skips.store(skips - 1, Ordering::Relaxed);
+            return false;
+        }
+        let began = sys::now();
+        let has_found = (0..TURNS).any(|_| {
+            yield_now();
+            look()
+        });
+        if sys::now().duration_since(began) > GIVEN_AWAY {
+            self.set_penalty((penalty * 2 + 1).clamp(SKIPS_LONG, SKIPS_LONGEST));
+        } else if has_found {
+            self.penalty.store((penalty / 2).max(1), Ordering::Relaxed);
+        } else {
+            self.set_penalty((penalty * 2 + 1).min(SKIPS_MAX));
+        }
+        has_found
+    }
+
     /// Whether this wait starts with looking.
     fn is_due(&self) -> bool {
         if usable_cpus() < 2 {
@@ -106,6 +141,13 @@ const SPIN_MAX: Duration = Duration::from_micros(50);
 /// What is so long in coming has been away from the processor.
 const GIVEN_AWAY: Duration = Duration::from_millis(1);
 const SKIPS_MAX: u32 = 255;
+/// Where somebody computes beside us, a turn costs milliseconds.
+const SKIPS_LONG: u32 = 0xfff;
+const SKIPS_LONGEST: u32 = 0xffff;
+/// A socket has to wait so often before it gives way.
+const WAITS_BEFORE: u32 = 63;
+/// How often the others have their turn before a sleep.
+const TURNS: u32 = 2;
 /// Pauses between two looks.
 const PAUSES: u32 = 8;
 
@@ -141,6 +183,35 @@ mod tests {
         (0..8).for_each(|_| assert_eq!(looks(true), 1));
         assert!(looks(false) > 0);
         assert_eq!(spin.skips.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn who_waits_often_gives_way_before_he_sleeps_for_as_long_as_that_pays() {
+        let spin = Spin::default();
+        let looks = |finds: bool| {
+            let mut count = 0_u32;
+            let found = spin.give_way_if_due(|| {
+                count += 1;
+                finds
+            });
+            assert_eq!(found, finds && count > 0);
+            count
+        };
+        (0..=WAITS_BEFORE).for_each(|_| assert_eq!(looks(true), 0));
+        (0..100).for_each(|_| assert_eq!(looks(true), 1));
+        for skips in [3, 7, 15, 31, 63, 127, 255, 255] {
+            assert_eq!(looks(false), TURNS);
+            (0..skips).for_each(|_| assert_eq!(looks(true), 0));
+        }
+        // Somebody else computes.
+        for skips in [0xfff, 0x1fff, 0x3fff, 0x7fff, 0xffff, 0xffff] {
+            assert!(spin.give_way_if_due(|| {
+                std::thread::sleep(2 * GIVEN_AWAY);
+                true
+            }));
+            (0..skips).for_each(|_| assert_eq!(looks(true), 0));
+        }
+        assert_eq!(looks(true), 1);
     }
 
     #[test]
