@@ -17,8 +17,8 @@ use crate::protocols::SocketType;
 use crate::sync::{Mutex, Rank};
 use crate::sys::{Credentials, EventFd};
 use crate::transports::{
-    Adopter, AfterRecv, AfterSend, Backup, Connection, Dialect, Fault, Load, Parting, Received,
-    Rejected, Row, Sent, Stream,
+    Adopter, AfterRecv, AfterSend, Backup, Connection, Dialect, Fault, Load, Next, Parting,
+    Received, Rejected, Row, Sent, Stream,
 };
 
 pub const PAIR: i32 = 0x10;
@@ -238,7 +238,7 @@ impl Connection for FakeConnection {
         self.received.lock().extend(size);
         let has_message = arrived.map(|arrived| *message = arrived).is_some();
         let then = if has_message { AfterRecv::Resume } else { AfterRecv::Nothing };
-        Received { has_message, then }
+        Received { has_message, next: Next::Unknown, then }
     }
 
     fn is_readable(&self) -> bool {

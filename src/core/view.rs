@@ -7,9 +7,10 @@ use super::context::Context;
 use super::figures::Figure;
 use super::pipe::{Aftermath, Kin, PipeTable};
 use crate::message::{Control, Message};
-use crate::protocols::{BranchId, Branches, Flow, Loss, PipeId, Pipes, Readiness, Refusal};
+use crate::protocols::{BranchId, Branches, Flow, InTurn, Loss, PipeId, Pipes, Readiness, Refusal};
 use crate::sys;
 use crate::trace::{self, Happening};
+use crate::transports::{AfterRecv, Next, Received};
 
 /// The pipes during one operation of the protocol.
 pub struct View<'a> {
@@ -30,27 +31,17 @@ impl Pipes for View<'_> {
     }
 
     fn recv(&mut self, pipe: PipeId, message: &mut Message) -> bool {
-        let Some(pipe) = self.table.get(pipe) else { return false };
-        let tells_peer = self.context.options.tells_peers() && message.control == Control::Wanted;
-        if tells_peer {
-            message.ancillary = None;
-        }
-        let received = pipe.connection.recv(message);
-        if tells_peer && received.has_message {
-            pipe.describe_peer(message);
-        }
-        self.aftermath.note_received(&pipe.connection, received.then);
-        if pipe.is_ended {
-            let (id, is_drained) = (pipe.id, !pipe.connection.is_readable());
-            self.aftermath.is_backlog_less = true;
-            if is_drained {
-                self.aftermath.note_drained(id);
-            }
-            if received.has_message {
-                self.table.backlog.take(id, message.wire_len());
-            }
-        }
-        received.has_message
+        self.take(pipe, message).has_message
+    }
+
+    fn recv_in_turn(&mut self, pipe: PipeId, message: &mut Message) -> InTurn {
+        let Received { has_message, next, .. } = self.take(pipe, message);
+        let has_next = match next {
+            Next::There => true,
+            Next::Missing => false,
+            Next::Unknown => self.is_readable(pipe),
+        };
+        InTurn { has_message, has_next }
     }
 
     fn flow(&self, pipe: PipeId) -> Flow {
@@ -121,3 +112,35 @@ impl Pipes for View<'_> {
         readiness
     }
 }
+
+impl View<'_> {
+    #[allow(clippy::inline_always, reason = "it is most of what either receive does")]
+    #[inline(always)]
+    fn take(&mut self, pipe: PipeId, message: &mut Message) -> Received {
+        let Some(pipe) = self.table.get(pipe) else { return GONE };
+        let tells_peer = self.context.options.tells_peers() && message.control == Control::Wanted;
+        if tells_peer {
+            message.ancillary = None;
+        }
+        let received = pipe.connection.recv(message);
+        if tells_peer && received.has_message {
+            pipe.describe_peer(message);
+        }
+        self.aftermath.note_received(&pipe.connection, received.then);
+        if pipe.is_ended {
+            let (id, is_drained) = (pipe.id, !pipe.connection.is_readable());
+            self.aftermath.is_backlog_less = true;
+            if is_drained {
+                self.aftermath.note_drained(id);
+            }
+            if received.has_message {
+                self.table.backlog.take(id, message.wire_len());
+            }
+        }
+        received
+    }
+}
+
+/// What is received on a pipe that is not there.
+const GONE: Received =
+    Received { has_message: false, next: Next::Missing, then: AfterRecv::Nothing };

@@ -113,6 +113,14 @@ pub struct Priorities {
     pub recv: Priority,
 }
 
+/// What receiving on a pipe has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InTurn {
+    pub has_message: bool,
+    /// The pipe is to have another turn.
+    pub has_next: bool,
+}
+
 /// What a machine can do with the pipes of its socket, and what it may know.
 pub trait Pipes {
     /// Takes `message` to send it on a pipe that was [`Flow::Ready`]. Says whether the pipe can
@@ -127,6 +135,12 @@ pub trait Pipes {
     /// What the peer's protocol put in front of the body stands in the header when both are in one
     /// process, else at the front of the body.
     fn recv(&mut self, pipe: PipeId, message: &mut Message) -> bool;
+
+    /// The same for who serves several pipes in turn.
+    fn recv_in_turn(&mut self, pipe: PipeId, message: &mut Message) -> InTurn {
+        let has_message = self.recv(pipe, message);
+        InTurn { has_message, has_next: self.is_readable(pipe) }
+    }
 
     fn flow(&self, pipe: PipeId) -> Flow;
 

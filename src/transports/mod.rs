@@ -37,7 +37,7 @@ pub use guard::{Guard, Networks, Visitor};
 pub use ipc::option as ipc_option;
 pub use load::{Backup, Load, ReadBy, Stamp};
 pub use options::{Len, NETWORKS, Row, TABLES, TEXTS, Table, Text, Unit, Values, rows};
-pub use outcome::{AfterRecv, AfterSend, Received, Sent};
+pub use outcome::{AfterRecv, AfterSend, Next, Received, Sent};
 pub use pace::{Moment, with_rhythm};
 pub use stream::Parting;
 pub use tcp::option as tcp_option;

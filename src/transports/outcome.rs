@@ -27,7 +27,17 @@ pub enum AfterSend {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Received {
     pub has_message: bool,
+    pub next: Next,
     pub then: AfterRecv,
+}
+
+/// What is known of the message behind the one that was received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    There,
+    Missing,
+    /// Who has to know asks [`Connection::is_readable`](super::Connection::is_readable).
+    Unknown,
 }
 
 /// What the receiver owes the connection when it has left the lock.

@@ -2,7 +2,7 @@
 
 use super::priorities::{Priority, Rings};
 use crate::message::{Header, Message};
-use crate::protocols::{Loss, PipeId, Pipes};
+use crate::protocols::{InTurn, Loss, PipeId, Pipes};
 
 #[derive(Debug, Default)]
 pub struct FairQueue {
@@ -39,8 +39,8 @@ impl FairQueue {
         message.ancillary = None;
         loop {
             let pipe = self.readable.current()?;
-            let has_message = pipes.recv(pipe, message);
-            if pipes.is_readable(pipe) {
+            let InTurn { has_message, has_next } = pipes.recv_in_turn(pipe, message);
+            if has_next {
                 self.readable.advance();
             } else {
                 self.readable.retire(pipe);

@@ -11,7 +11,7 @@ use std::time::Instant;
 use self::names::{Binder, Connector};
 use self::queue::Queue;
 use super::{
-    Adopter, AfterRecv, AfterSend, Connection, Dialect, Host, Load, Maker, Received, Sent,
+    Adopter, AfterRecv, AfterSend, Connection, Dialect, Host, Load, Maker, Next, Received, Sent,
     Transport,
 };
 use crate::error::{Error, Refusal};
@@ -135,7 +135,8 @@ impl Connection for Side {
     fn recv(&self, message: &mut Message) -> Received {
         let popped = self.incoming().pop(message);
         let then = if popped.tell_producer { AfterRecv::Resume } else { AfterRecv::Nothing };
-        Received { has_message: popped.has_message, then }
+        let next = if popped.has_more { Next::There } else { Next::Unknown };
+        Received { has_message: popped.has_message, next, then }
     }
 
     fn is_readable(&self) -> bool {

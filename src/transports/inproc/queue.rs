@@ -85,6 +85,8 @@ pub struct Pushed {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Popped {
     pub has_message: bool,
+    /// There is another one. Else there may be, if somebody looks.
+    pub has_more: bool,
     /// The producer could not push before; it has to be told.
     pub tell_producer: bool,
 }
@@ -198,7 +200,7 @@ impl Queue {
         // bytes.
         self.front.0.popped_count.store(count, Ordering::Release);
         let tell_producer = consumer.is_blocked && self.unblock(&mut consumer);
-        Popped { has_message: true, tell_producer }
+        Popped { has_message: true, has_more: !consumer.messages.is_empty(), tell_producer }
     }
 
     /// Takes all that has been pushed. False when that is nothing: then the next push says so.
@@ -407,7 +409,7 @@ const AHEAD: usize = 384;
 /// ...and so much for each of them.
 const LINES: usize = 128;
 
-const NOTHING: Popped = Popped { has_message: false, tell_producer: false };
+const NOTHING: Popped = Popped { has_message: false, has_more: false, tell_producer: false };
 
 /// An empty message counts too, else any number of them would fit.
 #[inline]

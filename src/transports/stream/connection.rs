@@ -32,8 +32,8 @@ use crate::sync::{
 use crate::sys::{Credentials, Event, nanoseconds, now_ms};
 use crate::trace;
 use crate::transports::{
-    Adopter, AfterRecv, Connection, Fault, Host, Load, Moment, Received, Report, Sent, Settings,
-    Stream, tcp_option, with_rhythm,
+    Adopter, AfterRecv, Connection, Fault, Host, Load, Moment, Next, Received, Report, Sent,
+    Settings, Stream, tcp_option, with_rhythm,
 };
 
 pub struct StreamConnection {
@@ -276,7 +276,7 @@ impl Connection for StreamConnection {
         let taken = self.reader.take(|| self.host.size_max(), message);
         self.writer.note_received(if taken.has_more { HasMore::Yes } else { HasMore::No });
         let then = if taken.must_resume { AfterRecv::Resume } else { AfterRecv::Nothing };
-        Received { has_message: taken.has_message, then }
+        Received { has_message: taken.has_message, next: Next::Unknown, then }
     }
 
     fn is_readable(&self) -> bool {
