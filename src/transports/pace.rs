@@ -23,6 +23,14 @@ pub enum Pace {
     Streaming,
 }
 
+/// What a thread has received and not yet taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Workload {
+    Little,
+    /// At least [`MUCH`] messages like the last one.
+    Much,
+}
+
 /// A moment in nanoseconds, since some other one that stays the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment(pub u64);
@@ -49,6 +57,12 @@ pub struct Rhythm {
     /// How many of them there may be.
     unseen_max: Cell<u32>,
     is_streaming: Cell<bool>,
+    /// How many sends there were in the run before, if what ended it was something received.
+    window: Cell<u32>,
+    /// How many there will be in this run, if it is like that one.
+    expected: Cell<u32>,
+    /// Much has been received that the thread will be busy with.
+    is_laden: Cell<bool>,
     /// How often the thread has left its processor, as far as it has been asked for.
     switches: Cell<Switches>,
     /// When that was.
@@ -88,6 +102,9 @@ impl Rhythm {
             unseen: Cell::new(0),
             unseen_max: Cell::new(0),
             is_streaming: Cell::new(false),
+            window: Cell::new(0),
+            expected: Cell::new(0),
+            is_laden: Cell::new(false),
             switches: Cell::new(Switches { waits: 0, losses: 0 }),
             asked: Cell::new(NEVER),
             ask,
@@ -127,7 +144,11 @@ impl Rhythm {
             self.unseen_max.set((UNSEEN_FOR / passed.max(1)).min(most));
             return self.note(self.sends(), now);
         }
-        let may_go_on = last != NEVER && gap < QUANTUM && self.is_streaming.get();
+        if last != NEVER && gap < PAUSE_IN_WINDOW && self.is_expected() {
+            return self.note(self.sends(), now);
+        }
+        let is_known = self.is_streaming.get() || self.is_expected();
+        let may_go_on = last != NEVER && gap < QUANTUM && is_known;
         if may_go_on && self.was_held_up(now) {
             return self.note(self.sends(), now);
         }
@@ -138,11 +159,37 @@ impl Rhythm {
         self.begin_run(now)
     }
 
-    /// Notes a send that begins `now`, of a sender who is known to have been busy since the last.
-    pub fn begin_busy(&self, now: Moment) -> Pace {
+    /// Notes a send that begins `now`, of a sender who is known to have been busy since the last,
+    /// and for whom so much more waits. With much before him, which he is quick to do, he streams.
+    pub fn begin_busy(&self, now: Moment, load: Workload) -> Pace {
         let last = self.last.get();
-        if last != NEVER && last.until(now) < QUANTUM {
+        let gap = last.until(now);
+        // Who answers does not ask.
+        self.expected.set(0);
+        if last != NEVER && gap < QUANTUM {
+            self.is_laden.set(gap < PAUSE && (load == Workload::Much || self.is_laden.get()));
+            let least = if self.is_laden.get() { Pace::Streaming } else { Pace::Unhurried };
+            return self.note_as(self.sends(), now, least);
+        }
+        self.interrupt();
+        self.begin_run(now)
+    }
+
+    /// Notes a send that begins `now`, of a sender who has received since the last, so that this
+    /// may be an answer that somebody waits for. What he has sent may have been a window of
+    /// questions, behind which the next one follows; while that is expected to go on, an answer to
+    /// the first of them is no reason to stop.
+    pub fn begin_after_receipt(&self, now: Moment) -> Pace {
+        let last = self.last.get();
+        let gap = last.until(now);
+        if last != NEVER
+            && self.is_expected()
+            && (gap < PAUSE_IN_WINDOW || gap < QUANTUM && self.was_held_up(now))
+        {
             return self.note(self.sends(), now);
+        }
+        if last != NEVER {
+            self.window.set(self.sends());
         }
         self.interrupt();
         self.begin_run(now)
@@ -178,6 +225,15 @@ impl Rhythm {
         self.connections.set(self.connections.get().saturating_add(1));
     }
 
+    /// Whether another send is to come in this run, however long that takes.
+    fn is_expected(&self) -> bool {
+        self.is_in_window(self.sends())
+    }
+
+    fn is_in_window(&self, run: u32) -> bool {
+        self.expected.get() >= WINDOW_MIN && (1..self.expected.get()).contains(&run)
+    }
+
     /// Whether each of several connections sees a part of the run only.
     fn reaches_many(&self) -> bool {
         self.connections.get() > 1
@@ -198,15 +254,26 @@ impl Rhythm {
 
     fn begin_run(&self, now: Moment) -> Pace {
         self.connections.set(0);
+        self.expected.set(self.window.take());
+        if self.expected.get() >= WINDOW_MIN {
+            self.look_at_switches(now);
+        }
         self.began.set(now.max(Moment(NEVER.0 + 1)));
         self.note(0, now)
     }
 
     fn note(&self, run: u32, now: Moment) -> Pace {
+        let least = if self.is_in_window(run) { Pace::Streaming } else { Pace::Unhurried };
+        self.note_as(run, now, least)
+    }
+
+    /// Notes a send that is a part of a stream for other reasons than the run, or is none.
+    fn note_as(&self, run: u32, now: Moment, least: Pace) -> Pace {
         self.run.set(run);
         self.last.set(now.max(Moment(NEVER.0 + 1)));
         self.unseen.set(0);
-        let is_streaming = run.saturating_add(self.credit.get()) >= STREAM;
+        let is_streaming =
+            run.saturating_add(self.credit.get()) >= STREAM || least == Pace::Streaming;
         if is_streaming && !self.is_streaming.get() {
             self.look_at_switches(now);
         }
@@ -264,6 +331,7 @@ impl Rhythm {
         self.credit.set(0);
         self.last.set(NEVER);
         self.is_streaming.set(false);
+        self.is_laden.set(false);
     }
 
     /// Something is gathered from the last send on.
@@ -282,7 +350,7 @@ impl Since {
     pub fn is_ripe(&self, messages: usize, rhythm: &Rhythm) -> bool {
         let age = self.moment.until(rhythm.last());
         let sends = rhythm.sends().saturating_sub(self.sends);
-        if !rhythm.reaches_many() && sends >= self.sends / SHARE {
+        if !rhythm.reaches_many() && sends >= self.sends.max(STREAM) / SHARE {
             return true;
         }
         age >= GATHERED_FOR && (messages >= WORTH_A_CALL || age >= GATHERED_FOR + GAIN * sends)
@@ -303,10 +371,17 @@ impl Moment {
 
 /// A gap between two sends that ends a run.
 const PAUSE: Duration = Duration::from_micros(8);
+/// The same where more is expected: the first answers may have taken the processor or a lock.
+const PAUSE_IN_WINDOW: Duration = Duration::from_micros(50);
 /// Behind so many sends a run is a stream: from now on a message may be late by what was gained.
 /// Of a shorter run, everything is with the kernel when the last send returns: but for one to many
 /// connections that follows within [`QUANTUM`] on a run that was a stream.
 pub const STREAM: u32 = 64;
+/// Who sends so many without a pause and then receives does that again: the next run is a stream
+/// from its second send on until it is as long.
+const WINDOW_MIN: u32 = 16;
+/// So many answers in a row are a stream, too, while what they answer lies there.
+pub const MUCH: usize = 8;
 /// Behind so many it is one again.
 const AGAIN: u32 = 8;
 /// On one connection no more of a run waits than one send of so many.
@@ -479,11 +554,82 @@ mod tests {
         let rhythm = Rhythm::undisturbed();
         rhythm.begin(at(0));
         (1..100).for_each(|i| {
-            assert_eq!(rhythm.begin_busy(at(i * 1000)) == Pace::Streaming, i >= 64, "{i}");
+            assert_eq!(
+                rhythm.begin_busy(at(i * 1000), Workload::Little) == Pace::Streaming,
+                i >= 64,
+                "{i}"
+            );
         });
         (0..100).for_each(|i| {
-            assert_eq!(rhythm.begin_busy(at(200_000 + i * 5000)), Pace::Unhurried, "{i}");
+            assert_eq!(
+                rhythm.begin_busy(at(200_000 + i * 5000), Workload::Little),
+                Pace::Unhurried,
+                "{i}"
+            );
         });
+    }
+
+    /// How many of so many sends behind something received, one a microsecond from `start` on, are
+    /// not a part of a stream.
+    fn unhurried_window(rhythm: &Rhythm, start: u64, count: u64) -> usize {
+        let first = usize::from(rhythm.begin_after_receipt(at(start)) == Pace::Unhurried);
+        first + unhurried(rhythm, start + 1, count - 1)
+    }
+
+    #[test]
+    fn a_window_of_questions_is_a_stream_from_the_second_time_on_and_no_longer_than_the_first() {
+        let rhythm = Rhythm::undisturbed();
+        assert_eq!(unhurried(&rhythm, 0, 16), 16);
+        for start in [1, 2, 300].map(|start| start * 10_000) {
+            assert_eq!(unhurried_window(&rhythm, start, 16), 1);
+            assert!(rhythm.is_at_end());
+        }
+        assert_eq!(unhurried_window(&rhythm, 4_000_000, 30), 15, "it was expected to end");
+        // A shorter one is a window, too, but not every few sends are.
+        assert_eq!(unhurried_window(&rhythm, 4_010_000, 15), 1);
+        assert_eq!(unhurried_window(&rhythm, 4_020_000, 40), 40);
+        assert_eq!(unhurried_window(&rhythm, 4_030_000, 39), 1);
+        // Who does not receive stops a run for a reason that is not known.
+        assert_eq!(unhurried(&rhythm, 4_040_000, 40), 40);
+        assert_eq!(unhurried_window(&rhythm, 4_050_000, 2), 1);
+    }
+
+    #[test]
+    fn the_first_answers_do_not_end_a_window_and_single_ones_are_none() {
+        let rhythm = Rhythm::undisturbed();
+        assert_eq!(unhurried(&rhythm, 0, 64), 64);
+        for start in [10_000, 20_000] {
+            assert_eq!(unhurried_window(&rhythm, start, 20), 1);
+            assert_eq!(rhythm.begin_after_receipt(at(start + 21)), Pace::Streaming);
+            assert_eq!(rhythm.sends(), 21);
+            assert_eq!(unhurried(&rhythm, start + 22, 43), 0);
+        }
+        // Who takes his time between them keeps nobody waiting for the next.
+        assert_eq!(unhurried_window(&rhythm, 25_000, 10), 1);
+        assert_eq!(rhythm.begin(at(25_060)), Pace::Unhurried);
+        assert_eq!(unhurried(&rhythm, 25_061, 63), 63);
+        // The next one is the first of a window, as far as is known, and then they are single.
+        rhythm.begin_after_receipt(at(30_000));
+        for i in 1..100 {
+            assert_eq!(rhythm.begin_after_receipt(at(30_000 + i * 50)), Pace::Unhurried, "{i}");
+        }
+    }
+
+    #[test]
+    fn who_has_much_to_answer_streams_until_it_is_done() {
+        let rhythm = Rhythm::undisturbed();
+        let answer = |at_: u64, load| rhythm.begin_busy(at(at_), load) == Pace::Streaming;
+        assert_eq!(rhythm.begin_after_receipt(at(0)), Pace::Unhurried);
+        assert!(!answer(1, Workload::Little), "there are few");
+        assert!(answer(2, Workload::Much) && answer(3, Workload::Much));
+        assert!(
+            answer(4, Workload::Little) && answer(11, Workload::Little),
+            "the last ones of many"
+        );
+        assert!(!answer(19, Workload::Little), "who takes his time keeps nobody waiting for it");
+        assert!(!answer(30, Workload::Much) && answer(31, Workload::Much));
+        assert_eq!(rhythm.begin_after_receipt(at(32)), Pace::Unhurried);
+        assert!(!answer(33, Workload::Little));
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::transports::pace::Workload;
+
 /// What a read led to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum News {
@@ -26,7 +28,7 @@ pub struct Arrival {
 pub struct Taken {
     pub has_message: bool,
     /// More has arrived, at least in part: the application will be busy with that.
-    pub has_more: bool,
+    pub more: Option<Workload>,
     /// The kernel is to be asked for more, or the connection to be ended.
     pub must_resume: bool,
 }

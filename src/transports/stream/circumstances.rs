@@ -1,5 +1,7 @@
 //! What is known of an application when it sends. It decides when a message is written.
 
+use crate::transports::pace::Workload;
+
 /// Circumstances under which a message is accepted.
 #[derive(Clone, Copy, Debug)]
 pub struct Circumstances {
@@ -14,7 +16,7 @@ pub enum Before {
     /// It has received since it last sent.
     Received,
     /// The same, and more has arrived: it will be busy with that before it can wait.
-    ReceivedSome,
+    ReceivedSome(Workload),
 }
 
 /// Whether the application lets its messages wait for each other.

@@ -21,7 +21,7 @@ use super::reader::Reader;
 use super::scratch;
 use super::watch::{Standing, Wanted, Watch};
 use super::width::{Reach, Width};
-use super::writer::{HasMore, Writer};
+use super::writer::Writer;
 use crate::error::{Error, Refusal};
 use crate::io::{Handler, Reactor, Tick};
 use crate::message::Message;
@@ -274,7 +274,7 @@ impl Connection for StreamConnection {
 
     fn recv(&self, message: &mut Message) -> Received {
         let taken = self.reader.take(|| self.host.size_max(), message);
-        self.writer.note_received(if taken.has_more { HasMore::Yes } else { HasMore::No });
+        self.writer.note_received(taken.more);
         let then = if taken.must_resume { AfterRecv::Resume } else { AfterRecv::Nothing };
         Received { has_message: taken.has_message, next: Next::Unknown, then }
     }

@@ -283,11 +283,8 @@ impl Queue {
             // would have written them.
             Before::Sent if position == Position::Behind && rhythm.goes_on() => Pace::Streaming,
             Before::Sent => rhythm.begin(clock()),
-            Before::ReceivedSome => rhythm.begin_busy(clock()),
-            Before::Received => {
-                rhythm.interrupt();
-                rhythm.begin(clock())
-            }
+            Before::ReceivedSome(load) => rhythm.begin_busy(clock(), load),
+            Before::Received => rhythm.begin_after_receipt(clock()),
         };
         let last = std::mem::replace(&mut self.last, rhythm.last());
         let has_had_one = rhythm.includes(last);

@@ -19,6 +19,7 @@ use super::width::{Reach, Width};
 use crate::message::{Body, Control, Message};
 use crate::sync::{Mutex, Rank};
 use crate::sys::Read;
+use crate::transports::pace::{MUCH, Workload};
 use crate::transports::{Fault, Load};
 
 pub struct Reader {
@@ -85,7 +86,7 @@ impl Reader {
         }
         Taken {
             has_message,
-            has_more: !inbox.is_empty(),
+            more: inbox.workload(message.body.len()),
             must_resume: inbox.is_broken() || inbox.must_ask(),
         }
     }
@@ -368,6 +369,16 @@ impl Inbox {
         self.store.bytes.is_empty() && matches!(self.store.front, Front::Incomplete)
     }
 
+    /// How much has arrived that nobody has received, if the next ones are of that size.
+    fn workload(&self, size: usize) -> Option<Workload> {
+        let is_much = self.is_readable() && self.store.waiting() / MUCH > size;
+        match (self.is_empty(), is_much) {
+            (true, _) => None,
+            (false, false) => Some(Workload::Little),
+            (false, true) => Some(Workload::Much),
+        }
+    }
+
     /// Whether nothing more should be read before something is received.
     fn is_full(&self) -> bool {
         self.is_readable() && self.store.waiting() >= self.ahead as usize
@@ -568,7 +579,7 @@ mod tests {
         assert_eq!(pump(&reader, &kernel).0, News::Readable);
         let (body, taken) = take(&reader);
         assert_eq!(
-            (body.unwrap(), taken.has_more, reader.is_empty()),
+            (body.unwrap(), taken.more.is_some(), reader.is_empty()),
             (b"def".to_vec(), false, true)
         );
     }

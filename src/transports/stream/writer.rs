@@ -24,7 +24,7 @@ use crate::error::{Error, Refusal};
 use crate::memory::OutOfMemory;
 use crate::message::Message;
 use crate::sync::{Mutex, Rank};
-use crate::transports::pace::{Moment, Rhythm};
+use crate::transports::pace::{Moment, Rhythm, Workload};
 use crate::transports::{Load, Sent};
 
 pub struct Writer {
@@ -44,6 +44,8 @@ struct Hints {
     has_received: AtomicBool,
     /// Received messages wait for it, with which it will be busy.
     has_more: AtomicBool,
+    /// And many of them.
+    has_much: AtomicBool,
 }
 
 impl Writer {
@@ -74,9 +76,10 @@ impl Writer {
     }
 
     /// The application has received something, and more has arrived or has not.
-    pub fn note_received(&self, has_more: HasMore) {
+    pub fn note_received(&self, more: Option<Workload>) {
         self.hints.has_received.store(true, Relaxed);
-        self.hints.has_more.store(has_more == HasMore::Yes, Relaxed);
+        self.hints.has_more.store(more.is_some(), Relaxed);
+        self.hints.has_much.store(more == Some(Workload::Much), Relaxed);
     }
 
     pub fn can_accept(&self) -> bool {
@@ -302,20 +305,14 @@ impl Writer {
             Before::Sent
         } else {
             self.hints.has_received.store(false, Relaxed);
-            match self.hints.has_more.load(Relaxed) {
-                true => Before::ReceivedSome,
-                false => Before::Received,
+            match (self.hints.has_more.load(Relaxed), self.hints.has_much.load(Relaxed)) {
+                (true, true) => Before::ReceivedSome(Workload::Much),
+                (true, false) => Before::ReceivedSome(Workload::Little),
+                (false, _) => Before::Received,
             }
         };
         Circumstances { before, gathering: self.gathering }
     }
-}
-
-/// Whether more has arrived than was received.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HasMore {
-    No,
-    Yes,
 }
 
 #[cfg(all(test, not(loom)))]
@@ -430,19 +427,19 @@ mod tests {
         let writer = Writer::new(Arc::new(Fixed(b"")), 1 << 20, Gathering::Never);
         (0..100).for_each(|i| assert_eq!(accept_at(&writer, i), AfterSend::Deliver));
         let writer = self::streaming(1 << 20);
-        writer.note_received(HasMore::No);
+        writer.note_received(None);
         assert_eq!(accept(&writer, message(1, 1)).unwrap().then, AfterSend::Deliver);
         writer.write_all(&kernel(10));
         // Who has more to receive is busy with that before it can wait for an answer. Yet a few
         // answers are no stream.
         for i in 0..100 {
-            writer.note_received(HasMore::Yes);
+            writer.note_received(Some(Workload::Little));
             let then = accept_at(&writer, i * 1000);
             assert_eq!(then == AfterSend::Deliver, i < 63, "{i}");
             writer.write(&self::kernel(1000));
         }
         writer.write_all(&self::kernel(1000));
-        writer.note_received(HasMore::No);
+        writer.note_received(None);
         assert_eq!(accept(&writer, message(1, 1)).unwrap().then, AfterSend::Deliver);
     }
 
@@ -809,7 +806,7 @@ mod models {
             let world = World::new(1000);
             let send = |world: &World, bytes: [u8; 2]| {
                 for byte in bytes {
-                    world.writer.note_received(HasMore::No);
+                    world.writer.note_received(None);
                     world.send(byte, &Rhythm::undisturbed());
                     assert!(world.kernel.lock().unwrap().taken.contains(&byte));
                 }
@@ -837,7 +834,7 @@ mod models {
             loom::model(move || {
                 let world = World::new(room);
                 let lend = |world: &World, bytes: &'static [u8]| {
-                    world.writer.note_received(HasMore::No);
+                    world.writer.note_received(None);
                     world.send_body(Body::lent(Lent::of(bytes)), bytes, &Rhythm::undisturbed());
                 };
                 let other = {
