@@ -6,6 +6,7 @@
 
 #include <array>
 #include <csignal>
+#include <cstdlib>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -399,6 +400,42 @@ static void a_device_joins_two_sides(void)
     CHECK(spmsg::device(asker) == std::errc::invalid_argument);
 }
 
+/* On the other library it says that there are none. */
+static void contexts_are_apart(void)
+{
+    std::error_code code;
+    couple both = open_both(protocol::req, protocol::rep);
+    spmsg::socket one = both.here.context(code);
+    const char *const library = std::getenv("SPMSG_TEST_LIBRARY");
+    if (library && std::string_view(library) != "spmsg") {
+        CHECK(code == std::errc::function_not_supported && !one);
+        return;
+    }
+    CHECK_NONE(code);
+    spmsg::socket other = both.here.context(code), worker = both.there.context(code);
+    CHECK_NONE(code);
+    CHECK(one && other && one.handle() != other.handle());
+    CHECK(one.send("one", code) && other.send("other", code));
+    CHECK_TEXT(worker.recv(code).text(), "one");
+    CHECK_TEXT(both.there.recv(code).text(), "other");
+    CHECK(both.there.send("re other", code) && worker.send("re one", code));
+    CHECK_TEXT(other.recv(code).text(), "re other");
+    CHECK_TEXT(one.recv(code).text(), "re one");
+    CHECK(!one.context(code) && code == std::errc::not_supported);
+    CHECK(!open(protocol::pair).context(code) && code == std::errc::not_supported);
+#if SPMSG_EXCEPTIONS
+    CHECK(both.here.context().handle() >= 0);
+#endif
+    /* Contexts end before their socket, whose end would be theirs. */
+    one.close(code);
+    CHECK_NONE(code);
+    both.here.close(code);
+    CHECK(!other.send("late", code) && code == std::errc::bad_file_descriptor);
+    static_cast<void>(other.release());
+    worker.close(code);
+    CHECK_NONE(code);
+}
+
 static void an_endpoint_can_be_shut_down(void)
 {
     std::error_code code;
@@ -497,6 +534,7 @@ int main(int count, char **words)
     RUN(closing_wakes_who_waits);
     RUN(a_signal_interrupts);
     RUN(a_device_joins_two_sides);
+    RUN(contexts_are_apart);
     RUN(an_endpoint_can_be_shut_down);
 #if SPMSG_EXCEPTIONS
     RUN(failures_are_thrown);

@@ -39,6 +39,7 @@
 #include <nanomsg/ws.h>
 
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -65,6 +66,13 @@
 #define SPMSG_EXCEPTIONS 1
 #else
 #define SPMSG_EXCEPTIONS 0
+#endif
+
+/* Of spmsg.h. libnanomsg does not have it, and programs run on either: there it is null. */
+#if defined(__GNUC__)
+extern "C" int spmsg_context(int s) __attribute__((weak));
+#else
+extern "C" int spmsg_context(int s);
 #endif
 
 namespace spmsg {
@@ -109,6 +117,17 @@ public:
 inline std::error_code last_error() noexcept
 {
     return {nn_errno(), category()};
+}
+
+/* What is linked may turn out to be another library. */
+inline bool has_contexts() noexcept
+{
+#if defined(__GNUC__)
+    int (*volatile const open)(int) = spmsg_context;
+    return open != nullptr;
+#else
+    return true;
+#endif
 }
 
 /* Clears the code or sets it, as the result of a function of C says. */
@@ -494,6 +513,20 @@ public:
     /** Closes it now. Other threads that wait on it get bad_file_descriptor. */
     void close(std::error_code &code) noexcept { detail::succeeds(nn_close(release()), code); }
 
+    /** Opens a further handle on this socket, a REQ, REP, SURVEYOR, RESPONDENT or SUB, with a
+     * request, a reply, a survey or subscriptions of its own: see spmsg_context in spmsg.h. Closing
+     * this socket closes it, too, and others may have its number then: close it first, or release
+     * its handle. libnanomsg has none: std::errc::function_not_supported. */
+    [[nodiscard]] socket context(std::error_code &code) noexcept
+    {
+        socket opened;
+        if (!detail::has_contexts())
+            code = {ENOSYS, category()};
+        else if (const int handle = spmsg_context(handle_); detail::succeeds(handle, code))
+            opened.handle_ = handle;
+        return opened;
+    }
+
     endpoint bind(const char *address, std::error_code &code) noexcept
     {
         return made(nn_bind(handle_, address), code);
@@ -677,6 +710,14 @@ public:
         std::error_code code;
         close(code);
         detail::require(code, "nn_close");
+    }
+
+    [[nodiscard]] socket context()
+    {
+        std::error_code code;
+        socket opened = context(code);
+        detail::require(code, "spmsg_context");
+        return opened;
     }
 
     endpoint bind(const char *address)
