@@ -23,6 +23,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -217,6 +218,152 @@ static void closing_wakes_who_waits(void)
         if (i % 2 == 1)
             CHECK_CLOSE(both[0]);
         CHECK_CLOSE(both[1]);
+    }
+}
+
+static void *take_one(void *argument)
+{
+    struct worker *worker = argument;
+    char text[64];
+    worker->count = nn_recv(worker->s, text, sizeof text, 0);
+    return NULL;
+}
+
+static void start_taking(struct worker *workers, size_t count, int s)
+{
+    for (size_t k = 0; k < count; k++) {
+        workers[k] = (struct worker){.s = open_context(s)};
+        set_int(workers[k].s, NN_RCVTIMEO, -1);
+        thread_start(&workers[k].thread, take_one, &workers[k]);
+        CHECK(thread_asleep(&workers[k].thread));
+    }
+}
+
+/* The one that reads for all of them goes first, then one that slept behind it. */
+static void who_is_cancelled_leaves_the_others_to_it(void)
+{
+    for (size_t i = 0; i < 4; i++) {
+        struct worker workers[FEW];
+        int both[2], asking[FEW];
+        open_both(NN_REP, NN_REQ, BEYOND_SCHEMES[i], both);
+        open_contexts(both[1], asking, FEW);
+        start_taking(workers, FEW, both[0]);
+        for (size_t k = 0; k < FEW; k += 4) {
+            REQUIRE(pthread_cancel(workers[k].thread.id) == 0);
+            CHECK(thread_join(&workers[k].thread) == PTHREAD_CANCELED);
+        }
+        for (size_t k = 0; k < FEW - 2; k++)
+            CHECK_SEND(asking[k], "q");
+        for (size_t k = 0; k < FEW; k++) {
+            if (k % 4 == 0)
+                continue;
+            CHECK(thread_join(&workers[k].thread) == NULL);
+            CHECK_EQ(workers[k].count, 1);
+            CHECK_SEND(workers[k].s, "a");
+        }
+        for (size_t k = 0; k < FEW - 2; k++)
+            CHECK_RECV(asking[k], "a");
+        /* A context outlives the thread that waited on it, and is closed without waiting for it. */
+        CHECK_SEND(asking[0], "q");
+        CHECK_RECV(workers[0].s, "q");
+        int64_t start = now_ms();
+        for (size_t k = 0; k < FEW; k++)
+            CHECK_CLOSE(workers[k].s);
+        CHECK_AT_MOST(now_ms() - start, 900);
+        CHECK_CLOSE(both[0], both[1]);
+    }
+}
+
+static void *send_when_cancelled(void *argument)
+{
+    struct worker *worker = argument;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+    while (!__atomic_load_n(&worker->count, __ATOMIC_ACQUIRE))
+        nap_ms(1);
+    pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
+    nn_send(worker->s, "late", 4, 0);
+    return NULL;
+}
+
+/* Sending is where a thread may be cancelled, too: no request is then under way. */
+static void who_was_cancelled_before_sends_nothing(void)
+{
+    for (size_t i = 0; i < 4; i++) {
+        int both[2];
+        open_both(NN_REP, NN_REQ, BEYOND_SCHEMES[i], both);
+        struct worker worker = {.s = open_context(both[1])};
+        thread_start(&worker.thread, send_when_cancelled, &worker);
+        REQUIRE(pthread_cancel(worker.thread.id) == 0);
+        __atomic_store_n(&worker.count, 1, __ATOMIC_RELEASE);
+        CHECK(thread_join(&worker.thread) == PTHREAD_CANCELED);
+        CHECK_ERRNO(nn_recv(worker.s, NULL, 0, NN_DONTWAIT), -1, EFSM);
+        CHECK_SEND(worker.s, "q");
+        CHECK_RECV(both[0], "q");
+        CHECK_CLOSE(both[0], both[1]);
+    }
+}
+
+static int exit_beside_waiters(void *argument)
+{
+    const char *scheme = argument;
+    static struct worker serving[FEW], asking[FEW];
+    int both[2];
+    open_both(NN_REP, NN_REQ, scheme, both);
+    start_taking(serving, FEW, both[0]);
+    /* They wait for replies that never come. */
+    for (size_t k = 0; k < FEW; k++) {
+        asking[k] = (struct worker){.s = open_context(both[1])};
+        set_int(asking[k].s, NN_RCVTIMEO, -1);
+        CHECK_SEND(asking[k].s, "q");
+        thread_start(&asking[k].thread, take_one, &asking[k]);
+        CHECK(thread_asleep(&asking[k].thread));
+    }
+    for (size_t k = 0; k < FEW; k++)
+        thread_join(&serving[k].thread);
+    start_taking(serving, FEW, both[0]);
+    return 0;
+}
+
+static void a_process_may_exit_while_contexts_wait(void)
+{
+    /* The file of ipc would be left behind. */
+    static char *const schemes[] = {"inproc", "tcp", "ws"};
+    for (size_t i = 0; i < COUNT_OF(schemes); i++) {
+        struct child child;
+        child_start(&child, exit_beside_waiters, schemes[i]);
+        CHECK_EQ(child_wait(&child, PATIENCE_MS), 0);
+    }
+}
+
+/* What calls do with chunks, pieces and control data they do on contexts. */
+static void messages_have_every_form(void)
+{
+    for (size_t i = 0; i < 4; i++) {
+        int both[2];
+        open_both(NN_REP, NN_REQ, BEYOND_SCHEMES[i], both);
+        int asking = open_context(both[1]), serving = open_context(both[0]);
+        char *chunk = nn_allocmsg(100000, 0), front[4], rest[200000];
+        void *control = NULL;
+        REQUIRE(chunk != NULL);
+        memset(chunk, 'q', 100000);
+        CHECK_EQ(nn_send(asking, &chunk, NN_MSG, 0), 100000);
+        struct nn_iovec pieces[2] = {{front, sizeof front}, {rest, sizeof rest}};
+        struct nn_msghdr header = {pieces, 2, &control, NN_MSG};
+        CHECK_EQ(nn_recvmsg(serving, &header, 0), 100000);
+        CHECK(memcmp(front, "qqqq", 4) == 0 && rest[99995] == 'q');
+        CHECK(control != NULL);
+        CHECK_EQ(nn_freemsg(control), 0);
+        pieces[1].iov_len = 50000;
+        header = (struct nn_msghdr){pieces, 2, NULL, 0};
+        CHECK_EQ(nn_sendmsg(serving, &header, 0), 50004);
+        CHECK_EQ(nn_recv(asking, &chunk, NN_MSG, 0), 50004);
+        CHECK(chunk[0] == 'q' && chunk[50003] == 'q');
+        CHECK_EQ(nn_freemsg(chunk), 0);
+        /* Devices join raw sockets, which have no contexts. */
+        int raw = open_socket(AF_SP_RAW, NN_REP);
+        CHECK_ERRNO(nn_device(asking, raw), -1, EINVAL);
+        CHECK_ERRNO(nn_device(serving, -1), -1, EINVAL);
+        CHECK_CLOSE(raw, both[0], both[1]);
     }
 }
 
@@ -544,6 +691,10 @@ int main(void)
     RUN(a_worker_that_is_closed_gives_its_request_up);
     RUN(threads_ask_and_serve_at_once);
     RUN(closing_wakes_who_waits);
+    RUN(who_is_cancelled_leaves_the_others_to_it);
+    RUN(who_was_cancelled_before_sends_nothing);
+    RUN(a_process_may_exit_while_contexts_wait);
+    RUN(messages_have_every_form);
     RUN(descriptors_and_polls_tell_them_apart);
     RUN(a_poll_is_woken);
     RUN(requests_wait_for_a_service_and_go_to_the_next);

@@ -204,10 +204,11 @@ impl Socket {
     }
 
     pub(super) fn read_in_background(&self) {
-        if self.reads_in_background.swap(true, Ordering::Relaxed) {
+        let trunk = self.trunk();
+        if trunk.reads_in_background.swap(true, Ordering::Relaxed) {
             return;
         }
-        let connections = self.lock().pipes.connections();
+        let connections = trunk.lock().pipes.connections();
         let streams = connections.iter().filter_map(|connection| connection.stream());
         streams.for_each(|stream| stream.read_in_background());
     }

@@ -10,11 +10,13 @@ use std::sync::{Arc, Weak};
 use super::context::Shared;
 use super::life::Change;
 use super::pipe::{Aftermath, Kin, Offshoot, Trunk};
+use super::sleep::Lead;
 use super::socket::{Joint, Socket};
 use super::state::State;
 use super::statistics::Traffic;
 use crate::error::Error;
 use crate::protocols::{Branch, BranchId, Branches, Pipes};
+use crate::sync::atomic::Ordering;
 use crate::trace::Happening;
 
 impl Socket {
@@ -43,8 +45,6 @@ impl Socket {
         table.all.insert(id, me);
         branches.add(id);
         drop(state);
-        // Who waits on a branch drives no streams: they belong to all branches.
-        self.read_in_background();
         let details =
             format_args!("type={} kind=branch of={}", self.socket_type().name, context.handle);
         branch.context.trace(Happening::Opened, details);
@@ -85,6 +85,54 @@ impl Socket {
             }
         });
         aftermath.settle();
+    }
+
+    /// A thread is about to sleep on the branch, and would lead next.
+    pub(super) fn become_heir(&self) {
+        let Some(Joint { trunk, id }) = self.joint.as_deref() else { return };
+        let is_noted = {
+            let mut state = trunk.lock();
+            match state.pipes.kin.as_deref_mut() {
+                Some(Kin::Branches(table)) => table.heirs.add(*id).is_ok(),
+                Some(Kin::Trunk(_)) | None => false,
+            }
+        };
+        if is_noted {
+            // The fence of `begin_sleeping` follows.
+            trunk.waiting.heirs.fetch_add(1, Ordering::Relaxed);
+        } else {
+            // Nobody would wake it to lead.
+            trunk.read_in_background();
+        }
+    }
+
+    /// A thread that was about to lead next is awake. If nobody leads, another one does.
+    pub(super) fn end_being_heir(&self) {
+        let Some(Joint { trunk, id }) = self.joint.as_deref() else { return };
+        {
+            let mut state = trunk.lock();
+            if let Some(Kin::Branches(table)) = state.pipes.kin.as_deref_mut()
+                && table.heirs.remove(*id)
+            {
+                trunk.waiting.heirs.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+        if trunk.waiting.has_streams() {
+            drop(Lead::take(trunk));
+        }
+    }
+
+    #[cold]
+    pub(super) fn wake_heir(&self) {
+        let heir = match self.lock().pipes.kin.as_deref() {
+            Some(Kin::Branches(table)) => {
+                table.heirs.next().and_then(|id| table.all.get(&id)?.upgrade())
+            }
+            Some(Kin::Trunk(_)) | None => None,
+        };
+        if let Some(heir) = heir {
+            heir.wake();
+        }
     }
 
     /// What the socket has counted, and its branches.
@@ -166,6 +214,10 @@ impl Offshoot for Socket {
 
     fn take_out_of_service(&self) {
         Socket::take_out_of_service(self);
+    }
+
+    fn wake(&self) {
+        self.waiting.recv.ring();
     }
 }
 

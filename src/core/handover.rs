@@ -7,7 +7,14 @@
 //!
 //! Each side first says what it is about to do and then looks at what the other side said, with
 //! a sequentially consistent fence in between: so one of the two sees the other.
+//!
+//! Branches of a socket have an epoch each, so that news wake whom they concern, and the streams in
+//! common: who leads those of the trunk does it on behalf of all branches, and sleeps in the poller
+//! for the epoch of his own. The others are [`Heirs`]: when the leader resigns, one of them is
+//! woken to lead next. An heir that is awake takes the lead before it looks for what it wants, if
+//! nobody has it, and resigns when it goes; so it does not matter why it woke.
 
+use crate::memory::{self, OutOfMemory};
 use crate::sync::atomic::{AtomicBool, AtomicU32, Ordering, fence};
 
 #[derive(Debug)]
@@ -24,6 +31,39 @@ pub struct Handover {
 pub struct Ring {
     pub wake_sleepers: bool,
     pub wake_leader: bool,
+}
+
+/// The threads that sleep on epochs of branches, named by their branch. Under a lock.
+#[derive(Debug)]
+pub struct Heirs<T>(Vec<T>);
+
+impl<T> Default for Heirs<T> {
+    fn default() -> Heirs<T> {
+        Heirs(Vec::new())
+    }
+}
+
+impl<T: Copy + PartialEq> Heirs<T> {
+    /// Another thread is about to sleep there. It should try to lead once more behind this.
+    ///
+    /// # Errors
+    /// When there is no memory to note it.
+    pub fn add(&mut self, heir: T) -> Result<(), OutOfMemory> {
+        memory::reserve(&mut self.0, 1)?;
+        self.0.push(heir);
+        Ok(())
+    }
+
+    /// One of them is awake. False when none was noted there.
+    pub fn remove(&mut self, heir: T) -> bool {
+        let at = self.0.iter().rposition(|one| *one == heir);
+        at.map(|at| self.0.remove(at)).is_some()
+    }
+
+    /// Who is to lead next: who sleeps longest.
+    pub fn next(&self) -> Option<T> {
+        self.0.first().copied()
+    }
 }
 
 impl Default for Handover {
@@ -252,5 +292,184 @@ mod models {
     #[test]
     fn model_messages_from_both_reach_every_waiter() {
         every_message_is_received([Model::hand_over, Model::arrive]);
+    }
+
+    /// A socket with two branches, each with one who waits for what is his own.
+    struct Family {
+        trunk: Handover,
+        heirs: Mutex<Heirs<usize>>,
+        heir_count: AtomicU32,
+        branches: [Handover; 2],
+        /// Of each branch.
+        ready: Mutex<[Ready; 2]>,
+        kernel: Mutex<Shared>,
+        /// Where those sleep who do not lead, and who does.
+        sleepers: [Condvar; 2],
+        poller: Condvar,
+    }
+
+    #[derive(Default)]
+    struct Ready {
+        messages: usize,
+        is_closed: bool,
+    }
+
+    #[derive(Default)]
+    struct Shared {
+        /// Messages that only a leader can fetch.
+        arrived: [usize; 2],
+        is_signalled: bool,
+    }
+
+    impl Family {
+        fn new() -> Arc<Family> {
+            Arc::new(Family {
+                trunk: Handover::default(),
+                heirs: Mutex::new(Heirs::default()),
+                heir_count: AtomicU32::new(0),
+                branches: [Handover::default(), Handover::default()],
+                ready: Mutex::default(),
+                kernel: Mutex::default(),
+                sleepers: [Condvar::new(), Condvar::new()],
+                poller: Condvar::new(),
+            })
+        }
+
+        /// Rings at a branch.
+        fn ring(&self, branch: usize) {
+            let ring = self.branches[branch].ring();
+            let mut kernel = self.kernel.lock().unwrap();
+            if ring.wake_leader {
+                kernel.is_signalled = true;
+                self.poller.notify_all();
+            }
+            if ring.wake_sleepers {
+                self.sleepers[branch].notify_all();
+            }
+        }
+
+        fn arrive(&self, branch: usize) {
+            self.kernel.lock().unwrap().arrived[branch] += 1;
+            self.poller.notify_all();
+        }
+
+        fn hand_over(&self, branch: usize) {
+            self.ready.lock().unwrap()[branch].messages += 1;
+            self.ring(branch);
+        }
+
+        fn close(&self, branch: usize) {
+            self.ready.lock().unwrap()[branch].is_closed = true;
+            self.ring(branch);
+        }
+
+        fn resign(&self) {
+            self.trunk.resign();
+            if self.heir_count.load(Ordering::Relaxed) > 0 {
+                let heir = self.heirs.lock().unwrap().next();
+                heir.into_iter().for_each(|heir| self.ring(heir));
+            }
+        }
+
+        fn recv(&self, branch: usize) {
+            let own = &self.branches[branch];
+            let mut has_lead = false;
+            loop {
+                let seen = own.epoch();
+                {
+                    let ready = &mut self.ready.lock().unwrap()[branch];
+                    if ready.messages > 0 || ready.is_closed {
+                        ready.messages = 0;
+                        break;
+                    }
+                }
+                if !has_lead && !self.trunk.try_lead() {
+                    self.begin_sleeping(branch);
+                    has_lead = self.trunk.try_lead();
+                    if !has_lead {
+                        let mut kernel = self.kernel.lock().unwrap();
+                        while own.epoch() == seen {
+                            kernel = self.sleepers[branch].wait(kernel).unwrap();
+                        }
+                        drop(kernel);
+                        has_lead = self.trunk.try_lead();
+                    }
+                    self.end_sleeping(branch);
+                    continue;
+                }
+                has_lead = true;
+                self.lead(branch, seen);
+            }
+            if has_lead {
+                self.resign();
+            }
+        }
+
+        fn begin_sleeping(&self, branch: usize) {
+            self.heirs.lock().unwrap().add(branch).unwrap();
+            self.heir_count.fetch_add(1, Ordering::Relaxed);
+            self.branches[branch].begin_sleeping();
+        }
+
+        fn end_sleeping(&self, branch: usize) {
+            self.branches[branch].end_sleeping();
+            if self.heirs.lock().unwrap().remove(branch) {
+                self.heir_count.fetch_sub(1, Ordering::Relaxed);
+            }
+            if self.trunk.try_lead() {
+                self.resign();
+            }
+        }
+
+        fn lead(&self, branch: usize, seen: u32) {
+            let own = &self.branches[branch];
+            if !own.begin_polling(seen) {
+                return;
+            }
+            let mut kernel = self.kernel.lock().unwrap();
+            while kernel.arrived == [0, 0] && !kernel.is_signalled {
+                kernel = self.poller.wait(kernel).unwrap();
+            }
+            let fetched = std::mem::take(&mut kernel.arrived);
+            kernel.is_signalled = false;
+            drop(kernel);
+            own.end_polling();
+            for (whose, count) in fetched.into_iter().enumerate().filter(|(_, count)| *count > 0) {
+                self.ready.lock().unwrap()[whose].messages += count;
+                self.ring(whose);
+            }
+        }
+    }
+
+    /// Loom fails the model when one of them sleeps for ever.
+    fn each_branch_hears_its_own(bring: [(fn(&Family, usize), usize); 2]) {
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = Some(2);
+        builder.check(move || {
+            let family = Family::new();
+            let waiting = [0, 1].map(|branch| {
+                let family = family.clone();
+                thread::spawn(move || family.recv(branch))
+            });
+            bring.iter().for_each(|(bring, branch)| bring(&family, *branch));
+            for one in waiting {
+                one.join().unwrap();
+            }
+        });
+    }
+
+    #[test]
+    fn model_what_the_kernel_has_for_branches_reaches_each() {
+        each_branch_hears_its_own([(Family::arrive, 0), (Family::arrive, 1)]);
+    }
+
+    #[test]
+    fn model_what_comes_another_way_to_a_branch_reaches_it() {
+        each_branch_hears_its_own([(Family::hand_over, 0), (Family::arrive, 1)]);
+    }
+
+    #[test]
+    fn model_a_branch_that_is_closed_leaves_the_lead_to_another() {
+        each_branch_hears_its_own([(Family::close, 0), (Family::arrive, 1)]);
     }
 }

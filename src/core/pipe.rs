@@ -11,6 +11,7 @@ use super::deferred;
 use super::endpoint::{Cause, Endpoint};
 use super::events::{EventKind, SocketEvent};
 use super::figures::{Union, of_load};
+use super::handover::Heirs;
 use super::life::Change;
 use super::peer;
 use super::statistics::Traffic;
@@ -46,6 +47,8 @@ pub enum Kin {
 pub struct BranchTable {
     pub all: BTreeMap<BranchId, Weak<dyn Offshoot>>,
     pub next: u32,
+    /// Where threads sleep who would lead next.
+    pub heirs: Heirs<BranchId>,
 }
 
 /// The socket of which another one is a branch.
@@ -72,6 +75,9 @@ pub trait Offshoot: Send + Sync {
     fn close(&self) -> Change;
 
     fn take_out_of_service(&self);
+
+    /// Wakes who sleeps there.
+    fn wake(&self);
 }
 
 /// Pipes that have not ended: how many, and the exclusive or of their numbers, which is the number

@@ -176,6 +176,10 @@ impl Vigil {
 
     /// False when somebody else leads.
     fn lead(&mut self, socket: &Socket, seen: u32) -> bool {
+        // Who leads all branches of a trunk would have to be woken for each of them.
+        if socket.joint.is_some() {
+            return false;
+        }
         let handover = &socket.waiting.recv.handover;
         if !handover.try_lead() {
             return self.led.iter().any(|Led(led)| std::ptr::eq(&**led, socket));

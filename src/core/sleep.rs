@@ -50,8 +50,8 @@ impl Drop for Visit {
 pub(super) enum Duty {
     /// It is counted among those who sleep on the epoch.
     Follow { socket: Visit, side: Side },
-    /// It drives all streams of the socket.
-    LeadRecv { socket: Visit },
+    /// It drives all streams of the socket, or of its trunk, for as long as it has the lead.
+    LeadRecv { socket: Visit, lead: Option<Lead> },
     /// It drives the streams that are full.
     LeadSend { socket: Visit, driven: Vec<Arc<dyn Connection>> },
     /// It waits for several sockets, and drives the streams of some.
@@ -60,13 +60,32 @@ pub(super) enum Duty {
     LookOut { from: Stay },
 }
 
+/// The lead of all streams of a socket that is no branch. Dropping it resigns.
+pub(super) struct Lead(Arc<Socket>);
+
+impl Lead {
+    /// `None` when somebody has it.
+    pub(super) fn take(trunk: &Arc<Socket>) -> Option<Lead> {
+        trunk.waiting.recv.handover.try_lead().then(|| Lead(Arc::clone(trunk)))
+    }
+}
+
+impl Drop for Lead {
+    fn drop(&mut self) {
+        self.0.resign();
+    }
+}
+
 /// A socket that is led by somebody who waits for several.
 pub(super) struct Led(pub Arc<Socket>);
 
 impl Duty {
     pub(super) fn follow(socket: Visit, side: Side) -> Duty {
         match side {
-            Side::Recv => socket.waiting.recv.handover.begin_sleeping(),
+            Side::Recv => {
+                socket.become_heir();
+                socket.waiting.recv.handover.begin_sleeping();
+            }
             Side::Send => socket.waiting.send.handover.begin_sleeping(),
         }
         Duty::Follow { socket, side }
@@ -76,7 +95,7 @@ impl Duty {
     pub(super) fn stop_polling(&self) {
         match self {
             Duty::Follow { .. } => {}
-            Duty::LeadRecv { socket } => socket.waiting.recv.handover.end_polling(),
+            Duty::LeadRecv { socket, .. } => socket.waiting.recv.handover.end_polling(),
             Duty::LeadSend { socket, .. } => socket.waiting.send.handover.end_polling(),
             Duty::Watch { led } => led.iter().for_each(Led::stop_polling),
             Duty::LookOut { from } => from.notes.end_polling(),
@@ -93,7 +112,7 @@ impl Led {
 impl Drop for Led {
     fn drop(&mut self) {
         self.stop_polling();
-        self.0.waiting.recv.resign();
+        self.0.resign();
     }
 }
 
@@ -103,19 +122,19 @@ impl Drop for Duty {
         match self {
             Duty::Follow { socket, side: Side::Recv } => {
                 socket.waiting.recv.handover.end_sleeping();
+                socket.end_being_heir();
             }
             Duty::Follow { socket, side: Side::Send } => {
                 socket.waiting.send.handover.end_sleeping();
             }
-            Duty::LeadRecv { socket } => socket.waiting.recv.resign(),
             Duty::LeadSend { socket, driven } => {
                 let streams = || driven.iter().filter_map(|connection| connection.stream());
                 streams().for_each(Stream::end_driving);
                 streams().for_each(Stream::write_out);
                 socket.waiting.send.resign();
             }
-            // Each of those that are led resigns by itself, and a stay ends.
-            Duty::Watch { .. } | Duty::LookOut { .. } => {}
+            // The lead, and each of those that are led, resigns by itself, and a stay ends.
+            Duty::LeadRecv { .. } | Duty::Watch { .. } | Duty::LookOut { .. } => {}
         }
     }
 }

@@ -111,6 +111,12 @@ impl Socket {
         if self.joint.is_none() { Ok(()) } else { Err(Error::NotSupported) }
     }
 
+    /// Whose pipes it has: its own, or those of another one.
+    #[inline]
+    pub(super) fn trunk(&self) -> &Socket {
+        self.joint.as_deref().map_or(self, |joint| &joint.trunk)
+    }
+
     #[inline]
     pub(super) fn is_usable(&self) -> bool {
         self.life.is_open()

@@ -247,11 +247,13 @@ impl Socket {
         blocking: Blocking<'_>,
         check: impl Fn(usize) -> Result<(), Error>,
     ) -> Result<Step<()>, Error> {
+        // It goes to somebody else when this call is done.
+        let mut lead = None;
         if let Some(risen) = turn.rise() {
             match risen.and_then(|risen| self.rise_to_recv(risen, turn)) {
                 // The reactor says so, too, but there may be no reactor to be had.
                 Err(Error::TimedOut) if !turn.is_over() => self.pass_timeout(),
-                result => result.map_err(|error| self.fail(error))?,
+                result => lead = result.map_err(|error| self.fail(error))?,
             }
         }
         loop {
@@ -267,7 +269,7 @@ impl Socket {
             }
             let deadline = turn.deadline(|| self.options().recv_deadline());
             let earliest = [deadline, miss.until].into_iter().flatten().min();
-            let step = self.lie_down_to_recv(miss.seen, earliest, turn);
+            let step = self.lie_down_to_recv(miss.seen, earliest, turn, lead.take());
             if step.map_err(|error| self.fail(error))? == Step::Sleep {
                 return Ok(Step::Sleep);
             }

@@ -11,10 +11,11 @@ use std::time::{Duration, Instant};
 use super::deferred;
 use super::lookout::watch;
 use super::readiness::Side;
-use super::sleep::{self, Bed, Duty, Risen, Step, Turn, Visit};
-use super::socket::Socket;
+use super::sleep::{self, Bed, Duty, Lead, Risen, Step, Turn, Visit};
+use super::socket::{Joint, Socket};
 use crate::error::Error;
 use crate::io::Poller;
+use crate::memory;
 use crate::protocols::PipeId;
 use crate::sync::atomic::Ordering;
 use crate::sys::{self, Event, EventBuffer, PollEntry, Slept, WaitFor, pause};
@@ -25,39 +26,34 @@ impl Socket {
     /// lately. True when there is news.
     pub(super) fn look_before_sleep(&self, seen: u32) -> bool {
         deferred::write_out();
-        let waiting = &self.waiting;
-        let bell = &waiting.recv;
-        if let Some(joint) = &self.joint {
-            joint.read();
-            return bell.epoch() != seen
-                || waiting.spin.try_spin(|| {
-                    joint.read();
-                    bell.epoch() != seen
-                });
-        }
-        if !waiting.has_streams() {
+        let bell = &self.waiting.recv;
+        let trunk = self.trunk();
+        if !trunk.waiting.has_streams() {
             let has_news = || bell.epoch() != seen;
-            return waiting.spin.try_spin(has_news) || waiting.spin.try_giving_way(has_news);
+            let spin = &self.waiting.spin;
+            return spin.try_spin(has_news) || spin.try_giving_way(has_news);
         }
-        if !self.try_lead() {
+        if !trunk.try_lead() {
             return false;
         }
         let has_news = self.look_at_streams(seen);
-        bell.resign();
+        trunk.resign();
         has_news
     }
 
     fn look_at_streams(&self, seen: u32) -> bool {
-        let waiting = &self.waiting;
-        let only = self.only_connection();
+        // Branches wait for the same streams.
+        let trunk = self.trunk();
+        let waiting = &trunk.waiting;
+        let only = trunk.only_connection();
         let mut events = None;
         let mut look = || {
-            match (&only, self.poller()) {
+            match (&only, trunk.poller()) {
                 (Some(only), _) => pump(&**only),
-                (None, Ok(poller)) => self.pump_ready(poller, events.get_or_insert_default()),
+                (None, Ok(poller)) => trunk.pump_ready(poller, events.get_or_insert_default()),
                 (None, Err(_)) => {}
             }
-            waiting.recv.epoch() != seen
+            self.waiting.recv.epoch() != seen
         };
         let has_news = waiting.spin.try_spin(&mut look)
             || (!waiting.has_slept.swap(true, Ordering::Relaxed) && look());
@@ -74,19 +70,21 @@ impl Socket {
         seen: u32,
         until: Option<Instant>,
         turn: &mut Turn,
+        lead: Option<Lead>,
     ) -> Result<Step<()>, Error> {
         sleep::settle();
-        let handover = &self.waiting.recv.handover;
-        let has_streams = self.waiting.has_streams();
         let visit = self.visit()?;
-        if has_streams && handover.try_lead() {
-            return Ok(self.lie_down_leading(visit, seen, until, turn));
+        let trunk = Arc::clone(self.joint.as_deref().map_or(&*visit, |joint| &joint.trunk));
+        let has_streams = trunk.waiting.has_streams();
+        let take_lead = || has_streams.then(|| Lead::take(&trunk)).flatten();
+        if let Some(lead) = lead.or_else(take_lead) {
+            return Ok(self.lie_down_leading(visit, lead, seen, until, turn));
         }
         let duty = Duty::follow(visit, Side::Recv);
         // The leader may have resigned before it could see that we are about to sleep.
-        if has_streams && handover.try_lead() {
+        if let Some(lead) = take_lead() {
             drop(duty);
-            return Ok(self.lie_down_leading(self.visit()?, seen, until, turn));
+            return Ok(self.lie_down_leading(self.visit()?, lead, seen, until, turn));
         }
         turn.follow(duty, seen, until);
         Ok(Step::Sleep)
@@ -96,12 +94,13 @@ impl Socket {
     fn lie_down_leading(
         &self,
         visit: Visit,
+        lead: Lead,
         seen: u32,
         until: Option<Instant>,
         turn: &mut Turn,
     ) -> Step<()> {
         let socket = Arc::clone(&visit);
-        let duty = Duty::LeadRecv { socket: visit };
+        let duty = Duty::LeadRecv { socket: visit, lead: Some(lead) };
         if self.poller().is_err() {
             // With no descriptor to be had, the reactor reads and this thread just sleeps.
             drop(duty);
@@ -116,28 +115,63 @@ impl Socket {
         Step::Sleep
     }
 
-    /// Gets up again.
+    /// Gets up again, perhaps with the lead, which others of the same trunk would take.
     ///
     /// # Errors
     /// `TimedOut` at the end of the sleep, `Interrupted`.
-    pub(super) fn rise_to_recv(&self, risen: Risen, turn: &mut Turn) -> Result<(), Error> {
-        let Risen { duty, bed, slept } = risen;
+    pub(super) fn rise_to_recv(
+        &self,
+        risen: Risen,
+        turn: &mut Turn,
+    ) -> Result<Option<Lead>, Error> {
+        let Risen { mut duty, bed, slept } = risen;
         if let (Bed::Poller { seen }, Slept::Woken | Slept::TimedOut) = (&bed, slept) {
             if let Some(poller) = self.waiting.recv.leader.get() {
-                self.pump_reported(poller.reported(turn.events()));
+                self.trunk().pump_reported(poller.reported(turn.events()));
             }
             // What was read at the last moment is still in time.
             if self.waiting.recv.epoch() != *seen {
-                return Ok(());
+                return Ok(self.keep_lead(&mut duty));
             }
         }
+        let lead = self.keep_lead(&mut duty);
         drop(duty);
         // Anything else that the kernel says cannot be helped here; the caller looks again.
         match slept {
-            Slept::Woken | Slept::Failed => Ok(()),
+            Slept::Woken | Slept::Failed => Ok(lead),
             Slept::TimedOut => Err(Error::TimedOut),
             Slept::Interrupted => Err(Error::Interrupted),
         }
+    }
+
+    /// The lead of one who is awake and has, or inherits, it: where branches wait for the same
+    /// streams, what has woken him need not be for him, and to hand the lead over is to wake one of
+    /// them. He keeps it until he has what he wants.
+    fn keep_lead(&self, duty: &mut Duty) -> Option<Lead> {
+        let trunk = self.trunk();
+        if self.joint.is_none() && !trunk.has_heirs() {
+            return None;
+        }
+        match (duty, self.joint.as_deref()) {
+            (Duty::LeadRecv { lead, .. }, _) => lead.take(),
+            (Duty::Follow { .. }, Some(Joint { trunk, .. })) if trunk.waiting.has_streams() => {
+                Lead::take(trunk)
+            }
+            _ => None,
+        }
+    }
+
+    /// Gives up the lead of the streams, which somebody else takes who sleeps.
+    pub(super) fn resign(&self) {
+        self.waiting.recv.resign();
+        // Behind the fence in there, which pairs with that of one who begins to sleep.
+        if self.has_heirs() && self.waiting.has_streams() {
+            self.wake_heir();
+        }
+    }
+
+    fn has_heirs(&self) -> bool {
+        self.waiting.heirs.load(Ordering::Relaxed) > 0
     }
 
     /// Reads from every stream that has something now.
@@ -164,18 +198,16 @@ impl Socket {
 
     /// Reads what the kernel has without waiting. True when there is news since `seen`.
     pub(super) fn pump_ready_streams(&self, seen: u32) -> bool {
-        let bell = &self.waiting.recv;
-        if let Some(joint) = &self.joint {
-            joint.read();
-        } else if self.waiting.has_streams() && self.try_lead() {
-            if let Some(only) = self.only_connection() {
+        let trunk = self.trunk();
+        if trunk.waiting.has_streams() && trunk.try_lead() {
+            if let Some(only) = trunk.only_connection() {
                 pump(&*only);
-            } else if let Ok(poller) = self.poller() {
-                self.pump_ready(poller, &mut EventBuffer::default());
+            } else if let Ok(poller) = trunk.poller() {
+                trunk.pump_ready(poller, &mut EventBuffer::default());
             }
-            bell.resign();
+            trunk.resign();
         }
-        bell.epoch() != seen
+        self.waiting.recv.epoch() != seen
     }
 
     /// Takes the lead, unless another thread has it.
@@ -192,12 +224,16 @@ impl Socket {
     }
 
     /// The poller of all streams, made when somebody first waits for them. Only the leader asks.
-    pub(super) fn poller(&self) -> io::Result<&Poller> {
+    pub(super) fn poller(&self) -> io::Result<&Arc<Poller>> {
         let slot = &self.waiting.recv.leader;
         if let Some(poller) = slot.get() {
             return Ok(poller);
         }
-        let poller = Poller::new()?;
+        if let Some(Joint { trunk, .. }) = self.joint.as_deref() {
+            let _ = slot.set(Arc::clone(trunk.poller()?));
+            return slot.get().ok_or_else(|| io::ErrorKind::Other.into());
+        }
+        let poller = memory::shared(Poller::new()?).map_err(|_| io::ErrorKind::OutOfMemory)?;
         // Under the lock, so that no stream is added or removed unseen.
         let state = self.lock();
         for pipe in state.pipes.iter().filter(|pipe| !pipe.is_ended) {
@@ -353,8 +389,8 @@ mod tests {
 
     fn recv_since(socket: &Socket, seen: u32, deadline: Option<Instant>) -> Result<(), Error> {
         finish(|turn| match turn.rise() {
-            Some(risen) => socket.rise_to_recv(risen?, turn).map(Step::Done),
-            None => socket.lie_down_to_recv(seen, deadline, turn),
+            Some(risen) => socket.rise_to_recv(risen?, turn).map(|_| Step::Done(())),
+            None => socket.lie_down_to_recv(seen, deadline, turn, None),
         })
     }
 

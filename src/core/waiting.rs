@@ -1,5 +1,7 @@
 //! What those share who wait for one socket: whom to wake, and what the leader sleeps in front of.
 
+use std::sync::Arc;
+
 use super::handover::{Handover, Ring};
 use super::lookout::{Lookouts, watch};
 use super::visitors::Visitors;
@@ -16,10 +18,12 @@ use crate::transports::Connection;
 #[derive(Debug, Default)]
 pub struct Waiting {
     /// Its leader waits for all streams of the socket.
-    pub recv: Bell<Poller>,
+    pub recv: Bell<Arc<Poller>>,
     /// Its leader waits for those that are full.
     pub send: Bell<Waker>,
     streams: AtomicU32,
+    /// How many threads sleep on branches, who would lead next.
+    pub heirs: AtomicU32,
     pub spin: Spin,
     /// The last wait for streams had to sleep, so that the next one probably will, too.
     pub has_slept: AtomicBool,

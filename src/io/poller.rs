@@ -5,6 +5,7 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::sync::atomic::{AtomicBool, Ordering};
@@ -27,6 +28,12 @@ pub struct Waker {
 /// Ends the wait of another thread.
 pub trait Wake {
     fn wake(&self);
+}
+
+impl<W: Wake> Wake for Arc<W> {
+    fn wake(&self) {
+        W::wake(self);
+    }
 }
 
 impl Poller {
