@@ -3,7 +3,7 @@
 use std::ffi::{CString, c_int, c_void};
 
 use crate::ffi::abi::nn::*;
-use crate::ffi::{device, errno, options, poll, socket, statistics, transfer};
+use crate::ffi::{device, errno, extension, options, poll, socket, statistics, transfer};
 use crate::sync::simulated::scheduler;
 
 pub type Code = c_int;
@@ -20,6 +20,10 @@ fn outcome(call: &'static str, handle: c_int, result: c_int) -> Result<c_int, Co
 
 pub fn open(domain: c_int, protocol: c_int) -> Result<c_int, Code> {
     outcome("nn_socket", protocol, socket::nn_socket(domain, protocol))
+}
+
+pub fn context(handle: c_int) -> Result<c_int, Code> {
+    outcome("spmsg_context", handle, extension::spmsg_context(handle))
 }
 
 pub fn close(handle: c_int) -> Result<c_int, Code> {

@@ -58,6 +58,10 @@ pub fn open(domain: i32, protocol: i32, options: &[(i32, i32)]) -> i32 {
     handle
 }
 
+pub fn open_context(handle: i32) -> i32 {
+    persist(|| api::context(handle))
+}
+
 pub fn bind(handle: i32, address: &str) -> i32 {
     persist(|| api::bind(handle, address))
 }

@@ -33,6 +33,10 @@ pub struct Requests {
     given_up: u64,
     /// What is lost is told, and the client asks again by itself.
     asks_once: bool,
+    /// How many contexts each client and each server has, each in a thread of its own; without any,
+    /// the socket itself is used.
+    askers: usize,
+    workers: usize,
 }
 
 impl Requests {
@@ -62,6 +66,8 @@ impl Requests {
             pause_max: *random.pick(&[0, 0, 10_000, 2_000_000]),
             given_up: *random.pick(&[0, 0, 10]),
             asks_once: random.below(2) == 0,
+            askers: *random.pick(&[0, 0, 1, 3]),
+            workers: *random.pick(&[0, 0, 1, 3]),
         }
     }
 
@@ -74,6 +80,8 @@ impl Requests {
         if is_about_threads {
             self.clients.truncate(1);
             self.servers.truncate(1);
+            self.askers = self.askers.min(2);
+            self.workers = self.workers.min(2);
         } else {
             self.rounds = self.rounds.div_ceil(2);
         }
@@ -118,7 +126,7 @@ pub fn start(requests: Requests) -> Vec<JoinHandle<()>> {
     all
 }
 
-fn run_client(shared: &Shared, client: u32) {
+fn run_client(shared: &Arc<Shared>, client: u32) {
     let requests = &shared.requests;
     let handle = habits::open(AF_SP, NN_REQ, &[]);
     api::set(handle, NN_REQ, NN_REQ_RESEND_IVL, requests.resend()).expect("the option is fine");
@@ -126,12 +134,19 @@ fn run_client(shared: &Shared, client: u32) {
         api::set(handle, NN_REQ, SPMSG_REQ_RESEND_ON_LOSS, 0).expect("the option is fine");
     }
     habits::connect(handle, &requests.front.0.addresses(requests.front.1)[1]);
-    for number in 0..requests.rounds {
-        let stamp = Stamp { sender: client, number };
-        while !ask(requests, handle, stamp) {}
-        shared.seen.lock().answered += 1;
-        pause(requests.pause_max);
+    let start = |asker: usize| {
+        let shared = Arc::clone(shared);
+        let context = habits::open_context(handle);
+        actor(scheduler::process(), "asks", move || {
+            ask_all(&shared, context, client * ASKERS_MAX + asker as u32);
+            habits::close(context, PROMPTLY);
+        })
+    };
+    let asking: Vec<_> = (0..requests.askers).map(start).collect();
+    if asking.is_empty() {
+        ask_all(shared, handle, client);
     }
+    asking.into_iter().for_each(|asker| _ = asker.join());
     // There is nothing to wait for any more.
     match api::recv(handle, NN_DONTWAIT) {
         Err(EFSM | libc::EINTR | libc::ENOMEM) => {}
@@ -139,6 +154,15 @@ fn run_client(shared: &Shared, client: u32) {
     }
     habits::close(handle, Duration::from_secs(700));
     shared.seen.lock().clients_done += 1;
+}
+
+fn ask_all(shared: &Shared, handle: i32, sender: u32) {
+    let requests = &shared.requests;
+    for number in 0..requests.rounds {
+        while !ask(requests, handle, Stamp { sender, number }) {}
+        shared.seen.lock().answered += 1;
+        pause(requests.pause_max);
+    }
 }
 
 /// False when it has to be asked again.
@@ -193,24 +217,34 @@ fn run_server(shared: &Arc<Shared>) {
         Some((transport, number)) => habits::connect(handle, &transport.addresses(number)[1]),
     };
     let pause_max = requests.pause_max;
-    let serving = actor(scheduler::process(), "serves", move || {
-        loop {
-            match api::recv(handle, 0) {
-                // Somebody may have sent what is no request of ours.
-                Ok(body) => {
-                    pause(pause_max);
-                    // Its loss is what resending is for.
-                    let _ = api::send(handle, &answer(&body), 0);
-                }
-                Err(libc::EBADF) => return,
-                Err(libc::EINTR | libc::ENOMEM) => {}
-                Err(code) => scheduler::fail(&format!("receiving a request fails: {code}")),
-            }
-        }
-    });
+    let workers: Vec<_> = (0..requests.workers).map(|_| habits::open_context(handle)).collect();
+    let start = |handle| actor(scheduler::process(), "serves", move || serve(handle, pause_max));
+    let own = workers.is_empty().then_some(handle);
+    let serving: Vec<_> = workers.into_iter().chain(own).map(start).collect();
     shared.wait_for_clients();
+    // It is the end of its contexts, too.
     habits::close(handle, Duration::from_secs(700));
-    let _ = serving.join();
+    let began = crate::sys::now();
+    serving.into_iter().for_each(|worker| _ = worker.join());
+    if crate::sys::now() - began > PROMPTLY + Duration::from_nanos(pause_max) {
+        scheduler::fail("a worker goes on without its socket");
+    }
+}
+
+fn serve(handle: i32, pause_max: u64) {
+    loop {
+        match api::recv(handle, 0) {
+            // Somebody may have sent what is no request of ours.
+            Ok(body) => {
+                pause(pause_max);
+                // Its loss is what resending is for.
+                let _ = api::send(handle, &answer(&body), 0);
+            }
+            Err(libc::EBADF) => return,
+            Err(libc::EINTR | libc::ENOMEM) => {}
+            Err(code) => scheduler::fail(&format!("receiving a request fails: {code}")),
+        }
+    }
 }
 
 fn run_device(shared: &Arc<Shared>) {
@@ -256,3 +290,4 @@ impl Shared {
 }
 
 const GIVEN_UP: u32 = 1 << 30;
+const ASKERS_MAX: u32 = 8;
