@@ -18,6 +18,7 @@ use crate::error::Error;
 use crate::protocols::{Branch, BranchId, Branches, Pipes};
 use crate::sync::atomic::Ordering;
 use crate::trace::Happening;
+use crate::transports::with_rhythm;
 
 impl Socket {
     /// Makes another branch, with that handle and the options that the socket has now.
@@ -185,7 +186,7 @@ impl Trunk for Socket {
             }
             let (protocol, mut view) = state.parts(&self.context, aftermath);
             if let Some(branches) = protocol.branches() {
-                ask(branches, &mut view);
+                with_rhythm(|rhythm| rhythm.within_branch(|| ask(branches, &mut view)));
             }
             state.remove_drained(aftermath);
             self.show(state);

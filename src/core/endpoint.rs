@@ -341,6 +341,10 @@ impl Host for Endpoint {
         if is_accepted { IfNameless::Accept } else { IfNameless::Refuse }
     }
 
+    fn answers_for_sure(&self) -> bool {
+        self.context.socket_type.answers_for_sure
+    }
+
     fn type_number(&self, name: &str) -> Option<u16> {
         named(name).map(|known| known.number)
     }

@@ -116,6 +116,7 @@ const TRAP: SocketType = SocketType {
     can_recv: true,
     drops_when_busy: false,
     hands_on: false,
+    answers_for_sure: false,
     accepts_nameless_peers: false,
     cooked: |_| unreachable!("each trap has its own"),
     raw: |_| unreachable!("traps are cooked"),

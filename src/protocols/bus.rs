@@ -17,6 +17,7 @@ pub static BUS: SocketType = SocketType {
     can_recv: true,
     drops_when_busy: true,
     hands_on: false,
+    answers_for_sure: false,
     accepts_nameless_peers: false,
     cooked: |_| Box::new(Bus { names: None, ..Bus::default() }),
     raw: |seed| Box::new(Bus { names: Some(Names::new(seed)), ..Bus::default() }),

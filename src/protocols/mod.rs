@@ -301,6 +301,8 @@ pub struct SocketType {
     /// What is sent goes to one pipe at once, or is dropped or left with its sender: the machine
     /// keeps none of it beyond the call.
     pub hands_on: bool,
+    /// What it sends answers somebody who would ask again if no answer came.
+    pub answers_for_sure: bool,
     /// A peer need not say what it is, where the wire leaves that to it.
     pub accepts_nameless_peers: bool,
     pub cooked: fn(Seed) -> Box<dyn Protocol>,

@@ -145,6 +145,11 @@ pub trait Host: Send + Sync {
 
     fn if_nameless(&self) -> IfNameless;
 
+    /// Whether all that is sent answers somebody who would ask again if no answer came.
+    fn answers_for_sure(&self) -> bool {
+        false
+    }
+
     /// The number of the socket type that wires call so, if there is one.
     fn type_number(&self, _name: &str) -> Option<u16> {
         None

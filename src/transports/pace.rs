@@ -61,6 +61,8 @@ pub struct Rhythm {
     window: Cell<u32>,
     /// How many there will be in this run, if it is like that one.
     expected: Cell<u32>,
+    /// The send that goes on is a request through a branch of its socket, of which there are many.
+    asks_as_one_of_many: Cell<bool>,
     /// Much has been received that the thread will be busy with.
     is_laden: Cell<bool>,
     /// How often the thread has left its processor, as far as it has been asked for.
@@ -104,6 +106,7 @@ impl Rhythm {
             is_streaming: Cell::new(false),
             window: Cell::new(0),
             expected: Cell::new(0),
+            asks_as_one_of_many: Cell::new(false),
             is_laden: Cell::new(false),
             switches: Cell::new(Switches { waits: 0, losses: 0 }),
             asked: Cell::new(NEVER),
@@ -220,6 +223,20 @@ impl Rhythm {
         then >= self.began.get() && then != NEVER
     }
 
+    /// What `ask` sends are requests of one branch of many. Only those are known to come in windows
+    /// whose end the thread waits for.
+    pub fn within_branch<T>(&self, ask: impl FnOnce() -> T) -> T {
+        struct Until<'a>(&'a Cell<bool>);
+        impl Drop for Until<'_> {
+            fn drop(&mut self) {
+                self.0.set(false);
+            }
+        }
+        self.asks_as_one_of_many.set(true);
+        let _until = Until(&self.asks_as_one_of_many);
+        ask()
+    }
+
     /// The last send was the first in this run on its connection.
     pub fn note_connection(&self) {
         self.connections.set(self.connections.get().saturating_add(1));
@@ -231,7 +248,9 @@ impl Rhythm {
     }
 
     fn is_in_window(&self, run: u32) -> bool {
-        self.expected.get() >= WINDOW_MIN && (1..self.expected.get()).contains(&run)
+        self.expected.get() >= WINDOW_MIN
+            && (1..self.expected.get()).contains(&run)
+            && self.asks_as_one_of_many.get()
     }
 
     /// Whether each of several connections sees a part of the run only.
@@ -579,6 +598,7 @@ mod tests {
     #[test]
     fn a_window_of_questions_is_a_stream_from_the_second_time_on_and_no_longer_than_the_first() {
         let rhythm = Rhythm::undisturbed();
+        rhythm.asks_as_one_of_many.set(true);
         assert_eq!(unhurried(&rhythm, 0, 16), 16);
         for start in [1, 2, 300].map(|start| start * 10_000) {
             assert_eq!(unhurried_window(&rhythm, start, 16), 1);
@@ -595,8 +615,21 @@ mod tests {
     }
 
     #[test]
+    fn only_what_goes_through_branches_comes_in_windows() {
+        let rhythm = Rhythm::undisturbed();
+        let asks = |at_| rhythm.within_branch(|| rhythm.begin(at(at_))) == Pace::Streaming;
+        for start in [0, 10_000, 20_000] {
+            assert_eq!(unhurried_window(&rhythm, start, 40), 40);
+        }
+        assert_eq!(unhurried_window(&rhythm, 30_000, 2), 2);
+        assert!(asks(30_002), "within a window that others have begun");
+        assert_eq!(rhythm.begin(at(30_003)), Pace::Unhurried);
+    }
+
+    #[test]
     fn the_first_answers_do_not_end_a_window_and_single_ones_are_none() {
         let rhythm = Rhythm::undisturbed();
+        rhythm.asks_as_one_of_many.set(true);
         assert_eq!(unhurried(&rhythm, 0, 64), 64);
         for start in [10_000, 20_000] {
             assert_eq!(unhurried_window(&rhythm, start, 20), 1);

@@ -20,6 +20,7 @@ pub static PAIR: SocketType = SocketType {
     can_recv: true,
     drops_when_busy: false,
     hands_on: true,
+    answers_for_sure: false,
     accepts_nameless_peers: true,
     cooked: |_| Box::new(Pair::One(One::default())),
     raw: |_| Box::new(Pair::One(One::default())),

@@ -22,7 +22,10 @@ pub enum Before {
 /// Whether the application lets its messages wait for each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Gathering {
+    /// Those of a stream.
     Allowed,
+    /// Quick answers to many, too: who lost one would ask again.
+    Answers,
     /// It wants every message written by itself.
     Never,
 }

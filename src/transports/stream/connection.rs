@@ -64,8 +64,11 @@ impl StreamConnection {
         reactor: Arc<Reactor>,
         settings: &Settings,
     ) -> Arc<StreamConnection> {
-        let is_allowed = !tcp_option::no_delay(settings);
-        let gathering = if is_allowed { Gathering::Allowed } else { Gathering::Never };
+        let gathering = match (tcp_option::no_delay(settings), host.answers_for_sure()) {
+            (true, _) => Gathering::Never,
+            (false, true) => Gathering::Answers,
+            (false, false) => Gathering::Allowed,
+        };
         let is_far = stream.peer_address().is_some();
         let reach = if is_far { Reach::Internet } else { Reach::Machine };
         Arc::new_cyclic(|me| StreamConnection {

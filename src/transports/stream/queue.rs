@@ -16,7 +16,7 @@ use super::urgency::Urgency;
 use crate::error::{Error, Refusal};
 use crate::memory::{self, OutOfMemory};
 use crate::message::{Body, Message};
-use crate::transports::pace::{Moment, NEVER, Pace, Rhythm, Since};
+use crate::transports::pace::{Moment, NEVER, Pace, Rhythm, Since, Workload};
 use crate::transports::{AfterSend, Sent};
 
 pub struct Queue {
@@ -283,7 +283,10 @@ impl Queue {
             // would have written them.
             Before::Sent if position == Position::Behind && rhythm.goes_on() => Pace::Streaming,
             Before::Sent => rhythm.begin(clock()),
-            Before::ReceivedSome(load) => rhythm.begin_busy(clock(), load),
+            Before::ReceivedSome(load) if circumstances.gathering == Gathering::Answers => {
+                rhythm.begin_busy(clock(), load)
+            }
+            Before::ReceivedSome(_) => rhythm.begin_busy(clock(), Workload::Little),
             Before::Received => rhythm.begin_after_receipt(clock()),
         };
         let last = std::mem::replace(&mut self.last, rhythm.last());
@@ -301,7 +304,7 @@ impl Queue {
         // Nobody is told that there is no room before the kernel was asked for some.
         let may_gather = pace == Pace::Streaming
             && has_had_one
-            && circumstances.gathering == Gathering::Allowed
+            && circumstances.gathering != Gathering::Never
             && size <= GATHERED_BODY_MAX
             && self.pending < GATHERED_MAX.min(self.limit / 2)
             && (position == Position::First || !self.since.is_ripe(self.untaken, rhythm));
