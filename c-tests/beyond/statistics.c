@@ -399,7 +399,8 @@ static void queues_are_seen(void)
     }
 }
 
-/* Nobody receives, and nobody has looked before: the background thread has seen how old it is. */
+/* Who has received for himself stops, and nobody has looked before: the background thread, which
+ * takes over from him, has seen how old it is. */
 static void who_stops_receiving_is_seen_at_the_first_look(void)
 {
     for (size_t i = 1; i < SCHEME_COUNT; i++) {
@@ -407,6 +408,10 @@ static void who_stops_receiving_is_seen_at_the_first_look(void)
         join_cooked(NN_PULL, NN_PUSH, BEYOND_SCHEMES[i], both);
         uint64_t age = 0;
         for (int n = 0; n < 20 && age == 0; n++) {
+            char nothing[1];
+            set_int(both[0], NN_RCVTIMEO, 20);
+            CHECK_ERRNO(nn_recv(both[0], nothing, 1, 0), -1, ETIMEDOUT);
+            set_int(both[0], NN_RCVTIMEO, PATIENCE_MS);
             CHECK_SEND(both[1], "one");
             CHECK_SEND(both[1], "two");
             CHECK_RECV(both[0], "one");

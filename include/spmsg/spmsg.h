@@ -219,9 +219,9 @@ extern "C" {
 #define SPMSG_SEND_QUEUE_OLDEST_MS 29
 
 /** What has arrived and nobody has received: the same, but messages are counted on inproc only,
- * and the oldest may be older: that is seen when nobody has received for 50 ms, and when
- * somebody looks. On inproc the most is what was seen when somebody looked, or when the queue was
- * full. */
+ * and the oldest may be older: that is seen when somebody looks, and when the background thread
+ * takes over from who has not received for 50 ms. On inproc the most is what was seen when
+ * somebody looked, or when the queue was full. */
 #define SPMSG_RECEIVE_QUEUE_MESSAGES 30
 #define SPMSG_RECEIVE_QUEUE_BYTES 31
 #define SPMSG_RECEIVE_QUEUE_MESSAGES_MOST 32

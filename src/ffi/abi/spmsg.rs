@@ -253,9 +253,9 @@ pub const SPMSG_SEND_QUEUE_BYTES_MOST: c_int = 28;
 pub const SPMSG_SEND_QUEUE_OLDEST_MS: c_int = 29;
 
 /// What has arrived and nobody has received: the same, but messages are counted on inproc only,
-/// and the oldest may be older: that is seen when nobody has received for 50 ms, and when
-/// somebody looks. On inproc the most is what was seen when somebody looked, or when the queue was
-/// full.
+/// and the oldest may be older: that is seen when somebody looks, and when the background thread
+/// takes over from who has not received for 50 ms. On inproc the most is what was seen when
+/// somebody looked, or when the queue was full.
 pub const SPMSG_RECEIVE_QUEUE_MESSAGES: c_int = 30;
 pub const SPMSG_RECEIVE_QUEUE_BYTES: c_int = 31;
 pub const SPMSG_RECEIVE_QUEUE_MESSAGES_MOST: c_int = 32;
