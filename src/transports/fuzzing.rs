@@ -39,6 +39,11 @@ pub fn accepts_request(bytes: &[u8]) -> bool {
         if_nameless: IfNameless::Accept,
         path: None,
     };
+    // What somebody may want to know of it, whether or not it is served.
+    if let Ok(told) = ws::headers::told(bytes) {
+        assert!(told.is_empty() || told.ends_with(b"\r\n"));
+        assert!(!told.contains(&0) && told.len() <= bytes.len() * 3);
+    }
     ws::handshake::head_len(bytes, 0)
         .is_some_and(|len| ws::handshake::judge_request(&bytes[..len], &demand).is_ok())
 }

@@ -7,7 +7,7 @@ mod decoder;
 mod frame;
 mod greeter;
 pub(super) mod handshake;
-mod headers;
+pub(super) mod headers;
 pub mod label;
 mod mask;
 mod sending;
