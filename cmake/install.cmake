@@ -127,6 +127,10 @@ if(SPMSG_TOOL)
     foreach(type push pull pub sub req rep surveyor respondent bus pair)
         spmsg_link(nn_${type} nanocat "${CMAKE_INSTALL_BINDIR}")
     endforeach()
+    if(CMAKE_SYSTEM_NAME STREQUAL "Linux")
+        install(DIRECTORY doc/bpftrace DESTINATION "${CMAKE_INSTALL_DATADIR}/spmsg"
+            FILES_MATCHING PATTERN "*.bt")
+    endif()
 endif()
 
 # The pages of programs come with these. One page tells of several functions.

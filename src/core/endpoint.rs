@@ -8,6 +8,7 @@ use std::sync::{Arc, Weak};
 use super::context::{Context, Printer, Subject};
 use super::events::{EventKind, SocketEvent};
 use super::figures::{Figure, Tally};
+use super::probing;
 use crate::error::{Error, Part};
 use crate::io::Reactor;
 use crate::protocols::{Priorities, SOCKET_TYPES, SocketType, socket_type};
@@ -15,7 +16,7 @@ use crate::sync::{
     Mutex, Rank,
     atomic::{AtomicU64, Ordering},
 };
-use crate::sys;
+use crate::sys::{self, probe};
 use crate::trace::{self, Happening, Plain, Reason};
 use crate::transports::{
     Connection, Fault, Guard, Host, IfNameless, Rejected, Report, Settings, TRANSPORTS, Text,
@@ -229,6 +230,24 @@ impl Endpoint {
         }
     }
 
+    /// Shows whoever looks by a probe that an attempt to connect is over, or that a peer has come.
+    fn show(&self, report: Report) {
+        let (probe, fault) = match report {
+            Report::Established => (&probe::CONNECT, None),
+            Report::ConnectFailed(fault) => (&probe::CONNECT, Some(fault)),
+            Report::Accepted => (&probe::ACCEPT, None),
+            Report::AcceptFailed(error) => (&probe::ACCEPT, Some(Fault::System(error))),
+            Report::TurnedAway { fault, .. } => (&probe::ACCEPT, Some(fault)),
+            Report::Connecting
+            | Report::ConnectAbandoned
+            | Report::Broken
+            | Report::Dropped
+            | Report::HandshakeFailed { .. }
+            | Report::Rejected { .. } => return,
+        };
+        probing::show(probe, self.context.handle, self.id.into(), &Cause(fault));
+    }
+
     fn print(&self, fault: Fault, Printer { describe }: Printer) {
         let name = self.context.name();
         let (name, address) = (name.escape_ascii(), self.address.escape_ascii());
@@ -382,6 +401,7 @@ impl Host for Endpoint {
             let (event, peer, fault) = Endpoint::told(report);
             self.trace(event, peer, format_args!("{}", Cause(fault)));
         }
+        self.show(report);
         self.count_report(report);
         match report {
             Report::ConnectFailed(fault) => self.stand(Standing::Failing(fault)),

@@ -48,6 +48,7 @@ mod outage;
 mod peer;
 mod pipe;
 mod poll;
+mod probing;
 mod readiness;
 mod registry;
 mod report;

@@ -9,16 +9,19 @@
 //! thread sleeps again, polls, closes a socket or ends.
 
 use std::cell::RefCell;
+use std::fmt::Display;
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::lookout::{Lookout, Stay};
+use super::probing;
 use super::readiness::Side;
 use super::socket::Socket;
 use crate::error::Error;
 use crate::memory;
+use crate::sys::probe::{self, Probe};
 use crate::sys::{self, Belongings, EventBuffer, Nap, PollEntry, Slept};
 use crate::transports::{Connection, Stream};
 
@@ -89,6 +92,25 @@ impl Duty {
             Side::Send => socket.waiting.send.handover.begin_sleeping(),
         }
         Duty::Follow { socket, side }
+    }
+
+    /// What its thread sleeps for.
+    fn purpose(&self) -> &'static str {
+        match self {
+            Duty::Follow { side: Side::Recv, .. } | Duty::LeadRecv { .. } => "recv",
+            Duty::Follow { side: Side::Send, .. } | Duty::LeadSend { .. } => "send",
+            Duty::Watch { .. } | Duty::LookOut { .. } => "poll",
+        }
+    }
+
+    /// The number of the socket, if it is for one.
+    fn handle(&self) -> Option<i32> {
+        match self {
+            Duty::Follow { socket, .. }
+            | Duty::LeadRecv { socket }
+            | Duty::LeadSend { socket, .. } => Some(socket.context.handle),
+            Duty::Watch { .. } | Duty::LookOut { .. } => None,
+        }
     }
 
     /// The thread is awake: what it does from now on, nobody needs to wake it for.
@@ -258,6 +280,7 @@ impl Turn {
         socket: Option<Arc<Socket>>,
         until: Option<Instant>,
     ) {
+        show(&probe::SLEEP, &duty, until, &duty.purpose());
         let place = list(duty);
         self.asleep = Some(Asleep { place, bed, socket, until, slept: Slept::Woken });
     }
@@ -328,14 +351,27 @@ impl Turn {
     /// `Interrupted` when a signal handler has used the library in the same thread meanwhile, which
     /// has settled everything.
     pub(super) fn rise(&mut self) -> Option<Result<Risen, Error>> {
-        let Asleep { place, bed, slept, .. } = self.asleep.take()?;
+        let Asleep { place, bed, slept, until, .. } = self.asleep.take()?;
         let duty = match place {
             Place::Listed(listing) => listing.take_off(),
             Place::Here(duty) => Some(duty),
         };
         // Before anything is read: what this thread reads is no news that it must be woken for.
         duty.iter().for_each(Duty::stop_polling);
+        if let Some(duty) = &duty {
+            show(&probe::WAKE, duty, until, &format_args!("{slept:?}"));
+        }
         Some(duty.map(|duty| Risen { duty, bed, slept }).ok_or(Error::Interrupted))
+    }
+}
+
+/// Shows by a probe that a thread sleeps or wakes, and what is left of its time in nanoseconds.
+#[inline]
+fn show(probe: &Probe, duty: &Duty, until: Option<Instant>, word: &dyn Display) {
+    if probe.is_on() {
+        let left = until.map(|until| until.saturating_duration_since(sys::now()));
+        let left = left.map_or(-1, |left| i64::try_from(left.as_nanos()).unwrap_or(i64::MAX));
+        probing::show(probe, duty.handle().unwrap_or(-1), left, word);
     }
 }
 

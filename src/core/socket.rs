@@ -25,6 +25,8 @@ use crate::trace::Happening;
 
 pub struct Socket {
     pub(super) me: Weak<Socket>,
+    /// Where probes have it shown without looking for it.
+    handle: i32,
     pub(super) context: Arc<Context>,
     state: Mutex<State>,
     pub(super) life: Life,
@@ -52,6 +54,9 @@ pub(super) struct Joint {
 struct Companions(Vec<Weak<Socket>>);
 
 impl Socket {
+    /// The place of the number.
+    pub(super) const HANDLE: usize = std::mem::offset_of!(Socket, handle);
+
     pub(super) fn new(
         handle: i32,
         domain: i32,
@@ -82,6 +87,7 @@ impl Socket {
         let follows_pipes = AtomicBool::new(state.protocol.follows_pipes());
         Arc::new_cyclic(|me| Socket {
             me: me.clone(),
+            handle: context.handle,
             context: Arc::new(context),
             state: Mutex::new(rank, state),
             life: Life::default(),

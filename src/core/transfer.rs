@@ -5,13 +5,14 @@ use std::time::Instant;
 
 use super::deferred;
 use super::pipe::Aftermath;
+use super::probing;
 use super::sleep::{self, Miss, Step, Turn};
 use super::socket::Socket;
 use crate::error::Error;
 use crate::message::{Body, Message};
 use crate::protocols::Nothing;
 use crate::sync::atomic::{AtomicBool, Ordering};
-use crate::sys;
+use crate::sys::{self, probe};
 use crate::trace::{Happening, Reason};
 use crate::transports::Connection;
 
@@ -171,6 +172,7 @@ impl Socket {
     fn refuse(&self, error: Error, message: &Message) -> Error {
         let size = message.body.len();
         let reason = Reason(error);
+        probing::show(&probe::REFUSE, self.context.handle, size as i64, &reason);
         let details = format_args!("size={size} error={reason}");
         self.context.trace(Happening::SendRefused, details);
         error
@@ -312,6 +314,7 @@ impl Socket {
             if result.is_ok() {
                 state.traffic.messages_sent += 1;
                 state.traffic.bytes_sent += size;
+                probe::sent::<_, { Socket::HANDLE }>(self, size);
             }
             self.show(state);
             (result, state.note_timeout())
@@ -374,8 +377,10 @@ impl Socket {
                 Err(nothing) => Missed::from(nothing, protocol.next_timeout()).map(Err),
             };
             if matches!(result, Some(Ok(()))) {
+                let size = message.body.len() as u64;
                 state.traffic.messages_received += 1;
-                state.traffic.bytes_received += message.body.len() as u64;
+                state.traffic.bytes_received += size;
+                probe::received::<_, { Socket::HANDLE }>(self, size);
             }
             state.remove_drained(&mut aftermath);
             (result, self.show(state))

@@ -6,9 +6,10 @@ use std::time::Instant;
 use super::context::Context;
 use super::figures::Figure;
 use super::pipe::{Aftermath, Kin, PipeTable};
+use super::probing;
 use crate::message::{Control, Message};
 use crate::protocols::{BranchId, Branches, Flow, InTurn, Loss, PipeId, Pipes, Readiness, Refusal};
-use crate::sys;
+use crate::sys::{self, probe};
 use crate::trace::{self, Happening};
 use crate::transports::{AfterRecv, Next, Received};
 
@@ -75,6 +76,8 @@ impl Pipes for View<'_> {
     fn count_dropped(&mut self, count: usize, why: Loss) {
         *self.dropped += count as u64;
         self.context.statistics.add(Figure::of_loss(why), count as u64);
+        let why_in_words = format_args!("{why:?}");
+        probing::show(&probe::DROP, self.context.handle, count as i64, &why_in_words);
         if trace::is_on() {
             let details = format_args!("count={count} error={why:?}");
             self.context.trace(Happening::MessageDropped, details);

@@ -36,6 +36,7 @@ mod nap;
 mod poll;
 #[cfg(portable)]
 mod portable;
+pub mod probe;
 #[cfg(not(simulated))]
 mod process;
 mod random;
