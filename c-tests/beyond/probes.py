@@ -175,7 +175,7 @@ class Watched:
         end = time.monotonic() + PATIENCE
         while not re.search(pattern, self.said(), re.MULTILINE):
             check(self.process.poll() is None, self.said())
-            check(time.monotonic() < end, f"{pattern} was not seen in {self.said()}")
+            check(time.monotonic() < end, f"{pattern} was not seen in {self.said()[-2000:]}")
             self.live()
 
     def end(self):

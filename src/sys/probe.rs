@@ -82,17 +82,26 @@ macro_rules! place {
     };
 }
 
-/// A probe with a counter of its own.
+/// The counters of those who look, in pages of the file in which nothing else lies: while a process
+/// begins, the page at which its data begin is there twice, once among what is about to become
+/// read-only, and that is where the kernel would count.
+#[cfg_attr(not(target_arch = "aarch64"), repr(C, align(4096)))]
+#[cfg_attr(target_arch = "aarch64", repr(C, align(65536)))]
+struct Lookers([AtomicU16; 6]);
+
+#[cfg_attr(target_os = "linux", unsafe(link_section = ".probes"))]
+static LOOKERS: Lookers = Lookers([const { AtomicU16::new(0) }; 6]);
+
+/// A probe with the counter in that place.
 macro_rules! counted {
-    ($name:literal) => {{
-        #[cfg_attr(target_os = "linux", unsafe(link_section = ".probes"))]
-        static LOOKERS: AtomicU16 = AtomicU16::new(0);
+    ($name:literal, $at:literal) => {{
         #[inline(never)]
         fn place(socket: i32, number: i64, words: &CStr) {
             let words = words.as_ptr();
-            place!($name, counted, [socket, number, words], "{lookers}" lookers = sym LOOKERS,);
+            place!($name, counted, [socket, number, words],
+                "{lookers} + {at}" lookers = sym LOOKERS, at = const 2 * $at,);
         }
-        Probe { lookers: &LOOKERS, place }
+        Probe { lookers: &LOOKERS.0[$at], place }
     }};
 }
 
@@ -132,14 +141,14 @@ pub fn received<T, const OFFSET: usize>(socket: &T, bytes: u64) {
 }
 
 /// An attempt to connect is over: endpoint, why it failed.
-pub static CONNECT: Probe = counted!("connect");
+pub static CONNECT: Probe = counted!("connect", 0);
 /// The same of a peer that has come.
-pub static ACCEPT: Probe = counted!("accept");
+pub static ACCEPT: Probe = counted!("accept", 1);
 /// Messages were accepted, and go nowhere: how many, why.
-pub static DROP: Probe = counted!("drop");
+pub static DROP: Probe = counted!("drop", 2);
 /// A message is left to its sender: its size, why.
-pub static REFUSE: Probe = counted!("refuse");
+pub static REFUSE: Probe = counted!("refuse", 3);
 /// A thread goes to sleep in a call: nothing, what for.
-pub static SLEEP: Probe = counted!("sleep");
+pub static SLEEP: Probe = counted!("sleep", 4);
 /// It goes on: nothing, why.
-pub static WAKE: Probe = counted!("wake");
+pub static WAKE: Probe = counted!("wake", 5);
