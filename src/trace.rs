@@ -1,5 +1,6 @@
-//! Tells what happens to sockets, connections and messages, for whoever has `SPMSG_TRACE` set:
-//! one line each. doc/trace.md says what the lines look like, and what each event means.
+//! Tells what happens to sockets, connections and messages, for whoever has `SPMSG_TRACE` or
+//! `SPMSG_LOG` set, or listens: one line each. doc/trace.md says what the lines look like, and what
+//! each event means.
 //!
 //! When it is off, a look at it is one load and one branch, and stands only where something goes
 //! wrong or changes, never on the way of a message that is sent or received.
@@ -11,17 +12,61 @@
 use std::ffi::{OsStr, OsString};
 use std::fmt::{self, Display, Write};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use crate::error::{Error, SystemCode};
 use crate::sys::{self, Log};
 
-/// A closed list of events and their words.
+/// How much somebody should care.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// It does not work, and will not by itself.
+    Error,
+    /// Something went wrong, and is tried again, or is lost.
+    Warning,
+    /// Sockets, endpoints and peers come and go.
+    Info,
+    /// What else happens on the way.
+    Debug,
+}
+
+impl Level {
+    const ALL: [Level; 4] = [Level::Error, Level::Warning, Level::Info, Level::Debug];
+
+    fn word(self) -> &'static str {
+        match self {
+            Level::Error => "error",
+            Level::Warning => "warning",
+            Level::Info => "info",
+            Level::Debug => "debug",
+        }
+    }
+}
+
+/// What something has happened to, with its name.
+pub trait Subject: Display {
+    fn socket(&self) -> i32;
+
+    /// The endpoint, if it is one of the socket's.
+    fn endpoint(&self) -> Option<i32>;
+}
+
+/// A line on its way to a listener.
+pub struct Heard<'a> {
+    pub level: Level,
+    pub socket: i32,
+    pub endpoint: Option<i32>,
+    /// The event and what is known of it, without zeroes.
+    pub text: &'a [u8],
+}
+
+/// A closed list of events, their words and their levels.
 macro_rules! events {
-    ($($(#[$meaning:meta])+ $name:ident = $word:literal,)+) => {
+    ($($(#[$meaning:meta])+ $name:ident = $word:literal: $level:ident,)+) => {
         /// What has happened. Programs look for the words: none of them changes its meaning.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Happening {
@@ -37,102 +82,108 @@ macro_rules! events {
                     $(Happening::$name => $word,)+
                 }
             }
+
+            fn level(self) -> Level {
+                match self {
+                    $(Happening::$name => Level::$level,)+
+                }
+            }
         }
     };
 }
 
 events! {
     /// A socket was opened.
-    Opened = "opened",
+    Opened = "opened": Info,
     /// It takes no more calls, and its connections end.
-    Closing = "closing",
+    Closing = "closing": Debug,
     /// Nothing of it is left.
-    Closed = "closed",
+    Closed = "closed": Info,
     /// A bug was found in what it did, and it is of no use any more.
-    OutOfService = "out-of-service",
+    OutOfService = "out-of-service": Error,
 
     /// An endpoint listens.
-    Bound = "bound",
+    Bound = "bound": Info,
     /// There is none, because the call failed.
-    NotBound = "not-bound",
+    NotBound = "not-bound": Error,
     /// An endpoint connects from now on, again and again.
-    Dialing = "dialing",
+    Dialing = "dialing": Info,
     /// There is none, because the call failed.
-    NotDialing = "not-dialing",
+    NotDialing = "not-dialing": Error,
     /// An endpoint has a stream that somebody else has connected.
-    Adopted = "adopted",
+    Adopted = "adopted": Info,
     /// There is none, because a call that was given a descriptor failed.
-    NotAdopted = "not-adopted",
+    NotAdopted = "not-adopted": Error,
     /// An endpoint was removed.
-    ShutDown = "shut-down",
+    ShutDown = "shut-down": Info,
 
     /// An attempt to connect begins.
-    Connecting = "connecting",
+    Connecting = "connecting": Debug,
     /// The name is being looked up for it.
-    Resolving = "resolving",
+    Resolving = "resolving": Debug,
     /// It has that address.
-    Resolved = "resolved",
+    Resolved = "resolved": Debug,
     /// Nobody has that name.
-    Unresolved = "unresolved",
+    Unresolved = "unresolved": Warning,
     /// The attempt led to a stream, or to an inproc link.
-    Established = "established",
+    Established = "established": Debug,
     /// It did not.
-    ConnectFailed = "connect-failed",
+    ConnectFailed = "connect-failed": Warning,
     /// It was given up because the endpoint goes.
-    ConnectAbandoned = "connect-abandoned",
+    ConnectAbandoned = "connect-abandoned": Debug,
     /// The socket wants no connection now, and none is tried.
-    Unwanted = "unwanted",
+    Unwanted = "unwanted": Debug,
     /// The next attempt is made when some time has passed.
-    Waiting = "waiting",
+    Waiting = "waiting": Debug,
     /// The peer has asked not to be connected to again.
-    Retired = "retired",
+    Retired = "retired": Info,
     /// A listener has a stream, or an inproc link.
-    Accepted = "accepted",
+    Accepted = "accepted": Debug,
     /// It cannot have one.
-    AcceptFailed = "accept-failed",
+    AcceptFailed = "accept-failed": Error,
 
     /// The peer is none for this socket, or does not speak as it should.
-    HandshakeFailed = "handshake-failed",
+    HandshakeFailed = "handshake-failed": Warning,
     /// It does, but has to wait until the socket wants it.
-    Held = "held",
+    Held = "held": Debug,
     /// The socket does not want it.
-    Rejected = "rejected",
+    Rejected = "rejected": Warning,
     /// A connection has become a pipe.
-    Attached = "attached",
+    Attached = "attached": Info,
     /// It is one no longer.
-    Detached = "detached",
+    Detached = "detached": Info,
     /// The peer went or misbehaved.
-    ConnectionBroken = "connection-broken",
+    ConnectionBroken = "connection-broken": Info,
     /// We ended the connection.
-    ConnectionDropped = "connection-dropped",
+    ConnectionDropped = "connection-dropped": Debug,
     /// Not everything is written, and there is time left for it.
-    Lingering = "lingering",
+    Lingering = "lingering": Debug,
     /// That time is over, or everything is written.
-    Lingered = "lingered",
+    Lingered = "lingered": Debug,
 
     /// A message was not sent; the caller has it.
-    SendRefused = "send-refused",
+    SendRefused = "send-refused": Debug,
     /// A receive failed, for another reason than that nothing was there.
-    RecvFailed = "recv-failed",
+    RecvFailed = "recv-failed": Debug,
     /// Messages were accepted, and then had nowhere to go.
-    MessageDropped = "message-dropped",
+    MessageDropped = "message-dropped": Warning,
 
     /// From now on callers read for themselves.
-    CallersRead = "callers-read",
+    CallersRead = "callers-read": Debug,
     /// From now on the background thread does.
-    ReactorReads = "reactor-reads",
+    ReactorReads = "reactor-reads": Debug,
     /// The background thread looks often for what senders have gathered.
-    ReactorLooks = "reactor-looks",
+    ReactorLooks = "reactor-looks": Debug,
     /// It does so no more.
-    ReactorRests = "reactor-rests",
+    ReactorRests = "reactor-rests": Debug,
     /// The kernel says when it takes more, and the background thread writes then.
-    KernelFull = "kernel-full",
+    KernelFull = "kernel-full": Debug,
 }
 
 /// Whether anybody wants to know.
 #[inline]
 pub fn is_on() -> bool {
-    IS_ON.load(Ordering::Relaxed)
+    WANTED_BY.load(Ordering::Relaxed) != 0
 }
 
 /// Looks at the environment, the first time that it is called. The children of this process do as
@@ -142,37 +193,99 @@ pub fn begin() {
     if HAS_BEGUN.swap(true, Ordering::Relaxed) {
         return;
     }
-    if let Some(trace) = Trace::wanted(sys::environment(VARIABLE)) {
-        IS_ON.store(TRACE.set(trace).is_ok(), Ordering::Relaxed);
+    let trace = Trace::wanted(sys::environment(TRACE_VARIABLE));
+    let log = Trace::of_levels(sys::environment(LOG_VARIABLE));
+    for (trace, cell) in [(trace, &TRACE), (log, &LOG)] {
+        if trace.is_some_and(|trace| cell.set(trace).is_ok()) {
+            WANTED_BY.fetch_or(FILES, Ordering::Relaxed);
+        }
     }
 }
 
-/// Tells that `event` has happened to `subject`. Both `subject` and `details` are words, most of
-/// them `key=value`.
+/// From now on `hear` is told every line: on any thread, under any lock.
+pub fn begin_listening(hear: fn(&Heard<'_>)) {
+    // Everybody brings the same.
+    let _ = LISTENER.set(hear);
+    WANTED_BY.fetch_or(LISTENS, Ordering::Relaxed);
+}
+
+/// A last call may still be under way when this returns.
+pub fn end_listening() {
+    WANTED_BY.fetch_and(!LISTENS, Ordering::Relaxed);
+}
+
+/// Tells that `event` has happened to `subject`. `details` are words, most of them `key=value`.
 #[cold]
 #[inline(never)]
-pub fn tell(event: Happening, subject: &dyn Display, details: fmt::Arguments<'_>) {
-    if let Some(trace) = TRACE.get() {
-        let micros = sys::nanoseconds().saturating_sub(trace.began) / 1000;
-        trace.log.write(Line::new(process::id(), micros, event, subject, details).as_bytes());
+pub fn tell(event: Happening, subject: &dyn Subject, details: fmt::Arguments<'_>) {
+    let level = event.level();
+    for trace in [TRACE.get(), LOG.get()].into_iter().flatten() {
+        trace.tell(level, event, subject, details);
+    }
+    if WANTED_BY.load(Ordering::Relaxed) & LISTENS != 0
+        && let Some(hear) = LISTENER.get()
+    {
+        let line = Line::new(format_args!(""), event, subject, details);
+        let text = line.as_bytes().trim_ascii();
+        hear(&Heard { level, socket: subject.socket(), endpoint: subject.endpoint(), text });
     }
 }
 
 struct Trace {
-    log: Log,
+    place: Log,
     /// In nanoseconds of the clock.
     began: u64,
+    /// How much is told; without one everything, and the lines show none.
+    up_to: Option<Level>,
 }
 
 impl Trace {
     /// What the value of the variable asks for; nothing where that cannot be had.
     fn wanted(value: Option<OsString>) -> Option<Trace> {
-        let log = match Place::of(value.as_deref()?) {
+        let place = match Place::of(value.as_deref()?) {
             Place::Nowhere => return None,
             Place::StandardError => Log::StandardError,
             Place::File(path) => Log::append(path).ok()?,
         };
-        Some(Trace { log, began: sys::nanoseconds() })
+        Some(Trace { place, began: sys::nanoseconds(), up_to: None })
+    }
+
+    /// The same of a variable that names a level, and maybe a file behind a colon.
+    fn of_levels(value: Option<OsString>) -> Option<Trace> {
+        let value = value?;
+        let bytes = value.as_encoded_bytes();
+        let length = bytes.iter().position(|byte| *byte == b':').unwrap_or(bytes.len());
+        let is_it = |level: &Level| level.word().as_bytes() == &bytes[..length];
+        let up_to = Some(Level::ALL.into_iter().find(is_it)?);
+        let place = match bytes.get(length + 1..) {
+            None => Log::StandardError,
+            Some(path) => Log::append(Path::new(OsStr::from_bytes(path))).ok()?,
+        };
+        Some(Trace { place, began: sys::nanoseconds(), up_to })
+    }
+
+    fn tell(
+        &self,
+        level: Level,
+        event: Happening,
+        subject: &dyn Subject,
+        details: fmt::Arguments<'_>,
+    ) {
+        let micros = sys::nanoseconds().saturating_sub(self.began) / 1000;
+        let (process, seconds, micros) = (process::id(), micros / 1_000_000, micros % 1_000_000);
+        let line = match self.up_to {
+            Some(up_to) if level > up_to => return,
+            Some(_) => {
+                let word = level.word();
+                let front = format_args!("spmsg {process} {seconds}.{micros:06} {word} ");
+                Line::new(front, event, subject, details)
+            }
+            None => {
+                let front = format_args!("spmsg {process} {seconds}.{micros:06} ");
+                Line::new(front, event, subject, details)
+            }
+        };
+        self.place.write(line.as_bytes());
     }
 }
 
@@ -202,17 +315,15 @@ struct Line {
 
 impl Line {
     fn new(
-        process: u32,
-        micros: u64,
+        front: fmt::Arguments<'_>,
         event: Happening,
-        subject: &dyn Display,
+        subject: &dyn Subject,
         details: fmt::Arguments<'_>,
     ) -> Line {
         let mut line = Line { bytes: [0; LINE_MAX], len: 0 };
-        let (seconds, micros, event) = (micros / 1_000_000, micros % 1_000_000, event.word());
+        let event = event.word();
         // It fails when the line is full, and then it is cut.
-        let _ = write!(line, "spmsg {process} {seconds}.{micros:06} {event} {subject}");
-        let _ = write!(line, " {details}");
+        let _ = write!(line, "{front}{event} {subject} {details}");
         // Details may be empty, or end with one that is.
         line.len = line.bytes[..line.len].trim_ascii_end().len();
         line.bytes[line.len] = b'\n';
@@ -265,10 +376,16 @@ impl Display for Reason {
     }
 }
 
-static IS_ON: AtomicBool = AtomicBool::new(false);
+/// Who wants to know, a bit for each.
+static WANTED_BY: AtomicU8 = AtomicU8::new(0);
+const FILES: u8 = 1;
+const LISTENS: u8 = 2;
 static HAS_BEGUN: AtomicBool = AtomicBool::new(false);
 static TRACE: OnceLock<Trace> = OnceLock::new();
-const VARIABLE: &str = "SPMSG_TRACE";
+static LOG: OnceLock<Trace> = OnceLock::new();
+static LISTENER: OnceLock<fn(&Heard<'_>)> = OnceLock::new();
+const TRACE_VARIABLE: &str = "SPMSG_TRACE";
+const LOG_VARIABLE: &str = "SPMSG_LOG";
 /// The longest line. A pipe takes that much in one piece.
 const LINE_MAX: usize = 1024;
 
@@ -276,27 +393,35 @@ const LINE_MAX: usize = 1024;
 mod tests {
     use super::*;
 
-    fn line(micros: u64, subject: &str, details: fmt::Arguments<'_>) -> String {
-        let line = Line::new(17, micros, Happening::SendRefused, &subject, details);
+    impl Subject for &str {
+        fn socket(&self) -> i32 {
+            3
+        }
+
+        fn endpoint(&self) -> Option<i32> {
+            None
+        }
+    }
+
+    fn line(subject: &str, details: fmt::Arguments<'_>) -> String {
+        let front = format_args!("spmsg 17 0.000000 ");
+        let line = Line::new(front, Happening::SendRefused, &subject, details);
         String::from_utf8(line.as_bytes().to_vec()).unwrap()
     }
 
     #[test]
     fn a_line_has_its_process_its_time_and_its_event_in_front() {
-        let expected = "spmsg 17 12.000345 send-refused socket=3 error=WouldBlock\n";
+        let expected = "spmsg 17 0.000000 send-refused socket=3 error=WouldBlock\n";
         let reason = Reason(Error::WouldBlock);
         let details = format_args!("error={reason}");
-        assert_eq!(line(12_000_345, "socket=3", details), expected);
-        assert_eq!(
-            line(0, "socket=3", format_args!("")),
-            "spmsg 17 0.000000 send-refused socket=3\n"
-        );
+        assert_eq!(line("socket=3", details), expected);
+        assert_eq!(line("socket=3", format_args!("")), "spmsg 17 0.000000 send-refused socket=3\n");
     }
 
     #[test]
     fn a_line_that_is_too_long_is_cut_and_still_ends() {
         for length in [LINE_MAX - 32, LINE_MAX - 31, LINE_MAX - 30, 10 * LINE_MAX] {
-            let line = line(0, &"s".repeat(length), format_args!("details"));
+            let line = line(&"s".repeat(length), format_args!("details"));
             assert!(line.len() <= LINE_MAX && line.ends_with('\n'), "{length}");
             assert_eq!(line.matches('\n').count(), 1);
         }
@@ -337,6 +462,19 @@ mod tests {
     }
 
     #[test]
+    fn a_level_may_be_followed_by_a_file() {
+        let wanted = |value: &str| Trace::of_levels(Some(value.into())).map(|trace| trace.up_to);
+        for level in Level::ALL {
+            assert_eq!(wanted(level.word()), Some(Some(level)));
+            assert_eq!(wanted(&format!("{}:/dev/null", level.word())), Some(Some(level)));
+        }
+        for off in ["", "0", "1", "Error", "err", "errors", "debug:", "debug:/", "debug:/no/log"] {
+            assert_eq!(wanted(off), None, "{off}");
+        }
+        assert!(Trace::of_levels(None).is_none());
+    }
+
+    #[test]
     fn words_are_all_different_and_plain() {
         let mut words: Vec<_> = Happening::ALL.iter().map(|event| event.word()).collect();
         let is_plain = |word: &&str| word.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'-'));
@@ -350,8 +488,8 @@ mod tests {
     fn the_manual_explains_every_event() {
         let manual = include_str!("../doc/trace.md");
         for event in Happening::ALL {
-            let row = format!("| `{}` |", event.word());
-            assert!(manual.contains(&row), "{}", event.word());
+            let row = format!("| `{}` | {} |", event.word(), event.level().word());
+            assert!(manual.contains(&row), "{row}");
         }
     }
 }

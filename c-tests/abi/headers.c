@@ -108,6 +108,7 @@ int sample_of_ours(char *room)
     event.type = spmsg_next_event(spmsg_events(0), &event);
     who.pid = event.error + (int)sizeof(char[sizeof event == 176 && sizeof who == 12 ? 1 : -1]);
     start[0](spmsg_context(0), room);
+    spmsg_log((spmsg_log_function)0, room);
     return who.pid + start[0](0, room) + start[1](0, room) + adopt[0](0, 1) + adopt[1](0, 1)
         + spmsg_address(0, 1, room, 1) + *spmsg_version() + spmsg_disconnect(0, 1);
 }

@@ -38,6 +38,7 @@ static int refuse(void)
     CHECK_EQ(nn_send(push, body, 5, NN_DONTWAIT), -1);
     CHECK_EQ(nn_errno(), EAGAIN);
     CHECK_OK(nn_connect(push, "ipc:///nowhere/probed"));
+    CHECK(wait_stat_at_least(push, NN_STAT_CONNECT_ERRORS, 1, PATIENCE_MS));
     return push;
 }
 

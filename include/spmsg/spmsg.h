@@ -237,6 +237,18 @@ extern "C" {
 #define SPMSG_READ_BY_REACTOR 2
 #define SPMSG_READ_BY_EVERYBODY 3
 
+/** How much a line of the log matters: it does not work, and will not by itself; something went
+ * wrong, and is tried again or lost; sockets, endpoints and peers come and go; all the rest. */
+#define SPMSG_LOG_ERROR 1
+#define SPMSG_LOG_WARNING 2
+#define SPMSG_LOG_INFO 3
+#define SPMSG_LOG_DEBUG 4
+
+/** A function that is told what happens, see spmsg_log: how much it matters, to which socket and
+ * endpoint it has happened, and in words. The text is there during the call. Without a socket s is
+ * -1, without an endpoint that is 0. */
+typedef void (*spmsg_log_function)(void *argument, int level, int s, int endpoint, const char *text);
+
 /** One thing that has happened to a connection. Its size never changes: what is told besides in
  * later versions takes the place of reserved. */
 struct spmsg_event {
@@ -369,6 +381,21 @@ SPMSG_EXPORT int spmsg_address(int s, int endpoint, char *buf, size_t size);
  *
  * Returns 0, or -1 with errno EBADF, ENOTCONN when the socket has no such peer. */
 SPMSG_EXPORT int spmsg_disconnect(int s, unsigned int peer);
+
+/** Has a function of the program told what happens to its sockets, endpoints, connections and
+ * messages, a line each, those of SPMSG_TRACE; NULL tells nobody any more, and another function
+ * takes the place of the one before.
+ *
+ * The function is called on a thread that the library has for that, with all signals blocked, in
+ * the order in which things happened: by one thread at a time, and with no lock, so that it may
+ * call every other function of the library. While it does not return, up to 256 lines wait; how
+ * many others were lost the next line tells. It has to return, and must not end its thread, jump
+ * or throw. Once this has returned, the function before is not called any more, and has been told
+ * of all that waited for it: so it is at the end of a program. A forked child begins without one.
+ *
+ * Returns 0, or -1 with errno EFSM when it is called by such a function itself, ENOMEM, or EAGAIN
+ * when no thread can be had; then nobody is told. */
+SPMSG_EXPORT int spmsg_log(spmsg_log_function function, void *argument);
 
 /** Gives a descriptor that is readable while events of the socket wait: poll it for POLLIN, and
  * never read or close it. Events are kept from the first call on, at most 1024 of them.

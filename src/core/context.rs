@@ -72,6 +72,16 @@ impl Context {
 /// A socket as traces call it.
 pub struct Subject<'a>(pub &'a Context);
 
+impl trace::Subject for Subject<'_> {
+    fn socket(&self) -> i32 {
+        self.0.handle
+    }
+
+    fn endpoint(&self) -> Option<i32> {
+        None
+    }
+}
+
 impl Display for Subject<'_> {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(to, "socket={}", self.0.handle)?;

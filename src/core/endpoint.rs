@@ -259,6 +259,16 @@ impl Endpoint {
 /// An endpoint as traces call it, and a peer of it that the kernel knows.
 struct Place<'a>(&'a Endpoint, Option<SocketAddr>);
 
+impl trace::Subject for Place<'_> {
+    fn socket(&self) -> i32 {
+        self.0.context.handle
+    }
+
+    fn endpoint(&self) -> Option<i32> {
+        Some(self.0.id)
+    }
+}
+
 impl Display for Place<'_> {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Place(endpoint, peer) = self;

@@ -37,6 +37,7 @@ mod fixtures;
 mod handover;
 #[cfg(test)]
 mod joined;
+mod journal;
 mod life;
 mod linger;
 mod lookout;
@@ -70,6 +71,7 @@ pub use device::Device;
 pub use events::{EventKind, Events, SocketEvent};
 pub use exposition::{report_all, text as exposition};
 pub use figures::Figure;
+pub use journal::{Entry as JournalEntry, Level as JournalLevel, listen};
 pub use options::{OptionValue, option};
 pub use poll::{Polling, Question};
 pub use registry::{

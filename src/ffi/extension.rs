@@ -3,12 +3,12 @@
 use super::abi::spmsg::*;
 use super::raw::{self, OutPlace};
 use super::{enter, enter_socket, errno, last_failure, reason};
-use crate::core::{self, Dialect, EventKind, Role, SocketEvent};
+use crate::core::{self, Dialect, EventKind, JournalEntry, JournalLevel, Role, SocketEvent};
 use crate::error::Error;
 use crate::message::control::peer;
 use crate::protocols::PipeId;
 use libc::size_t;
-use std::ffi::{CStr, c_char, c_int, c_uint};
+use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::mem::offset_of;
 
 /// Gives the version of the library that is loaded, for example "0.1.0", which may be another one
@@ -125,6 +125,63 @@ pub unsafe extern "C" fn spmsg_address(
 #[unsafe(no_mangle)]
 pub extern "C" fn spmsg_disconnect(s: c_int, peer: c_uint) -> c_int {
     enter_socket(s, |socket| socket.disconnect(peer).map(|()| 0))
+}
+
+/// Has a function of the program told what happens to its sockets, endpoints, connections and
+/// messages, a line each, those of SPMSG_TRACE; NULL tells nobody any more, and another function
+/// takes the place of the one before.
+///
+/// The function is called on a thread that the library has for that, with all signals blocked, in
+/// the order in which things happened: by one thread at a time, and with no lock, so that it may
+/// call every other function of the library. While it does not return, up to 256 lines wait; how
+/// many others were lost the next line tells. It has to return, and must not end its thread, jump
+/// or throw. Once this has returned, the function before is not called any more, and has been told
+/// of all that waited for it: so it is at the end of a program. A forked child begins without one.
+///
+/// Returns 0, or -1 with errno EFSM when it is called by such a function itself, ENOMEM, or EAGAIN
+/// when no thread can be had; then nobody is told.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spmsg_log(function: spmsg_log_function, argument: *mut c_void) -> c_int {
+    enter(|| {
+        let argument = Argument(argument);
+        let listener = function.map(|function| {
+            let listener = move |entry: &JournalEntry| {
+                let Argument(argument) = argument.get();
+                let (level, text) = (log_level(entry.level), entry.text().as_ptr());
+                let (s, endpoint) = (entry.socket.unwrap_or(-1), entry.endpoint.unwrap_or(0));
+                // SAFETY: the caller vouches for the function with that argument, until it is
+                // replaced; the text ends with a zero, and lives longer than the call.
+                unsafe { function(argument, level, s, endpoint, text) };
+            };
+            Box::new(listener) as Box<dyn FnMut(&JournalEntry) + Send>
+        });
+        core::listen(listener)?;
+        Ok(0)
+    })
+}
+
+/// What somebody wants to have back.
+#[derive(Clone, Copy)]
+struct Argument(*mut c_void);
+
+impl Argument {
+    /// Takes the whole, not the pointer in it, into a closure.
+    fn get(self) -> Argument {
+        self
+    }
+}
+
+// SAFETY: the library does nothing with it but give it back; who passes it to `spmsg_log` is told
+// that this happens on another thread.
+unsafe impl Send for Argument {}
+
+fn log_level(level: JournalLevel) -> c_int {
+    match level {
+        JournalLevel::Error => SPMSG_LOG_ERROR,
+        JournalLevel::Warning => SPMSG_LOG_WARNING,
+        JournalLevel::Info => SPMSG_LOG_INFO,
+        JournalLevel::Debug => SPMSG_LOG_DEBUG,
+    }
 }
 
 /// Gives a descriptor that is readable while events of the socket wait: poll it for POLLIN, and

@@ -8,6 +8,9 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(loom, allow(dead_code, reason = "models have no locks but their own"))]
 pub enum Rank {
+    /// Who is told lines about what happens. Held while one makes room for another, whose last call
+    /// may be one of any function.
+    Ear,
     /// The end of the library, one thread at a time. Held while everything lingers.
     Termination,
     /// How many sockets there are, and what they share.
@@ -64,6 +67,8 @@ pub enum Rank {
     Seldom,
     /// What has happened to a socket's connections.
     Events,
+    /// Lines about what happens, on their way.
+    Lines,
     /// What a poller watches, where the kernel's own list does not do. Held while that is changed.
     #[cfg_attr(not(portable), allow(dead_code, reason = "Linux's does"))]
     Watched,
@@ -195,7 +200,8 @@ mod held {
 impl Rank {
     fn allows_io(self) -> bool {
         match self {
-            Rank::Termination
+            Rank::Ear
+            | Rank::Termination
             | Rank::Slot
             | Rank::Binding
             | Rank::Accepting
@@ -223,6 +229,7 @@ impl Rank {
             | Rank::Companions
             | Rank::Seldom
             | Rank::Events
+            | Rank::Lines
             | Rank::Watched
             | Rank::Sleepers => false,
         }

@@ -1,7 +1,7 @@
 //! Beyond the reference: what this library offers and libnanomsg does not. A program that includes
 //! this header runs on this library only. The functions of nn.h behave as they do without it.
 
-use std::ffi::{c_char, c_int, c_uint};
+use std::ffi::{c_char, c_int, c_uint, c_void};
 
 /// The version of the library that this header comes with.
 pub const SPMSG_VERSION_MAJOR: c_int = 0;
@@ -290,3 +290,23 @@ pub struct spmsg_statistics {
     /// The address of an endpoint as spmsg_address tells it, of a peer as in an event.
     pub address: [c_char; SPMSG_ADDRESS_MAX],
 }
+
+/// How much a line of the log matters: it does not work, and will not by itself; something went
+/// wrong, and is tried again or lost; sockets, endpoints and peers come and go; all the rest.
+pub const SPMSG_LOG_ERROR: c_int = 1;
+pub const SPMSG_LOG_WARNING: c_int = 2;
+pub const SPMSG_LOG_INFO: c_int = 3;
+pub const SPMSG_LOG_DEBUG: c_int = 4;
+
+/// A function that is told what happens, see spmsg_log: how much it matters, to which socket and
+/// endpoint it has happened, and in words. The text is there during the call. Without a socket s is
+/// -1, without an endpoint that is 0.
+pub type spmsg_log_function = Option<
+    unsafe extern "C" fn(
+        argument: *mut c_void,
+        level: c_int,
+        s: c_int,
+        endpoint: c_int,
+        text: *const c_char,
+    ),
+>;
