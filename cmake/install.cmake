@@ -127,6 +127,9 @@ if(SPMSG_TOOL)
     foreach(type push pull pub sub req rep surveyor respondent bus pair)
         spmsg_link(nn_${type} nanocat "${CMAKE_INSTALL_BINDIR}")
     endforeach()
+    if(SPMSG_TOP)
+        install(PROGRAMS "${SPMSG_TOP}" DESTINATION "${CMAKE_INSTALL_BINDIR}" RENAME spmsg-top)
+    endif()
     if(CMAKE_SYSTEM_NAME STREQUAL "Linux")
         install(DIRECTORY doc/bpftrace DESTINATION "${CMAKE_INSTALL_DATADIR}/spmsg"
             FILES_MATCHING PATTERN "*.bt")
@@ -139,6 +142,7 @@ if(NN_ENABLE_DOC)
     file(GLOB pages RELATIVE "${place}" "${place}/*.[1-9]")
     foreach(page IN LISTS pages)
         if(page STREQUAL "nanocat.1" AND NOT SPMSG_TOOL
+                OR page STREQUAL "spmsg-top.1" AND NOT SPMSG_TOP
                 OR page STREQUAL "with-spmsg.1" AND NOT (SPMSG_NAMES AND SPMSG_SHARED))
             continue()
         endif()

@@ -11,8 +11,8 @@
 //!    `peer.rs`, whom a message comes from, `state.rs`, what the lock of a socket guards, and
 //!    `view.rs`, what its machine sees of that;
 //! 3. `socket.rs`, `sleep.rs`, how a call on it sleeps, and the files for what a socket does;
-//! 4. `registry.rs`, `exposition.rs`, `poll.rs`, `roster.rs` and `device.rs`, which deal with
-//!    several sockets.
+//! 4. `registry.rs`, `exposition.rs`, `observatory.rs`, `poll.rs`, `roster.rs` and `device.rs`,
+//!    which deal with several sockets.
 //!
 //! Locks are taken in the order of `sync::Rank`, which debug builds check.
 
@@ -43,6 +43,7 @@ mod linger;
 mod lookout;
 mod naming;
 mod notes;
+mod observatory;
 mod options;
 #[cfg(test)]
 mod outage;
@@ -72,10 +73,11 @@ pub use events::{EventKind, Events, SocketEvent};
 pub use exposition::{report_all, text as exposition};
 pub use figures::Figure;
 pub use journal::{Entry as JournalEntry, Level as JournalLevel, listen};
+pub use observatory::open;
 pub use options::{OptionValue, option};
 pub use poll::{Polling, Question};
 pub use registry::{
-    COOKED, Held, InUse, RAW, close, find, find_beside, open, open_branch, restart, terminate,
+    COOKED, Held, InUse, RAW, close, find, find_beside, open_branch, restart, terminate,
 };
 pub use report::{Entry as Report, Level};
 pub use roster::{Entry, Routine};

@@ -49,6 +49,7 @@ mod stream;
 mod switches;
 #[cfg(not(simulated))]
 mod thread;
+mod user;
 
 pub use address::Address;
 pub use clock::{nanoseconds, now, now_ms, pause};
@@ -89,6 +90,7 @@ pub use stream::{Credentials, OsStream, Tuning};
 pub use switches::{Switches, switches};
 #[cfg(not(simulated))]
 pub use thread::{Belongings, STACK_SIZE, Thread, at_thread_end, wake_in_time};
+pub use user::user;
 
 #[cfg(not(target_os = "linux"))]
 pub use portable::file::NameLock;
