@@ -107,7 +107,7 @@ impl Duty {
     fn handle(&self) -> Option<i32> {
         match self {
             Duty::Follow { socket, .. }
-            | Duty::LeadRecv { socket }
+            | Duty::LeadRecv { socket, .. }
             | Duty::LeadSend { socket, .. } => Some(socket.context.handle),
             Duty::Watch { .. } | Duty::LookOut { .. } => None,
         }
