@@ -36,6 +36,8 @@ pub struct Reader {
 struct Turn {
     partial: Option<Partial>,
     is_at_end: bool,
+    /// The last message was larger than what one read takes: the next one may be, too.
+    is_behind_big: bool,
 }
 
 struct Inbox {
@@ -130,8 +132,17 @@ impl Reader {
         if is_readable || turn.is_at_end {
             return (NOTHING, passage);
         }
-        let size = buffer.len().min(self.read_size as usize);
-        (self.read(&mut turn, source, size_max, &mut buffer[..size]), passage)
+        let most = if turn.is_behind_big { BEHIND_BIG } else { self.read_size as usize };
+        let size = most.min(buffer.len());
+        let arrival = self.read(&mut turn, source, &size_max, &mut buffer[..size]);
+        let has_begun = arrival.news == News::Bytes && turn.partial.is_some();
+        turn.is_behind_big &= has_begun || turn.partial.is_some();
+        if !has_begun || arrival.answer.is_some() {
+            return (arrival, passage);
+        }
+        // What it is to be read into is known only now, and mostly there is more of it.
+        let more = self.read(&mut turn, source, size_max, &mut buffer[..size]);
+        (if more == NOTHING { arrival } else { more }, passage)
     }
 
     /// Reads for the reactor what it may have, now that the kernel has reported some. `None` when
@@ -258,7 +269,7 @@ impl Reader {
         match source.read(place, &mut buffer[..size]) {
             Read::Nothing => NOTHING,
             Read::End => {
-                *turn = Turn { partial: None, is_at_end: true };
+                *turn = Turn { is_at_end: true, ..Turn::default() };
                 Arrival { news: News::Ended, answer: None }
             }
             Read::Bytes(count) => {
@@ -275,10 +286,12 @@ impl Reader {
         size_max: impl FnOnce() -> Option<u64>,
     ) -> Arrival {
         let size_max = size_max();
+        let size = turn.partial.as_ref().map_or(0, Partial::size);
         let mut inbox = self.inbox.lock();
         turn.partial = inbox.absorb(turn.partial.take(), bytes, size_max);
         let Inbox { tally, store, .. } = &mut *inbox;
         tally.note_most(|| store.waiting());
+        turn.is_behind_big |= turn.partial.is_none() && size > self.read_size as usize;
         self.width.note(turn.partial.as_ref().map_or(0, Partial::size));
         let is_over = inbox.decoder.is_over();
         let news = match inbox.is_readable() {
