@@ -137,6 +137,7 @@ mod transports {
         mod codec;
         mod driver;
         mod interjection;
+        mod landing;
         mod loan;
         mod queue;
         mod reader;

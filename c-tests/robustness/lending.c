@@ -1,5 +1,6 @@
-/* Big messages that are written from the memory of their sender: nothing of them is used behind the
- * call, and memory that is not there harms nobody else.
+/* Big messages that are written from the memory of their sender, and read into that of a receiver
+ * who waits without a limit: nothing of it is used behind the call, nothing is lost with a call that
+ * ends early, and memory that is not there harms nobody else.
  *
  *   lending inproc|ipc|tcp|ws [EFFORT [SEED]] */
 
@@ -39,11 +40,21 @@ enum { SIZES = sizeof sizes / sizeof sizes[0] };
 
 static struct url url;
 
+/* Who may have to leave without a message has it read elsewhere first. */
+static int recv_limit = WAIT_MS;
+
+static void without_limit(void (*run)(void))
+{
+    recv_limit = -1;
+    run();
+    recv_limit = WAIT_MS;
+}
+
 static void make_patient(int s)
 {
     set_int(s, NN_RCVMAXSIZE, -1);
     set_int(s, NN_SNDTIMEO, WAIT_MS);
-    set_int(s, NN_RCVTIMEO, WAIT_MS);
+    set_int(s, NN_RCVTIMEO, recv_limit);
 }
 
 static void open_two(int type, int peer_type, int *a, int *b)
@@ -374,6 +385,7 @@ struct call {
 static void *receive_once(void *argument)
 {
     struct call *call = argument;
+    memset(call->buffer, 0xdd, LARGEST);
     errno = 0;
     call->error = nn_recv(call->s, call->buffer, LARGEST, 0) < 0 ? errno : 0;
     return NULL;
@@ -394,25 +406,34 @@ static void calls_that_end_in_the_middle_lose_nothing(void)
     for (int i = 0; i < 12 && !case_failed(); i++) {
         struct call call = {pull, 0, buffer_of(LARGEST)};
         struct thread thread;
-        int is_interrupted = i % 2;
+        int is_interrupted = i % 2, is_cancelled = is_interrupted && i % 3 == 0;
         fill_body(body, MEGABYTE, (uint64_t)i);
         /* The first message of each two begins before the call, the second in it. */
         size_t half = i % 4 < 2 ? send_half(raw, body, MEGABYTE) : 0;
-        set_int(pull, NN_RCVTIMEO, is_interrupted ? WAIT_MS : 40);
+        set_int(pull, NN_RCVTIMEO, is_interrupted ? recv_limit : 40);
         thread_start(&thread, receive_once, &call);
         if (!half) {
             thread_asleep(&thread);
             half = send_half(raw, body, MEGABYTE);
         }
-        while (is_interrupted && !thread_done(&thread)) {
+        while (is_interrupted && !is_cancelled && !thread_done(&thread)) {
             nap_ms(5);
             pthread_kill(thread.id, SIGUSR1);
         }
-        thread_join(&thread);
-        CHECK_EQ(call.error, is_interrupted ? EINTR : ETIMEDOUT);
+        if (is_cancelled) {
+            thread_asleep(&thread);
+            pthread_cancel(thread.id);
+        }
+        void *ended = thread_join(&thread);
+        CHECK_EQ(ended == PTHREAD_CANCELED, is_cancelled);
+        if (!is_cancelled)
+            CHECK_EQ(call.error, is_interrupted ? EINTR : ETIMEDOUT);
+        for (size_t at = 0; !is_interrupted && at < MEGABYTE; at++)
+            if ((unsigned char)call.buffer[at] != 0xdd)
+                FAIL("byte %zu was touched by a call without a message", at);
         memset(call.buffer, 0xcc, LARGEST);
         free(call.buffer);
-        set_int(pull, NN_RCVTIMEO, WAIT_MS);
+        set_int(pull, NN_RCVTIMEO, recv_limit);
         if (i % 3 == 0)
             CHECK_ERRNO(nn_recv(pull, buffer, LARGEST, NN_DONTWAIT), -1, EAGAIN);
         raw_send(raw, body + half, MEGABYTE - half);
@@ -424,19 +445,124 @@ static void calls_that_end_in_the_middle_lose_nothing(void)
     CHECK_CLOSE(pull);
 }
 
+static void calls_without_limit_that_end_in_the_middle_lose_nothing(void)
+{
+    without_limit(calls_that_end_in_the_middle_lose_nothing);
+}
+
+static void who_stops_in_the_middle_holds_up_nobody_without_limit(void)
+{
+    without_limit(who_stops_in_the_middle_holds_up_nobody);
+}
+
+static void buffers_of_any_size_get_what_fits_without_limit(void)
+{
+    without_limit(buffers_of_any_size_get_what_fits);
+}
+
+static void streams_arrive_without_limit(void)
+{
+    without_limit(what_is_spoilt_behind_the_call_has_been_sent_as_it_was);
+}
+
+struct reader {
+    int s;
+    int seen[SIZES];
+    int rest; /* of a page, in which its memory begins */
+};
+
+/* Receives until an empty message comes. */
+static void *receive_all(void *argument)
+{
+    struct reader *reader = argument;
+    char *memory = buffer_of(LARGEST + 2 * PAGE), *buffer = memory;
+    while ((uintptr_t)buffer % PAGE != (uintptr_t)reader->rest)
+        buffer++;
+    for (int size; (size = nn_recv(reader->s, buffer, LARGEST, 0)) != 0 && !case_failed();) {
+        int number = 0;
+        while (number < SIZES
+               && !((size_t)size == sizes[number]
+                    && is_body(buffer, (size_t)size, (uint64_t)number)))
+            number++;
+        CHECK_AT_MOST(number, SIZES - 1);
+        reader->seen[number % SIZES]++;
+        memset(buffer, 0xcc, (size_t)size);
+    }
+    free(memory);
+    return NULL;
+}
+
+/* Each gets whole messages in memory of its own, wherever that begins. */
+static void threads_receive_side_by_side(void)
+{
+    enum { THREADS = 3, EACH = 12 };
+    struct reader readers[THREADS] = {{0}};
+    struct thread threads[THREADS];
+    char *buffer = buffer_of(LARGEST);
+    int a, b;
+    recv_limit = -1;
+    open_two(NN_PULL, NN_PUSH, &a, &b);
+    recv_limit = WAIT_MS;
+    for (int i = 0; i < THREADS; i++) {
+        readers[i].s = a;
+        readers[i].rest = i == 0 ? 0 : i == 1 ? 16 : 64;
+        thread_start(&threads[i], receive_all, &readers[i]);
+    }
+    for (int i = 0; i < SIZES * EACH && !case_failed(); i++) {
+        fill_body(buffer, sizes[i % SIZES], (uint64_t)(i % SIZES));
+        CHECK_EQ(nn_send(b, buffer, sizes[i % SIZES], 0), sizes[i % SIZES]);
+    }
+    for (int i = 0; i < THREADS; i++)
+        CHECK_EQ(nn_send(b, "", 0, 0), 0);
+    for (int i = 0; i < THREADS; i++)
+        thread_join(&threads[i]);
+    for (int i = 0; i < SIZES; i++)
+        CHECK_EQ(readers[0].seen[i] + readers[1].seen[i] + readers[2].seen[i], EACH);
+    free(buffer);
+    CHECK_CLOSE(a, b);
+}
+
+/* Whoever waits for the rest of a message hears that its socket is gone. */
+static void closing_ends_a_call_in_the_middle(void)
+{
+    char *body = buffer_of(MEGABYTE);
+    for (int i = 0; i < 4 && !case_failed(); i++) {
+        url = unique_url(trial.scheme);
+        int pull = open_bound(AF_SP, NN_PULL, url.text);
+        struct call call = {pull, 0, buffer_of(LARGEST)};
+        struct thread thread;
+        int raw = raw_join(pull, url.text, NN_PUSH, NN_PULL);
+        thread_start(&thread, receive_once, &call);
+        send_half(raw, body, MEGABYTE);
+        thread_asleep(&thread);
+        CHECK_CLOSE(pull);
+        thread_join(&thread);
+        CHECK_EQ(call.error, EBADF);
+        free(call.buffer);
+        close(raw);
+    }
+    free(body);
+}
+
 int main(int count, char **words)
 {
-    trial_begin("robustness/lending", "inproc|ipc|tcp|ws", 60, count, words);
+    trial_begin("robustness/lending", "inproc|ipc|tcp|ws", 75, count, words);
     RUN(what_is_spoilt_behind_the_call_has_been_sent_as_it_was);
     RUN(replies_are_spoilt_behind_the_call_without_harm);
     RUN(threads_lend_side_by_side);
     RUN(buffers_of_any_size_get_what_fits);
+    RUN(buffers_of_any_size_get_what_fits_without_limit);
+    RUN(streams_arrive_without_limit);
+    RUN(threads_receive_side_by_side);
     if (strcmp(trial.scheme, "ipc") == 0 || strcmp(trial.scheme, "tcp") == 0) {
         RUN(memory_that_is_not_there_is_no_message);
         RUN(memory_that_ends_too_early_is_no_message_either);
         RUN(memory_that_is_gone_is_no_message_behind_others);
         RUN(who_stops_in_the_middle_holds_up_nobody);
         RUN(calls_that_end_in_the_middle_lose_nothing);
+        RUN(calls_without_limit_that_end_in_the_middle_lose_nothing);
+        RUN(who_stops_in_the_middle_holds_up_nobody_without_limit);
+        RUN(closing_ends_a_call_in_the_middle);
     }
     RUN(nothing_is_left);
     return test_end();

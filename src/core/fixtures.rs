@@ -12,7 +12,7 @@ use super::endpoint::Owner;
 use super::registry::{self, COOKED, InUse};
 use super::transfer::Blocking;
 use crate::error::{Error, Refusal};
-use crate::message::{Body, Message};
+use crate::message::{Body, Landing, Message};
 use crate::protocols::SocketType;
 use crate::sync::{Mutex, Rank};
 use crate::sys::{Credentials, EventFd};
@@ -298,7 +298,9 @@ impl Stream for FakeStream {
         self.descriptor.signalled_through()
     }
 
-    fn pump(&self) {}
+    fn pump(&self, _landing: Option<&Landing>) {}
+
+    fn reclaim(&self) {}
 
     fn read_in_background(&self) {
         self.read_by_reactor.fetch_add(1, Ordering::Relaxed);

@@ -19,6 +19,7 @@
 mod attachment;
 mod backlog;
 mod beacon;
+mod berth;
 mod branch;
 mod closing;
 mod configuration;
@@ -67,6 +68,7 @@ mod visitors;
 mod wait;
 mod waiting;
 
+pub use berth::Berth;
 pub use context::Printer;
 pub use device::Device;
 pub use events::{EventKind, Events, SocketEvent};

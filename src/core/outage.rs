@@ -117,6 +117,7 @@ const TRAP: SocketType = SocketType {
     drops_when_busy: false,
     hands_on: false,
     answers_for_sure: false,
+    hands_out: true,
     accepts_nameless_peers: false,
     cooked: |_| unreachable!("each trap has its own"),
     raw: |_| unreachable!("traps are cooked"),

@@ -161,7 +161,7 @@ impl Routine {
                 Sight::Stream { member, pipe } => {
                     let socket = with_roster(|roster| roster.socket(self.number, member));
                     if let Some(socket) = socket.flatten() {
-                        socket.pump_pipe(pipe);
+                        socket.pump_pipe(pipe, None);
                     }
                 }
             }

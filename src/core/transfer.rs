@@ -3,6 +3,7 @@
 use std::mem;
 use std::time::Instant;
 
+use super::berth::Berth;
 use super::deferred;
 use super::pipe::Aftermath;
 use super::probing;
@@ -20,17 +21,23 @@ use crate::transports::Connection;
 #[derive(Clone, Copy)]
 pub enum Blocking<'a> {
     Wait,
+    /// The same, and there is memory for a big message.
+    WaitWith(&'a Berth),
     DontWait,
     /// For as long as the other socket is of any use, whose companion this one is.
     /// And for as long as nobody has told to stop.
     Beside(&'a Socket, &'a AtomicBool),
 }
 
-impl Blocking<'_> {
+impl<'a> Blocking<'a> {
+    fn berth(self) -> Option<&'a Berth> {
+        if let Blocking::WaitWith(berth) = self { Some(berth) } else { None }
+    }
+
     /// What keeps the call from waiting now.
     fn hindrance(self) -> Option<Error> {
         match self {
-            Blocking::Wait => None,
+            Blocking::Wait | Blocking::WaitWith(_) => None,
             Blocking::DontWait => Some(Error::WouldBlock),
             // Who closes it wakes its companions afterwards: what is not seen here ends the wait.
             Blocking::Beside(other, stop) => {
@@ -215,7 +222,7 @@ impl Socket {
             };
             match blocking.hindrance() {
                 Some(error) => break error,
-                None if self.look_before_sleep(seen) => {}
+                None if self.look_before_sleep(seen, blocking.berth()) => {}
                 None => return Ok(Now::Later(Miss { seen, until })),
             }
             seen = self.waiting.recv.epoch();
@@ -252,7 +259,7 @@ impl Socket {
         // It goes to somebody else when this call is done.
         let mut lead = None;
         if let Some(risen) = turn.rise() {
-            match risen.and_then(|risen| self.rise_to_recv(risen, turn)) {
+            match risen.and_then(|risen| self.rise_to_recv(risen, turn, blocking.berth())) {
                 // The reactor says so, too, but there may be no reactor to be had.
                 Err(Error::TimedOut) if !turn.is_over() => self.pass_timeout(),
                 result => lead = result.map_err(|error| self.fail(error))?,

@@ -8,6 +8,7 @@ use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::berth::Berth;
 use super::deferred;
 use super::lookout::watch;
 use super::readiness::Side;
@@ -24,7 +25,7 @@ use crate::transports::{Connection, Moment, Stream, with_rhythm};
 impl Socket {
     /// Looks for a moment for what may have become receivable since `seen`, if that has paid
     /// lately. True when there is news.
-    pub(super) fn look_before_sleep(&self, seen: u32) -> bool {
+    pub(super) fn look_before_sleep(&self, seen: u32, berth: Option<&Berth>) -> bool {
         deferred::write_out();
         let bell = &self.waiting.recv;
         let trunk = self.trunk();
@@ -36,20 +37,21 @@ impl Socket {
         if !trunk.try_lead() {
             return false;
         }
-        let has_news = self.look_at_streams(seen);
+        let has_news = self.look_at_streams(seen, berth);
         trunk.resign();
         has_news
     }
 
-    fn look_at_streams(&self, seen: u32) -> bool {
+    fn look_at_streams(&self, seen: u32, berth: Option<&Berth>) -> bool {
         // Branches wait for the same streams.
         let trunk = self.trunk();
         let waiting = &trunk.waiting;
         let only = trunk.only_connection();
+        let berth = berth.filter(|_| self.takes_berths());
         let mut events = None;
         let mut look = || {
             match (&only, trunk.poller()) {
-                (Some(only), _) => pump(&**only),
+                (Some(only), _) => pump(only, berth),
                 (None, Ok(poller)) => trunk.pump_ready(poller, events.get_or_insert_default()),
                 (None, Err(_)) => {}
             }
@@ -123,11 +125,12 @@ impl Socket {
         &self,
         risen: Risen,
         turn: &mut Turn,
+        berth: Option<&Berth>,
     ) -> Result<Option<Lead>, Error> {
         let Risen { mut duty, bed, slept } = risen;
         if let (Bed::Poller { seen }, Slept::Woken | Slept::TimedOut) = (&bed, slept) {
             if let Some(poller) = self.waiting.recv.leader.get() {
-                self.trunk().pump_reported(poller.reported(turn.events()));
+                self.trunk().pump_reported(poller.reported(turn.events()), berth);
             }
             // What was read at the last moment is still in time.
             if self.waiting.recv.epoch() != *seen {
@@ -178,22 +181,33 @@ impl Socket {
     pub(super) fn pump_ready(&self, poller: &Poller, events: &mut EventBuffer) {
         // A failure here shows again in the next wait.
         if let Ok(reported) = poller.wait(events, Some(Duration::ZERO)) {
-            self.pump_reported(reported);
+            self.pump_reported(reported, None);
         }
     }
 
-    fn pump_reported(&self, reported: impl Iterator<Item = Event>) {
+    fn pump_reported(&self, reported: impl Iterator<Item = Event>, berth: Option<&Berth>) {
         for event in reported {
-            self.pump_pipe(PipeId(event.key as u32));
+            self.pump_pipe(PipeId(event.key as u32), berth);
         }
     }
 
     /// Reads from one stream.
-    pub(super) fn pump_pipe(&self, id: PipeId) {
-        let connection = self.lock().pipes.get(id).map(|pipe| Arc::clone(&pipe.connection));
+    pub(super) fn pump_pipe(&self, id: PipeId, berth: Option<&Berth>) {
+        let (connection, is_only) = {
+            let state = self.lock();
+            let connection = state.pipes.get(id).map(|pipe| Arc::clone(&pipe.connection));
+            (connection, state.pipes.only_live().is_some_and(|only| only.id == id))
+        };
         if let Some(connection) = connection {
-            pump(&*connection);
+            pump(&connection, berth.filter(|_| is_only && self.takes_berths()));
         }
+    }
+
+    /// Whether a message may be read into the memory of the caller who waits for it: he gets the
+    /// next one, and does not leave without it because his time is over.
+    fn takes_berths(&self) -> bool {
+        let has_time = || self.options().recv_deadline().is_none();
+        self.joint.is_none() && self.socket_type().hands_out && has_time()
     }
 
     /// Reads what the kernel has without waiting. True when there is news since `seen`.
@@ -201,7 +215,7 @@ impl Socket {
         let trunk = self.trunk();
         if trunk.waiting.has_streams() && trunk.try_lead() {
             if let Some(only) = trunk.only_connection() {
-                pump(&*only);
+                pump(&only, None);
             } else if let Ok(poller) = trunk.poller() {
                 trunk.pump_ready(poller, &mut EventBuffer::default());
             }
@@ -351,9 +365,11 @@ impl Socket {
     }
 }
 
-fn pump(connection: &dyn Connection) {
-    if let Some(stream) = connection.stream() {
-        stream.pump();
+fn pump(connection: &Arc<dyn Connection>, berth: Option<&Berth>) {
+    match (berth, connection.stream()) {
+        (Some(berth), _) => berth.pump(connection),
+        (None, Some(stream)) => stream.pump(None),
+        (None, None) => {}
     }
 }
 
@@ -389,7 +405,7 @@ mod tests {
 
     fn recv_since(socket: &Socket, seen: u32, deadline: Option<Instant>) -> Result<(), Error> {
         finish(|turn| match turn.rise() {
-            Some(risen) => socket.rise_to_recv(risen?, turn).map(|_| Step::Done(())),
+            Some(risen) => socket.rise_to_recv(risen?, turn, None).map(|_| Step::Done(())),
             None => socket.lie_down_to_recv(seen, deadline, turn, None),
         })
     }

@@ -13,6 +13,7 @@ use std::ptr::{self, NonNull};
 use std::sync::atomic::fence;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::Room;
 use super::freed::{Freed, Known};
 
 /// Exclusively owned bytes with room to grow, like a `Vec<u8>` that C can hold by its payload.
@@ -177,6 +178,17 @@ impl Chunk {
         let start = self.payload.as_ptr().wrapping_add(len).cast::<MaybeUninit<u8>>();
         // SAFETY: the payload has `capacity` bytes; uninitialised ones are typed as such.
         unsafe { std::slice::from_raw_parts_mut(start, capacity - len) }
+    }
+
+    /// Appends what `read` puts into the spare room, of which it gets at most so many bytes.
+    pub fn fill<T>(&mut self, most: usize, read: impl FnOnce(&mut Room<'_>) -> T) -> T {
+        let spare = self.spare();
+        let most = most.min(spare.len());
+        let mut room = Room::new(&mut spare[..most]);
+        let result = read(&mut room);
+        let count = room.len();
+        self.prefix_mut().len += count;
+        result
     }
 
     /// Takes `count` bytes of the spare room into the content.
@@ -365,6 +377,12 @@ impl Chunk {
             // SAFETY: `base` is what malloc returned, and we own it.
             unsafe { libc::free(base.as_ptr().cast()) };
         }
+    }
+}
+
+impl std::fmt::Debug for Lent {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "Lent({} bytes)", self.len)
     }
 }
 

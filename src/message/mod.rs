@@ -9,12 +9,15 @@ pub mod control;
 mod freed;
 mod header;
 mod packed;
+#[allow(unsafe_code, reason = "memory of callers")]
+mod room;
 
 pub use crate::memory::OutOfMemory;
 pub use body::Body;
 pub use chunk::{Chunk, Lent, Memory, SharedChunk};
 pub use header::Header;
 pub use packed::{PACKED_MAX, PACKED_MIN};
+pub use room::{Landed, Landing, Room};
 
 /// One message of the scalability protocols, header and body apart.
 #[derive(Debug, Default)]

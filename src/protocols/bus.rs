@@ -18,6 +18,7 @@ pub static BUS: SocketType = SocketType {
     drops_when_busy: true,
     hands_on: false,
     answers_for_sure: false,
+    hands_out: true,
     accepts_nameless_peers: false,
     cooked: |_| Box::new(Bus { names: None, ..Bus::default() }),
     raw: |seed| Box::new(Bus { names: Some(Names::new(seed)), ..Bus::default() }),

@@ -303,6 +303,9 @@ pub struct SocketType {
     pub hands_on: bool,
     /// What it sends answers somebody who would ask again if no answer came.
     pub answers_for_sure: bool,
+    /// What a pipe has received is given to whoever receives next as it is, and nothing else is
+    /// done with it.
+    pub hands_out: bool,
     /// A peer need not say what it is, where the wire leaves that to it.
     pub accepts_nameless_peers: bool,
     pub cooked: fn(Seed) -> Box<dyn Protocol>,

@@ -11,7 +11,7 @@ use socket2::{MaybeUninitSlice, TcpKeepalive};
 use super::address::Family;
 use super::cancellation::{Owned, held};
 use super::{Address, Read, kernel};
-use crate::message::Chunk;
+use crate::message::Room;
 use crate::sync::{
     atomic::{AtomicBool, AtomicI32, Ordering},
     before_io,
@@ -145,19 +145,18 @@ impl OsStream {
         }
     }
 
-    /// Reads into the spare room of a chunk first, as far as is said, then into `rest`.
-    pub fn read(&self, chunk: Option<(&mut Chunk, usize)>, rest: &mut [u8]) -> Read {
+    /// Reads into `room` first, then into `rest`.
+    pub fn read(&self, room: Option<&mut Room<'_>>, rest: &mut [u8]) -> Read {
         // SAFETY: `MaybeUninit<u8>` has the layout of `u8`, and recvmsg only writes valid bytes.
         let rest = unsafe { &mut *(std::ptr::from_mut(rest) as *mut [MaybeUninit<u8>]) };
-        let Some((chunk, room)) = chunk.filter(|(_, room)| *room > 0) else {
+        let Some(room) = room.filter(|room| room.missing() > 0) else {
             return self.read_parts(&mut [MaybeUninitSlice::new(rest)]);
         };
-        let first = &mut chunk.spare()[..room];
-        let read =
-            self.read_parts(&mut [MaybeUninitSlice::new(first), MaybeUninitSlice::new(rest)]);
+        let first = MaybeUninitSlice::new(room.spare());
+        let read = self.read_parts(&mut [first, MaybeUninitSlice::new(rest)]);
         if let Read::Bytes(count) = read {
             // SAFETY: the kernel fills the first part before it touches the second.
-            unsafe { chunk.advance(count.min(room)) };
+            unsafe { room.advance(count.min(room.missing())) };
         }
         read
     }
@@ -337,19 +336,19 @@ mod tests {
     #[test]
     fn a_chunk_is_filled_before_the_rest() {
         let (own, peer) = OsStream::pair();
-        let mut chunk = Chunk::with_capacity(100).unwrap();
+        let mut chunk = crate::message::Chunk::with_capacity(100).unwrap();
         let mut rest = [0; 8];
         write(&own, b"chunkrest");
-        assert_eq!(peer.read(Some((&mut chunk, 5)), &mut rest), Read::Bytes(9));
+        assert_eq!(chunk.fill(5, |room| peer.read(Some(room), &mut rest)), Read::Bytes(9));
         assert_eq!((chunk.as_slice(), &rest[..4]), (&b"chunk"[..], &b"rest"[..]));
         write(&own, b"ab");
-        assert_eq!(peer.read(Some((&mut chunk, 5)), &mut rest), Read::Bytes(2));
+        assert_eq!(chunk.fill(5, |room| peer.read(Some(room), &mut rest)), Read::Bytes(2));
         assert_eq!(chunk.as_slice(), b"chunkab");
         // Room for nothing is no room.
         write(&own, b"cd");
-        assert_eq!(peer.read(Some((&mut chunk, 0)), &mut rest), Read::Bytes(2));
+        assert_eq!(chunk.fill(0, |room| peer.read(Some(room), &mut rest)), Read::Bytes(2));
         assert_eq!((chunk.as_slice(), &rest[..2]), (&b"chunkab"[..], &b"cd"[..]));
-        assert_eq!(peer.read(Some((&mut chunk, 5)), &mut rest), Read::Nothing);
+        assert_eq!(chunk.fill(5, |room| peer.read(Some(room), &mut rest)), Read::Nothing);
         assert_eq!(chunk.as_slice(), b"chunkab");
     }
 

@@ -8,7 +8,7 @@ use super::IfNameless;
 use super::sp::{self, frame::Framing};
 use super::stream::{News, Reader, Source};
 use super::ws;
-use crate::message::{Chunk, Message};
+use crate::message::{Message, Room};
 use crate::sys::Read;
 
 #[must_use]
@@ -88,7 +88,7 @@ pub fn receive(codec: Codec, wire: &[u8], step: usize) -> Vec<Message> {
     let mut buffer = vec![0; wire.len().clamp(1, step.max(1))];
     let mut messages = Vec::new();
     loop {
-        let (arrival, _) = reader.pump(&source, || SIZE_MAX, &mut buffer);
+        let (arrival, _) = reader.pump(&source, || SIZE_MAX, &mut buffer, None);
         let mut message = Message::default();
         while reader.take(|| SIZE_MAX, &mut message).has_message {
             messages.push(std::mem::take(&mut message));
@@ -106,13 +106,13 @@ struct Pieces<'a> {
 }
 
 impl Source for Pieces<'_> {
-    fn read(&self, place: Option<(&mut Chunk, usize)>, rest: &mut [u8]) -> Read {
+    fn read(&self, place: Option<&mut Room<'_>>, rest: &mut [u8]) -> Read {
         let wire = self.rest.get();
         let piece = &wire[..self.step.min(wire.len())];
-        let room = place.as_ref().map_or(0, |(_, room)| *room);
+        let room = place.as_ref().map_or(0, |room| room.missing());
         let (own, behind) = piece.split_at(room.min(piece.len()));
-        if let Some((chunk, _)) = place {
-            chunk.extend(own);
+        if let Some(room) = place {
+            room.extend(own);
         }
         let behind = &behind[..behind.len().min(rest.len())];
         rest[..behind.len()].copy_from_slice(behind);

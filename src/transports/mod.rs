@@ -49,7 +49,7 @@ pub use crate::error::Rejected;
 
 use crate::error::{Error, Refusal};
 use crate::io::Reactor;
-use crate::message::Message;
+use crate::message::{Landing, Message};
 use crate::sys::{Credentials, Tuning};
 use crate::trace::Happening;
 
@@ -321,8 +321,12 @@ pub trait Stream {
     /// What to wait for.
     fn descriptor(&self) -> RawFd;
 
-    /// Reads what the kernel has, at most one buffer full. Under no lock.
-    fn pump(&self);
+    /// Reads what the kernel has, about one buffer full, or a big message into a caller's memory.
+    /// Under no lock.
+    fn pump(&self, landing: Option<&Landing>);
+
+    /// What has landed in memory of the calling thread, and is not received, is moved elsewhere.
+    fn reclaim(&self);
 
     /// Has the reactor read whatever arrives from now on, whoever else may read, too.
     fn read_in_background(&self);

@@ -21,6 +21,7 @@ pub static PAIR: SocketType = SocketType {
     drops_when_busy: false,
     hands_on: true,
     answers_for_sure: false,
+    hands_out: true,
     accepts_nameless_peers: true,
     cooked: |_| Box::new(Pair::One(One::default())),
     raw: |_| Box::new(Pair::One(One::default())),

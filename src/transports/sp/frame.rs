@@ -144,6 +144,10 @@ impl Decoder for Framing {
         Ok(Some(partial))
     }
 
+    fn is_plain(&self) -> bool {
+        true
+    }
+
     #[inline]
     fn front(&self, store: &Store, size_max: Option<u64>) -> Front {
         let (bytes, prefix) = (store.rest(), self.prefix_len());
@@ -165,9 +169,10 @@ const SIZE_LIMIT: u64 = i32::MAX as u64;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::{Landing, Room};
     use crate::sys::Read;
     use crate::transports::fuzzing::receive;
-    use crate::transports::stream::{FIRST_CAPACITY, News, Reader, Source};
+    use crate::transports::stream::{FIRST_CAPACITY, News, Reader, Source, Visitor};
     use std::cell::{Cell, RefCell};
     use std::collections::VecDeque;
 
@@ -296,16 +301,16 @@ mod tests {
     }
 
     impl Source for Wire {
-        fn read(&self, place: Option<(&mut Chunk, usize)>, rest: &mut [u8]) -> Read {
+        fn read(&self, place: Option<&mut Room<'_>>, rest: &mut [u8]) -> Read {
             let mut bytes = self.bytes.borrow_mut();
             let mut take = |most: usize| -> Vec<u8> {
                 let count = most.min(bytes.len());
                 bytes.drain(..count).collect()
             };
             let mut count = 0;
-            if let Some((chunk, room)) = place {
-                let own = take(room);
-                chunk.extend(&own);
+            if let Some(room) = place {
+                let own = take(room.missing());
+                room.extend(&own);
                 self.in_place.set(self.in_place.get() + own.len());
                 count = own.len();
             }
@@ -334,7 +339,7 @@ mod tests {
                     );
                     messages.push(body.len());
                 } else {
-                    reader.pump(&source, || None, buffer);
+                    reader.pump(&source, || None, buffer, None);
                 }
             }
             assert_eq!(messages, sizes);
@@ -343,14 +348,109 @@ mod tests {
         }
     }
 
+    /// A reader with as much of a message as was there, and memory of a caller.
+    struct Arrival {
+        source: Wire,
+        reader: Reader,
+        memory: Vec<u8>,
+        buffer: Vec<u8>,
+    }
+
+    impl Arrival {
+        fn of(wire: &[u8], memory: usize) -> Arrival {
+            let source = Wire::default();
+            source.bytes.borrow_mut().extend(wire);
+            let reader = Reader::new(Framing::Tcp.codec().decoder, 8 * 1024);
+            Arrival { source, reader, memory: vec![0xdd; memory], buffer: vec![0; 8 * 1024] }
+        }
+
+        /// One read for that caller, and what he does then.
+        fn pump<T>(&mut self, then: impl FnOnce(&Reader) -> T) -> T {
+            let landing = Landing::of(&mut self.memory);
+            let visitor = Visitor { landing: &landing, wait: &|look| look() };
+            self.reader.pump(&self.source, || None, &mut self.buffer, Some(&visitor));
+            then(&self.reader)
+        }
+    }
+
+    fn take(reader: &Reader) -> Option<Message> {
+        let mut message = Message::default();
+        reader.take(|| None, &mut message).has_message.then_some(message)
+    }
+
+    #[test]
+    fn a_big_message_is_read_into_the_memory_of_who_waits_for_it() {
+        let sizes = [BIG, 100_000, 5];
+        let mut arrival = Arrival::of(&wire(Framing::Tcp, &sizes), 100_000);
+        let memory = arrival.memory.as_ptr();
+        for (index, size) in sizes.into_iter().enumerate() {
+            let body = arrival.pump(take).unwrap().body;
+            let is_big = size >= BIG;
+            assert_eq!((body.is_lent(), body.as_slice().as_ptr() == memory), (is_big, is_big));
+            assert_eq!(
+                body.as_slice(),
+                &wire(Framing::Tcp, &sizes[..=index])[..][body_at(&sizes, index)..]
+            );
+        }
+    }
+
+    fn body_at(sizes: &[usize], index: usize) -> usize {
+        sizes[..index].iter().map(|size| size + 8).sum::<usize>() + 8
+    }
+
+    #[test]
+    fn what_is_not_complete_is_nowhere_but_here() {
+        let whole = wire(Framing::Tcp, &[100_000]);
+        for there in [9, 5000, 8200, 50_000, 100_007] {
+            let mut arrival = Arrival::of(&whole[..there], 200_000);
+            for _ in 0..3 {
+                assert!(arrival.pump(take).is_none());
+            }
+            arrival.memory.fill(0xcc);
+            arrival.source.bytes.borrow_mut().extend(&whole[there..]);
+            // The next one has memory of his own, or none that would do.
+            arrival.memory.truncate(1000);
+            let body = (0..100).find_map(|_| arrival.pump(take)).unwrap().body;
+            assert!(!body.is_lent() && body.as_slice() == &whole[8..], "{there}");
+        }
+    }
+
+    #[test]
+    fn what_has_landed_is_copied_for_others() {
+        let whole = wire(Framing::Tcp, &[100_000]);
+        let other = |reader: &Reader| {
+            std::thread::scope(|scope| scope.spawn(|| take(reader)).join().unwrap())
+        };
+        let later = |reader: &Reader| {
+            reader.reclaim();
+            take(reader)
+        };
+        for is_later in [false, true] {
+            let mut arrival = Arrival::of(&whole, 100_000);
+            let message = if is_later { arrival.pump(later) } else { arrival.pump(other) };
+            let body = message.unwrap().body;
+            assert_eq!(arrival.memory, whole[8..], "it was there");
+            arrival.memory.fill(0xcc);
+            assert!(!body.is_lent() && body.as_slice() == &whole[8..]);
+            assert!(arrival.pump(take).is_none(), "there was one");
+        }
+    }
+
+    #[test]
+    fn memory_that_is_too_small_is_left_alone() {
+        let mut arrival = Arrival::of(&wire(Framing::Tcp, &[100_000]), 99_999);
+        let body = (0..100).find_map(|_| arrival.pump(take)).unwrap().body;
+        assert!(!body.is_lent() && arrival.memory.iter().all(|byte| *byte == 0xdd));
+    }
+
     #[test]
     fn an_announcement_alone_costs_little_memory() {
         let mut head = prefix(Framing::Tcp, 1 << 30).as_slice().to_vec();
         let mut store = Store::default();
         let partial = Framing::Tcp.absorb(&mut store, None, &mut head, None);
         let mut partial = partial.unwrap().unwrap();
-        let (chunk, room) = partial.room();
-        assert_eq!((chunk.capacity(), room), (FIRST_CAPACITY, FIRST_CAPACITY));
+        let room = partial.room();
+        assert_eq!((partial.into_chunk().capacity(), room), (FIRST_CAPACITY, FIRST_CAPACITY));
     }
 
     #[test]

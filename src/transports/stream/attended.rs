@@ -15,7 +15,7 @@ use super::pulse::{Hearing, Pulse, Verdict};
 use super::scratch;
 use crate::io::{Handler, Key, Reactor};
 use crate::memory::OutOfMemory;
-use crate::message::Chunk;
+use crate::message::Room;
 use crate::sync::{
     Mutex, OnceLock, Rank,
     atomic::{AtomicBool, AtomicU64, Ordering},
@@ -195,8 +195,8 @@ impl Handler for Attendant {
 }
 
 impl Source for Attended {
-    fn read(&self, place: Option<(&mut Chunk, usize)>, rest: &mut [u8]) -> Read {
-        let read = self.stream.read(place, rest);
+    fn read(&self, room: Option<&mut Room<'_>>, rest: &mut [u8]) -> Read {
+        let read = self.stream.read(room, rest);
         if let (Read::Bytes(_), Some(attention)) = (&read, &self.attention) {
             attention.note_heard();
         }
@@ -413,7 +413,7 @@ mod tests {
         let Setup { connection, pipe, peer, .. } = &setup();
         // A caller has read and does so no more: for a while nobody else does.
         for _ in 0..20 {
-            connection.pump();
+            connection.pump(None);
             peer.write(b"\x00");
             sleep(PATIENCE / 4);
         }

@@ -5,13 +5,13 @@
 
 use std::io::{self, IoSlice};
 
-use crate::message::Chunk;
+use crate::message::Room;
 use crate::sys::Read;
 
 /// Where bytes come from. Nothing here waits.
 pub trait Source {
-    /// Reads into the spare room of a chunk first, as far as is said, then into `rest`.
-    fn read(&self, place: Option<(&mut Chunk, usize)>, rest: &mut [u8]) -> Read;
+    /// Reads into `room` first, then into `rest`.
+    fn read(&self, room: Option<&mut Room<'_>>, rest: &mut [u8]) -> Read;
 }
 
 /// Where bytes are written. Nothing here waits.
@@ -40,7 +40,7 @@ mod os {
     use std::os::fd::{AsRawFd, RawFd};
 
     use super::super::attended::Attention;
-    use super::{Chunk, IoSlice, Read, Sink, Source, io};
+    use super::{IoSlice, Read, Room, Sink, Source, io};
     use crate::sys::{Credentials, OsStream, is_mapped};
 
     /// Bytes in both directions, between us and one peer.
@@ -85,8 +85,8 @@ mod os {
     }
 
     impl Source for OsStream {
-        fn read(&self, place: Option<(&mut Chunk, usize)>, rest: &mut [u8]) -> Read {
-            OsStream::read(self, place, rest)
+        fn read(&self, room: Option<&mut Room<'_>>, rest: &mut [u8]) -> Read {
+            OsStream::read(self, room, rest)
         }
     }
 
@@ -163,8 +163,8 @@ mod tests {
         assert!(here.peer_credentials().is_some());
         assert_eq!(here.write(&[IoSlice::new(b"ab"), IoSlice::new(b"cdef")]).unwrap(), 6);
         assert!(here.unacknowledged() > 0);
-        let (mut chunk, mut rest) = (Chunk::with_capacity(8).unwrap(), [0; 3]);
-        assert_eq!(there.read(Some((&mut chunk, 2)), &mut rest), Read::Bytes(5));
+        let (mut chunk, mut rest) = (crate::message::Chunk::with_capacity(8).unwrap(), [0; 3]);
+        assert_eq!(chunk.fill(2, |room| there.read(Some(room), &mut rest)), Read::Bytes(5));
         assert_eq!((chunk.as_slice(), &rest), (&b"ab"[..], b"cde"));
         there.discard_input();
         assert_eq!(there.read(None, &mut rest), Read::Nothing);

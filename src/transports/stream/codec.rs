@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use super::store::{Partial, Store};
-use crate::message::{Chunk, Message, OutOfMemory};
+use crate::message::{Chunk, Landed, Message, OutOfMemory};
 use crate::transports::Fault;
 
 /// One connection's framing.
@@ -59,6 +59,11 @@ pub trait Decoder: Send {
         size_max: Option<u64>,
     ) -> Result<Option<Partial>, OutOfMemory>;
 
+    /// Whether a payload that has begun goes on on the stream as it is, up to its end.
+    fn is_plain(&self) -> bool {
+        false
+    }
+
     /// What the bytes of `store` begin with.
     fn front(&self, store: &Store, size_max: Option<u64>) -> Front;
 
@@ -101,6 +106,8 @@ pub enum Front {
     Whole { prefix: usize, size: usize },
     /// A big message, which comes before the bytes.
     Apart { chunk: Chunk, tag: Tag },
+    /// The same, in the memory of a caller.
+    Landed { landed: Landed, tag: Tag },
     /// They break the rules of the wire.
     Broken(Violation),
 }
@@ -111,7 +118,10 @@ impl Front {
     pub fn fault(&self) -> Option<Fault> {
         match self {
             Front::Broken(violation) => Some((*violation).into()),
-            Front::Incomplete | Front::Whole { .. } | Front::Apart { .. } => None,
+            Front::Incomplete
+            | Front::Whole { .. }
+            | Front::Apart { .. }
+            | Front::Landed { .. } => None,
         }
     }
 }

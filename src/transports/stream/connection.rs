@@ -9,13 +9,15 @@ use std::os::fd::RawFd;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use super::arrival::{Arrival, Handback, News, Passage};
+use super::arrival::{Arrival, Beginning, Handback, News, Passage};
 use super::byte_stream::ByteStream;
 use super::circumstances::Gathering;
 use super::codec::{Codec, Parting};
 use super::driver::Look;
 use super::ending::read_rest;
+use super::landing::Visitor;
 use super::loan::Borrower;
+use super::patience::Patience;
 use super::queue::Written;
 use super::reader::Reader;
 use super::scratch;
@@ -24,7 +26,7 @@ use super::width::{Reach, Width};
 use super::writer::Writer;
 use crate::error::{Error, Refusal};
 use crate::io::{Handler, Reactor, Tick};
-use crate::message::Message;
+use crate::message::{Landing, Message};
 use crate::sync::{
     OnceLock,
     atomic::{AtomicBool, Ordering},
@@ -42,17 +44,12 @@ pub struct StreamConnection {
     pub(super) reader: Reader,
     pub(super) writer: Writer,
     send_width: Width,
+    patience: Patience,
     pub(super) watch: Watch,
     pub(super) host: Arc<dyn Host>,
     pub(super) reactor: Arc<Reactor>,
     pipe: OnceLock<Box<dyn Adopter>>,
     pub(super) is_ended: AtomicBool,
-}
-
-/// What is told when the connection has become a pipe.
-pub struct Beginning {
-    news: News,
-    has_words: bool,
 }
 
 impl StreamConnection {
@@ -69,14 +66,14 @@ impl StreamConnection {
             (false, true) => Gathering::Answers,
             (false, false) => Gathering::Allowed,
         };
-        let is_far = stream.peer_address().is_some();
-        let reach = if is_far { Reach::Internet } else { Reach::Machine };
+        let reach = Reach::of(stream.peer_address());
         Arc::new_cyclic(|me| StreamConnection {
             me: me.clone(),
             reader: Reader::new(codec.decoder, settings.recv_buffer)
                 .with_width(Width::new(settings.recv_buffer_grown, reach)),
             send_width: Width::new(settings.send_buffer_grown, reach),
             writer: Writer::new(codec.encoder, settings.send_budget, gathering),
+            patience: Patience::new(reach),
             watch: Watch::new(Arc::clone(&reactor), stream.descriptor()),
             stream,
             host,
@@ -350,17 +347,24 @@ impl Stream for StreamConnection {
         self.stream.descriptor()
     }
 
-    fn pump(&self) {
+    fn pump(&self, landing: Option<&Landing>) {
         let mut buffer = scratch::take();
-        let (arrival, passage) =
-            self.reader.pump(&*self.stream, || self.host.size_max(), &mut buffer);
+        let wait = |look: &mut dyn FnMut() -> bool| self.patience.wait(look);
+        let visitor = landing.map(|landing| Visitor { landing, wait: &wait });
+        let (host, stream) = (&self.host, &*self.stream);
+        let read = self.reader.pump(stream, || host.size_max(), &mut buffer, visitor.as_ref());
         drop(buffer);
-        if let Passage::ToCallers { look_after } = passage {
+        if let Passage::ToCallers { look_after } = read.1 {
             self.trace(trace::Happening::CallersRead);
             self.renew_watch();
             self.watch.look_after(look_after);
         }
-        self.digest(arrival);
+        self.digest(read.0);
+    }
+
+    fn reclaim(&self) {
+        self.reader.reclaim();
+        self.resume();
     }
 
     fn read_in_background(&self) {
@@ -577,14 +581,14 @@ mod tests {
         assert!(!connection.has_unwritten());
         assert_eq!(pipe.try_recv(), None);
         peer.write(b"\x03abc\x01d\x05par");
-        connection.pump();
+        connection.pump(None);
         assert!(connection.is_readable());
         assert_eq!(pipe.news.change(|news| news.readable), 1);
         assert_eq!(pipe.try_recv().as_deref(), Some(&b"abc"[..]));
         assert_eq!(pipe.try_recv().as_deref(), Some(&b"d"[..]));
         assert_eq!((pipe.try_recv(), connection.is_readable()), (None, false));
         peer.write(b"ts");
-        connection.pump();
+        connection.pump(None);
         assert_eq!(pipe.try_recv().as_deref(), Some(&b"parts"[..]));
         assert_eq!(connection.peer_address(), Some(PEER));
         let process = connection.peer_credentials().unwrap().process;
@@ -605,7 +609,7 @@ mod tests {
         let Setup { connection, pipe, .. } = &Setup::new();
         let now = Instant::now();
         assert!(connection.wanted().readable);
-        connection.pump();
+        connection.pump(None);
         assert!(!connection.wanted().readable);
         connection.timeout(now);
         assert!(!connection.wanted().readable);
@@ -621,7 +625,7 @@ mod tests {
     #[test]
     fn a_reader_that_was_taken_over_from_callers_goes_on_by_itself() {
         let Setup { connection, pipe, peer, .. } = &Setup::started();
-        connection.pump();
+        connection.pump(None);
         peer.write(b"\x01a");
         assert_eq!(pipe.recv().as_deref(), Some(&b"a"[..]));
     }
@@ -629,9 +633,9 @@ mod tests {
     #[test]
     fn in_the_background_the_reactor_reads_beside_callers() {
         let Setup { connection, pipe, peer, .. } = &Setup::started();
-        connection.pump();
+        connection.pump(None);
         connection.read_in_background();
-        connection.pump();
+        connection.pump(None);
         assert!(connection.wanted().readable);
         peer.write(b"\x01a");
         connection.renew_watch();
@@ -659,7 +663,7 @@ mod tests {
     fn an_answer_is_written_at_once() {
         let Setup { connection, peer, .. } = &Setup::new();
         peer.write(&[PING]);
-        connection.pump();
+        connection.pump(None);
         assert_eq!(peer.read(4), b"pong");
         assert!(!connection.has_unwritten());
         peer.write(&[PING]);

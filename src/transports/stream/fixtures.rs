@@ -11,7 +11,7 @@ use super::byte_stream::{ByteStream, Sink, Source};
 use super::codec::{Codec, Encoder, PREFIX_MAX, Place, Prefix};
 use super::greeter::{Decline, Greeter, Heard, Welcome, Wire};
 use super::reader::short::{PING, Short};
-use crate::message::{Chunk, Message};
+use crate::message::{Message, Room};
 use crate::sys::{Credentials, OsStream, Read, WaitFor, poll};
 use crate::testing::Watched;
 use crate::transports::{Host, Report};
@@ -62,8 +62,8 @@ impl FakeStream {
 }
 
 impl Source for FakeStream {
-    fn read(&self, place: Option<(&mut Chunk, usize)>, rest: &mut [u8]) -> Read {
-        let read = self.inner.read(place, rest);
+    fn read(&self, room: Option<&mut Room<'_>>, rest: &mut [u8]) -> Read {
+        let read = self.inner.read(room, rest);
         if let Read::Bytes(count) = read {
             self.deeds.change(|deeds| deeds.read += count);
         }

@@ -19,8 +19,10 @@ mod fixtures;
 mod greeter;
 mod greeting;
 mod interjection;
+mod landing;
 mod listener;
 mod loan;
+mod patience;
 mod pulse;
 mod queue;
 mod reader;
@@ -45,6 +47,8 @@ pub use codec::{
 };
 pub use dialer::{Dialer, HostName, Target};
 pub use greeter::{Claim, Decline, Greeter, Heard, Welcome, Wire};
+#[cfg(test)]
+pub use landing::Visitor;
 pub use listener::{Bound, Listener};
 #[cfg(any(test, fuzzing))]
 pub use reader::Reader;

@@ -11,12 +11,13 @@ use std::time::Duration;
 
 use super::arrival::{Arrival, Handback, News, Passage, Taken};
 use super::byte_stream::Source;
-use super::codec::{Decoder, Farewell, Front, Violation};
+use super::codec::{Decoder, Farewell, Front, Tag, Violation};
+use super::landing::Visitor;
 use super::readership::{Asked, Caller, Readership};
 use super::store::{Partial, Store};
 use super::tally::ReceiveTally;
 use super::width::{Reach, Width};
-use crate::message::{Body, Control, Message};
+use crate::message::{Body, Control, Message, Room};
 use crate::sync::{Mutex, Rank};
 use crate::sys::Read;
 use crate::transports::pace::{MUCH, Workload};
@@ -33,11 +34,11 @@ pub struct Reader {
 }
 
 #[derive(Default)]
-struct Turn {
-    partial: Option<Partial>,
-    is_at_end: bool,
+pub(super) struct Turn {
+    pub partial: Option<Partial>,
+    pub is_at_end: bool,
     /// The last message was larger than what one read takes: the next one may be, too.
-    is_behind_big: bool,
+    pub is_behind_big: bool,
 }
 
 struct Inbox {
@@ -123,6 +124,7 @@ impl Reader {
         source: &(impl Source + ?Sized),
         size_max: impl Fn() -> Option<u64>,
         buffer: &mut [u8],
+        visitor: Option<&Visitor<'_>>,
     ) -> (Arrival, Passage) {
         let mut turn = self.turn.lock();
         let (is_readable, passage) = {
@@ -131,6 +133,16 @@ impl Reader {
         };
         if is_readable || turn.is_at_end {
             return (NOTHING, passage);
+        }
+        if turn.partial.is_none() {
+            turn.partial = self.inbox.lock().begun(&size_max);
+            if let (Some(partial), Reach::Internet) = (&mut turn.partial, self.width.reach()) {
+                // Messages stream: the fewer the reads, the less their sender is disturbed.
+                partial.stay();
+            }
+        }
+        if let Some(landed) = self.read_for(visitor, &mut turn, source, &size_max, buffer) {
+            return (landed, passage);
         }
         let most = if turn.is_behind_big { BEHIND_BIG } else { self.read_size as usize };
         let size = most.min(buffer.len());
@@ -141,6 +153,9 @@ impl Reader {
             return (arrival, passage);
         }
         // What it is to be read into is known only now, and mostly there is more of it.
+        if let Some(landed) = self.read_for(visitor, &mut turn, source, &size_max, buffer) {
+            return (landed, passage);
+        }
         let more = self.read(&mut turn, source, size_max, &mut buffer[..size]);
         (if more == NOTHING { arrival } else { more }, passage)
     }
@@ -262,11 +277,15 @@ impl Reader {
             turn.partial = self.inbox.lock().begun(&size_max);
         }
         let missing = turn.partial.as_ref().map_or(0, Partial::missing);
-        let place = turn.partial.as_mut().map(Partial::room);
-        let room = place.as_ref().map_or(0, |(_, room)| *room);
+        let room = turn.partial.as_mut().map_or(0, Partial::room);
         let behind = if missing > 0 { missing - room + BEHIND_BIG } else { usize::MAX };
         let size = behind.min(buffer.len());
-        match source.read(place, &mut buffer[..size]) {
+        let rest = &mut buffer[..size];
+        let read = match &mut turn.partial {
+            Some(partial) => partial.fill(room, |place| source.read(Some(place), rest)),
+            None => source.read(None, rest),
+        };
+        match read {
             Read::Nothing => NOTHING,
             Read::End => {
                 *turn = Turn { is_at_end: true, ..Turn::default() };
@@ -278,8 +297,24 @@ impl Reader {
         }
     }
 
+    /// Whether the rest of a message may be read into a caller's memory.
+    pub(super) fn lands(&self) -> bool {
+        self.inbox.lock().decoder.is_plain()
+    }
+
+    /// What was read into a caller's memory is a message.
+    pub(super) fn land(&self, room: Room<'_>, turn: &mut Turn) {
+        self.width.note(room.len());
+        turn.is_behind_big |= room.len() > self.read_size as usize;
+        self.inbox.lock().store.put_in_place(room.land(), Tag::default());
+    }
+
+    pub(super) fn with_front(&self, change: impl FnOnce(&mut Front)) {
+        change(&mut self.inbox.lock().store.front);
+    }
+
     /// Makes messages of `bytes`, and of what was read straight into its place.
-    fn digest(
+    pub(super) fn digest(
         &self,
         turn: &mut Turn,
         bytes: &mut [u8],
@@ -311,6 +346,17 @@ impl Inbox {
             Front::Broken(violation) => return self.break_off(violation),
             Front::Apart { chunk, tag } => {
                 message.body = Body::from_chunk(chunk);
+                tag
+            }
+            Front::Landed { landed, tag } => {
+                message.body = if landed.is_here() {
+                    landed.into_body()
+                } else {
+                    let Ok(chunk) = landed.to_chunk() else {
+                        return self.break_off(Violation::beyond_memory(landed.len()));
+                    };
+                    Body::from_chunk(chunk)
+                };
                 tag
             }
             Front::Whole { prefix, size } => {
@@ -371,7 +417,7 @@ impl Inbox {
     }
 
     fn is_readable(&self) -> bool {
-        matches!(self.store.front, Front::Whole { .. } | Front::Apart { .. })
+        matches!(self.store.front, Front::Whole { .. } | Front::Apart { .. } | Front::Landed { .. })
     }
 
     fn is_broken(&self) -> bool {
@@ -422,7 +468,7 @@ const READ_MIN: usize = 8 * 1024;
 /// Most bytes that one read takes.
 pub const READ_MAX: usize = 256 * 1024;
 /// How much one read takes of what is behind a big message: of another one it is the beginning.
-const BEHIND_BIG: usize = 4 * 1024;
+pub(super) const BEHIND_BIG: usize = 4 * 1024;
 /// How much the reactor reads where one message is enough.
 const AHEAD: usize = 2 * 1024;
 
@@ -517,7 +563,6 @@ pub mod short {
 mod tests {
     use super::short::{FAREWELL, PING, Short, VIOLATION};
     use super::*;
-    use crate::message::Chunk;
     use crate::transports::stream::readership::{CALLER_WAITS, CALLERS_READ};
     use std::cell::{Cell, RefCell};
 
@@ -530,7 +575,7 @@ mod tests {
     }
 
     impl Source for Kernel {
-        fn read(&self, _place: Option<(&mut Chunk, usize)>, rest: &mut [u8]) -> Read {
+        fn read(&self, _room: Option<&mut Room<'_>>, rest: &mut [u8]) -> Read {
             self.reads.set(self.reads.get() + 1);
             let mut bytes = self.bytes.borrow_mut();
             let count = bytes.len().min(rest.len());
@@ -559,7 +604,7 @@ mod tests {
     }
 
     fn pump(reader: &Reader, kernel: &Kernel) -> (News, Passage) {
-        let (arrival, passage) = reader.pump(kernel, || None, &mut [0; 100]);
+        let (arrival, passage) = reader.pump(kernel, || None, &mut [0; 100], None);
         (arrival.news, passage)
     }
 
@@ -698,7 +743,7 @@ mod tests {
     #[test]
     fn an_answer_comes_with_what_was_read() {
         let reader = reader(0);
-        let (arrival, _) = reader.pump(&kernel(&[1, b'a', PING]), || None, &mut [0; 100]);
+        let (arrival, _) = reader.pump(&kernel(&[1, b'a', PING]), || None, &mut [0; 100], None);
         assert_eq!(arrival, Arrival { news: News::Readable, answer: Some(b"pong".to_vec()) });
         assert_eq!(reader.begin(&mut [PING], || None).answer, Some(b"pong".to_vec()));
         assert_eq!(reader.begin(&mut [], || None), NOTHING);
@@ -722,7 +767,6 @@ mod tests {
 mod models {
     use super::short::Short;
     use super::*;
-    use crate::message::Chunk;
     use loom::sync::{Arc, Condvar, Mutex as LoomMutex};
     use loom::thread;
 
@@ -749,7 +793,7 @@ mod models {
     }
 
     impl Source for World {
-        fn read(&self, _place: Option<(&mut Chunk, usize)>, rest: &mut [u8]) -> Read {
+        fn read(&self, _room: Option<&mut Room<'_>>, rest: &mut [u8]) -> Read {
             let _alone = self.reading.try_lock().expect("two threads read at once");
             let mut kernel = self.kernel.lock().unwrap();
             if kernel.messages == 0 {
@@ -892,7 +936,7 @@ mod models {
     #[test]
     fn model_reading_passes_to_callers_and_back() {
         check(|world| {
-            let (arrival, passage) = world.reader.pump(world, || None, &mut [0; 2]);
+            let (arrival, passage) = world.reader.pump(world, || None, &mut [0; 2], None);
             world.tell(arrival.news);
             if passage != Passage::None {
                 world.renew();

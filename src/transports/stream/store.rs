@@ -6,7 +6,7 @@
 
 use super::codec::{Front, Tag};
 use crate::memory::{self, OutOfMemory};
-use crate::message::{Chunk, Memory};
+use crate::message::{Chunk, Landed, Memory, Room};
 
 /// What has arrived and nobody has received, but for the big message that is incomplete.
 #[derive(Debug, Default)]
@@ -30,6 +30,8 @@ pub struct Partial {
     capacity_max: usize,
     /// Whose content is up to so large has what is at hand.
     trusted: usize,
+    /// It is not read into a caller's memory.
+    stays: bool,
 }
 
 impl Store {
@@ -49,7 +51,11 @@ impl Store {
     /// How much waits to be received.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        let apart = if let Front::Apart { chunk, .. } = &self.front { chunk.len() } else { 0 };
+        let apart = match &self.front {
+            Front::Apart { chunk, .. } => chunk.len(),
+            Front::Landed { landed, .. } => landed.len(),
+            Front::Incomplete | Front::Whole { .. } | Front::Broken(_) => 0,
+        };
         apart + self.bytes.len() - self.start
     }
 
@@ -65,6 +71,12 @@ impl Store {
     pub fn put_apart(&mut self, chunk: Chunk, tag: Tag) {
         self.largest = self.largest.max(chunk.len());
         self.front = Front::Apart { chunk, tag };
+    }
+
+    /// The same in the memory of a caller.
+    pub fn put_in_place(&mut self, landed: Landed, tag: Tag) {
+        self.largest = self.largest.max(landed.len());
+        self.front = Front::Landed { landed, tag };
     }
 
     /// # Errors
@@ -103,7 +115,7 @@ impl Partial {
         let first = FIRST_CAPACITY.max(trusted);
         let mut chunk = get(first).or_else(|OutOfMemory| get(LEAST_CAPACITY))?;
         chunk.extend(arrived);
-        Ok(Partial { chunk, size, capacity_max: size, trusted })
+        Ok(Partial { chunk, size, capacity_max: size, trusted, stays: false })
     }
 
     /// How large it will be, as far as that is known.
@@ -118,15 +130,32 @@ impl Partial {
         self.size - self.chunk.len()
     }
 
-    /// Where the next bytes of the message go, and how many at most.
-    pub fn room(&mut self) -> (&mut Chunk, usize) {
+    /// How many of the next bytes of the message can be read into their place.
+    pub fn room(&mut self) -> usize {
         let missing = self.missing();
         if missing > 0 {
             // Without more room the bytes arrive elsewhere and are copied: still correct.
             let _ = self.make_room(0);
         }
-        let room = missing.min(self.chunk.spare().len());
-        (&mut self.chunk, room)
+        missing.min(self.chunk.spare().len())
+    }
+
+    /// Has `read` put the next bytes into their place, so many at most.
+    pub fn fill<T>(&mut self, most: usize, read: impl FnOnce(&mut Room<'_>) -> T) -> T {
+        self.chunk.fill(most, read)
+    }
+
+    /// How large it will be, if the rest may be read into a caller's memory.
+    #[must_use]
+    pub fn size_to_land(&self) -> Option<usize> {
+        let is_known = self.capacity_max == self.size;
+        (is_known && self.missing() > 0 && !self.stays).then_some(self.size)
+    }
+
+    /// From now on it is read into its own chunk, wherever it has been. Where it arrives slowly,
+    /// what is there would be copied to and fro.
+    pub fn stay(&mut self) {
+        self.stays = true;
     }
 
     /// What has arrived.
@@ -215,7 +244,8 @@ mod tests {
         let mut partial = Partial::begin(b"begun", 10 * FIRST_CAPACITY, &Store::default()).unwrap();
         let mut capacity = 0;
         while partial.missing() > 0 {
-            let (chunk, room) = partial.room();
+            let room = partial.room();
+            let chunk = &partial.chunk;
             assert!(
                 chunk.capacity() <= FIRST_CAPACITY.max(GROWTH * chunk.len()),
                 "{}",

@@ -4,6 +4,7 @@
 //! calls and as many changes of threads. So the buffers grow with the first message above a limit,
 //! each on its side, unless the application has said how large they are to be.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
 /// What becomes of one buffer. No bytes depend on it: relaxed.
@@ -23,6 +24,12 @@ pub enum Reach {
 }
 
 impl Reach {
+    /// That of a peer whom the kernel gives such an address.
+    #[must_use]
+    pub fn of(address: Option<SocketAddr>) -> Reach {
+        if address.is_some() { Reach::Internet } else { Reach::Machine }
+    }
+
     /// Messages up to this size pass buffers of the usual size at least as fast: inside the
     /// machine, larger ones are used to the end, and then no longer lie in the processor's cache
     /// when they are read. Of a TCP a good part of the buffer is taken by what the kernel notes
@@ -40,6 +47,11 @@ impl Width {
     pub fn new(size: Option<u32>, reach: Reach) -> Width {
         let size = AtomicU32::new(size.unwrap_or(0));
         Width { size, is_wanted: AtomicBool::new(false), reach }
+    }
+
+    #[must_use]
+    pub fn reach(&self) -> Reach {
+        self.reach
     }
 
     /// A message of that size passes.

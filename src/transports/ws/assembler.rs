@@ -330,8 +330,8 @@ mod tests {
             let partial = assembler.absorb(&mut store, None, &mut wire, None).unwrap();
             let mut partial = partial.unwrap();
             let expected = if mask.is_some() { 0 } else { FIRST_CAPACITY - 9 };
-            let (chunk, room) = partial.room();
-            assert_eq!((chunk.capacity(), room), (FIRST_CAPACITY, expected));
+            let room = partial.room();
+            assert_eq!((partial.into_chunk().capacity(), room), (FIRST_CAPACITY, expected));
         }
     }
 
