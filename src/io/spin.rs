@@ -43,20 +43,8 @@ impl Spin {
     /// has paid lately: what takes turns in one thread after the other need not put itself to sleep
     /// and be woken each time. Who has hardly ever waited sleeps at once, because those who would
     /// like to run may keep the processor for long.
-    pub fn try_giving_way(&self, look: impl FnMut() -> bool) -> bool {
-        usable_cpus() < 2 && self.give_way_if_due(look)
-    }
-
-    fn give_way_if_due(&self, mut look: impl FnMut() -> bool) -> bool {
-        let penalty = self.penalty.load(Ordering::Relaxed);
-        let skips = self.skips.load(Ordering::Relaxed);
-        if penalty == 0 {
-            self.penalty.store(1, Ordering::Relaxed);
-            self.skips.store(WAITS_BEFORE, Ordering::Relaxed);
-            return false;
-        }
-        if skips > 0 {
-            self.skips.store(skips - 1, Ordering::Relaxed);
+    pub fn try_giving_way(&self, mut look: impl FnMut() -> bool) -> bool {
+        if usable_cpus() >= 2 || !self.may_give_way() {
             return false;
         }
         let began = sys::now();
@@ -64,14 +52,34 @@ impl Spin {
             yield_now();
             look()
         });
-        if sys::now().duration_since(began) > GIVEN_AWAY {
+        self.judge(has_found, sys::now().duration_since(began));
+        has_found
+    }
+
+    /// Whether this wait starts with giving way.
+    fn may_give_way(&self) -> bool {
+        if self.penalty.load(Ordering::Relaxed) == 0 {
+            self.penalty.store(1, Ordering::Relaxed);
+            self.skips.store(WAITS_BEFORE, Ordering::Relaxed);
+            return false;
+        }
+        let skips = self.skips.load(Ordering::Relaxed);
+        if skips > 0 {
+            self.skips.store(skips - 1, Ordering::Relaxed);
+        }
+        skips == 0
+    }
+
+    /// Others have had their turns, for so long.
+    fn judge(&self, has_found: bool, took: Duration) {
+        let penalty = self.penalty.load(Ordering::Relaxed);
+        if took > GIVEN_AWAY {
             self.set_penalty((penalty * 2 + 1).clamp(SKIPS_LONG, SKIPS_LONGEST));
         } else if has_found {
             self.penalty.store((penalty / 2).max(1), Ordering::Relaxed);
         } else {
             self.set_penalty((penalty * 2 + 1).min(SKIPS_MAX));
         }
-        has_found
     }
 
     /// Whether this wait starts with looking.
@@ -188,30 +196,22 @@ mod tests {
     #[test]
     fn who_waits_often_gives_way_before_he_sleeps_for_as_long_as_that_pays() {
         let spin = Spin::default();
-        let looks = |finds: bool| {
-            let mut count = 0_u32;
-            let found = spin.give_way_if_due(|| {
-                count += 1;
-                finds
-            });
-            assert_eq!(found, finds && count > 0);
-            count
-        };
-        (0..=WAITS_BEFORE).for_each(|_| assert_eq!(looks(true), 0));
-        (0..100).for_each(|_| assert_eq!(looks(true), 1));
+        let waits_until_due = || (0_u32..).take_while(|_| !spin.may_give_way()).count();
+        let at_once = Duration::from_micros(2);
+        assert_eq!(waits_until_due(), 64);
+        for _ in 0..100 {
+            spin.judge(true, at_once);
+            assert!(spin.may_give_way());
+        }
         for skips in [3, 7, 15, 31, 63, 127, 255, 255] {
-            assert_eq!(looks(false), TURNS);
-            (0..skips).for_each(|_| assert_eq!(looks(true), 0));
+            spin.judge(false, at_once);
+            assert_eq!(waits_until_due(), skips);
         }
         // Somebody else computes.
         for skips in [0xfff, 0x1fff, 0x3fff, 0x7fff, 0xffff, 0xffff] {
-            assert!(spin.give_way_if_due(|| {
-                std::thread::sleep(2 * GIVEN_AWAY);
-                true
-            }));
-            (0..skips).for_each(|_| assert_eq!(looks(true), 0));
+            spin.judge(true, 2 * GIVEN_AWAY);
+            assert_eq!(waits_until_due(), skips);
         }
-        assert_eq!(looks(true), 1);
     }
 
     #[test]
