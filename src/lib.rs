@@ -116,11 +116,13 @@ mod sys {
 #[cfg(loom)]
 #[allow(dead_code, unused_imports, reason = "the rest of the library is not there to use it")]
 mod transports {
+    mod bounds;
     mod fault;
     mod load;
     mod outcome;
     mod pace;
 
+    pub use bounds::{Bounds, WhenFull};
     pub use fault::Fault;
     pub use load::{Backup, Load, ReadBy, Stamp};
     pub use outcome::{AfterSend, Sent};
@@ -139,7 +141,9 @@ mod transports {
         mod interjection;
         mod landing;
         mod loan;
+        mod muster;
         mod queue;
+        mod ration;
         mod reader;
         mod readership;
         mod store;
@@ -147,5 +151,6 @@ mod transports {
         mod urgency;
         mod width;
         mod writer;
+        mod written;
     }
 }

@@ -68,6 +68,35 @@ extern "C" {
  * to the socket can send any header; only what a proxy sets says more. */
 #define SPMSG_PEER_HEADERS (SPMSG_BASE + 4)
 
+/** Ints at level NN_SOL_SOCKET, 0 unless set: how many messages may wait on each connection made
+ * from now on, however large they are, instead of so many bytes as NN_SNDBUF and NN_RCVBUF say; 0
+ * for bytes.
+ *
+ * Of what is sent, so many wait for the kernel to take them, besides one of which it has a part.
+ * Of what arrives, so many are read before they are received, and no other. What the kernel holds
+ * between the two is not counted; NN_SNDBUF and NN_RCVBUF still say how much that is. On inproc
+ * there is one queue in each direction, for as many messages as the one may send and the other may
+ * receive together. */
+#define SPMSG_SNDBUF_MESSAGES (SPMSG_BASE + 6)
+#define SPMSG_RCVBUF_MESSAGES (SPMSG_BASE + 7)
+
+/** An int at level NN_SOL_SOCKET, one of SPMSG_DROP_*, SPMSG_DROP_NEWEST unless set: what becomes
+ * of a message for a peer for which no more may wait, where sockets of that type drop it. Others
+ * wait, and setting another value fails with ENOTSUP. */
+#define SPMSG_DROP (SPMSG_BASE + 8)
+
+/** The peer misses the message that is sent. */
+#define SPMSG_DROP_NEWEST 0
+
+/** The message waits, and the oldest that wait for that peer are thrown away for it; one of which
+ * the kernel has a part is not. That is so on connections made from now on. */
+#define SPMSG_DROP_OLDEST 1
+
+/** On NN_PUB and NN_BUS: nothing is dropped. nn_send waits until every peer can take the message,
+ * and sends it to all of them; when NN_SNDTIMEO passes before, or with NN_DONTWAIT, it fails as on
+ * other sockets, and is sent to none of them. */
+#define SPMSG_DROP_NOTHING 2
+
 /** Types of events: a peer is connected and can be sent to or received from; it is connected no
  * longer; an attempt to connect, or to accept, has failed; somebody did not speak as a peer
  * should; a peer did and is not wanted, as a second one by a PAIR. */
@@ -243,6 +272,14 @@ extern "C" {
 #define SPMSG_LOG_WARNING 2
 #define SPMSG_LOG_INFO 3
 #define SPMSG_LOG_DEBUG 4
+
+/** An int at level NN_SUB, 0 or 1, 0 unless set: whether only the newest message of each topic is
+ * kept, so that who receives seldom finds what is true now. Messages are taken as they come, and
+ * one that is not received before the next of its topic comes is thrown away for that. It belongs
+ * to the longest subscribed topic that it begins with; those that wait are received in the order
+ * in which they came, and unsubscribing throws the one that waits away. Each context has its own
+ * setting. */
+#define SPMSG_SUB_LAST (SPMSG_BASE + 33)
 
 /** A function that is told what happens, see spmsg_log: how much it matters, to which socket and
  * endpoint it has happened, and in words. The text is there during the call. Without a socket s is

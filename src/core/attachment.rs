@@ -6,7 +6,8 @@ use super::endpoint::Owner;
 use super::events::EventKind;
 use super::figures::Figure;
 use super::linger::{self, Shown};
-use super::pipe::{Aftermath, Audience, Pipe, PipeNews};
+use super::news::{Audience, PipeNews};
+use super::pipe::{Aftermath, Pipe};
 use super::socket::Socket;
 use super::state::State;
 use super::view::View;
@@ -98,6 +99,10 @@ impl Audience for Socket {
         });
         // The last owner closes, and that not under the lock.
         drop(removed);
+    }
+
+    fn pipe_displaced(&self, id: PipeId, count: usize) {
+        self.tell(|_, view| (0..count).for_each(|_| view.count_dropped_of(id, Loss::Busy)));
     }
 
     fn pipe_ended(&self, id: PipeId) {

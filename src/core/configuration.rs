@@ -4,6 +4,7 @@ use super::options::{OptionValue, option::*};
 use super::readiness::Side;
 use super::socket::{Joint, Socket};
 use crate::error::Error;
+use crate::protocols::WhenBusy;
 use crate::sync::atomic::Ordering;
 
 impl Socket {
@@ -19,11 +20,36 @@ impl Socket {
                 let mut state = self.lock();
                 state.protocol.set_option(option, value)?;
                 let follows = state.protocol.follows_pipes();
+                let takes_at_once = state.protocol.takes_at_once();
+                drop(state);
                 self.follows_pipes.store(follows, Ordering::Relaxed);
+                if takes_at_once {
+                    // What has come already is taken first.
+                    self.read_in_background();
+                    self.tell(|protocol, view| protocol.timeout(view));
+                }
                 Ok(())
             }
+            None if DROP.is(level, option) => self.set_drop(value),
             None => self.options().set(level, option, value),
         }
+    }
+
+    /// Those who wait for every peer may have to do so no longer, or others may have to from now.
+    fn set_drop(&self, value: Option<&[u8]>) -> Result<(), Error> {
+        let chosen = value.and_then(|value| value.try_into().ok()).map(i32::from_ne_bytes);
+        let is_possible = match (chosen, self.socket_type().when_busy) {
+            (Some(DROP_OLDEST), when_busy) => when_busy.drops(),
+            (Some(DROP_NOTHING), when_busy) => when_busy == WhenBusy::DropsOrWaits,
+            _ => true,
+        };
+        if !is_possible {
+            return Err(Error::NotSupported);
+        }
+        self.options().set(DROP.level, DROP.number, value)?;
+        self.tell(|_, _| ());
+        self.waiting.ring_all();
+        Ok(())
     }
 
     /// # Errors

@@ -332,7 +332,7 @@ impl Host for Endpoint {
 
     fn settings(&self) -> Settings {
         let mut settings = self.context.options.settings();
-        if self.context.socket_type.drops_when_busy {
+        if self.context.socket_type.when_busy.drops() {
             // The kernel charges small writes with many times their size, so that its share of the
             // buffer may hold next to nothing. Who waits for room just waits a little earlier; who
             // drops would lose a burst that fits.

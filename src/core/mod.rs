@@ -43,8 +43,10 @@ mod life;
 mod linger;
 mod lookout;
 mod naming;
+mod news;
 mod notes;
 mod observatory;
+pub mod option;
 mod options;
 #[cfg(test)]
 mod outage;
@@ -76,7 +78,7 @@ pub use exposition::{report_all, text as exposition};
 pub use figures::Figure;
 pub use journal::{Entry as JournalEntry, Level as JournalLevel, listen};
 pub use observatory::open;
-pub use options::{OptionValue, option};
+pub use options::OptionValue;
 pub use poll::{Polling, Question};
 pub use registry::{
     COOKED, Held, InUse, RAW, close, find, find_beside, open_branch, restart, terminate,

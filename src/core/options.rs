@@ -4,9 +4,11 @@ use std::iter;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use self::option::*;
+pub use super::option;
+use super::option::*;
 use crate::error::Error;
 use crate::memory::Attempt;
+use crate::message::Limit;
 use crate::protocols::{Priorities, Priority};
 use crate::sync::{
     Mutex, Rank,
@@ -14,7 +16,7 @@ use crate::sync::{
 };
 use crate::sys;
 use crate::transports::{
-    self, Guard, NETWORKS, Networks, Row, Settings, TEXTS, Text, Unit, Values, rows,
+    self, Guard, NETWORKS, Networks, Row, Settings, TEXTS, Text, Unit, Values, WhenFull, rows,
 };
 
 /// A value as it is given to the caller, who may have room for less.
@@ -38,8 +40,10 @@ pub struct Options {
     /// Whether somebody has said how large the buffers are to be.
     is_send_buffer_chosen: AtomicBool,
     is_recv_buffer_chosen: AtomicBool,
-    /// One of the seldom ones, for those who have to know with each message.
+    /// What of the seldom ones those have to know who come with each message.
     tells_peers: AtomicBool,
+    drops_nothing: AtomicBool,
+    counts_received: AtomicBool,
     /// `None` while none of them has been set.
     seldom: Mutex<Option<Box<Seldom>>>,
 }
@@ -83,6 +87,8 @@ impl Default for Options {
             is_send_buffer_chosen: AtomicBool::new(false),
             is_recv_buffer_chosen: AtomicBool::new(false),
             tells_peers: AtomicBool::new(false),
+            drops_nothing: AtomicBool::new(false),
+            counts_received: AtomicBool::new(false),
             seldom: Mutex::new(Rank::Seldom, None),
         }
     }
@@ -123,6 +129,10 @@ impl Options {
             self.is_recv_buffer_chosen.store(true, Ordering::Relaxed);
         } else if row.is(LEVEL, PEER_INFO.number) {
             self.tells_peers.store(number != 0, Ordering::Relaxed);
+        } else if row.is(LEVEL, DROP.number) {
+            self.drops_nothing.store(number == DROP_NOTHING, Ordering::Relaxed);
+        } else if row.is(LEVEL, RECV_BUFFER_MESSAGES.number) {
+            self.counts_received.store(number != 0, Ordering::Relaxed);
         }
         Ok(())
     }
@@ -239,14 +249,23 @@ impl Options {
             |is_chosen: &AtomicBool| (!is_chosen.load(Ordering::Relaxed)).then_some(BUFFER_GROWN);
         let send_buffer = self.number(const { place(&SEND_BUFFER) }) as usize;
         let seldom = self.seldom.lock();
+        let seldom_value =
+            |row: &Row, at| seldom.as_ref().map_or(row.default, |seldom| seldom.values[at]);
         let values = placed().skip(TABLE.rows.len()).map(|(place, row)| match place {
             Place::Common(at) => self.value(at),
-            Place::Seldom(at) => seldom.as_ref().map_or(row.default, |seldom| seldom.values[at]),
+            Place::Seldom(at) => seldom_value(row, at),
         });
+        let own = |row: &Row| seldom_value(row, seldom_place(row));
         Settings {
             send_buffer,
             send_budget: send_buffer,
             recv_buffer: self.recv_buffer(),
+            send_messages: own(&SEND_BUFFER_MESSAGES).unsigned_abs() as usize,
+            recv_messages: own(&RECV_BUFFER_MESSAGES).unsigned_abs() as usize,
+            when_full: match own(&DROP) {
+                DROP_OLDEST => WhenFull::DropOldest,
+                _ => WhenFull::Refuse,
+            },
             send_buffer_grown: grown(&self.is_send_buffer_chosen),
             recv_buffer_grown: grown(&self.is_recv_buffer_chosen),
             reconnect_interval: ms(const { place(&RECONNECT_INTERVAL) }),
@@ -273,6 +292,24 @@ impl Options {
     #[must_use]
     pub fn recv_buffer(&self) -> usize {
         self.number(const { place(&RECV_BUFFER) }) as usize
+    }
+
+    /// How much may wait for one who receives.
+    #[must_use]
+    pub fn recv_limit(&self) -> Limit {
+        if !self.counts_received.load(Ordering::Relaxed) {
+            return self.recv_buffer().into();
+        }
+        let seldom = self.seldom.lock();
+        let at = seldom_place(&RECV_BUFFER_MESSAGES);
+        let messages = seldom.as_ref().map_or(0, |seldom| seldom.values[at]);
+        Limit::of(messages.unsigned_abs() as usize, self.recv_buffer())
+    }
+
+    /// Whether nothing is dropped because a peer has no room, and the sender waits instead.
+    #[must_use]
+    pub fn drops_nothing(&self) -> bool {
+        self.drops_nothing.load(Ordering::Relaxed)
     }
 
     /// How many hops a request that is received may have made.
@@ -335,6 +372,17 @@ const fn place(option: &Row) -> usize {
     place
 }
 
+/// The same for one of those that are seldom set.
+const fn seldom_place(option: &Row) -> usize {
+    assert!(is_seldom(option));
+    let (mut at, mut place) = (0, 0);
+    while !TABLE.rows[at].is(option.level, option.number) {
+        place += is_seldom(&TABLE.rows[at]) as usize;
+        at += 1;
+    }
+    place
+}
+
 /// The reference's options have their place in every socket, the others when one is set.
 const fn is_seldom(row: &Row) -> bool {
     row.number >= OWN
@@ -384,77 +432,6 @@ const SELDOM: usize = count(true);
 
 /// How long a name may be locked by somebody who runs.
 const PATIENCE: Duration = Duration::from_millis(20);
-
-/// Options of every socket, as C numbers them; `ffi/options.rs` holds them to the headers.
-pub mod option {
-    use std::ops::RangeInclusive;
-
-    use crate::transports::{Len, Row, Table, Unit};
-
-    pub const LEVEL: i32 = 0;
-
-    pub static TABLE: Table = Table {
-        level: LEVEL,
-        len: Len::Exact,
-        rows: &[
-            LINGER,
-            SEND_BUFFER,
-            RECV_BUFFER,
-            SEND_TIMEOUT,
-            RECV_TIMEOUT,
-            RECONNECT_INTERVAL,
-            RECONNECT_INTERVAL_MAX,
-            SEND_PRIORITY,
-            RECV_PRIORITY,
-            IPV4_ONLY,
-            RECV_MAX_SIZE,
-            MAX_TTL,
-            PEER_INFO,
-            ACCEPT_USER,
-        ],
-    };
-
-    pub const LINGER: Row = row(1, "linger", 1000, ANY, Unit::Milliseconds);
-    pub const SEND_BUFFER: Row = row(2, "send buffer", 131_072, 1..=MAX, Unit::Bytes);
-    pub const RECV_BUFFER: Row = row(3, "receive buffer", 131_072, 1..=MAX, Unit::Bytes);
-    pub const SEND_TIMEOUT: Row = row(4, "send timeout", -1, ANY, Unit::Milliseconds);
-    pub const RECV_TIMEOUT: Row = row(5, "receive timeout", -1, ANY, Unit::Milliseconds);
-    pub const RECONNECT_INTERVAL: Row =
-        row(6, "reconnect interval", 100, 0..=MAX, Unit::Milliseconds);
-    pub const RECONNECT_INTERVAL_MAX: Row =
-        row(7, "longest reconnect interval", 0, 0..=MAX, Unit::Milliseconds);
-    pub const SEND_PRIORITY: Row = row(8, "send priority", 8, 1..=16, Unit::Priority);
-    pub const RECV_PRIORITY: Row = row(9, "receive priority", 8, 1..=16, Unit::Priority);
-    pub const IPV4_ONLY: Row = row(14, "IPv4 only", 1, 0..=1, Unit::Flag);
-    pub const RECV_MAX_SIZE: Row = row(16, "largest message", 1_048_576, -1..=MAX, Unit::Bytes);
-    pub const MAX_TTL: Row = row(17, "hop limit", 8, 1..=255, Unit::Hops);
-    pub const PEER_INFO: Row = row(OWN + 1, "peer information", 0, 0..=2, Unit::Choice);
-
-    pub const ACCEPT_USER: Row = row(OWN + 9, "user of peers", -1, -1..=MAX, Unit::Choice);
-
-    /// Where the numbers begin that the reference does not have: far away from its own.
-    pub const OWN: i32 = 0x5350_0000;
-
-    /// These are no numbers that can be set.
-    pub const SEND_DESCRIPTOR: i32 = 10;
-    pub const RECV_DESCRIPTOR: i32 = 11;
-    pub const DOMAIN: i32 = 12;
-    pub const PROTOCOL: i32 = 13;
-    pub const NAME: i32 = 15;
-
-    const ANY: RangeInclusive<i32> = i32::MIN..=MAX;
-    const MAX: i32 = i32::MAX;
-
-    const fn row(
-        number: i32,
-        name: &'static str,
-        default: i32,
-        range: RangeInclusive<i32>,
-        unit: Unit,
-    ) -> Row {
-        Row { level: LEVEL, number, name, default, range, unit }
-    }
-}
 
 /// Longest name of a socket.
 const NAME_MAX: usize = 63;

@@ -19,7 +19,7 @@ use crate::error::Error;
 use crate::message::Message;
 use crate::protocols::{
     Loss, Nothing, PipeId, Pipes, Priorities, Protocol, Readiness, Refusal, Rejected, SOCKET_TYPES,
-    SocketType,
+    SocketType, WhenBusy,
 };
 use crate::sys::{self, WaitFor};
 use crate::transports::Connection;
@@ -114,7 +114,7 @@ const TRAP: SocketType = SocketType {
     peer: SOCKET_TYPES[0],
     can_send: true,
     can_recv: true,
-    drops_when_busy: false,
+    when_busy: WhenBusy::Waits,
     hands_on: false,
     answers_for_sure: false,
     hands_out: true,

@@ -20,7 +20,7 @@ use crate::memory::{self, OutOfMemory};
 use crate::message::{Chunk, Message};
 use crate::protocols::{BranchId, Branches, PipeId, PipeMap, Pipes};
 use crate::trace::{self, Happening};
-use crate::transports::{Adopter, AfterRecv, AfterSend, Connection, Fault, Host, Stream};
+use crate::transports::{AfterRecv, AfterSend, Connection, Fault, Host, Stream};
 
 /// All pipes of one socket, in the order of their numbers.
 #[derive(Default)]
@@ -291,7 +291,7 @@ impl Aftermath {
     #[inline]
     pub fn note_sent(&mut self, connection: &Arc<dyn Connection>, then: AfterSend) {
         match then {
-            AfterSend::Nothing => {}
+            AfterSend::Nothing | AfterSend::Displaced => {}
             AfterSend::Deliver => self.note(connection, Duty::Deliver),
             AfterSend::DeliverAll => self.note(connection, Duty::DeliverAll),
             AfterSend::DeliverLent => self.note(connection, Duty::DeliverLent),
@@ -439,55 +439,6 @@ impl Duty {
             }
         }
         None
-    }
-}
-
-/// What a pipe needs of its socket: to hear what the connection has to say.
-pub trait Audience: Send + Sync {
-    fn pipe_readable(&self, id: PipeId);
-    fn pipe_writable(&self, id: PipeId);
-    /// It never came to life, and goes again.
-    fn pipe_withdrawn(&self, id: PipeId);
-    /// Its peer is gone. It stays until its last message is received.
-    fn pipe_ended(&self, id: PipeId);
-    /// Whether a thread waits in the kernel for messages to arrive.
-    fn is_waiting(&self) -> bool;
-}
-
-/// What a connection calls when it has news for its pipe. Messages inside the process pass here, so
-/// that the socket is called by its own type.
-pub struct PipeNews<S> {
-    pub socket: Weak<S>,
-    pub pipe: PipeId,
-}
-
-impl<S: Audience> Adopter for PipeNews<S> {
-    fn readable(&self) {
-        if let Some(socket) = self.socket.upgrade() {
-            socket.pipe_readable(self.pipe);
-        }
-    }
-
-    fn writable(&self) {
-        if let Some(socket) = self.socket.upgrade() {
-            socket.pipe_writable(self.pipe);
-        }
-    }
-
-    fn withdrawn(&self) {
-        if let Some(socket) = self.socket.upgrade() {
-            socket.pipe_withdrawn(self.pipe);
-        }
-    }
-
-    fn is_awaited(&self) -> bool {
-        self.socket.upgrade().is_some_and(|socket| socket.is_waiting())
-    }
-
-    fn ended(&self) {
-        if let Some(socket) = self.socket.upgrade() {
-            socket.pipe_ended(self.pipe);
-        }
     }
 }
 

@@ -111,7 +111,7 @@ impl State {
             descriptors: sys::descriptor_limit() / 2,
         };
         self.pipes.backlog.add(id, held, what, allowance);
-        if !context.socket_type.drops_when_busy {
+        if !context.socket_type.when_busy.drops() {
             self.pipes.backlog.bound(allowance);
             return Vec::new();
         }

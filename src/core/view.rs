@@ -7,11 +7,11 @@ use super::context::Context;
 use super::figures::Figure;
 use super::pipe::{Aftermath, Kin, PipeTable};
 use super::probing;
-use crate::message::{Control, Message};
+use crate::message::{Control, Limit, Message};
 use crate::protocols::{BranchId, Branches, Flow, InTurn, Loss, PipeId, Pipes, Readiness, Refusal};
 use crate::sys::{self, probe};
 use crate::trace::{self, Happening};
-use crate::transports::{AfterRecv, Next, Received};
+use crate::transports::{AfterRecv, AfterSend, Next, Received};
 
 /// The pipes during one operation of the protocol.
 pub struct View<'a> {
@@ -23,11 +23,18 @@ pub struct View<'a> {
 }
 
 impl Pipes for View<'_> {
-    fn send(&mut self, pipe: PipeId, message: &mut Message) -> Result<Flow, Refusal> {
-        let pipe = self.table.live(pipe).ok_or(Refusal::Busy)?;
+    fn send(&mut self, id: PipeId, message: &mut Message) -> Result<Flow, Refusal> {
+        let pipe = self.table.live(id).ok_or(Refusal::Busy)?;
         self.aftermath.reserve()?;
         let sent = pipe.connection.send(message)?;
-        self.aftermath.note_sent(&pipe.connection, sent.then);
+        match sent.then {
+            AfterSend::Nothing => {}
+            AfterSend::Displaced => {
+                let count = pipe.connection.take_displaced();
+                (0..count).for_each(|_| self.count_dropped_of(id, Loss::Busy));
+            }
+            then => self.aftermath.note_sent(&pipe.connection, then),
+        }
         Ok(if sent.can_send_more { Flow::Ready } else { Flow::Busy })
     }
 
@@ -64,8 +71,12 @@ impl Pipes for View<'_> {
         self.context.options.hop_limit()
     }
 
-    fn recv_buffer(&self) -> usize {
-        self.context.options.recv_buffer()
+    fn recv_limit(&self) -> Limit {
+        self.context.options.recv_limit()
+    }
+
+    fn drops_nothing(&self) -> bool {
+        self.context.options.drops_nothing()
     }
 
     fn count_lost(&mut self, pipe: PipeId, why: Loss) {

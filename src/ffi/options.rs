@@ -116,6 +116,11 @@ const _: () = {
     assert!(socket::PEER_INFO.number == SPMSG_PEER_INFO);
     assert!(socket::ACCEPT_USER.number == SPMSG_ACCEPT_UID);
     assert!(NETWORKS.level == NN_SOL_SOCKET && NETWORKS.number == SPMSG_ACCEPT_NETWORKS);
+    assert!(socket::SEND_BUFFER_MESSAGES.number == SPMSG_SNDBUF_MESSAGES);
+    assert!(socket::RECV_BUFFER_MESSAGES.number == SPMSG_RCVBUF_MESSAGES);
+    assert!(socket::DROP.number == SPMSG_DROP && socket::DROP_NEWEST == SPMSG_DROP_NEWEST);
+    assert!(socket::DROP_OLDEST == SPMSG_DROP_OLDEST);
+    assert!(socket::DROP_NOTHING == SPMSG_DROP_NOTHING);
     assert!(tcp::NO_DELAY.number == NN_TCP_NODELAY);
     assert!(tcp::KEEPALIVE.number == SPMSG_TCP_KEEPALIVE);
     assert!(ws::MESSAGE_TYPE.number == NN_WS_MSG_TYPE && ws::PING.number == SPMSG_WS_PING);
@@ -128,7 +133,7 @@ const _: () = {
     assert!(ipc::INPUT_BUFFER.number == NN_IPC_INBUFSZ);
     assert!(option::PAIR_MANY == SPMSG_PAIR_MANY);
     assert!(option::SUB_SUBSCRIBE == NN_SUB_SUBSCRIBE);
-    assert!(option::SUB_UNSUBSCRIBE == NN_SUB_UNSUBSCRIBE);
+    assert!(option::SUB_UNSUBSCRIBE == NN_SUB_UNSUBSCRIBE && option::SUB_LAST == SPMSG_SUB_LAST);
     assert!(option::REQ_RESEND_INTERVAL == NN_REQ_RESEND_IVL);
     assert!(option::REQ_RESEND_ON_LOSS == SPMSG_REQ_RESEND_ON_LOSS);
     assert!(option::SURVEYOR_DEADLINE == NN_SURVEYOR_DEADLINE);

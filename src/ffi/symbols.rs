@@ -195,9 +195,12 @@ mod tests {
                 Unit::Milliseconds => NN_UNIT_MILLISECONDS,
                 Unit::Priority => NN_UNIT_PRIORITY,
                 Unit::Flag => NN_UNIT_BOOLEAN,
-                Unit::Seconds | Unit::Hops | Unit::Choice | Unit::Permissions | Unit::Address => {
-                    NN_UNIT_NONE
-                }
+                Unit::Messages
+                | Unit::Seconds
+                | Unit::Hops
+                | Unit::Choice
+                | Unit::Permissions
+                | Unit::Address => NN_UNIT_NONE,
             };
             assert_eq!(symbol.unit, expected, "{row:?}");
             compared += 1;

@@ -198,18 +198,29 @@ impl RecvBytes {
         with_socket(s, |socket| {
             socket.check_can_recv()?;
             let job = RecvBytes { s, buf, len, flags };
-            let mut message = Message::without_control();
-            let check = |size| job.check(size);
             // SAFETY: forwarded from the contract of the exported function.
-            let berth = unsafe { job.berth() };
-            match socket.recv_now(&mut message, job.blocking(berth.as_ref()), check)? {
-                Now::Done => job.finish(&message, berth).map(Begun::Done),
-                Now::Later(miss) => {
-                    drop(berth);
-                    Ok(Begun::GoesOn(job, Some(miss)))
-                }
+            if let Some(berth) = unsafe { job.berth() } {
+                return job.begin_with(berth, socket);
+            }
+            let mut message = Message::without_control();
+            match socket.recv_now(&mut message, blocking(flags), |size| job.check(size))? {
+                Now::Done => job.copy_out(&message).map(Begun::Done),
+                Now::Later(miss) => Ok(Begun::GoesOn(job, Some(miss))),
             }
         })
+    }
+
+    #[inline(never)]
+    fn begin_with(self, berth: Berth, socket: &Socket) -> Result<Begun<RecvBytes>, Error> {
+        let mut message = Message::without_control();
+        let check = |size| self.check(size);
+        match socket.recv_now(&mut message, Blocking::WaitWith(&berth), check)? {
+            Now::Done => self.finish(&message, Some(berth)).map(Begun::Done),
+            Now::Later(miss) => {
+                drop(berth);
+                Ok(Begun::GoesOn(self, Some(miss)))
+            }
+        }
     }
 
     #[inline]
@@ -238,16 +249,20 @@ impl RecvBytes {
         berth.map_or(blocking(self.flags), Blocking::WaitWith)
     }
 
-    #[inline]
     fn finish(&self, message: &Message, berth: Option<Berth>) -> Result<c_int, Error> {
-        let body = message.body.as_slice();
-        let received = raw::count(body.len())?;
-        if message.body.is_lent() && ptr::eq(body.as_ptr(), self.buf.cast()) {
+        if message.body.is_lent() && ptr::eq(message.body.as_slice().as_ptr(), self.buf.cast()) {
             // It was read into its place.
-            return Ok(received);
+            return raw::count(message.body.len());
         }
         // What may lie there goes elsewhere.
         drop(berth);
+        self.copy_out(message)
+    }
+
+    #[inline]
+    fn copy_out(&self, message: &Message) -> Result<c_int, Error> {
+        let body = message.body.as_slice();
+        let received = raw::count(body.len())?;
         // SAFETY: forwarded from the contract of the exported function.
         unsafe { raw::copy_out(body, self.buf, self.len) }?;
         Ok(received)

@@ -8,6 +8,7 @@ mod chunk;
 pub mod control;
 mod freed;
 mod header;
+mod limit;
 mod packed;
 #[allow(unsafe_code, reason = "memory of callers")]
 mod room;
@@ -16,6 +17,7 @@ pub use crate::memory::OutOfMemory;
 pub use body::Body;
 pub use chunk::{Chunk, Lent, Memory, SharedChunk};
 pub use header::Header;
+pub use limit::Limit;
 pub use packed::{PACKED_MAX, PACKED_MIN};
 pub use room::{Landed, Landing, Room};
 

@@ -45,7 +45,8 @@ impl Message {
     /// `None` when it is a mark.
     ///
     /// The control data are not touched.
-    #[inline]
+    #[allow(clippy::inline_always, reason = "it is on the way of every message")]
+    #[inline(always)]
     pub fn unpack(&mut self, packed: &[u8; PACKED_MAX]) -> Option<usize> {
         let [header_len, body_len, rest @ ..] = packed;
         if (*header_len, *body_len) == MARK {

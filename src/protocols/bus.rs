@@ -6,6 +6,7 @@
 use super::routing::{Distributor, FairQueue};
 use super::{
     Nothing, PipeId, Pipes, Priorities, Protocol, Readiness, Refusal, Rejected, Seed, SocketType,
+    WhenBusy,
 };
 use crate::message::{Header, Message};
 
@@ -15,7 +16,7 @@ pub static BUS: SocketType = SocketType {
     peer: &BUS,
     can_send: true,
     can_recv: true,
-    drops_when_busy: true,
+    when_busy: WhenBusy::DropsOrWaits,
     hands_on: false,
     answers_for_sure: false,
     hands_out: true,
@@ -92,6 +93,9 @@ impl Protocol for Bus {
 
     fn send(&mut self, message: &mut Message, pipes: &mut dyn Pipes) -> Result<(), Refusal> {
         let except = self.except(&message.header)?;
+        if self.hearers.is_held_up(except) && pipes.drops_nothing() {
+            return Err(Refusal::Busy);
+        }
         message.header = Header::default();
         self.hearers.send(message, except, pipes);
         Ok(())
@@ -105,8 +109,9 @@ impl Protocol for Bus {
         Ok(())
     }
 
-    fn readiness(&self, _pipes: &dyn Pipes) -> Readiness {
-        Readiness { can_send: true, can_recv: self.speakers.is_readable() }
+    fn readiness(&self, pipes: &dyn Pipes) -> Readiness {
+        let must_wait = self.hearers.is_held_up(None) && pipes.drops_nothing();
+        Readiness { can_send: !must_wait, can_recv: self.speakers.is_readable() }
     }
 }
 
@@ -164,6 +169,25 @@ mod tests {
             bus.send(&mut message, &mut pipes).unwrap();
             assert_eq!((pipes.sent_to(A).len(), pipes.sent_to(B)), (0, &["hi".into()][..]));
         }
+    }
+
+    #[test]
+    fn who_is_left_out_is_not_waited_for() {
+        let (mut bus, mut pipes) = raw(1);
+        pipes.drops_nothing = true;
+        let message = hear(&mut *bus, &mut pipes, A, "hi");
+        pipes.set_room(A, 0);
+        let mut forward = |pipes: &mut FakePipes| {
+            let mut copy = FakePipes::with_header(message.header.as_slice(), "hi");
+            bus.send(&mut copy, pipes).map_err(|refusal| (refusal, copy.header.len()))
+        };
+        pipes.set_room(B, 1);
+        assert_eq!(forward(&mut pipes), Ok(()));
+        assert_eq!(forward(&mut pipes), Err((Refusal::Busy, 8)));
+        assert_eq!((pipes.sent_to(A).len(), pipes.sent_to(B).len()), (0, 1));
+        assert_eq!(bus.send(&mut FakePipes::message("all"), &mut pipes), Err(Refusal::Busy));
+        assert!(!bus.readiness(&pipes).can_send);
+        assert_eq!(pipes.dropped(), 0);
     }
 
     #[test]

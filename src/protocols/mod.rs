@@ -18,7 +18,7 @@ mod survey;
 use std::time::Instant;
 
 use crate::error::Error;
-use crate::message::Message;
+use crate::message::{Limit, Message};
 
 pub use branch::{Branch, BranchId, Branches};
 pub use pipe_map::PipeMap;
@@ -76,7 +76,7 @@ pub enum Nothing {
 /// Why a message goes nowhere that was accepted, or that has arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loss {
-    /// A peer that it was meant for cannot take it now, or has gone.
+    /// A peer that it was meant for cannot take it now, or has gone, or takes a newer one instead.
     Busy,
     /// Memory for it cannot be had.
     NoMemory,
@@ -88,7 +88,8 @@ pub enum Loss {
     Hops,
     /// It has arrived without what its type has in front.
     Malformed,
-    /// It has arrived, and answers what nobody asks any more.
+    /// It has arrived, and answers what nobody asks any more; or a newer one of its topic has come
+    /// for one who wants no other.
     Stale,
 }
 
@@ -153,8 +154,13 @@ pub trait Pipes {
     /// How many hops a request may have made.
     fn hop_limit(&self) -> usize;
 
-    /// How many bytes may wait for one who receives.
-    fn recv_buffer(&self) -> usize;
+    /// How much may wait for one who receives.
+    fn recv_limit(&self) -> Limit;
+
+    /// Whether a message for all of several pipes waits until each of them can take it.
+    fn drops_nothing(&self) -> bool {
+        false
+    }
 
     /// Counts one that has arrived, and that nobody will receive.
     fn count_lost(&mut self, _pipe: PipeId, _why: Loss) {}
@@ -203,6 +209,11 @@ pub trait Protocol: Send {
     /// saves the lock.
     fn follows_pipes(&self) -> bool {
         true
+    }
+
+    /// Whether messages are taken as they come, be there a caller who wants one or not.
+    fn takes_at_once(&self) -> bool {
+        false
     }
 
     /// A message is there where none was. It may have been taken meanwhile.
@@ -296,8 +307,7 @@ pub struct SocketType {
     pub peer: &'static SocketType,
     pub can_send: bool,
     pub can_recv: bool,
-    /// It does not wait for a pipe that is busy: what the pipe cannot take is lost.
-    pub drops_when_busy: bool,
+    pub when_busy: WhenBusy,
     /// What is sent goes to one pipe at once, or is dropped or left with its sender: the machine
     /// keeps none of it beyond the call.
     pub hands_on: bool,
@@ -310,6 +320,24 @@ pub struct SocketType {
     pub accepts_nameless_peers: bool,
     pub cooked: fn(Seed) -> Box<dyn Protocol>,
     pub raw: fn(Seed) -> Box<dyn Protocol>,
+}
+
+/// What becomes of a message when a pipe that it is meant for is busy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenBusy {
+    /// It waits.
+    Waits,
+    /// It is lost.
+    Drops,
+    /// It is lost, or it waits where [`Pipes::drops_nothing`].
+    DropsOrWaits,
+}
+
+impl WhenBusy {
+    #[must_use]
+    pub fn drops(self) -> bool {
+        self != WhenBusy::Waits
+    }
 }
 
 /// What makes one socket's numbers differ from another's.
@@ -346,6 +374,7 @@ pub static SOCKET_TYPES: [&SocketType; 10] = [
 pub mod option {
     pub const SUB_SUBSCRIBE: i32 = 1;
     pub const SUB_UNSUBSCRIBE: i32 = 2;
+    pub const SUB_LAST: i32 = 0x5350_0021;
     pub const REQ_RESEND_INTERVAL: i32 = 1;
     pub const REQ_RESEND_ON_LOSS: i32 = 0x5350_0020;
     pub const SURVEYOR_DEADLINE: i32 = 1;

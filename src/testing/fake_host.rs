@@ -13,7 +13,7 @@ use crate::protocols::SOCKET_TYPES;
 use crate::sys::Event;
 use crate::transports::{
     Adopter, AfterRecv, AfterSend, Connection, Dialect, Guard, Host, IfNameless, Maker, Parting,
-    Rejected, Report, Row, Settings, Stream, Transport, TypeTag, Values, rows,
+    Rejected, Report, Row, Settings, Stream, Transport, TypeTag, Values, WhenFull, rows,
 };
 
 /// Something that other threads change and a test waits for.
@@ -124,6 +124,7 @@ pub struct News {
     pub writable: usize,
     pub withdrawn: usize,
     pub ended: usize,
+    pub displaced: usize,
     /// What the connection is told when it asks.
     pub is_awaited: bool,
 }
@@ -140,6 +141,9 @@ impl Traits {
             send_buffer: 128 * 1024,
             send_budget: 128 * 1024,
             recv_buffer: 128 * 1024,
+            send_messages: 0,
+            recv_messages: 0,
+            when_full: WhenFull::Refuse,
             send_buffer_grown: None,
             recv_buffer_grown: None,
             reconnect_interval: Duration::from_millis(5),
@@ -478,6 +482,10 @@ impl Adopter for Listening {
         self.news.change(|news| news.withdrawn += 1);
     }
 
+    fn displaced(&self, count: usize) {
+        self.news.change(|news| news.displaced += count);
+    }
+
     fn is_awaited(&self) -> bool {
         self.news.change(|news| news.is_awaited)
     }
@@ -502,6 +510,9 @@ impl Pipe {
         let sent = self.connection.send(&mut message)?;
         match sent.then {
             AfterSend::Nothing => {}
+            AfterSend::Displaced => {
+                self.news.change(|news| news.displaced += self.connection.take_displaced());
+            }
             AfterSend::Deliver | AfterSend::DeliverAll => self.connection.deliver(),
             AfterSend::DeliverLent => self.connection.deliver_lent().unwrap(),
             AfterSend::WriteLater => self.stream().write_later(),

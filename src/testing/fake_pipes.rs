@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use crate::message::{Body, Header, Message};
+use crate::message::{Body, Header, Limit, Message};
 use crate::protocols::{BranchId, Flow, Loss, PipeId, Pipes, Refusal};
 
 /// So many pipes that a test takes minutes if the work for one of them grows with all of them.
@@ -22,7 +22,8 @@ pub struct FakePipes {
     dropped: usize,
     lost: Vec<(PipeId, Loss)>,
     told: Vec<BranchId>,
-    pub recv_buffer: usize,
+    pub recv_limit: Limit,
+    pub drops_nothing: bool,
 }
 
 struct FakePipe {
@@ -42,7 +43,8 @@ impl Default for FakePipes {
             dropped: 0,
             lost: Vec::new(),
             told: Vec::new(),
-            recv_buffer: 131_072,
+            recv_limit: 131_072.into(),
+            drops_nothing: false,
         }
     }
 }
@@ -164,8 +166,12 @@ impl Pipes for FakePipes {
         8
     }
 
-    fn recv_buffer(&self) -> usize {
-        self.recv_buffer
+    fn recv_limit(&self) -> Limit {
+        self.recv_limit
+    }
+
+    fn drops_nothing(&self) -> bool {
+        self.drops_nothing
     }
 
     fn tell_branch(&mut self, branch: BranchId) {

@@ -7,6 +7,7 @@
 
 mod address;
 mod adoption;
+mod bounds;
 mod fault;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
@@ -32,6 +33,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use adoption::{Adoption, Keepsake, Role};
+pub use bounds::{Bounds, WhenFull};
 pub use fault::Fault;
 pub use guard::{Guard, Networks, Visitor};
 pub use ipc::option as ipc_option;
@@ -49,7 +51,7 @@ pub use crate::error::Rejected;
 
 use crate::error::{Error, Refusal};
 use crate::io::Reactor;
-use crate::message::{Landing, Message};
+use crate::message::{Landing, Limit, Message};
 use crate::sys::{Credentials, Tuning};
 use crate::trace::Happening;
 
@@ -238,6 +240,10 @@ pub struct Settings {
     /// Bytes that may wait for the kernel to take them.
     pub send_budget: usize,
     pub recv_buffer: usize,
+    /// How many messages may wait instead of so many bytes; 0 where bytes are counted.
+    pub send_messages: usize,
+    pub recv_messages: usize,
+    pub when_full: WhenFull,
     /// What the kernel's buffers may grow to with big messages, where nobody has said how large
     /// they are to be.
     pub send_buffer_grown: Option<u32>,
@@ -247,6 +253,28 @@ pub struct Settings {
     pub ipv4_only: bool,
     /// What each transport asks for besides; only that transport knows what it means.
     pub values: Values,
+}
+
+impl Settings {
+    /// What may wait for the kernel to take it.
+    #[must_use]
+    pub fn send_bounds(&self) -> Bounds {
+        let limit = Limit::of(self.send_messages, self.send_budget);
+        Bounds { limit, when_full: self.when_full }
+    }
+
+    /// What may wait for the application to receive it.
+    #[must_use]
+    pub fn recv_limit(&self) -> Limit {
+        Limit::of(self.recv_messages, self.recv_buffer)
+    }
+
+    /// What may wait between this socket and one that has these, where nothing else is between.
+    #[must_use]
+    pub fn bounds_to(&self, receiver: &Settings) -> Bounds {
+        let messages = self.send_messages.saturating_add(receiver.recv_messages);
+        Bounds { limit: Limit::of(messages, receiver.recv_buffer), when_full: self.when_full }
+    }
 }
 
 impl From<&Settings> for Tuning {
@@ -285,6 +313,11 @@ pub trait Connection: Send + Sync {
 
     /// Does what a send left to do: writes, or tells the peer. Under no lock.
     fn deliver(&self);
+
+    /// How many messages have been thrown away for newer ones since this was last asked.
+    fn take_displaced(&self) -> usize {
+        0
+    }
 
     /// Whether it would make use of a body that is only lent, and has not to copy it.
     fn takes_loans(&self) -> bool {
@@ -384,6 +417,8 @@ pub trait Adopter: Send + Sync {
     /// The connection comes to nothing before any message was sent on it. May be called under
     /// the lock of inproc's names.
     fn withdrawn(&self);
+    /// So many messages that were taken to be sent have been thrown away for newer ones.
+    fn displaced(&self, count: usize);
     /// Whether a thread waits in the kernel for messages to arrive.
     fn is_awaited(&self) -> bool;
     /// The peer is gone. What has arrived can still be received.

@@ -61,6 +61,7 @@ pub enum Len {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
     Bytes,
+    Messages,
     Milliseconds,
     Seconds,
     Priority,

@@ -21,6 +21,9 @@ pub enum AfterSend {
     /// Call [`Stream::write_later`](super::Stream::write_later) at once, and
     /// [`Stream::write_out`](super::Stream::write_out) before blocking.
     WriteLater,
+    /// Nothing; others have been thrown away for it, and
+    /// [`Connection::take_displaced`](super::Connection::take_displaced) tells how many.
+    Displaced,
 }
 
 /// What [`Connection::recv`](super::Connection::recv) gave.

@@ -137,6 +137,7 @@ impl Rhythm {
     }
 
     /// Notes a send that begins `now`.
+    #[inline]
     pub fn begin(&self, now: Moment) -> Pace {
         let (last, pause) = (self.last.get(), PAUSE * (self.unseen.get() + 1));
         let gap = last.until(now);
@@ -147,6 +148,11 @@ impl Rhythm {
             self.unseen_max.set((UNSEEN_FOR / passed.max(1)).min(most));
             return self.note(self.sends(), now);
         }
+        self.begin_behind_pause(last, gap, now)
+    }
+
+    #[inline(never)]
+    fn begin_behind_pause(&self, last: Moment, gap: Duration, now: Moment) -> Pace {
         if last != NEVER && gap < PAUSE_IN_WINDOW && self.is_expected() {
             return self.note(self.sends(), now);
         }

@@ -55,6 +55,34 @@ pub const SPMSG_PAIR_MANY: c_int = SPMSG_BASE + 16;
 /// headers of the handshake itself, up to 16 KiB. It is the last of all entries. Whoever can talk
 /// to the socket can send any header; only what a proxy sets says more.
 pub const SPMSG_PEER_HEADERS: c_int = SPMSG_BASE + 4;
+/// Ints at level NN_SOL_SOCKET, 0 unless set: how many messages may wait on each connection made
+/// from now on, however large they are, instead of so many bytes as NN_SNDBUF and NN_RCVBUF say; 0
+/// for bytes.
+///
+/// Of what is sent, so many wait for the kernel to take them, besides one of which it has a part.
+/// Of what arrives, so many are read before they are received, and no other. What the kernel holds
+/// between the two is not counted; NN_SNDBUF and NN_RCVBUF still say how much that is. On inproc
+/// there is one queue in each direction, for as many messages as the one may send and the other may
+/// receive together.
+pub const SPMSG_SNDBUF_MESSAGES: c_int = SPMSG_BASE + 6;
+pub const SPMSG_RCVBUF_MESSAGES: c_int = SPMSG_BASE + 7;
+
+/// An int at level NN_SOL_SOCKET, one of SPMSG_DROP_*, SPMSG_DROP_NEWEST unless set: what becomes
+/// of a message for a peer for which no more may wait, where sockets of that type drop it. Others
+/// wait, and setting another value fails with ENOTSUP.
+pub const SPMSG_DROP: c_int = SPMSG_BASE + 8;
+
+/// The peer misses the message that is sent.
+pub const SPMSG_DROP_NEWEST: c_int = 0;
+
+/// The message waits, and the oldest that wait for that peer are thrown away for it; one of which
+/// the kernel has a part is not. That is so on connections made from now on.
+pub const SPMSG_DROP_OLDEST: c_int = 1;
+
+/// On NN_PUB and NN_BUS: nothing is dropped. nn_send waits until every peer can take the message,
+/// and sends it to all of them; when NN_SNDTIMEO passes before, or with NN_DONTWAIT, it fails as on
+/// other sockets, and is sent to none of them.
+pub const SPMSG_DROP_NOTHING: c_int = 2;
 
 /// Who has connected, or who listens, as the kernel knew him when he began to.
 #[derive(Clone, Copy)]
@@ -310,3 +338,11 @@ pub type spmsg_log_function = Option<
         text: *const c_char,
     ),
 >;
+
+/// An int at level NN_SUB, 0 or 1, 0 unless set: whether only the newest message of each topic is
+/// kept, so that who receives seldom finds what is true now. Messages are taken as they come, and
+/// one that is not received before the next of its topic comes is thrown away for that. It belongs
+/// to the longest subscribed topic that it begins with; those that wait are received in the order
+/// in which they came, and unsubscribing throws the one that waits away. Each context has its own
+/// setting.
+pub const SPMSG_SUB_LAST: c_int = SPMSG_BASE + 33;

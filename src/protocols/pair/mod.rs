@@ -6,8 +6,8 @@ mod one;
 use self::many::Many;
 use self::one::One;
 use super::{
-    Nothing, PipeId, Pipes, Priorities, Protocol, Readiness, Refusal, Rejected, SocketType, flag,
-    option,
+    Nothing, PipeId, Pipes, Priorities, Protocol, Readiness, Refusal, Rejected, SocketType,
+    WhenBusy, flag, option,
 };
 use crate::error::Error;
 use crate::message::Message;
@@ -18,7 +18,7 @@ pub static PAIR: SocketType = SocketType {
     peer: &PAIR,
     can_send: true,
     can_recv: true,
-    drops_when_busy: false,
+    when_busy: WhenBusy::Waits,
     hands_on: true,
     answers_for_sure: false,
     hands_out: true,

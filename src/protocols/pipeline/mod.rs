@@ -6,7 +6,7 @@ mod push;
 
 use self::pull::Pull;
 use self::push::Push;
-use super::SocketType;
+use super::{SocketType, WhenBusy};
 
 pub static PUSH: SocketType = SocketType {
     number: 0x50,
@@ -14,7 +14,7 @@ pub static PUSH: SocketType = SocketType {
     peer: &PULL,
     can_send: true,
     can_recv: false,
-    drops_when_busy: false,
+    when_busy: WhenBusy::Waits,
     hands_on: true,
     answers_for_sure: false,
     hands_out: false,
@@ -29,7 +29,7 @@ pub static PULL: SocketType = SocketType {
     peer: &PUSH,
     can_send: false,
     can_recv: true,
-    drops_when_busy: false,
+    when_busy: WhenBusy::Waits,
     hands_on: false,
     answers_for_sure: false,
     hands_out: true,

@@ -8,7 +8,7 @@ mod subscriptions;
 
 use self::publisher::Publisher;
 use self::subscriber::Subscriber;
-use super::SocketType;
+use super::{SocketType, WhenBusy};
 
 pub static PUB: SocketType = SocketType {
     number: 0x20,
@@ -16,7 +16,7 @@ pub static PUB: SocketType = SocketType {
     peer: &SUB,
     can_send: true,
     can_recv: false,
-    drops_when_busy: true,
+    when_busy: WhenBusy::DropsOrWaits,
     hands_on: false,
     answers_for_sure: false,
     hands_out: false,
@@ -31,7 +31,7 @@ pub static SUB: SocketType = SocketType {
     peer: &PUB,
     can_send: false,
     can_recv: true,
-    drops_when_busy: false,
+    when_busy: WhenBusy::Waits,
     hands_on: false,
     answers_for_sure: false,
     hands_out: false,

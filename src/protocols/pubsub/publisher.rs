@@ -31,12 +31,16 @@ impl Protocol for Publisher {
     fn remove_pipe(&mut self, _pipe: PipeId) {}
 
     fn send(&mut self, message: &mut Message, pipes: &mut dyn Pipes) -> Result<(), Refusal> {
+        if self.subscribers.is_held_up(None) && pipes.drops_nothing() {
+            return Err(Refusal::Busy);
+        }
         self.subscribers.send(message, None, pipes);
         Ok(())
     }
 
-    fn readiness(&self, _pipes: &dyn Pipes) -> Readiness {
-        Readiness { can_send: true, can_recv: false }
+    fn readiness(&self, pipes: &dyn Pipes) -> Readiness {
+        let must_wait = self.subscribers.is_held_up(None) && pipes.drops_nothing();
+        Readiness { can_send: !must_wait, can_recv: false }
     }
 }
 
@@ -57,5 +61,40 @@ mod tests {
         assert!(!pipes.is_readable(PipeId(1)));
         publisher.send(&mut FakePipes::message("a"), &mut pipes).unwrap();
         assert_eq!(pipes.sent_to(PipeId(1)), ["a"]);
+    }
+
+    #[test]
+    fn nothing_is_dropped_where_it_waits_for_everybody() {
+        let (mut publisher, mut pipes) = (Publisher::default(), FakePipes::default());
+        pipes.drops_nothing = true;
+        assert!(publisher.readiness(&pipes).can_send, "nobody is there");
+        for pipe in [1, 2].map(PipeId) {
+            pipes.connect(pipe);
+            publisher.add_pipe(pipe, Priorities::default()).unwrap();
+            assert!(!publisher.readiness(&pipes).can_send, "it is not open yet");
+            publisher.pipe_writable(pipe, &mut pipes);
+        }
+        pipes.set_room(PipeId(2), 1);
+        let send = |publisher: &mut Publisher, pipes: &mut FakePipes, text| {
+            publisher.send(&mut FakePipes::message(text), pipes)
+        };
+        assert_eq!(send(&mut publisher, &mut pipes, "a"), Ok(()));
+        assert!(!publisher.readiness(&pipes).can_send);
+        assert_eq!(send(&mut publisher, &mut pipes, "b"), Err(Refusal::Busy));
+        pipes.set_room(PipeId(2), 1);
+        publisher.pipe_writable(PipeId(2), &mut pipes);
+        assert_eq!(send(&mut publisher, &mut pipes, "b"), Ok(()));
+        assert_eq!(send(&mut publisher, &mut pipes, "c"), Err(Refusal::Busy));
+        publisher.pipe_ended(PipeId(2), &mut pipes);
+        assert_eq!(send(&mut publisher, &mut pipes, "c"), Ok(()));
+        assert_eq!(pipes.sent_to(PipeId(1)), ["a", "b", "c"]);
+        assert_eq!(pipes.sent_to(PipeId(2)), ["a", "b"]);
+        assert_eq!(pipes.dropped(), 0);
+        pipes.set_room(PipeId(1), 1);
+        assert_eq!(send(&mut publisher, &mut pipes, "d"), Ok(()));
+        pipes.drops_nothing = false;
+        assert!(publisher.readiness(&pipes).can_send);
+        assert_eq!(send(&mut publisher, &mut pipes, "e"), Ok(()));
+        assert_eq!(pipes.dropped(), 1);
     }
 }

@@ -2,56 +2,61 @@
 //!
 //! The filter is applied when a message is received, with the subscriptions of that moment. With
 //! branches, each has subscriptions of its own: from the first of them on messages are taken from
-//! the pipes as they come, and a copy is kept for each that wants it, as long as it has room.
+//! the pipes as they come, and a copy is kept for each that wants it, as long as it has room. So it
+//! is where only the newest message of each topic is kept, for the socket itself.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use super::subscriptions::{NotSubscribed, Subscriptions};
 use crate::error::Error;
 use crate::message::{Message, OutOfMemory};
-use crate::protocols::routing::{FairQueue, Inbox};
+use crate::protocols::routing::{FairQueue, Inbox, Latest};
 use crate::protocols::{
     BranchId, Branches, DISCARDS_MAX, Loss, Nothing, PipeId, Pipes, Priorities, Protocol,
-    Readiness, Rejected, option,
+    Readiness, Rejected, flag, option,
 };
 
 #[derive(Debug, Default)]
 pub struct Subscriber {
     publishers: FairQueue,
     subscriptions: Subscriptions,
-    /// From the first branch on.
+    /// From the first branch on, or where the newest messages only are kept.
     others: Option<Box<Others>>,
+    /// More has come than could be taken at once.
+    sort_at: Option<Instant>,
 }
 
 #[derive(Debug, Default)]
 struct Others {
     /// What the socket itself wants.
-    own: Inbox,
+    own: Shelf,
     members: BTreeMap<BranchId, Member>,
 }
 
 #[derive(Debug, Default)]
 struct Member {
     subscriptions: Subscriptions,
-    inbox: Inbox,
+    shelf: Shelf,
 }
 
 impl Subscriber {
-    /// Takes everything that has come, for whoever wants it.
+    /// Takes what has come, for whoever wants it. Where that is much, others have the lock in
+    /// between.
     fn sort(&mut self, pipes: &mut dyn Pipes) {
         let Some(others) = &mut self.others else { return };
         let mut message = Message::default();
-        while let Some(pipe) = self.publishers.recv_whole(&mut message, pipes) {
-            let mut is_wanted = self.subscriptions.matches(message.body.as_slice());
-            if is_wanted {
-                keep(&mut others.own, &mut message, pipes);
-            }
+        for _ in 0..SORTED_MAX {
+            let Some(pipe) = self.publishers.recv_whole(&mut message, pipes) else {
+                self.sort_at = None;
+                return;
+            };
+            let own = others.own.keep((&mut message, pipe), &self.subscriptions, pipes);
+            let mut is_wanted = own != Kept::Unwanted;
             for (branch, member) in &mut others.members {
-                if !member.subscriptions.matches(message.body.as_slice()) {
-                    continue;
-                }
-                is_wanted = true;
-                if keep(&mut member.inbox, &mut message, pipes) == Kept::First {
+                let kept = member.shelf.keep((&mut message, pipe), &member.subscriptions, pipes);
+                is_wanted |= kept != Kept::Unwanted;
+                if kept == Kept::First {
                     pipes.tell_branch(*branch);
                 }
             }
@@ -59,6 +64,12 @@ impl Subscriber {
                 pipes.count_lost(pipe, Loss::Unsubscribed);
             }
         }
+        self.sort_at = Some(pipes.now());
+    }
+
+    /// What one who has nothing is told.
+    fn nothing(&self) -> Nothing {
+        if self.sort_at.is_some() { Nothing::Again } else { Nothing::Yet }
     }
 }
 
@@ -67,25 +78,103 @@ enum Kept {
     /// The only one, so that there is something to receive now.
     First,
     Other,
-    Lost,
+    Unwanted,
 }
 
-/// Keeps a copy that shares its bytes.
-fn keep(inbox: &mut Inbox, message: &mut Message, pipes: &mut dyn Pipes) -> Kept {
-    let is_first = inbox.is_empty();
-    let copy = message.share().map_err(|OutOfMemory| Loss::NoMemory);
-    match copy.and_then(|copy| inbox.put(copy, pipes.recv_buffer())) {
-        Ok(()) if is_first => Kept::First,
-        Ok(()) => Kept::Other,
-        Err(why) => {
-            pipes.count_dropped(1, why);
-            Kept::Lost
+/// What waits for one who receives.
+#[derive(Debug)]
+enum Shelf {
+    All(Inbox),
+    /// The newest of each topic.
+    Last(Latest),
+}
+
+impl Default for Shelf {
+    fn default() -> Shelf {
+        Shelf::All(Inbox::default())
+    }
+}
+
+impl Shelf {
+    fn is_empty(&self) -> bool {
+        match self {
+            Shelf::All(inbox) => inbox.is_empty(),
+            Shelf::Last(latest) => latest.is_empty(),
         }
+    }
+
+    fn take(&mut self) -> Option<Message> {
+        match self {
+            Shelf::All(inbox) => inbox.take(),
+            Shelf::Last(latest) => latest.take(),
+        }
+    }
+
+    /// Keeps a copy that shares its bytes, if it is wanted.
+    fn keep(
+        &mut self,
+        (message, pipe): (&mut Message, PipeId),
+        wanted: &Subscriptions,
+        pipes: &mut dyn Pipes,
+    ) -> Kept {
+        let is_first = self.is_empty();
+        let body = message.body.as_slice();
+        let topic = match self {
+            Shelf::All(_) => wanted.matches(body).then_some(0),
+            Shelf::Last(_) => wanted.longest(body),
+        };
+        let Some(topic) = topic else { return Kept::Unwanted };
+        let copy = message.share().map_err(|OutOfMemory| Loss::NoMemory);
+        let put = copy.and_then(|copy| match self {
+            Shelf::All(inbox) => inbox.put(copy, pipes.recv_limit()),
+            Shelf::Last(latest) => match latest.put(copy, topic) {
+                Ok(Some(_)) => Err(Loss::Stale),
+                Ok(None) => Ok(()),
+                Err(OutOfMemory) => Err(Loss::NoMemory),
+            },
+        });
+        match put {
+            Ok(()) if is_first => Kept::First,
+            Ok(()) => Kept::Other,
+            Err(why) => {
+                pipes.count_dropped_of(pipe, why);
+                Kept::Other
+            }
+        }
+    }
+
+    fn keeps_last(&self) -> bool {
+        matches!(self, Shelf::Last(_))
+    }
+
+    /// Keeps the newest only from now on, or everything.
+    fn keep_last(&mut self, keeps_last: bool, wanted: &Subscriptions) -> Result<(), OutOfMemory> {
+        if keeps_last == self.keeps_last() {
+            return Ok(());
+        }
+        let mut before = std::mem::take(self);
+        if keeps_last {
+            *self = Shelf::Last(Latest::default());
+        }
+        while let Some(message) = before.take() {
+            match self {
+                Shelf::All(inbox) => {
+                    inbox.put(message, usize::MAX.into()).map_err(|_| OutOfMemory)?;
+                }
+                Shelf::Last(latest) => {
+                    if let Some(topic) = wanted.longest(message.body.as_slice()) {
+                        latest.put(message, topic)?;
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 }
 
 fn change(
     subscriptions: &mut Subscriptions,
+    shelf: Option<&mut Shelf>,
     number: i32,
     value: Option<&[u8]>,
 ) -> Result<(), Error> {
@@ -93,7 +182,18 @@ fn change(
     match number {
         option::SUB_SUBSCRIBE => subscriptions.add(topic).map_err(|OutOfMemory| Error::OutOfMemory),
         option::SUB_UNSUBSCRIBE => {
-            subscriptions.remove(topic).map_err(|NotSubscribed| Error::Invalid)
+            subscriptions.remove(topic).map_err(|NotSubscribed| Error::Invalid)?;
+            if let Some(Shelf::Last(latest)) = shelf
+                && !subscriptions.contains(topic)
+            {
+                latest.forget(topic);
+            }
+            Ok(())
+        }
+        option::SUB_LAST => {
+            let keeps_last = flag(value)?;
+            let changed = shelf.map(|shelf| shelf.keep_last(keeps_last, subscriptions));
+            changed.unwrap_or(Ok(())).map_err(|OutOfMemory| Error::OutOfMemory)
         }
         _ => Err(Error::UnknownOption),
     }
@@ -123,7 +223,7 @@ impl Protocol for Subscriber {
         if self.others.is_some() {
             self.sort(pipes);
             let kept = self.others.as_mut().and_then(|others| others.own.take());
-            *message = kept.ok_or(Nothing::Yet)?;
+            *message = kept.ok_or_else(|| self.nothing())?;
             return Ok(());
         }
         for _ in 0..DISCARDS_MAX {
@@ -141,8 +241,31 @@ impl Protocol for Subscriber {
         Readiness { can_send: false, can_recv: has_kept || self.publishers.is_readable() }
     }
 
+    fn takes_at_once(&self) -> bool {
+        self.others.as_ref().is_some_and(|others| others.own.keeps_last())
+    }
+
+    fn next_timeout(&self) -> Option<Instant> {
+        self.sort_at
+    }
+
+    fn timeout(&mut self, pipes: &mut dyn Pipes) {
+        self.sort(pipes);
+    }
+
     fn set_option(&mut self, number: i32, value: Option<&[u8]>) -> Result<(), Error> {
-        change(&mut self.subscriptions, number, value)
+        if number == option::SUB_LAST && flag(value)? {
+            self.others.get_or_insert_default();
+        }
+        let shelf = self.others.as_mut().map(|others| &mut others.own);
+        change(&mut self.subscriptions, shelf, number, value)
+    }
+
+    fn option(&self, number: i32) -> Result<i32, Error> {
+        match number {
+            option::SUB_LAST => Ok(self.takes_at_once().into()),
+            _ => Err(Error::UnknownOption),
+        }
     }
 
     fn branches(&mut self) -> Option<&mut dyn Branches> {
@@ -169,13 +292,14 @@ impl Branches for Subscriber {
     ) -> Result<(), Nothing> {
         self.sort(pipes);
         let member = self.others.as_mut().and_then(|others| others.members.get_mut(&branch));
-        *message = member.and_then(|member| member.inbox.take()).ok_or(Nothing::Yet)?;
+        let kept = member.and_then(|member| member.shelf.take());
+        *message = kept.ok_or_else(|| self.nothing())?;
         Ok(())
     }
 
     fn readiness_of(&mut self, branch: BranchId) -> Readiness {
         let member = self.others.as_ref().and_then(|others| others.members.get(&branch));
-        let can_recv = member.is_some_and(|member| !member.inbox.is_empty());
+        let can_recv = member.is_some_and(|member| !member.shelf.is_empty());
         Readiness { can_send: false, can_recv }
     }
 
@@ -187,9 +311,21 @@ impl Branches for Subscriber {
     ) -> Result<(), Error> {
         let others = self.others.as_mut().ok_or(Error::NotOpen)?;
         let member = others.members.get_mut(&branch).ok_or(Error::NotOpen)?;
-        change(&mut member.subscriptions, number, value)
+        change(&mut member.subscriptions, Some(&mut member.shelf), number, value)
+    }
+
+    fn option_of(&self, branch: BranchId, number: i32) -> Result<i32, Error> {
+        let member = self.others.as_ref().and_then(|others| others.members.get(&branch));
+        let member = member.ok_or(Error::NotOpen)?;
+        match number {
+            option::SUB_LAST => Ok(member.shelf.keeps_last().into()),
+            _ => Err(Error::UnknownOption),
+        }
     }
 }
+
+/// Messages that one call may take before it lets others have the lock.
+const SORTED_MAX: usize = 1024;
 
 #[cfg(test)]
 mod tests {
@@ -249,6 +385,93 @@ mod tests {
         assert_eq!(subscriber.option(option::SUB_SUBSCRIBE), Err(Error::UnknownOption));
     }
 
+    fn all(subscriber: &mut Subscriber, pipes: &mut FakePipes) -> Vec<String> {
+        std::iter::from_fn(|| recv(subscriber, pipes).ok()).collect()
+    }
+
+    const ON: Option<&[u8]> = Some(&1_i32.to_ne_bytes());
+    const OFF: Option<&[u8]> = Some(&0_i32.to_ne_bytes());
+
+    #[test]
+    fn the_newest_of_each_subscription_is_kept() {
+        let (mut subscriber, mut pipes) = connected();
+        for topic in [&b"a"[..], b"ab", b"c"] {
+            subscriber.set_option(option::SUB_SUBSCRIBE, Some(topic)).unwrap();
+        }
+        assert_eq!(subscriber.option(option::SUB_LAST), Ok(0));
+        arrive(&mut subscriber, &mut pipes, &["a1", "c1", "x", "a2"]);
+        subscriber.set_option(option::SUB_LAST, ON).unwrap();
+        assert_eq!(subscriber.option(option::SUB_LAST), Ok(1));
+        assert!(subscriber.takes_at_once());
+        subscriber.timeout(&mut pipes);
+        assert!(!pipes.is_readable(A), "what has come already is taken, too");
+        arrive(&mut subscriber, &mut pipes, &["ab1", "b", "ab2", "a3", "ac"]);
+        assert!(subscriber.readiness(&pipes).can_recv);
+        assert_eq!(all(&mut subscriber, &mut pipes), ["c1", "ab2", "ac"]);
+        assert!(!subscriber.readiness(&pipes).can_recv);
+        assert_eq!(pipes.dropped(), 4, "a1, ab1, a2 and a3");
+        // What nobody has subscribed to any more takes no room.
+        arrive(&mut subscriber, &mut pipes, &["ab3", "a4", "c2"]);
+        subscriber.set_option(option::SUB_UNSUBSCRIBE, Some(b"ab")).unwrap();
+        assert_eq!(all(&mut subscriber, &mut pipes), ["a4", "c2"]);
+        subscriber.set_option(option::SUB_SUBSCRIBE, Some(b"a")).unwrap();
+        arrive(&mut subscriber, &mut pipes, &["ab4"]);
+        subscriber.set_option(option::SUB_UNSUBSCRIBE, Some(b"a")).unwrap();
+        assert_eq!(all(&mut subscriber, &mut pipes), ["ab4"], "it was subscribed twice");
+    }
+
+    #[test]
+    fn what_waits_stays_when_everything_is_kept_again() {
+        let (mut subscriber, mut pipes) = connected();
+        subscriber.set_option(option::SUB_SUBSCRIBE, Some(b"")).unwrap();
+        subscriber.set_option(option::SUB_LAST, ON).unwrap();
+        arrive(&mut subscriber, &mut pipes, &["a", "b"]);
+        subscriber.set_option(option::SUB_LAST, OFF).unwrap();
+        arrive(&mut subscriber, &mut pipes, &["c", "d"]);
+        assert_eq!(all(&mut subscriber, &mut pipes), ["b", "c", "d"]);
+        arrive(&mut subscriber, &mut pipes, &["e", "f"]);
+        subscriber.set_option(option::SUB_LAST, ON).unwrap();
+        assert_eq!(all(&mut subscriber, &mut pipes), ["f"]);
+        for wrong in [None, Some(&b"1"[..]), Some(&2_i32.to_ne_bytes())] {
+            assert_eq!(subscriber.set_option(option::SUB_LAST, wrong), Err(Error::Invalid));
+        }
+    }
+
+    #[test]
+    fn each_branch_keeps_the_newest_for_itself() {
+        let (mut subscriber, mut pipes) = connected();
+        let [one, two] = [1, 2].map(BranchId);
+        for branch in [one, two] {
+            subscriber.add(branch);
+            subscriber.set_option_of(branch, option::SUB_SUBSCRIBE, Some(b"a")).unwrap();
+        }
+        subscriber.set_option_of(one, option::SUB_LAST, ON).unwrap();
+        assert_eq!(subscriber.option_of(one, option::SUB_LAST), Ok(1));
+        assert_eq!(subscriber.option_of(two, option::SUB_LAST), Ok(0));
+        arrive(&mut subscriber, &mut pipes, &["a1", "a2", "a3"]);
+        assert_eq!(pipes.take_told(), [one, two], "once each");
+        let mut recv_all = |branch| {
+            let mut message = Message::default();
+            let mut next = || subscriber.recv_on(branch, &mut message, &mut pipes).is_ok();
+            std::iter::from_fn(|| next().then_some(())).count()
+        };
+        assert_eq!([recv_all(one), recv_all(two)], [1, 3]);
+    }
+
+    #[test]
+    fn a_flood_does_not_hold_the_lock() {
+        let (mut subscriber, mut pipes) = connected();
+        subscriber.set_option(option::SUB_SUBSCRIBE, Some(b"x")).unwrap();
+        subscriber.set_option(option::SUB_LAST, ON).unwrap();
+        assert_eq!(subscriber.next_timeout(), None);
+        arrive(&mut subscriber, &mut pipes, &["y"; 2 * SORTED_MAX + 5]);
+        assert_eq!(subscriber.next_timeout(), Some(pipes.now()), "it goes on at once");
+        assert_eq!(recv(&mut subscriber, &mut pipes), Err(Nothing::Again));
+        subscriber.timeout(&mut pipes);
+        assert_eq!(subscriber.next_timeout(), None);
+        assert_eq!(recv(&mut subscriber, &mut pipes), Err(Nothing::Yet));
+    }
+
     #[test]
     fn each_branch_hears_what_it_asked_for_as_long_as_it_has_room() {
         let (mut subscriber, mut pipes) = connected();
@@ -281,7 +504,7 @@ mod tests {
             assert_eq!(recv_on(&mut subscriber, &mut pipes, branch), Err(Nothing::Yet));
         }
         // One that does not read costs only itself.
-        pipes.recv_buffer = 2 * size_of::<Message>() + 4;
+        pipes.recv_limit = (2 * size_of::<Message>() + 4).into();
         for text in ["a1", "a2", "a3"] {
             arrive(&mut subscriber, &mut pipes, &[text]);
             assert_eq!(recv_on(&mut subscriber, &mut pipes, two).unwrap(), text);

@@ -72,6 +72,29 @@ impl Subscriptions {
         true
     }
 
+    /// The size of the longest topic that is a prefix of `body`.
+    pub fn longest(&self, body: &[u8]) -> Option<usize> {
+        if self.is_empty() {
+            return None;
+        }
+        let (mut node, mut left, mut longest) = (&self.nodes[ROOT], body, None);
+        loop {
+            if node.count > 0 {
+                longest = Some(body.len() - left.len());
+            }
+            let Some((&first, after)) = left.split_first() else { return longest };
+            let children = self.children(node);
+            let Ok(place) = place_of(first, children) else { return longest };
+            node = &children[place];
+            let Some(after) = after.strip_prefix(self.rest(node)) else { return longest };
+            left = after;
+        }
+    }
+
+    pub fn contains(&self, topic: &[u8]) -> bool {
+        self.find(topic).is_some_and(|(at, _)| self.nodes[at].count > 0)
+    }
+
     /// Subscribes to `topic` once more.
     ///
     /// # Errors
@@ -445,6 +468,11 @@ mod tests {
             Ok(())
         }
 
+        fn longest(&self, body: &[u8]) -> Option<usize> {
+            let topics = self.topics.keys().filter(|topic| body.starts_with(topic));
+            topics.map(Vec::len).max()
+        }
+
         fn matches(&self, body: &[u8]) -> bool {
             self.topics.keys().any(|topic| body.starts_with(topic))
         }
@@ -562,7 +590,11 @@ mod tests {
                     Err(OutOfMemory) => model.may_have_left_parts = true,
                 }
             }
-            Step::Match(body) => assert_eq!(subscriptions.matches(&body), model.matches(&body)),
+            Step::Match(body) => {
+                assert_eq!(subscriptions.matches(&body), model.matches(&body));
+                assert_eq!(subscriptions.longest(&body), model.longest(&body));
+                assert_eq!(subscriptions.contains(&body), model.topics.contains_key(&body));
+            }
         }
         for topic in model.topics.keys() {
             assert!(subscriptions.matches(topic));

@@ -7,8 +7,8 @@ mod req;
 
 use self::raw_req::RawReq;
 use self::req::Req;
-use super::SocketType;
 use super::return_path::Replier;
+use super::{SocketType, WhenBusy};
 
 pub static REQ: SocketType = SocketType {
     number: 0x30,
@@ -16,7 +16,7 @@ pub static REQ: SocketType = SocketType {
     peer: &REP,
     can_send: true,
     can_recv: true,
-    drops_when_busy: false,
+    when_busy: WhenBusy::Waits,
     hands_on: false,
     answers_for_sure: false,
     hands_out: false,
@@ -31,7 +31,7 @@ pub static REP: SocketType = SocketType {
     peer: &REQ,
     can_send: true,
     can_recv: true,
-    drops_when_busy: true,
+    when_busy: WhenBusy::Drops,
     hands_on: true,
     answers_for_sure: true,
     hands_out: false,

@@ -35,6 +35,17 @@ impl Distributor {
         }
     }
 
+    /// Whether somebody whom a message for all but `except` is meant for cannot take it now.
+    #[inline]
+    pub fn is_held_up(&self, except: Option<PipeId>) -> bool {
+        let busy = self.members.len() - (self.writable.len() - self.gaps);
+        busy > 0 && busy > usize::from(self.is_busy(except))
+    }
+
+    fn is_busy(&self, pipe: Option<PipeId>) -> bool {
+        pipe.is_some_and(|pipe| matches!(self.members.get(pipe), Some(None)))
+    }
+
     /// Takes `message` and sends it to all that can take it, but for `except`.
     pub fn send(&mut self, message: &mut Message, except: Option<PipeId>, pipes: &mut dyn Pipes) {
         let mut message = std::mem::take(message);

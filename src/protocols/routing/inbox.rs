@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::memory;
-use crate::message::Message;
+use crate::message::{Limit, Message};
 use crate::protocols::Loss;
 
 #[derive(Debug, Default)]
@@ -19,13 +19,17 @@ impl Inbox {
     }
 
     /// Puts a message in. One is taken however big it is; with others it must not be more than
-    /// `limit` bytes.
+    /// `limit`.
     ///
     /// # Errors
     /// Why the message is lost.
-    pub fn put(&mut self, message: Message, limit: usize) -> Result<(), Loss> {
+    pub fn put(&mut self, message: Message, limit: Limit) -> Result<(), Loss> {
         let size = self.size + cost(&message);
-        if size > limit && !self.is_empty() {
+        let is_full = match limit {
+            Limit::Bytes(most) => size > most && !self.is_empty(),
+            Limit::Messages(most) => self.messages.len() >= most.get(),
+        };
+        if is_full {
             return Err(Loss::Busy);
         }
         memory::reserve(&mut self.messages, 1).map_err(|_| Loss::NoMemory)?;
@@ -62,7 +66,7 @@ mod tests {
     #[test]
     fn keeps_the_order_and_its_limit() {
         let mut inbox = Inbox::default();
-        let limit = 3 * (size_of::<Message>() + 1);
+        let limit = (3 * (size_of::<Message>() + 1)).into();
         for text in ["a", "b", "c"] {
             inbox.put(FakePipes::message(text), limit).unwrap();
         }
@@ -76,9 +80,21 @@ mod tests {
     #[test]
     fn one_is_taken_however_big() {
         let mut inbox = Inbox::default();
-        inbox.put(FakePipes::message("too big"), 1).unwrap();
-        assert_eq!(inbox.put(FakePipes::message("x"), 1), Err(Loss::Busy));
+        inbox.put(FakePipes::message("too big"), 1.into()).unwrap();
+        assert_eq!(inbox.put(FakePipes::message("x"), 1.into()), Err(Loss::Busy));
         inbox.clear();
-        inbox.put(FakePipes::message("too big"), 1).unwrap();
+        inbox.put(FakePipes::message("too big"), 1.into()).unwrap();
+    }
+
+    #[test]
+    fn where_messages_are_counted_their_size_does_not_matter() {
+        let (mut inbox, limit) = (Inbox::default(), Limit::of(2, 1));
+        let big = "x".repeat(100_000);
+        for text in ["", &big] {
+            inbox.put(FakePipes::message(text), limit).unwrap();
+        }
+        assert_eq!(inbox.put(FakePipes::message(""), limit), Err(Loss::Busy));
+        inbox.take().unwrap();
+        inbox.put(FakePipes::message(&big), limit).unwrap();
     }
 }

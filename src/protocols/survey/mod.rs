@@ -6,8 +6,8 @@ mod surveyor;
 
 use self::raw_surveyor::RawSurveyor;
 use self::surveyor::Surveyor;
-use super::SocketType;
 use super::return_path::Replier;
+use super::{SocketType, WhenBusy};
 
 // 0x60 and 0x61 were an older survey that cannot talk to this one.
 pub static SURVEYOR: SocketType = SocketType {
@@ -16,7 +16,7 @@ pub static SURVEYOR: SocketType = SocketType {
     peer: &RESPONDENT,
     can_send: true,
     can_recv: true,
-    drops_when_busy: true,
+    when_busy: WhenBusy::Drops,
     hands_on: false,
     answers_for_sure: false,
     hands_out: false,
@@ -31,7 +31,7 @@ pub static RESPONDENT: SocketType = SocketType {
     peer: &SURVEYOR,
     can_send: true,
     can_recv: true,
-    drops_when_busy: true,
+    when_busy: WhenBusy::Drops,
     hands_on: true,
     answers_for_sure: false,
     hands_out: false,

@@ -77,7 +77,7 @@ impl Question {
 
     /// Keeps a response.
     pub fn put(&mut self, response: Message, pipes: &dyn Pipes) -> Result<(), Loss> {
-        self.responses.put(response, pipes.recv_buffer())
+        self.responses.put(response, pipes.recv_limit())
     }
 
     /// Gives one that was kept.

@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::Error;
 use crate::message::control::peer;
-use crate::message::{Body, Header, Message};
+use crate::message::{Body, Header, Limit, Message};
 use crate::protocols::{
     BranchId, Branches, Flow, Loss, Nothing, PipeId, Pipes, Priorities, Protocol, Readiness,
     Refusal, Seed, SendPriority, socket_type,
@@ -705,8 +705,8 @@ impl Pipes for View<'_> {
         self.mesh.nodes[self.node].hop_limit
     }
 
-    fn recv_buffer(&self) -> usize {
-        131_072
+    fn recv_limit(&self) -> Limit {
+        131_072.into()
     }
 
     fn count_dropped(&mut self, count: usize, _why: Loss) {

@@ -11,7 +11,7 @@ use std::time::Instant;
 use self::names::{Binder, Connector};
 use self::queue::Queue;
 use super::{
-    Adopter, AfterRecv, AfterSend, Connection, Dialect, Host, Load, Maker, Next, Received, Sent,
+    Adopter, AfterRecv, Bounds, Connection, Dialect, Host, Load, Maker, Next, Received, Sent,
     Transport,
 };
 use crate::error::{Error, Refusal};
@@ -63,11 +63,10 @@ struct Side {
 }
 
 impl Link {
-    /// The two sides of a new link; each can hold so many bytes for its socket.
-    fn sides(recv_buffers: [usize; 2]) -> [Arc<Side>; 2] {
+    /// The two sides of a new link, of which so much may wait that each sends.
+    fn sides(bounds: [Bounds; 2]) -> [Arc<Side>; 2] {
         let link = Arc::new(Link {
-            // What one side sends waits in the other's buffer.
-            queues: [Queue::new(recv_buffers[1]), Queue::new(recv_buffers[0])],
+            queues: bounds.map(Queue::new),
             sides: [OnceLock::new(), OnceLock::new()],
         });
         [0, 1].map(|index| {
@@ -128,8 +127,7 @@ impl Connection for Side {
         // What is only lent would have to be there for longer.
         message.body.own()?;
         let pushed = self.outgoing().push(message)?;
-        let then = if pushed.tell_consumer { AfterSend::Deliver } else { AfterSend::Nothing };
-        Ok(Sent { can_send_more: pushed.can_push_more, then })
+        Ok(Sent { can_send_more: pushed.can_push_more, then: pushed.then })
     }
 
     fn recv(&self, message: &mut Message) -> Received {
@@ -164,6 +162,10 @@ impl Connection for Side {
         self.outgoing().can_push()
     }
 
+    fn take_displaced(&self) -> usize {
+        self.outgoing().take_displaced()
+    }
+
     fn deliver(&self) {
         if let Some(peer) = self.peer() {
             peer.readable();
@@ -196,6 +198,7 @@ mod tests {
     use super::*;
     use crate::message::Chunk;
     use crate::testing::{FakeSocket, Pipe, Traits};
+    use crate::transports::AfterSend;
     use std::sync::atomic::AtomicU32;
 
     /// Two sockets that are joined; what is sent to them waits in so many bytes.
@@ -277,7 +280,7 @@ mod tests {
 
     #[test]
     fn a_link_that_is_not_open_takes_nothing() {
-        let [one, other] = Link::sides([1000; 2]);
+        let [one, other] = Link::sides([1000.into(); 2]);
         assert!(!one.can_send() && !other.can_send());
         assert_eq!(one.send(&mut Message::default()), Err(Refusal::Busy));
         // With nobody at the ends there is nobody to tell.

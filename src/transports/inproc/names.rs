@@ -234,7 +234,8 @@ impl Names {
         if !bound.host.is_wanting() {
             return Joining::Refused;
         }
-        let [own, peer] = Link::sides(hosts.map(|host| host.settings().recv_buffer));
+        let [own, peer] = hosts.map(|host| host.settings());
+        let [own, peer] = Link::sides([own.bounds_to(&peer), peer.bounds_to(&own)]);
         if bound.host.attach(Arc::clone(&peer) as Arc<dyn Connection>).is_err() {
             return Joining::Refused;
         }

@@ -7,16 +7,17 @@
 //!
 //! The bound is that of the reference, to the byte: a message is queued when the queue is empty
 //! or `queued bytes + its bytes < limit`; one more, of any size, waits with the producer, who
-//! then cannot send. It moves up as soon as it fits.
+//! then cannot send. It moves up as soon as it fits. Where messages are counted, that one is the
+//! last of them.
 
 use std::collections::VecDeque;
 
 use crate::error::Refusal;
 use crate::memory;
-use crate::message::{Message, OutOfMemory, PACKED_MAX, PACKED_MIN};
+use crate::message::{Limit, Message, OutOfMemory, PACKED_MAX, PACKED_MIN};
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Mutex, Rank, prefetch};
-use crate::transports::{Backup, Stamp};
+use crate::transports::{AfterSend, Backup, Bounds, Stamp, WhenFull};
 
 pub struct Queue {
     back: OwnLines<Mutex<Back>>,
@@ -43,7 +44,11 @@ struct Consumer {
 
 struct Back {
     messages: Batch,
+    /// In bytes; 0 where messages are counted.
     limit: u64,
+    /// In messages; 0 where bytes are counted.
+    places: u64,
+    when_full: WhenFull,
     /// Queued in all; the waiting message is not.
     pushed_bytes: u64,
     pushed_count: u64,
@@ -55,6 +60,8 @@ struct Back {
     /// The most messages and bytes that there were when somebody looked, or nothing more fitted.
     most: (u64, u64),
     oldest: Stamp,
+    /// Thrown away for newer ones since somebody asked.
+    displaced: usize,
     /// The consumer found nothing when it last looked.
     is_consumer_idle: bool,
     is_open: bool,
@@ -78,8 +85,8 @@ struct Batch {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pushed {
     pub can_push_more: bool,
-    /// The consumer found nothing before; it has to be told.
-    pub tell_consumer: bool,
+    /// If the consumer found nothing before, it has to be told.
+    pub then: AfterSend,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,17 +101,29 @@ pub struct Popped {
 impl Queue {
     /// A queue that takes nothing until it is opened.
     #[must_use]
-    pub fn new(limit: usize) -> Queue {
+    pub fn new(bounds: impl Into<Bounds>) -> Queue {
+        let bounds = bounds.into();
+        let (limit, places) = match (bounds.limit, bounds.when_full) {
+            (Limit::Bytes(limit), _) => (limit as u64, 0),
+            (Limit::Messages(most), WhenFull::Refuse) => (0, most.get() as u64),
+            // None of them has to wait with the producer.
+            (Limit::Messages(most), WhenFull::DropOldest) => (0, most.get() as u64 + 1),
+        };
         let back = Back {
             messages: Batch::default(),
-            limit: limit as u64,
+            limit,
+            places,
+            when_full: bounds.when_full,
             pushed_bytes: 0,
-            pushed_count: 0,
+            // Where messages are counted, one more than there are: an empty queue is no exception
+            // then.
+            pushed_count: places.min(1),
             seen_bytes: 0,
             seen_count: 0,
             waiting: None,
             most: (0, 0),
             oldest: Stamp::default(),
+            displaced: 0,
             is_consumer_idle: true,
             is_open: false,
         };
@@ -145,10 +164,7 @@ impl Queue {
             let mut back = self.back.0.lock();
             self.admit(&mut back, message)?;
             let size = size(message);
-            if !back.fits(size) {
-                self.look_at_consumer(&mut back);
-            }
-            if back.fits(size) {
+            if back.fits(size) || self.has_place_now(&mut back, size) {
                 back.count(size);
                 return Ok(back.take_in(message));
             }
@@ -165,14 +181,48 @@ impl Queue {
         self.admit(&mut back, message)?;
         self.look_at_consumer(&mut back);
         let size = size(message);
-        if back.fits(size) {
+        let displaced = if back.when_full == WhenFull::DropOldest {
+            self.make_room(&mut consumer, &mut back, size)
+        } else {
+            0
+        };
+        if back.has_place(size) {
             back.count(size);
         } else {
             back.waiting = Some(size);
             consumer.is_blocked = true;
             back.note_most();
         }
-        Ok(back.take_in(message))
+        if displaced == 0 {
+            return Ok(back.take_in(message));
+        }
+        back.displaced += displaced;
+        // Without memory it is lost, too.
+        if back.messages.reserve(message).is_err() {
+            back.displaced += 1;
+            *message = Message::default();
+        } else {
+            back.take_in(message);
+        }
+        // The consumer has had something to receive, so that he has been told.
+        Ok(Pushed { can_push_more: true, then: AfterSend::Displaced })
+    }
+
+    /// Throws the oldest messages away until one of that size fits, and says how many.
+    #[inline(never)]
+    fn make_room(&self, consumer: &mut Consumer, back: &mut Back, size: u64) -> usize {
+        let (mut count, mut oldest) = (0, Message::default());
+        while !back.has_place(size) {
+            if consumer.messages.is_empty() {
+                std::mem::swap(&mut consumer.messages, &mut back.messages);
+                back.messages.start_again();
+            }
+            consumer.messages.pop(&mut oldest);
+            self.count_popped(self::size(&oldest));
+            self.look_at_consumer(back);
+            count += 1;
+        }
+        count
     }
 
     /// Whether another message may be taken in, be there room for it or not.
@@ -184,6 +234,10 @@ impl Queue {
         Ok(back.messages.reserve(message)?)
     }
 
+    pub fn take_displaced(&self) -> usize {
+        std::mem::take(&mut self.back.0.lock().displaced)
+    }
+
     /// Puts the oldest message into `message`.
     #[inline]
     pub fn pop(&self, message: &mut Message) -> Popped {
@@ -192,15 +246,20 @@ impl Queue {
             return NOTHING;
         }
         consumer.messages.pop(message);
-        // The counters change under the lock of the front only.
-        let bytes = self.front.0.popped_bytes.load(Ordering::Relaxed) + size(message);
+        self.count_popped(size(message));
+        let tell_producer = consumer.is_blocked && self.unblock(&mut consumer);
+        Popped { has_message: true, has_more: !consumer.messages.is_empty(), tell_producer }
+    }
+
+    /// The counters change under the lock of the front only.
+    #[inline]
+    fn count_popped(&self, size: u64) {
+        let bytes = self.front.0.popped_bytes.load(Ordering::Relaxed) + size;
         let count = self.front.0.popped_count.load(Ordering::Relaxed) + 1;
         self.front.0.popped_bytes.store(bytes, Ordering::Relaxed);
         // Release: pairs with the acquire in `look_at_consumer`; whoever sees the count sees the
         // bytes.
         self.front.0.popped_count.store(count, Ordering::Release);
-        let tell_producer = consumer.is_blocked && self.unblock(&mut consumer);
-        Popped { has_message: true, has_more: !consumer.messages.is_empty(), tell_producer }
     }
 
     /// Takes all that has been pushed. False when that is nothing: then the next push says so.
@@ -260,8 +319,7 @@ impl Queue {
     #[inline]
     fn has_room(&self, back: &mut Back) -> bool {
         let Some(size) = back.waiting else { return true };
-        self.look_at_consumer(back);
-        if !back.fits(size) {
+        if !self.has_place_now(back, size) {
             return false;
         }
         back.count(size);
@@ -277,6 +335,12 @@ impl Queue {
         let has_room = self.has_room(&mut back);
         consumer.is_blocked &= !has_room;
         has_room
+    }
+
+    #[inline]
+    fn has_place_now(&self, back: &mut Back, size: u64) -> bool {
+        self.look_at_consumer(back);
+        back.has_place(size)
     }
 
     fn look_at_consumer(&self, back: &mut Back) {
@@ -321,7 +385,8 @@ impl Batch {
     }
 
     /// There is one to pop.
-    #[inline]
+    #[allow(clippy::inline_always, reason = "it is on the way of every message")]
+    #[inline(always)]
     fn pop(&mut self, message: &mut Message) {
         bring_near(&self.packed, self.start);
         let packed: &mut [u8; PACKED_MAX] =
@@ -348,7 +413,8 @@ impl Back {
     /// All that was ever taken in: messages and bytes.
     fn all(&self) -> (u64, u64) {
         let waiting = self.waiting.map_or((0, 0), |size| (1, size));
-        (self.pushed_count + waiting.0, self.pushed_bytes + waiting.1)
+        let pushed = self.pushed_count - self.places.min(1);
+        (pushed + waiting.0, self.pushed_bytes + waiting.1)
     }
 
     /// What of that has not been popped, as far as the producer knows.
@@ -369,6 +435,13 @@ impl Back {
         self.pushed_count == self.seen_count || queued + size < self.limit
     }
 
+    /// The same where messages may be counted. The last place is for the one that waits with the
+    /// producer.
+    #[inline(never)]
+    fn has_place(&self, size: u64) -> bool {
+        self.fits(size) || self.pushed_count.wrapping_sub(self.seen_count) < self.places
+    }
+
     fn count(&mut self, size: u64) {
         self.pushed_bytes += size;
         self.pushed_count += 1;
@@ -377,8 +450,9 @@ impl Back {
     #[inline]
     fn take_in(&mut self, message: &mut Message) -> Pushed {
         self.messages.push(message);
-        let tell_consumer = std::mem::take(&mut self.is_consumer_idle);
-        Pushed { can_push_more: self.waiting.is_none(), tell_consumer }
+        let was_idle = std::mem::take(&mut self.is_consumer_idle);
+        let then = if was_idle { AfterSend::Deliver } else { AfterSend::Nothing };
+        Pushed { can_push_more: self.waiting.is_none(), then }
     }
 }
 
@@ -454,6 +528,84 @@ mod tests {
         assert_eq!(accepted(1, 5), 2);
     }
 
+    fn counted(most: usize, when_full: WhenFull) -> Queue {
+        let queue = Queue::new(Bounds { limit: Limit::of(most, 0), when_full });
+        queue.open();
+        queue
+    }
+
+    #[test]
+    fn so_many_messages_wait_and_no_more() {
+        for most in 1..6 {
+            let queue = counted(most, WhenFull::Refuse);
+            for size in [0, 1, 1000, 100_000] {
+                let last = |_| queue.push(&mut message(size));
+                let pushed: Vec<_> = (0..).map(last).take_while(Result::is_ok).flatten().collect();
+                assert_eq!(pushed.len(), most);
+                let more: Vec<_> = pushed.iter().map(|pushed| pushed.can_push_more).collect();
+                assert!(more[..most - 1].iter().all(|more| *more) && !more[most - 1]);
+                for _ in 0..20 {
+                    assert!(pop(&queue).unwrap().1 && queue.can_push());
+                    assert!(!queue.push(&mut message(size)).unwrap().can_push_more);
+                    assert!(!queue.can_push());
+                }
+                assert!(queue.push(&mut message(size)).is_err());
+                assert_eq!(std::iter::from_fn(|| pop(&queue)).count(), most);
+            }
+        }
+    }
+
+    #[test]
+    fn the_oldest_make_room_in_both_halves() {
+        for (most, taken) in [(1, 0), (4, 0), (4, 2), (4, 4)] {
+            let queue = counted(most, WhenFull::DropOldest);
+            let push = |size: usize| queue.push(&mut message(size)).unwrap();
+            let mut sent = 0;
+            let mut send = |count: usize| {
+                for _ in 0..count {
+                    sent += 1;
+                    assert!(push(sent).can_push_more && queue.can_push());
+                }
+                queue.take_displaced()
+            };
+            assert_eq!(send(most), 0);
+            // Who receives has taken the first half.
+            let first: Vec<_> = (0..taken).map(|_| pop(&queue).unwrap()).collect();
+            assert!(first.iter().zip(1..).all(|(popped, at)| *popped == (at, false)));
+            assert_eq!(send(100), 100 - taken);
+            let rest: Vec<_> = std::iter::from_fn(|| pop(&queue)).map(|(size, _)| size).collect();
+            assert_eq!(rest, (most + 100 - most + 1..=most + 100).collect::<Vec<_>>());
+            assert_eq!(queue.held(), 0);
+        }
+    }
+
+    #[test]
+    fn as_many_of_the_oldest_go_as_bytes_are_needed() {
+        let bounds = Bounds { limit: 1000.into(), when_full: WhenFull::DropOldest };
+        let queue = Queue::new(bounds);
+        assert_eq!(queue.push(&mut message(1)), Err(Refusal::Busy), "it is not open");
+        queue.open();
+        let push = |size: usize| {
+            queue.push(&mut message(size)).unwrap();
+            queue.take_displaced()
+        };
+        assert_eq!((0..20).map(|_| push(100)).sum::<usize>(), 11);
+        assert_eq!(push(5000), 9, "one that is larger than the limit is alone");
+        assert_eq!(push(7), 1);
+        assert_eq!((pop(&queue), pop(&queue)), (Some((7, false)), None));
+    }
+
+    #[test]
+    fn memory_stays_where_the_oldest_make_room() {
+        let queue = counted(8, WhenFull::DropOldest);
+        for _ in 0..100_000 {
+            queue.push(&mut message(20)).unwrap();
+        }
+        let sizes = [&queue.front.0.consumer.lock().messages, &queue.back.0.lock().messages]
+            .map(|batch| batch.packed.len());
+        assert!(sizes.iter().all(|size| *size < 64 * 1024), "{sizes:?}");
+    }
+
     #[test]
     fn after_one_pop_exactly_one_more_is_accepted() {
         let queue = open_queue(200);
@@ -471,12 +623,12 @@ mod tests {
     #[test]
     fn tells_the_consumer_only_when_it_had_found_nothing() {
         let queue = open_queue(1000);
-        assert!(queue.push(&mut message(1)).unwrap().tell_consumer);
-        assert!(!queue.push(&mut message(1)).unwrap().tell_consumer);
+        assert_eq!(queue.push(&mut message(1)).unwrap().then, AfterSend::Deliver);
+        assert_eq!(queue.push(&mut message(1)).unwrap().then, AfterSend::Nothing);
         assert!(pop(&queue).is_some());
-        assert!(!queue.push(&mut message(1)).unwrap().tell_consumer);
+        assert_eq!(queue.push(&mut message(1)).unwrap().then, AfterSend::Nothing);
         while pop(&queue).is_some() {}
-        assert!(queue.push(&mut message(1)).unwrap().tell_consumer);
+        assert_eq!(queue.push(&mut message(1)).unwrap().then, AfterSend::Deliver);
     }
 
     #[test]
@@ -603,13 +755,46 @@ mod models {
         }));
     }
 
+    /// Where the oldest make room, who receives is told as long as something is there, and gets the
+    /// newest.
+    #[test]
+    fn model_the_newest_is_there_and_its_consumer_told() {
+        loom::model(|| {
+            let bounds = Bounds { limit: Limit::of(1, 0), when_full: WhenFull::DropOldest };
+            let (queue, to_consumer) = (Arc::new(Queue::new(bounds)), Arc::new(Flag::default()));
+            queue.open();
+            let producer = {
+                let (queue, to_consumer) = (queue.clone(), to_consumer.clone());
+                thread::spawn(move || {
+                    for size in 1..=MESSAGES {
+                        if queue.push(&mut message(size)).unwrap().then == AfterSend::Deliver {
+                            to_consumer.tell();
+                        }
+                    }
+                })
+            };
+            let (mut last, mut received) = (0, 0);
+            while last < MESSAGES {
+                let mut message = Message::default();
+                if queue.pop(&mut message).has_message {
+                    assert!(message.body.len() > last);
+                    (last, received) = (message.body.len(), received + 1);
+                } else {
+                    to_consumer.wait();
+                }
+            }
+            producer.join().unwrap();
+            assert_eq!(received + queue.take_displaced(), MESSAGES);
+        });
+    }
+
     fn produce(queue: &Queue, told: &Flag, tell: &Flag) {
         for _ in 0..MESSAGES {
             let mut message = message(2);
             loop {
                 match queue.push(&mut message) {
                     Ok(pushed) => {
-                        if pushed.tell_consumer {
+                        if pushed.then == AfterSend::Deliver {
                             tell.tell();
                         }
                         break;

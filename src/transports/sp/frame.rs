@@ -148,6 +148,23 @@ impl Decoder for Framing {
         true
     }
 
+    fn whole_at(&self, store: &Store, at: usize) -> Option<usize> {
+        let bytes = store.rest().get(at..)?;
+        let size = self.prefix_len() + self.size(bytes, None).ok().flatten()?;
+        (size <= bytes.len()).then_some(size)
+    }
+
+    fn missing_at(&self, store: &Store, at: usize) -> usize {
+        let bytes = store.rest().get(at..).unwrap_or_default();
+        let size = self.size(bytes, None).ok().flatten().unwrap_or_default();
+        // What breaks the rules ends here.
+        (self.prefix_len() + size).saturating_sub(bytes.len()).max(1)
+    }
+
+    fn least(&self) -> usize {
+        self.prefix_len()
+    }
+
     #[inline]
     fn front(&self, store: &Store, size_max: Option<u64>) -> Front {
         let (bytes, prefix) = (store.rest(), self.prefix_len());

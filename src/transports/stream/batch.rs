@@ -29,6 +29,11 @@ pub struct Batch {
 /// Bytes that lie together.
 pub enum Segment {
     Bytes(Vec<u8>),
+    /// The same without what it began with.
+    Rest {
+        bytes: Vec<u8>,
+        start: usize,
+    },
     /// A veiled piece of a body.
     Veiled(Vec<u8>),
     Body(Body),
@@ -209,6 +214,37 @@ impl Batch {
         Err(())
     }
 
+    /// Keeps so many bytes, with which a message ends, and gives back what is behind them.
+    ///
+    /// # Errors
+    /// When there is no memory for that; nothing is changed.
+    pub fn split_off(&mut self, size: usize) -> Result<VecDeque<Segment>, OutOfMemory> {
+        let (mut at, mut left, mut skipped) = (0, size, self.offset);
+        while let Some(segment) = self.segments.get(at)
+            && left > 0
+        {
+            let len = segment.len() - skipped;
+            if left < len {
+                break;
+            }
+            (at, left, skipped) = (at + 1, left - len, 0);
+        }
+        let mut rest = VecDeque::new();
+        memory::reserve(&mut rest, self.segments.len() - at)?;
+        if left > 0
+            && let Some(segment) = self.segments.get_mut(at)
+        {
+            let mut head = Vec::new();
+            memory::reserve_exact(&mut head, left)?;
+            head.extend_from_slice(&segment.bytes().unwrap_or_default()[skipped..skipped + left]);
+            let whole = std::mem::replace(segment, Segment::Bytes(head));
+            rest.push_back(whole.without(skipped + left));
+            (at, self.offset) = (at + 1, if at == 0 { 0 } else { self.offset });
+        }
+        rest.extend(self.segments.drain(at..));
+        Ok(rest)
+    }
+
     /// Forgets everything.
     pub fn clear(&mut self) {
         self.segments.clear();
@@ -233,7 +269,7 @@ impl Batch {
                     buffer.clear();
                     self.veil_buffer = buffer;
                 }
-                Some(Segment::Body(_) | Segment::Part { .. }) | None => {}
+                Some(Segment::Rest { .. } | Segment::Body(_) | Segment::Part { .. }) | None => {}
             }
         }
     }
@@ -245,18 +281,22 @@ impl Segment {
         matches!(self, Segment::Body(body) if body.is_lent())
     }
 
+    #[inline]
     pub fn len(&self) -> usize {
         match self {
             Segment::Bytes(bytes) | Segment::Veiled(bytes) => bytes.len(),
+            Segment::Rest { bytes, start } => bytes.len() - start,
             Segment::Body(body) => body.len(),
             Segment::Part { range, .. } => range.len(),
         }
     }
 
     /// The bytes as they are written, unless they have to be veiled first.
+    #[inline]
     fn bytes(&self) -> Option<&[u8]> {
         match self {
             Segment::Bytes(bytes) | Segment::Veiled(bytes) => Some(bytes),
+            Segment::Rest { bytes, start } => Some(&bytes[*start..]),
             Segment::Body(body) => Some(body.as_slice()),
             Segment::Part { body, range, veil: None } => Some(&body.as_slice()[range.clone()]),
             Segment::Part { veil: Some(_), .. } => None,

@@ -64,6 +64,22 @@ pub trait Decoder: Send {
         false
     }
 
+    /// The bytes that the whole message takes which begins there, behind so many that are not
+    /// consumed.
+    fn whole_at(&self, _store: &Store, _at: usize) -> Option<usize> {
+        None
+    }
+
+    /// How much can be read that completes the message which begins there, and nothing behind it.
+    fn missing_at(&self, _store: &Store, _at: usize) -> usize {
+        usize::MAX
+    }
+
+    /// The least that a message takes on the wire.
+    fn least(&self) -> usize {
+        1
+    }
+
     /// What the bytes of `store` begin with.
     fn front(&self, store: &Store, size_max: Option<u64>) -> Front;
 

@@ -13,17 +13,16 @@ use super::arrival::{Arrival, Beginning, Handback, News, Passage};
 use super::byte_stream::ByteStream;
 use super::circumstances::Gathering;
 use super::codec::{Codec, Parting};
-use super::driver::Look;
 use super::ending::read_rest;
 use super::landing::Visitor;
 use super::loan::Borrower;
 use super::patience::Patience;
-use super::queue::Written;
 use super::reader::Reader;
 use super::scratch;
 use super::watch::{Standing, Wanted, Watch};
 use super::width::{Reach, Width};
 use super::writer::Writer;
+use super::written::Written;
 use crate::error::{Error, Refusal};
 use crate::io::{Handler, Reactor, Tick};
 use crate::message::{Landing, Message};
@@ -69,10 +68,10 @@ impl StreamConnection {
         let reach = Reach::of(stream.peer_address());
         Arc::new_cyclic(|me| StreamConnection {
             me: me.clone(),
-            reader: Reader::new(codec.decoder, settings.recv_buffer)
+            reader: Reader::new(codec.decoder, settings.recv_limit())
                 .with_width(Width::new(settings.recv_buffer_grown, reach)),
             send_width: Width::new(settings.send_buffer_grown, reach),
-            writer: Writer::new(codec.encoder, settings.send_budget, gathering),
+            writer: Writer::new(codec.encoder, settings.send_bounds(), gathering),
             patience: Patience::new(reach),
             watch: Watch::new(Arc::clone(&reactor), stream.descriptor()),
             stream,
@@ -169,11 +168,15 @@ impl StreamConnection {
         self.after_write(self.writer.write(&*self.stream))
     }
 
-    fn write_all(&self) -> Written {
+    pub(super) fn write_all(&self) -> Written {
         self.after_write(self.writer.write_all(&*self.stream))
     }
 
+    #[inline]
     fn after_write(&self, written: Written) -> Written {
+        if written.has_displaced {
+            self.tell_displaced();
+        }
         if written.is_broken {
             // The reactor hears of the hang-up that this causes, reads what came before, and
             // ends the connection.
@@ -192,15 +195,8 @@ impl StreamConnection {
         written
     }
 
-    fn begin_ticking(&self) {
-        self.trace(trace::Happening::ReactorLooks);
-        if let Some(me) = self.me.upgrade() {
-            self.reactor.tick_often(me);
-        }
-    }
-
     /// Tells who reads and writes from now on.
-    fn trace(&self, event: trace::Happening) {
+    pub(super) fn trace(&self, event: trace::Happening) {
         if trace::is_on() {
             self.host.trace(event, self.stream.peer_address(), format_args!(""));
         }
@@ -214,26 +210,7 @@ impl StreamConnection {
         }
     }
 
-    /// Does what a look at the writer asks of the reactor.
-    fn act(&self, look: Look) -> Tick {
-        match look {
-            Look::Again | Look::AgainAtRest => Tick::Again,
-            Look::Done => {
-                self.trace(trace::Happening::ReactorRests);
-                Tick::Done
-            }
-            Look::Write if !self.write_all().is_stuck => Tick::Again,
-            Look::Write => {
-                if self.writer.leave_to_kernel() {
-                    self.trace(trace::Happening::KernelFull);
-                    self.renew_watch();
-                }
-                Tick::Done
-            }
-        }
-    }
-
-    fn renew_watch(&self) {
+    pub(super) fn renew_watch(&self) {
         self.watch.renew(|| self.wanted());
     }
 
@@ -253,7 +230,7 @@ impl StreamConnection {
         }
     }
 
-    fn with_pipe(&self, call: impl FnOnce(&dyn Adopter)) {
+    pub(super) fn with_pipe(&self, call: impl FnOnce(&dyn Adopter)) {
         if let Some(pipe) = self.pipe.get() {
             call(pipe.as_ref());
         }
@@ -294,6 +271,10 @@ impl Connection for StreamConnection {
 
     fn can_send(&self) -> bool {
         self.writer.can_accept()
+    }
+
+    fn take_displaced(&self) -> usize {
+        self.writer.take_displaced()
     }
 
     fn deliver(&self) {

@@ -9,6 +9,10 @@ impl Queue {
         if self.room == Room::Closed {
             return;
         }
+        // Without memory the connection has nothing to say.
+        if self.muster.as_mut().is_some_and(|muster| muster.reserve().is_err()) {
+            return;
+        }
         self.pending += frame.len();
         let outdated = self.interjection.replace(frame);
         self.pending -= outdated.map_or(0, |frame| frame.len());

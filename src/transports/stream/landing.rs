@@ -8,7 +8,8 @@
 use super::arrival::{Arrival, News};
 use super::byte_stream::Source;
 use super::codec::{Front, Violation};
-use super::reader::{BEHIND_BIG, Reader, Turn};
+use super::ration::BEHIND_BIG;
+use super::reader::{Reader, Turn};
 use super::store::Partial;
 use crate::message::{Landing, Room};
 use crate::sys::Read;
@@ -57,10 +58,7 @@ impl Reader {
                 self.land(room, turn);
                 Some(self.digest(turn, &mut behind[..count], size_max))
             }
-            Reached::End => {
-                *turn = Turn { is_at_end: true, ..Turn::default() };
-                Some(Arrival { news: News::Ended, answer: None })
-            }
+            Reached::End => Some(turn.end()),
             Reached::Part => {
                 partial.stay();
                 if partial.extend(&room.as_slice()[arrived..]).is_err() {

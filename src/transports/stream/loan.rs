@@ -4,14 +4,17 @@
 use std::io;
 
 use super::batch::{Done, Kept, Segment};
-use super::queue::{Kernel, Queue, Written};
+use super::queue::{Kernel, Queue};
 use super::writer::Writer;
+use super::written::Written;
 use crate::error::Error;
 
 /// What a connection has been lent. That is one body at a time, until its sender has taken it back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loan {
     None,
+    /// It is lent nothing.
+    Never,
     Out,
     /// It is not sent.
     Lost(Error),
@@ -35,7 +38,7 @@ impl Queue {
     fn outcome_of_loan(&mut self) -> Result<(), Error> {
         match std::mem::replace(&mut self.loan, Loan::None) {
             Loan::Lost(why) => Err(why),
-            Loan::None | Loan::Out => Ok(()),
+            Loan::None | Loan::Never | Loan::Out => Ok(()),
         }
     }
 

@@ -18,13 +18,17 @@ mod ending;
 mod fixtures;
 mod greeter;
 mod greeting;
+mod inbox;
 mod interjection;
 mod landing;
 mod listener;
 mod loan;
+mod looks;
+mod muster;
 mod patience;
 mod pulse;
 mod queue;
+mod ration;
 mod reader;
 mod readership;
 mod scratch;
@@ -34,6 +38,7 @@ mod urgency;
 mod watch;
 mod width;
 mod writer;
+mod written;
 
 pub use adopted::Adopted;
 #[cfg(any(test, fuzzing))]

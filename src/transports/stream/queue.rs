@@ -11,13 +11,15 @@ use super::circumstances::{Before, Circumstances, Gathering};
 use super::codec::{Encoder, PREFIX_MAX, Place};
 use super::driver::{Content, Driver};
 use super::loan::Loan;
+use super::muster::Muster;
 use super::tally::SendTally;
 use super::urgency::Urgency;
+use super::written::Written;
 use crate::error::{Error, Refusal};
 use crate::memory::{self, OutOfMemory};
 use crate::message::{Body, Message};
 use crate::transports::pace::{Moment, NEVER, Pace, Rhythm, Since, Workload};
-use crate::transports::{AfterSend, Sent};
+use crate::transports::{AfterSend, Bounds, Sent};
 
 pub struct Queue {
     pub(super) segments: VecDeque<Segment>,
@@ -32,10 +34,12 @@ pub struct Queue {
     /// Messages likewise.
     pub(super) messages: usize,
     /// Of these, the messages that no writer has taken yet.
-    untaken: usize,
+    pub(super) untaken: usize,
     pub(super) tally: SendTally,
     /// Bytes that may be pending before another message is refused.
     limit: usize,
+    /// Where messages are counted, or thrown away.
+    pub(super) muster: Option<Box<Muster>>,
     pub(super) room: Room,
     pub(super) kernel: Kernel,
     pub(super) loan: Loan,
@@ -72,26 +76,16 @@ pub(super) enum Kernel {
 
 /// Where a message stands among those that no writer has taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Position {
+pub(super) enum Position {
     First,
     Behind,
 }
 
-/// What writing led to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Written {
-    /// Messages are accepted again that were refused before.
-    pub became_ready: bool,
-    /// The kernel is full: somebody has to wait for it.
-    pub is_stuck: bool,
-    pub is_broken: bool,
-    /// The reactor is to look at the queue often from now on.
-    pub must_tick: bool,
-}
-
 impl Queue {
     #[must_use]
-    pub fn new(limit: usize) -> Queue {
+    pub fn new(bounds: impl Into<Bounds>) -> Queue {
+        let bounds = bounds.into();
+        let muster = Muster::of(bounds);
         Queue {
             segments: VecDeque::new(),
             gathered: Vec::new(),
@@ -101,10 +95,11 @@ impl Queue {
             messages: 0,
             untaken: 0,
             tally: SendTally::default(),
-            limit,
+            limit: bounds.bytes(),
             room: Room::Open,
             kernel: Kernel::TookAll,
-            loan: Loan::None,
+            loan: if muster.is_none() { Loan::None } else { Loan::Never },
+            muster,
             is_wanted: false,
             urgency: Urgency::None,
             gathers: false,
@@ -130,16 +125,13 @@ impl Queue {
         if self.room != Room::Open {
             return Err(Refusal::Busy);
         }
-        let position = if self.untaken == 0 { Position::First } else { Position::Behind };
+        if self.muster.is_some() {
+            return self.accept_mustered(encoder, message, circumstances, rhythm, clock);
+        }
+        let position = self.position();
         let was_lent = message.body.is_lent();
-        let Some(size) = self.append(encoder, message) else {
-            // Without memory it is as if nothing more fitted, until something has been written.
-            if self.pending == 0 {
-                return Err(Refusal::NoMemory);
-            }
-            self.room = Room::Full;
-            return Err(Refusal::Busy);
-        };
+        let appended = self.append(encoder, message);
+        let Some(size) = appended else { return Err(self.refuse_for_memory()) };
         self.room = self.room_left();
         self.driver.note_fresh();
         let mut then = self.next_step(size, position, circumstances, rhythm, clock);
@@ -171,7 +163,10 @@ impl Queue {
     /// on, or others would fill the queue while the kernel has room.
     #[must_use]
     pub fn is_writer_awaited(&self) -> bool {
-        let is_filling = self.pending >= self.limit / 2;
+        let is_filling = match &self.muster {
+            None => self.pending >= self.limit / 2,
+            Some(muster) => muster.is_filling(),
+        };
         (self.urgency != Urgency::None || is_filling) && self.room != Room::Closed
     }
 
@@ -190,6 +185,9 @@ impl Queue {
     /// Puts `words` in front of the first message.
     pub fn begin(&mut self, words: Vec<u8>) {
         self.pending += words.len();
+        if let Some(muster) = &mut self.muster {
+            muster.note_words(words.len());
+        }
         self.segments.push_front(Segment::Bytes(words));
         self.is_wanted = true;
         self.driver.note_fresh();
@@ -230,6 +228,9 @@ impl Queue {
             batch.segments.push_back(Segment::Bytes(gathered));
         }
         if let Some(frame) = self.interjection.take() {
+            if let Some(muster) = &mut self.muster {
+                muster.note_interjection(frame.len());
+            }
             batch.segments.push_back(Segment::Bytes(frame));
         }
         Ok(())
@@ -253,7 +254,10 @@ impl Queue {
         self.pending -= count;
         let was_full = self.room == Room::Full;
         if self.room != Room::Closed {
-            self.room = self.room_left();
+            self.room = match &mut self.muster {
+                None => self.room_left(),
+                Some(muster) => muster.advance(count),
+            };
         }
         self.kernel = if done.is_empty { Kernel::TookAll } else { Kernel::TookLess };
         Written {
@@ -261,6 +265,7 @@ impl Queue {
             is_stuck: !done.is_empty,
             is_broken: false,
             must_tick: !done.is_empty && self.driver.rely_on_ticks(),
+            has_displaced: false,
         }
     }
 
@@ -270,7 +275,9 @@ impl Queue {
     }
 
     /// What the sender of a message has to do about it.
-    fn next_step(
+    #[allow(clippy::inline_always, reason = "it is on the way of every message")]
+    #[inline(always)]
+    pub(super) fn next_step(
         &mut self,
         size: usize,
         position: Position,
@@ -322,7 +329,9 @@ impl Queue {
     }
 
     /// Returns the bytes that it takes, or nothing when there is no memory.
-    fn append(&mut self, encoder: &dyn Encoder, message: &mut Message) -> Option<usize> {
+    #[allow(clippy::inline_always, reason = "it is on the way of every message")]
+    #[inline(always)]
+    pub(super) fn append(&mut self, encoder: &dyn Encoder, message: &mut Message) -> Option<usize> {
         let payload = message.wire_len();
         if !self.takes_loans() {
             message.body.own().ok()?;
@@ -343,6 +352,8 @@ impl Queue {
         Some(size)
     }
 
+    #[allow(clippy::inline_always, reason = "it is on the way of every message")]
+    #[inline(always)]
     fn append_frame(&mut self, encoder: &dyn Encoder, message: &mut Message) -> Option<usize> {
         if message.body.len() > GATHERED_BODY_MAX {
             return self.append_apart(encoder, message);
@@ -442,7 +453,7 @@ impl Queue {
     }
 
     /// What follows is gathered in another buffer.
-    fn close_gathered(&mut self) {
+    pub(super) fn close_gathered(&mut self) {
         let spare = std::mem::take(&mut self.spare);
         let gathered = std::mem::replace(&mut self.gathered, spare);
         self.segments.push_back(Segment::Bytes(gathered));
@@ -453,16 +464,6 @@ impl Queue {
 fn share_body(message: &mut Message) -> Option<Arc<Body>> {
     message.body.own().ok()?;
     memory::shared(std::mem::take(&mut message.body)).map_err(|body| message.body = body).ok()
-}
-
-impl Written {
-    /// Adds what a further turn led to.
-    pub fn note(&mut self, turn: Written) {
-        self.became_ready |= turn.became_ready;
-        self.is_stuck = turn.is_stuck;
-        self.is_broken |= turn.is_broken;
-        self.must_tick |= turn.must_tick;
-    }
 }
 
 /// At most so much body is copied into the gathering buffer; more is referred to.
@@ -541,6 +542,7 @@ mod tests {
     fn wire(batch: &Batch) -> Vec<u8> {
         let bytes = |segment: &Segment| match segment {
             Segment::Bytes(bytes) | Segment::Veiled(bytes) => bytes.clone(),
+            Segment::Rest { bytes, start } => bytes[*start..].to_vec(),
             Segment::Body(body) => body.as_slice().to_vec(),
             Segment::Part { body, range, .. } => body.as_slice()[range.clone()].to_vec(),
         };
@@ -758,7 +760,13 @@ mod tests {
     #[test]
     fn turns_of_writing_add_up_but_for_the_last_word_on_the_kernel() {
         let (all, none) = (
-            Written { became_ready: true, is_stuck: true, is_broken: true, must_tick: true },
+            Written {
+                became_ready: true,
+                is_stuck: true,
+                is_broken: true,
+                must_tick: true,
+                has_displaced: true,
+            },
             Written::default(),
         );
         let mut sum = none;

@@ -11,24 +11,27 @@ use std::time::Duration;
 
 use super::arrival::{Arrival, Handback, News, Passage, Taken};
 use super::byte_stream::Source;
-use super::codec::{Decoder, Farewell, Front, Tag, Violation};
+use super::codec::{Decoder, Farewell, Front, Tag};
+use super::inbox::Inbox;
 use super::landing::Visitor;
+use super::ration::{BEHIND_BIG, EVERYTHING, Grant, Most};
 use super::readership::{Asked, Caller, Readership};
 use super::store::{Partial, Store};
 use super::tally::ReceiveTally;
 use super::width::{Reach, Width};
-use crate::message::{Body, Control, Message, Room};
+use crate::message::{Limit, Message, Room};
 use crate::sync::{Mutex, Rank};
 use crate::sys::Read;
-use crate::transports::pace::{MUCH, Workload};
 use crate::transports::{Fault, Load};
 
 pub struct Reader {
     /// Held during a read.
     turn: Mutex<Turn>,
-    inbox: Mutex<Inbox>,
+    pub(super) inbox: Mutex<Inbox>,
     /// How much one read takes.
     read_size: u32,
+    /// Whether messages are counted.
+    pub(super) is_rationed: bool,
     /// What becomes of the kernel's buffer.
     pub width: Width,
 }
@@ -41,23 +44,23 @@ pub(super) struct Turn {
     pub is_behind_big: bool,
 }
 
-struct Inbox {
-    decoder: Box<dyn Decoder>,
-    store: Store,
-    /// Bytes that may wait here although a message can be received.
-    ahead: u32,
-    readership: Readership,
-    tally: ReceiveTally,
+impl Turn {
+    /// The stream has come to its end.
+    pub(super) fn end(&mut self) -> Arrival {
+        *self = Turn { is_at_end: true, ..Turn::default() };
+        Arrival { news: News::Ended, answer: None }
+    }
 }
 
 impl Reader {
-    /// A reader for an application that grants it `recv_buffer` bytes.
+    /// A reader for an application that grants it so much.
     #[must_use]
-    pub fn new(decoder: Box<dyn Decoder>, recv_buffer: usize) -> Reader {
-        let ahead = u32::try_from(decoder.ahead(recv_buffer)).unwrap_or(u32::MAX);
+    pub fn new(decoder: Box<dyn Decoder>, limit: impl Into<Limit>) -> Reader {
+        let Grant { ahead, read_size, ration } = Grant::of(limit.into(), &*decoder);
         let readership = Readership::Reactor { asked: Asked::No };
         Reader {
             turn: Mutex::new(Rank::Reading, Turn::default()),
+            is_rationed: ration.is_some(),
             inbox: Mutex::new(
                 Rank::Inbound,
                 Inbox {
@@ -66,9 +69,10 @@ impl Reader {
                     ahead,
                     readership,
                     tally: ReceiveTally::default(),
+                    ration,
                 },
             ),
-            read_size: recv_buffer.clamp(READ_MIN, READ_MAX) as u32,
+            read_size,
             width: Width::new(None, Reach::Machine),
         }
     }
@@ -127,37 +131,88 @@ impl Reader {
         visitor: Option<&Visitor<'_>>,
     ) -> (Arrival, Passage) {
         let mut turn = self.turn.lock();
-        let (is_readable, passage) = {
+        let (has_begun, passage) = {
             let mut inbox = self.inbox.lock();
-            (inbox.is_readable(), inbox.readership.note_caller())
-        };
-        if is_readable || turn.is_at_end {
-            return (NOTHING, passage);
-        }
-        if turn.partial.is_none() {
-            turn.partial = self.inbox.lock().begun(&size_max);
-            if let (Some(partial), Reach::Internet) = (&mut turn.partial, self.width.reach()) {
-                // Messages stream: the fewer the reads, the less their sender is disturbed.
-                partial.stay();
+            let passage = inbox.readership.note_caller();
+            if inbox.is_readable() || turn.is_at_end {
+                return (NOTHING, passage);
             }
+            if turn.partial.is_none() && !self.is_rationed {
+                turn.partial = inbox.begun(&size_max);
+                (turn.partial.is_some(), passage)
+            } else {
+                (false, passage)
+            }
+        };
+        if turn.partial.is_some() || turn.is_behind_big || self.is_rationed {
+            if has_begun && self.width.reach() == Reach::Internet {
+                // Messages stream: the fewer the reads, the less their sender is disturbed.
+                turn.partial.as_mut().map(Partial::stay);
+            }
+            return (self.pump_big(&mut turn, source, size_max, buffer, visitor), passage);
         }
-        if let Some(landed) = self.read_for(visitor, &mut turn, source, &size_max, buffer) {
-            return (landed, passage);
+        let size = buffer.len().min(self.read_size as usize);
+        let arrival = match source.read(None, &mut buffer[..size]) {
+            Read::Nothing => NOTHING,
+            Read::End => turn.end(),
+            Read::Bytes(count) => self.digest_here(&mut turn, &mut buffer[..count], &size_max),
+        };
+        if arrival.news == News::Bytes && turn.partial.is_some() {
+            return (self.go_on(arrival, &mut turn, source, size_max, buffer, visitor), passage);
+        }
+        (arrival, passage)
+    }
+
+    /// The same where a big message has begun, or is likely to, or where messages are counted.
+    #[inline(never)]
+    fn pump_big(
+        &self,
+        turn: &mut Turn,
+        source: &(impl Source + ?Sized),
+        size_max: impl Fn() -> Option<u64>,
+        buffer: &mut [u8],
+        visitor: Option<&Visitor<'_>>,
+    ) -> Arrival {
+        if self.is_rationed {
+            let size = buffer.len().min(self.read_size as usize);
+            return self.read_next(turn, source, size_max, &mut buffer[..size]);
+        }
+        if let Some(landed) = self.read_for(visitor, turn, source, &size_max, buffer) {
+            return landed;
         }
         let most = if turn.is_behind_big { BEHIND_BIG } else { self.read_size as usize };
         let size = most.min(buffer.len());
-        let arrival = self.read(&mut turn, source, &size_max, &mut buffer[..size]);
+        let arrival = self.read(turn, source, &size_max, &mut buffer[..size], EVERYTHING);
         let has_begun = arrival.news == News::Bytes && turn.partial.is_some();
-        turn.is_behind_big &= has_begun || turn.partial.is_some();
-        if !has_begun || arrival.answer.is_some() {
-            return (arrival, passage);
+        turn.is_behind_big &= turn.partial.is_some();
+        if has_begun {
+            self.go_on(arrival, turn, source, size_max, buffer, visitor)
+        } else {
+            arrival
         }
-        // What it is to be read into is known only now, and mostly there is more of it.
-        if let Some(landed) = self.read_for(visitor, &mut turn, source, &size_max, buffer) {
-            return (landed, passage);
+    }
+
+    /// Reads more of a big message that has just begun: what it is to be read into is known only
+    /// now, and mostly there is more of it.
+    #[inline(never)]
+    fn go_on(
+        &self,
+        arrival: Arrival,
+        turn: &mut Turn,
+        source: &(impl Source + ?Sized),
+        size_max: impl Fn() -> Option<u64>,
+        buffer: &mut [u8],
+        visitor: Option<&Visitor<'_>>,
+    ) -> Arrival {
+        if arrival.answer.is_some() {
+            return arrival;
         }
-        let more = self.read(&mut turn, source, size_max, &mut buffer[..size]);
-        (if more == NOTHING { arrival } else { more }, passage)
+        if let Some(landed) = self.read_for(visitor, turn, source, &size_max, buffer) {
+            return landed;
+        }
+        let size = buffer.len().min(self.read_size as usize);
+        let more = self.read(turn, source, size_max, &mut buffer[..size], EVERYTHING);
+        if more == NOTHING { arrival } else { more }
     }
 
     /// Reads for the reactor what it may have, now that the kernel has reported some. `None` when
@@ -172,7 +227,7 @@ impl Reader {
         let size =
             self.inbox.lock().size_ahead(self.read_size as usize).filter(|_| !turn.is_at_end)?;
         let size = size.min(buffer.len());
-        Some(self.read(&mut turn, source, size_max, &mut buffer[..size]))
+        Some(self.read_next(&mut turn, source, size_max, &mut buffer[..size]))
     }
 
     /// Reads although messages wait: the stream has come to its end behind them.
@@ -186,7 +241,7 @@ impl Reader {
         if turn.is_at_end {
             return Arrival { news: News::Ended, answer: None };
         }
-        self.read(&mut turn, source, size_max, buffer)
+        self.read(&mut turn, source, size_max, buffer, EVERYTHING)
     }
 
     /// Takes bytes that came with the greeting.
@@ -266,19 +321,20 @@ impl Reader {
         self.inbox.lock().decoder.farewell()
     }
 
-    fn read(
+    pub(super) fn read(
         &self,
         turn: &mut Turn,
         source: &(impl Source + ?Sized),
         size_max: impl Fn() -> Option<u64>,
         buffer: &mut [u8],
+        most: Most,
     ) -> Arrival {
         if turn.partial.is_none() {
             turn.partial = self.inbox.lock().begun(&size_max);
         }
         let missing = turn.partial.as_ref().map_or(0, Partial::missing);
         let room = turn.partial.as_mut().map_or(0, Partial::room);
-        let behind = if missing > 0 { missing - room + BEHIND_BIG } else { usize::MAX };
+        let behind = if missing > 0 { missing - room + most.behind_big } else { most.anyway };
         let size = behind.min(buffer.len());
         let rest = &mut buffer[..size];
         let read = match &mut turn.partial {
@@ -287,10 +343,7 @@ impl Reader {
         };
         match read {
             Read::Nothing => NOTHING,
-            Read::End => {
-                *turn = Turn { is_at_end: true, ..Turn::default() };
-                Arrival { news: News::Ended, answer: None }
-            }
+            Read::End => turn.end(),
             Read::Bytes(count) => {
                 self.digest(turn, &mut buffer[..count.saturating_sub(room)], size_max)
             }
@@ -314,7 +367,19 @@ impl Reader {
     }
 
     /// Makes messages of `bytes`, and of what was read straight into its place.
+    #[inline(never)]
     pub(super) fn digest(
+        &self,
+        turn: &mut Turn,
+        bytes: &mut [u8],
+        size_max: impl FnOnce() -> Option<u64>,
+    ) -> Arrival {
+        self.digest_here(turn, bytes, size_max)
+    }
+
+    #[allow(clippy::inline_always, reason = "it is most of what a small message takes to arrive")]
+    #[inline(always)]
+    fn digest_here(
         &self,
         turn: &mut Turn,
         bytes: &mut [u8],
@@ -323,7 +388,11 @@ impl Reader {
         let size_max = size_max();
         let size = turn.partial.as_ref().map_or(0, Partial::size);
         let mut inbox = self.inbox.lock();
+        let before = if self.is_rationed { inbox.before() } else { None };
         turn.partial = inbox.absorb(turn.partial.take(), bytes, size_max);
+        if let Some(before) = before {
+            inbox.count(before);
+        }
         let Inbox { tally, store, .. } = &mut *inbox;
         tally.note_most(|| store.waiting());
         turn.is_behind_big |= turn.partial.is_none() && size > self.read_size as usize;
@@ -339,138 +408,9 @@ impl Reader {
     }
 }
 
-impl Inbox {
-    fn take(&mut self, size_max: impl FnOnce() -> Option<u64>, message: &mut Message) -> bool {
-        let tag = match std::mem::take(&mut self.store.front) {
-            Front::Incomplete => return false,
-            Front::Broken(violation) => return self.break_off(violation),
-            Front::Apart { chunk, tag } => {
-                message.body = Body::from_chunk(chunk);
-                tag
-            }
-            Front::Landed { landed, tag } => {
-                message.body = if landed.is_here() {
-                    landed.into_body()
-                } else {
-                    let Ok(chunk) = landed.to_chunk() else {
-                        return self.break_off(Violation::beyond_memory(landed.len()));
-                    };
-                    Body::from_chunk(chunk)
-                };
-                tag
-            }
-            Front::Whole { prefix, size } => {
-                let (tag, rest) = (self.store.tag(), self.store.rest());
-                // Without memory for the message the connection cannot go on.
-                if message.body.fill(&rest[prefix..prefix + size]).is_err() {
-                    return self.break_off(Violation::beyond_memory(size));
-                }
-                self.store.start += prefix + size;
-                tag
-            }
-        };
-        if self.store.start == self.store.bytes.len() {
-            self.store.clear();
-        } else {
-            self.store.front = self.decoder.front(&self.store, size_max());
-        }
-        if message.control == Control::Wanted {
-            match self.decoder.label(tag) {
-                Ok(None) => {}
-                Ok(label) => message.ancillary = label,
-                Err(_) => return self.break_off(Violation::beyond_memory(0)),
-            }
-        }
-        true
-    }
-
-    /// Nothing can be received any more.
-    #[cold]
-    fn break_off(&mut self, violation: Violation) -> bool {
-        self.store.front = Front::Broken(violation);
-        false
-    }
-
-    fn absorb(
-        &mut self,
-        partial: Option<Partial>,
-        bytes: &mut [u8],
-        size_max: Option<u64>,
-    ) -> Option<Partial> {
-        if self.is_broken() {
-            return None;
-        }
-        match self.decoder.absorb(&mut self.store, partial, bytes, size_max) {
-            Ok(partial) => partial,
-            Err(_) => {
-                self.break_off(Violation::beyond_memory(0));
-                None
-            }
-        }
-    }
-
-    /// The big message that the bytes end with, if it is to be received next: what is missing of
-    /// it can be read straight into its place.
-    fn begun(&mut self, size_max: impl Fn() -> Option<u64>) -> Option<Partial> {
-        let is_begun = matches!(self.store.front, Front::Incomplete) && self.store.waiting() > 0;
-        if is_begun { self.absorb(None, &mut [], size_max()) } else { None }
-    }
-
-    fn is_readable(&self) -> bool {
-        matches!(self.store.front, Front::Whole { .. } | Front::Apart { .. } | Front::Landed { .. })
-    }
-
-    fn is_broken(&self) -> bool {
-        matches!(self.store.front, Front::Broken(_))
-    }
-
-    fn is_empty(&self) -> bool {
-        self.store.bytes.is_empty() && matches!(self.store.front, Front::Incomplete)
-    }
-
-    /// How much has arrived that nobody has received, if the next ones are of that size.
-    fn workload(&self, size: usize) -> Option<Workload> {
-        let is_much = self.is_readable() && self.store.waiting() / MUCH > size;
-        match (self.is_empty(), is_much) {
-            (true, _) => None,
-            (false, false) => Some(Workload::Little),
-            (false, true) => Some(Workload::Much),
-        }
-    }
-
-    /// Whether nothing more should be read before something is received.
-    fn is_full(&self) -> bool {
-        self.is_readable() && self.store.waiting() >= self.ahead as usize
-    }
-
-    /// Whether the kernel has not been asked for what the reactor could read now.
-    fn must_ask(&self) -> bool {
-        self.readership.is_unasked() && !self.is_full()
-    }
-
-    /// How much the reactor reads at a time, if it reads now.
-    fn size_ahead(&self, read_size: usize) -> Option<usize> {
-        if self.is_full() {
-            return None;
-        }
-        match self.readership {
-            Readership::Callers { .. } => None,
-            // One message is enough: of which more arrives is completed.
-            Readership::Reactor { .. } if self.ahead == 0 => Some(AHEAD),
-            Readership::Reactor { .. } | Readership::Everybody { .. } => Some(read_size),
-        }
-    }
-}
-
 const NOTHING: Arrival = Arrival { news: News::Nothing, answer: None };
-/// A read of less would not pay, whatever the application's buffer size.
-const READ_MIN: usize = 8 * 1024;
 /// Most bytes that one read takes.
 pub const READ_MAX: usize = 256 * 1024;
-/// How much one read takes of what is behind a big message: of another one it is the beginning.
-pub(super) const BEHIND_BIG: usize = 4 * 1024;
-/// How much the reactor reads where one message is enough.
-const AHEAD: usize = 2 * 1024;
 
 /// A framing for tests: a byte that is a size, then the payload; some sizes have a meaning of their
 /// own.
@@ -478,7 +418,7 @@ const AHEAD: usize = 2 * 1024;
 pub mod short {
     use super::*;
     use crate::message::{Chunk, OutOfMemory};
-    use crate::transports::stream::codec::{Parting, Tag};
+    use crate::transports::stream::codec::{Parting, Violation};
 
     pub const VIOLATION: u8 = 0xff;
     pub const PING: u8 = 0xfe;

@@ -19,13 +19,14 @@ use super::byte_stream::Sink;
 use super::circumstances::{Before, Circumstances, Gathering};
 use super::codec::Encoder;
 use super::driver::Look;
-use super::queue::{Queue, Written};
+use super::queue::Queue;
+use super::written::Written;
 use crate::error::{Error, Refusal};
 use crate::memory::OutOfMemory;
 use crate::message::Message;
 use crate::sync::{Mutex, Rank};
 use crate::transports::pace::{Moment, Rhythm, Workload};
-use crate::transports::{Load, Sent};
+use crate::transports::{Bounds, Load, Sent};
 
 pub struct Writer {
     encoder: Arc<dyn Encoder>,
@@ -49,12 +50,16 @@ struct Hints {
 }
 
 impl Writer {
-    /// A writer that accepts `limit` bytes, and a little more.
+    /// A writer that accepts what `bounds` say. Where those are bytes, it is a little more.
     #[must_use]
-    pub fn new(encoder: Arc<dyn Encoder>, limit: usize, gathering: Gathering) -> Writer {
+    pub fn new(
+        encoder: Arc<dyn Encoder>,
+        bounds: impl Into<Bounds>,
+        gathering: Gathering,
+    ) -> Writer {
         Writer {
             encoder,
-            queue: Mutex::new(Rank::Outbound, Queue::new(limit)),
+            queue: Mutex::new(Rank::Outbound, Queue::new(bounds)),
             batch: Mutex::new(Rank::Writing, Batch::default()),
             gathering,
             hints: Hints::default(),
@@ -80,6 +85,11 @@ impl Writer {
         self.hints.has_received.store(true, Relaxed);
         self.hints.has_more.store(more.is_some(), Relaxed);
         self.hints.has_much.store(more == Some(Workload::Much), Relaxed);
+    }
+
+    /// How many messages have been thrown away for newer ones since this was last asked.
+    pub fn take_displaced(&self) -> usize {
+        self.queue.lock().take_displaced()
     }
 
     pub fn can_accept(&self) -> bool {
@@ -155,7 +165,11 @@ impl Writer {
                 Ok(()) => batch.write(sink, &*self.encoder),
                 Err(OutOfMemory) => Done::failed(io::ErrorKind::OutOfMemory),
             };
-            written.note(self.queue.lock().note_written(done));
+            let mut turn = self.queue.lock().note_written(done);
+            if turn.is_stuck {
+                self.queue.lock().take_back(&mut batch, &mut turn);
+            }
+            written.note(turn);
             drop(batch);
             // Only now does a look at the queue see what was left to us while we wrote.
             if !self.queue.lock().wants_writer() {
@@ -713,7 +727,7 @@ mod models {
         fn send_body(&self, body: Body, lent: &'static [u8], rhythm: &Rhythm) {
             let mut message = Message::from_body(body);
             match self.writer.accept(&mut message, rhythm, || Moment(1)).unwrap().then {
-                AfterSend::Nothing => {}
+                AfterSend::Nothing | AfterSend::Displaced => {}
                 AfterSend::Deliver | AfterSend::DeliverAll => {
                     self.after_write(self.writer.write(self));
                 }

@@ -41,11 +41,11 @@ impl Assembler {
         Assembler { sending, decoder, open_at: 0, seen: 0, ping, close, fault }
     }
 
-    /// The size of the complete message at the front of the store.
-    fn stored(&self, store: &Store) -> Option<usize> {
+    /// The size of the complete message that begins there in the store.
+    fn stored(&self, store: &Store, at: usize) -> Option<usize> {
         // A store at rest has nothing, and its start lies before whatever was the end.
-        let is_complete = store.start < self.open_at && store.start < store.bytes.len();
-        let bytes = is_complete.then(|| &store.bytes[store.start + 1..])?;
+        let is_complete = at < self.open_at && at < store.bytes.len();
+        let bytes = is_complete.then(|| &store.bytes[at + 1..])?;
         Some(u64::from_ne_bytes(*bytes.first_chunk()?) as usize)
     }
 
@@ -171,8 +171,20 @@ impl stream::Decoder for Assembler {
         Ok(partial)
     }
 
+    fn whole_at(&self, store: &Store, at: usize) -> Option<usize> {
+        Some(Self::PREFIX_LEN + self.stored(store, store.start + at)?)
+    }
+
+    fn missing_at(&self, _store: &Store, _at: usize) -> usize {
+        self.decoder.needed()
+    }
+
+    fn least(&self) -> usize {
+        LEAST
+    }
+
     fn front(&self, store: &Store, _size_max: Option<u64>) -> Front {
-        match self.stored(store) {
+        match self.stored(store, store.start) {
             Some(size) => Front::Whole { prefix: Self::PREFIX_LEN, size },
             None => Front::Incomplete,
         }
@@ -238,6 +250,8 @@ impl Arriving<'_> {
     }
 }
 
+/// A frame is no shorter.
+const LEAST: usize = 2;
 /// Messages that nobody has received fill so much before nothing more is read.
 const AHEAD: usize = 64 * 1024;
 

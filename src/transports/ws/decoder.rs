@@ -128,6 +128,15 @@ impl Decoder {
         frame.map_or((0, false), |frame| (frame.missing, frame.is_final))
     }
 
+    /// How much can be read before a frame ends, as far as is known. It is never nothing.
+    #[must_use]
+    pub fn needed(&self) -> usize {
+        match self.frame {
+            Some(frame) => frame.missing.max(1),
+            None => self.head_needed() - self.head_len,
+        }
+    }
+
     /// Takes note of `payload` that was read straight to where it belongs. Returns the kind of
     /// the message when it ends with that.
     ///
