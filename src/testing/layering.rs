@@ -26,6 +26,8 @@ pub const LAYERS: &[(&str, &[&str])] = &[
     ("message", &["memory", "error"]),
     ("error", &["memory"]),
     ("memory", &[]),
+    // A library of its own, which the others know by its table of C functions only.
+    ("tls", &[]),
 ];
 
 /// The map of the tree, programs that use the library, and the tests about all of it.

@@ -1,0 +1,149 @@
+//! What libspmsg and libspmsg-tls say to each other: C types only, because each has been made by a
+//! compiler of its own. Both have this file; whoever changes anything in it raises [`VERSION`].
+
+use std::ffi::c_void;
+
+/// Of this page. A library that speaks another one is not used.
+pub const VERSION: u32 = 1;
+
+/// The one function that is exported, which returns a [`Table`], or null for another version.
+pub const ENTRY: &[u8] = b"spmsg_tls_table\0";
+
+/// What [`ENTRY`] names.
+pub type Entry = unsafe extern "C" fn(version: u32, memory: *const Memory) -> *const Table;
+
+/// Where memory comes from: all of it is had from the one who asks for the table, so that he finds
+/// out when there is none.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Memory {
+    pub allocate: unsafe extern "C" fn(size: usize, align: usize) -> *mut u8,
+    pub allocate_zeroed: unsafe extern "C" fn(size: usize, align: usize) -> *mut u8,
+    pub release: unsafe extern "C" fn(start: *mut u8, size: usize, align: usize),
+    pub resize:
+        unsafe extern "C" fn(start: *mut u8, size: usize, align: usize, wanted: usize) -> *mut u8,
+}
+
+/// Bytes that are lent for a call.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Bytes {
+    pub start: *const u8,
+    pub len: usize,
+}
+
+/// What a configuration is made of. A certificate, a key, trust and revocations are PEM, or the
+/// path of a file of it; empty where there is none.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Request {
+    /// [`CLIENT`] or [`SERVER`].
+    pub role: u32,
+    /// [`VERIFY_NONE`], [`VERIFY_OPTIONAL`] or [`VERIFY_REQUIRED`].
+    pub verify: u32,
+    /// [`TLS_1_2`] or [`TLS_1_3`]: the oldest version that is spoken.
+    pub version_min: u32,
+    /// Not 0 where HTTP is spoken, of the version that WebSocket needs.
+    pub is_http: u32,
+    pub certificate: Bytes,
+    pub key: Bytes,
+    /// Whom to trust: the system's authorities when it is empty.
+    pub trust: Bytes,
+    pub revoked: Bytes,
+}
+
+pub const CLIENT: u32 = 0;
+pub const SERVER: u32 = 1;
+
+pub const VERIFY_NONE: u32 = 0;
+pub const VERIFY_OPTIONAL: u32 = 1;
+pub const VERIFY_REQUIRED: u32 = 2;
+
+pub const TLS_1_2: u32 = 12;
+pub const TLS_1_3: u32 = 13;
+
+/// Why something failed: its number, and in words for a trace. No secret is ever part of it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Complaint {
+    /// One of those that begin with FAULT.
+    pub fault: u32,
+    pub len: usize,
+    pub text: [u8; TEXT_MAX],
+}
+
+/// Longest words about a failure.
+pub const TEXT_MAX: usize = 240;
+
+pub const FAULT_NONE: u32 = 0;
+/// The stream ended although nobody had said that it would.
+pub const FAULT_TRUNCATED: u32 = 1;
+/// What the peer says is no TLS.
+pub const FAULT_NOT_TLS: u32 = 2;
+/// The peer breaks the rules of TLS.
+pub const FAULT_PROTOCOL: u32 = 3;
+/// There is no version, or no cipher, that both speak.
+pub const FAULT_INCOMPATIBLE: u32 = 4;
+/// The peer refuses us, with an alert whose number is added to this.
+pub const FAULT_ALERT: u32 = 0x100;
+/// The peer has shown no certificate.
+pub const FAULT_NO_CERTIFICATE: u32 = 5;
+/// Nobody who is trusted vouches for the peer's certificate.
+pub const FAULT_UNTRUSTED: u32 = 6;
+pub const FAULT_EXPIRED: u32 = 7;
+pub const FAULT_NOT_YET_VALID: u32 = 8;
+pub const FAULT_WRONG_NAME: u32 = 9;
+pub const FAULT_REVOKED: u32 = 10;
+/// The certificate is not for this end of a connection.
+pub const FAULT_WRONG_PURPOSE: u32 = 11;
+/// The certificate is damaged, its signature is wrong, or its key is too weak.
+pub const FAULT_BAD_CERTIFICATE: u32 = 12;
+/// A greeting that takes too many bytes.
+pub const FAULT_TOO_LONG: u32 = 13;
+/// Our own certificate, key or trust cannot be read or used.
+pub const FAULT_SETTINGS: u32 = 14;
+/// Something else, or a bug.
+pub const FAULT_OTHER: u32 = 15;
+
+/// How a session stands: a sum of these.
+pub const IS_HANDSHAKING: u32 = 1;
+/// Plaintext can be taken.
+pub const HAS_PLAINTEXT: u32 = 2;
+/// Ciphertext can be taken.
+pub const HAS_CIPHERTEXT: u32 = 4;
+/// The peer has said that nothing follows.
+pub const IS_ENDED: u32 = 8;
+/// It has failed; what ciphertext there is tells the peer why.
+pub const IS_FAILED: u32 = 16;
+
+/// All that libspmsg-tls does. No function blocks, and none unwinds. Each session is used by one
+/// thread at a time; a configuration by any number.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Table {
+    pub version: u32,
+    /// Null when it cannot be had, and the complaint tells why.
+    pub config_new: unsafe extern "C" fn(*const Request, *mut Complaint) -> *mut c_void,
+    pub config_free: unsafe extern "C" fn(*mut c_void),
+    /// A session of that configuration; a client expects a peer of that name, or of that address.
+    pub session_new: unsafe extern "C" fn(*mut c_void, Bytes, *mut Complaint) -> *mut c_void,
+    pub session_free: unsafe extern "C" fn(*mut c_void),
+    /// Takes all of the ciphertext. What state it leads to is the result.
+    pub feed: unsafe extern "C" fn(*mut c_void, Bytes) -> u32,
+    /// Gives plaintext: how many bytes.
+    pub take: unsafe extern "C" fn(*mut c_void, *mut u8, usize) -> usize,
+    /// Takes plaintext: how many bytes, none while it is handshaking.
+    pub put: unsafe extern "C" fn(*mut c_void, Bytes) -> usize,
+    /// Gives ciphertext: how many bytes.
+    pub emit: unsafe extern "C" fn(*mut c_void, *mut u8, usize) -> usize,
+    pub state: unsafe extern "C" fn(*mut c_void) -> u32,
+    /// Tells the peer that nothing follows.
+    pub end: unsafe extern "C" fn(*mut c_void),
+    /// Why it has failed.
+    pub complain: unsafe extern "C" fn(*mut c_void, *mut Complaint),
+    /// The peer's certificate, as it is signed (DER), if it has shown one: its length, and as much
+    /// of it as there is room.
+    pub peer: unsafe extern "C" fn(*mut c_void, *mut u8, usize) -> usize,
+    /// The version that is spoken, or 0.
+    pub spoken: unsafe extern "C" fn(*mut c_void) -> u32,
+}
