@@ -27,6 +27,8 @@ pub enum Error {
     NameTooLong,
     /// The scheme names no transport.
     UnknownTransport,
+    /// It names one that is encrypted, and the library that encrypts is not installed.
+    NoEncryption,
     /// The interface part of an address names no local interface.
     NoDevice,
     /// Somebody else is bound to the address.

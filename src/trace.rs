@@ -144,6 +144,8 @@ events! {
 
     /// The peer is none for this socket, or does not speak as it should.
     HandshakeFailed = "handshake-failed": Warning,
+    /// Why nothing can be encrypted, in the words of who does it.
+    Encryption = "encryption": Warning,
     /// It does, but has to wait until the socket wants it.
     Held = "held": Debug,
     /// The socket does not want it.

@@ -129,6 +129,67 @@ extern "C" {
 #define SPMSG_REASON_SILENT 12
 #define SPMSG_REASON_STRANGER 13
 
+/** The reason that what encrypts has failed, and what it has failed of, as found tells: the stream
+ * ended and nobody had said that it would; the peer does not speak TLS; it breaks the rules of it;
+ * both speak no version or no cipher in common; the peer has shown no certificate; nobody who is
+ * trusted vouches for it; it has expired; it is not valid yet; it is for another name; it has been
+ * revoked; it is for another purpose; it is damaged or too weak; the peer's greeting is too long;
+ * what this side is to show or to trust cannot be used; or something else. From
+ * SPMSG_TLS_FAULT_ALERT on, the peer has refused this side, with the alert of that number. */
+#define SPMSG_REASON_TLS 32
+#define SPMSG_TLS_FAULT_TRUNCATED 1
+#define SPMSG_TLS_FAULT_NOT_TLS 2
+#define SPMSG_TLS_FAULT_PROTOCOL 3
+#define SPMSG_TLS_FAULT_INCOMPATIBLE 4
+#define SPMSG_TLS_FAULT_NO_CERTIFICATE 5
+#define SPMSG_TLS_FAULT_UNTRUSTED 6
+#define SPMSG_TLS_FAULT_EXPIRED 7
+#define SPMSG_TLS_FAULT_NOT_YET_VALID 8
+#define SPMSG_TLS_FAULT_WRONG_NAME 9
+#define SPMSG_TLS_FAULT_REVOKED 10
+#define SPMSG_TLS_FAULT_WRONG_PURPOSE 11
+#define SPMSG_TLS_FAULT_BAD_CERTIFICATE 12
+#define SPMSG_TLS_FAULT_TOO_LONG 13
+#define SPMSG_TLS_FAULT_SETTINGS 14
+#define SPMSG_TLS_FAULT_OTHER 15
+#define SPMSG_TLS_FAULT_ALERT 256
+
+/** The level of the options of tls+tcp and wss. They are heeded when an endpoint is made. */
+#define SPMSG_TLS (SPMSG_BASE + 64)
+
+/** A string at level SPMSG_TLS, empty unless set: the certificate that this side shows, with those
+ * between it and the authority behind it, in PEM, or the path of a file of that. Who listens needs
+ * one. */
+#define SPMSG_TLS_CERTIFICATE (SPMSG_BASE + 65)
+
+/** A string at level SPMSG_TLS, which cannot be read again: the private key of that certificate, in
+ * PEM, or the path of a file of it. Where it is not set, it is in the same file. */
+#define SPMSG_TLS_KEY (SPMSG_BASE + 66)
+
+/** A string at level SPMSG_TLS, empty unless set: the certificates of the authorities that are
+ * trusted, in PEM, or the path of a file of them. While it is empty, they are those of the system. */
+#define SPMSG_TLS_TRUST (SPMSG_BASE + 67)
+
+/** An int at level SPMSG_TLS: what is asked of the certificates of peers. That they are good, or
+ * that they are if there are any, or nothing; -1, the default, is SPMSG_TLS_VERIFY_REQUIRED for
+ * who connects and SPMSG_TLS_VERIFY_NONE for who listens. */
+#define SPMSG_TLS_VERIFY (SPMSG_BASE + 68)
+#define SPMSG_TLS_VERIFY_NONE 0
+#define SPMSG_TLS_VERIFY_OPTIONAL 1
+#define SPMSG_TLS_VERIFY_REQUIRED 2
+
+/** A string at level SPMSG_TLS, empty unless set: the name, or the numeric address, that the
+ * certificate of whom one connects to has to be for, instead of that in the address. */
+#define SPMSG_TLS_NAME (SPMSG_BASE + 69)
+
+/** An int at level SPMSG_TLS, 12 unless set: the oldest version that is spoken, 12 for TLS 1.2 or
+ * 13 for TLS 1.3. */
+#define SPMSG_TLS_VERSION_MIN (SPMSG_BASE + 70)
+
+/** A string at level SPMSG_TLS, empty unless set: lists of certificates that their authorities have
+ * revoked (CRL), in PEM, or the path of a file of them. */
+#define SPMSG_TLS_REVOKED (SPMSG_BASE + 71)
+
 /** The size of the longest address of a peer in an event, with its zero byte. */
 #define SPMSG_EVENT_PEER_MAX 128
 
@@ -433,6 +494,14 @@ SPMSG_EXPORT int spmsg_disconnect(int s, unsigned int peer);
  * Returns 0, or -1 with errno EFSM when it is called by such a function itself, ENOMEM, or EAGAIN
  * when no thread can be had; then nobody is told. */
 SPMSG_EXPORT int spmsg_log(spmsg_log_function function, void *argument);
+
+/** Reads the files that the options of level SPMSG_TLS name again, and what those options are set
+ * to now, for all connections that the endpoints of the socket make from now on. Connections that
+ * are there are not touched.
+ *
+ * Returns 0, or -1 with errno EBADF, ENOTSUP for a context, EINVAL when a file cannot be read or
+ * does not fit, ENOMEM; then everything stays as it was. */
+SPMSG_EXPORT int spmsg_tls_reload(int s);
 
 /** Gives a descriptor that is readable while events of the socket wait: poll it for POLLIN, and
  * never read or close it. Events are kept from the first call on, at most 1024 of them.

@@ -11,6 +11,7 @@ use super::figures::{Figure, Tally};
 use super::probing;
 use crate::error::{Error, Part};
 use crate::io::Reactor;
+use crate::memory::{OutOfMemory, Wiped};
 use crate::protocols::{Priorities, SOCKET_TYPES, SocketType, socket_type};
 use crate::sync::{
     Mutex, Rank,
@@ -20,7 +21,7 @@ use crate::sys::{self, probe};
 use crate::trace::{self, Happening, Plain, Reason};
 use crate::transports::{
     Connection, Fault, Guard, Host, IfNameless, Rejected, Report, Settings, TRANSPORTS, Text,
-    Transport, TypeTag,
+    TlsFault, Transport, TypeTag,
 };
 
 /// The socket's side of one endpoint.
@@ -304,6 +305,7 @@ impl Display for Cause {
                 write!(to, "error=Stranger user={found} wanted={wanted}")
             }
             Some(Fault::Stranger { users: None }) => write!(to, "error=Stranger"),
+            Some(Fault::Tls(TlsFault(number))) => write!(to, "error=Tls number={number}"),
             Some(
                 other @ (Fault::Violation
                 | Fault::TimedOut
@@ -341,16 +343,16 @@ impl Host for Endpoint {
         settings
     }
 
-    fn text(&self, option: &Text) -> Vec<u8> {
-        self.context.options.text_of(option)
-    }
-
     fn wants_headers(&self) -> bool {
         self.context.options.tells_headers()
     }
 
     fn guard(&self) -> Guard {
         self.context.options.guard()
+    }
+
+    fn text(&self, option: &Text) -> Result<Wiped, OutOfMemory> {
+        self.context.options.text(option)
     }
 
     fn size_max(&self) -> Option<u64> {

@@ -124,7 +124,8 @@ impl Figure {
                     | Fault::TooLargeForPeer
                     | Fault::NoAddress
                     | Fault::Silent
-                    | Fault::Stranger { .. },
+                    | Fault::Stranger { .. }
+                    | Fault::Tls(_),
                 ) => Figure::RefusedViolation,
             }),
             Report::Connecting

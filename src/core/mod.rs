@@ -90,7 +90,7 @@ pub use socket::Socket;
 pub use statistics::number as statistic_number;
 pub use transfer::{Blocking, Now};
 
-pub use crate::transports::{Dialect, Fault, Role};
+pub use crate::transports::{Dialect, Fault, Role, TlsFault};
 
 /// What wires call a type of sockets, or a question mark where there is none.
 pub fn type_name(number: i32) -> &'static str {

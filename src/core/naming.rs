@@ -201,6 +201,17 @@ impl Socket {
         Ok(())
     }
 
+    /// Reads anew what connections that are made from now on show and believe, as far as they are
+    /// encrypted. Those that are there stay.
+    ///
+    /// # Errors
+    /// `Invalid` when that cannot be used, `OutOfMemory`: then it stays as it was.
+    pub fn renew(&self) -> Result<(), Error> {
+        self.check_is_trunk()?;
+        let makers = self.lock().endpoints.makers();
+        makers.iter().try_for_each(|maker| maker.renew())
+    }
+
     /// A connection that was rejected for the sake of another may be welcome now.
     pub(super) fn retry_endpoints(&self) {
         if let Some(joint) = &self.joint {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 pub use super::option;
 use super::option::*;
 use crate::error::Error;
-use crate::memory::Attempt;
+use crate::memory::{Attempt, OutOfMemory, Wiped};
 use crate::message::Limit;
 use crate::protocols::{Priorities, Priority};
 use crate::sync::{
@@ -16,7 +16,8 @@ use crate::sync::{
 };
 use crate::sys;
 use crate::transports::{
-    self, Guard, NETWORKS, Networks, Row, Settings, TEXTS, Text, Unit, Values, WhenFull, rows,
+    self, Guard, NETWORKS, Networks, Row, Secrecy, Settings, TEXTS, Text, Unit, Values, WhenFull,
+    rows,
 };
 
 /// A value as it is given to the caller, who may have room for less.
@@ -56,7 +57,7 @@ struct Seldom {
     /// What the user calls the socket. `None` while that is the default, the handle.
     name: Option<Vec<u8>>,
     /// In the order of [`TEXTS`].
-    texts: [Vec<u8>; TEXTS.len()],
+    texts: [Wiped; TEXTS.len()],
 }
 
 /// Where the value of an option is.
@@ -143,7 +144,7 @@ impl Options {
             return Err(Error::Invalid);
         }
         let attempt = Attempt::begin()?;
-        let mut owned = text.to_vec();
+        let mut owned = Wiped::copy_from(text)?;
         (TEXTS[at].check)(text)?;
         attempt.check()?;
         self.change(|seldom| std::mem::swap(&mut seldom.texts[at], &mut owned))
@@ -167,11 +168,28 @@ impl Options {
         Ok(())
     }
 
+    /// What an option is set to that is a text; empty where it is not set.
+    ///
     /// # Errors
-    /// `UnknownOption`.
+    /// When memory for it cannot be had.
+    pub fn text(&self, option: &Text) -> Result<Wiped, OutOfMemory> {
+        let Some(at) = Text::place(option.level, option.number) else {
+            return Ok(Wiped::default());
+        };
+        match &*self.seldom.lock() {
+            Some(seldom) => Wiped::copy_from(seldom.texts[at].as_slice()),
+            None => Ok(Wiped::default()),
+        }
+    }
+
+    /// # Errors
+    /// `UnknownOption`, also for what is secret; `OutOfMemory`.
     pub fn get(&self, level: i32, option: i32) -> Result<OptionValue, Error> {
         if let Some(at) = Text::place(level, option) {
-            return Ok(OptionValue::Text(self.text(at)));
+            return match TEXTS[at].secrecy {
+                Secrecy::Public => Ok(OptionValue::Text(self.text(TEXTS[at])?.as_slice().to_vec())),
+                Secrecy::Secret => Err(Error::UnknownOption),
+            };
         }
         let (place, row) = find(level, option)?;
         Ok(match (row.unit, place) {
@@ -184,18 +202,6 @@ impl Options {
         })
     }
 
-    /// Empty where it has not been set.
-    fn text(&self, at: usize) -> Vec<u8> {
-        self.seldom.lock().as_ref().map(|seldom| seldom.texts[at].clone()).unwrap_or_default()
-    }
-
-    /// The same by what it is for.
-    #[must_use]
-    pub fn text_of(&self, option: &Text) -> Vec<u8> {
-        let place = Text::place(option.level, option.number);
-        place.map(|at| self.text(at)).unwrap_or_default()
-    }
-
     /// Whether they come with what those have said besides when they greeted.
     #[must_use]
     pub fn tells_headers(&self) -> bool {
@@ -206,7 +212,8 @@ impl Options {
     #[must_use]
     pub fn guard(&self) -> Guard {
         // It could be understood when it was set; if not, that is no reason to let everybody in.
-        let networks = Networks::parse(&self.text_of(&NETWORKS));
+        let text = self.text(&NETWORKS).map_err(Error::from);
+        let networks = text.and_then(|text| Networks::parse(text.as_slice()));
         let networks = networks.unwrap_or_else(|_| Some(Networks::none())).map(Arc::new);
         let user = match self.get(LEVEL, ACCEPT_USER.number) {
             Ok(OptionValue::Int(user)) => u32::try_from(user).ok(),

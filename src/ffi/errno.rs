@@ -1,7 +1,8 @@
 //! Errors as C knows them: the only place that turns a reason into a number or a text.
 
 use super::abi::nn::{EFSM, ETERM};
-use crate::core::{Fault, Printer, type_name};
+use super::abi::spmsg::*;
+use crate::core::{Fault, Printer, TlsFault, type_name};
 use crate::error::{Error, Part, SystemCode};
 use std::ffi::{CStr, c_char, c_int};
 
@@ -63,7 +64,7 @@ pub(super) fn number(error: Error) -> c_int {
         Error::OutOfMemory => libc::ENOMEM,
         Error::UnknownOption => libc::ENOPROTOOPT,
         Error::NameTooLong => libc::ENAMETOOLONG,
-        Error::UnknownTransport => libc::EPROTONOSUPPORT,
+        Error::UnknownTransport | Error::NoEncryption => libc::EPROTONOSUPPORT,
         Error::NoDevice => libc::ENODEV,
         Error::AddressInUse => libc::EADDRINUSE,
         Error::NotSupported => libc::ENOTSUP,
@@ -83,7 +84,9 @@ pub(super) fn number_of(fault: Option<Fault>) -> c_int {
     match fault {
         None => 0,
         Some(Fault::System(error)) => number(error),
-        Some(Fault::Violation | Fault::WrongType { .. } | Fault::Denied(_)) => libc::EPROTO,
+        Some(Fault::Violation | Fault::WrongType { .. } | Fault::Denied(_) | Fault::Tls(_)) => {
+            libc::EPROTO
+        }
         Some(Fault::TooLarge { .. } | Fault::TooLargeForPeer) => libc::EMSGSIZE,
         Some(Fault::TimedOut | Fault::Silent) => libc::ETIMEDOUT,
         Some(Fault::Stranger { .. }) => libc::EACCES,
@@ -122,7 +125,36 @@ pub(super) fn fault_text(fault: Fault) -> String {
         }
         Fault::Silent => "the peer has given no sign of life".into(),
         Fault::NoAddress => "the name has no address".into(),
+        Fault::Tls(TlsFault(number)) => tls_text(number),
     }
+}
+
+/// What is said about what encrypts.
+fn tls_text(number: u32) -> String {
+    let number = c_int::try_from(number).unwrap_or_default();
+    let words = match number {
+        SPMSG_TLS_FAULT_TRUNCATED => {
+            "the stream ended although the peer had not said that it would"
+        }
+        SPMSG_TLS_FAULT_NOT_TLS => "the peer does not speak TLS",
+        SPMSG_TLS_FAULT_PROTOCOL => "the peer breaks the rules of TLS",
+        SPMSG_TLS_FAULT_INCOMPATIBLE => "the peer speaks no version or cipher of TLS that would do",
+        SPMSG_TLS_FAULT_NO_CERTIFICATE => "the peer has shown no certificate",
+        SPMSG_TLS_FAULT_UNTRUSTED => "nobody who is trusted vouches for the peer's certificate",
+        SPMSG_TLS_FAULT_EXPIRED => "the peer's certificate has expired",
+        SPMSG_TLS_FAULT_NOT_YET_VALID => "the peer's certificate is not valid yet",
+        SPMSG_TLS_FAULT_WRONG_NAME => "the peer's certificate is for another name",
+        SPMSG_TLS_FAULT_REVOKED => "the peer's certificate has been revoked",
+        SPMSG_TLS_FAULT_WRONG_PURPOSE => "the peer's certificate is for another purpose",
+        SPMSG_TLS_FAULT_BAD_CERTIFICATE => "the peer's certificate is damaged, or too weak",
+        SPMSG_TLS_FAULT_TOO_LONG => "the peer's greeting in TLS is too long",
+        SPMSG_TLS_FAULT_SETTINGS => "the certificate, the key or the trust cannot be used",
+        alert if alert >= SPMSG_TLS_FAULT_ALERT => {
+            return format!("the peer refuses with alert {} of TLS", alert - SPMSG_TLS_FAULT_ALERT);
+        }
+        _ => "encrypting has failed",
+    };
+    words.into()
 }
 
 /// What is said about a call that failed: which part of an address is wrong, if one is, and else
@@ -158,7 +190,10 @@ pub(super) fn text(error: Error) -> String {
         Error::Malformed(Part::HeaderCount) => "there are more than 32 headers",
         Error::Malformed(Part::NetworkCount) => "the list has more than 64 networks",
         Error::Malformed(Part::Name) => "the address has no name behind its scheme",
-        Error::UnknownTransport => "the scheme is none of inproc, ipc, tcp, ws and unix",
+        Error::UnknownTransport => {
+            "the scheme is none of inproc, ipc, tcp, tls+tcp, unix, ws and wss"
+        }
+        Error::NoEncryption => "libspmsg-tls, which encrypts, is not installed",
         Error::NoDevice => {
             "the local address is neither * nor numeric, or of IPv6 while NN_IPV4ONLY is on"
         }

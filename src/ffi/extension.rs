@@ -184,6 +184,17 @@ fn log_level(level: JournalLevel) -> c_int {
     }
 }
 
+/// Reads the files that the options of level SPMSG_TLS name again, and what those options are set
+/// to now, for all connections that the endpoints of the socket make from now on. Connections that
+/// are there are not touched.
+///
+/// Returns 0, or -1 with errno EBADF, ENOTSUP for a context, EINVAL when a file cannot be read or
+/// does not fit, ENOMEM; then everything stays as it was.
+#[unsafe(no_mangle)]
+pub extern "C" fn spmsg_tls_reload(s: c_int) -> c_int {
+    enter_socket(s, |socket| socket.renew().map(|()| 0))
+}
+
 /// Gives a descriptor that is readable while events of the socket wait: poll it for POLLIN, and
 /// never read or close it. Events are kept from the first call on, at most 1024 of them.
 ///

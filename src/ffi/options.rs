@@ -97,7 +97,7 @@ const _: () = {
     use crate::core::option as socket;
     use crate::protocols::option;
     use crate::transports::{MessageKind, NETWORKS, ipc_option as ipc, message_label};
-    use crate::transports::{tcp_option as tcp, ws_option as ws};
+    use crate::transports::{tcp_option as tcp, tls_option as tls, ws_option as ws};
     assert!(socket::LEVEL == NN_SOL_SOCKET && ipc::LEVEL == NN_IPC);
     assert!(tcp::LEVEL == NN_TCP && ws::LEVEL == NN_WS);
     assert!(socket::LINGER.number == NN_LINGER && socket::NAME == NN_SOCKET_NAME);
@@ -124,6 +124,13 @@ const _: () = {
     assert!(tcp::NO_DELAY.number == NN_TCP_NODELAY);
     assert!(tcp::KEEPALIVE.number == SPMSG_TCP_KEEPALIVE);
     assert!(ws::MESSAGE_TYPE.number == NN_WS_MSG_TYPE && ws::PING.number == SPMSG_WS_PING);
+    assert!(tls::LEVEL == SPMSG_TLS && tls::VERIFY.number == SPMSG_TLS_VERIFY);
+    assert!(tls::VERSION_MIN.number == SPMSG_TLS_VERSION_MIN);
+    assert!(tls::CERTIFICATE.number == SPMSG_TLS_CERTIFICATE && tls::KEY.number == SPMSG_TLS_KEY);
+    assert!(tls::TRUST.number == SPMSG_TLS_TRUST && tls::NAME.number == SPMSG_TLS_NAME);
+    assert!(tls::REVOKED.number == SPMSG_TLS_REVOKED);
+    assert!(tls::NONE == SPMSG_TLS_VERIFY_NONE && tls::OPTIONAL == SPMSG_TLS_VERIFY_OPTIONAL);
+    assert!(tls::REQUIRED == SPMSG_TLS_VERIFY_REQUIRED);
     assert!(message_label::LEVEL == NN_WS && message_label::MESSAGE_TYPE == NN_WS_MSG_TYPE);
     assert!(ws::HEADERS.level == NN_WS && ws::HEADERS.number == SPMSG_WS_HEADERS);
     assert!(MessageKind::Text as i32 == NN_WS_MSG_TYPE_TEXT);

@@ -2,7 +2,7 @@
 
 use super::abi::spmsg::*;
 use super::errno;
-use crate::core::{EventKind, Fault, SocketEvent};
+use crate::core::{EventKind, Fault, SocketEvent, TlsFault};
 use crate::error::{Error, SystemCode};
 use std::ffi::{c_int, c_uint};
 
@@ -39,6 +39,7 @@ pub(super) fn of(event: &SocketEvent) -> (c_int, c_uint, c_uint) {
             let (found, wanted) = users.unwrap_or_default();
             (SPMSG_REASON_STRANGER, found, wanted)
         }
+        Fault::Tls(TlsFault(number)) => (SPMSG_REASON_TLS, number, 0),
     }
 }
 
@@ -66,8 +67,40 @@ pub(super) fn text(event: &spmsg_event) -> String {
             let users = (event.found, event.allowed);
             Fault::Stranger { users: (users.0 != users.1).then_some(users) }
         }
+        SPMSG_REASON_TLS => Fault::Tls(TlsFault(event.found)),
         // What a later version has made up has its error.
         _ => Fault::System(Error::System(SystemCode(event.error))),
     };
     errno::fault_text(fault)
 }
+
+/// What encrypts numbers its failures for itself; the header is the law.
+const _: () = {
+    use crate::sys::tls_numbers::*;
+    let pairs = [
+        (SPMSG_TLS_FAULT_TRUNCATED, FAULT_TRUNCATED),
+        (SPMSG_TLS_FAULT_NOT_TLS, FAULT_NOT_TLS),
+        (SPMSG_TLS_FAULT_PROTOCOL, FAULT_PROTOCOL),
+        (SPMSG_TLS_FAULT_INCOMPATIBLE, FAULT_INCOMPATIBLE),
+        (SPMSG_TLS_FAULT_NO_CERTIFICATE, FAULT_NO_CERTIFICATE),
+        (SPMSG_TLS_FAULT_UNTRUSTED, FAULT_UNTRUSTED),
+        (SPMSG_TLS_FAULT_EXPIRED, FAULT_EXPIRED),
+        (SPMSG_TLS_FAULT_NOT_YET_VALID, FAULT_NOT_YET_VALID),
+        (SPMSG_TLS_FAULT_WRONG_NAME, FAULT_WRONG_NAME),
+        (SPMSG_TLS_FAULT_REVOKED, FAULT_REVOKED),
+        (SPMSG_TLS_FAULT_WRONG_PURPOSE, FAULT_WRONG_PURPOSE),
+        (SPMSG_TLS_FAULT_BAD_CERTIFICATE, FAULT_BAD_CERTIFICATE),
+        (SPMSG_TLS_FAULT_TOO_LONG, FAULT_TOO_LONG),
+        (SPMSG_TLS_FAULT_SETTINGS, FAULT_SETTINGS),
+        (SPMSG_TLS_FAULT_OTHER, FAULT_OTHER),
+        (SPMSG_TLS_FAULT_ALERT, FAULT_ALERT),
+        (SPMSG_TLS_VERIFY_NONE, VERIFY_NONE),
+        (SPMSG_TLS_VERIFY_OPTIONAL, VERIFY_OPTIONAL),
+        (SPMSG_TLS_VERIFY_REQUIRED, VERIFY_REQUIRED),
+    ];
+    let mut at = 0;
+    while at < pairs.len() {
+        assert!(pairs[at].0.unsigned_abs() == pairs[at].1);
+        at += 1;
+    }
+};

@@ -19,6 +19,7 @@ mod allocator;
 mod models;
 mod reserve;
 mod stock;
+mod wiped;
 
 /// The machine's. A model has others in their place.
 mod atomics {
@@ -35,6 +36,7 @@ use self::reserve::Reserve;
 use self::stock::Stock;
 
 pub use self::stock::Block;
+pub use self::wiped::Wiped;
 
 /// Memory cannot be had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

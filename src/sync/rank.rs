@@ -27,8 +27,12 @@ pub enum Rank {
     Reading,
     /// The side of a connection that writes. Held while it does.
     Writing,
+    /// The machine that encrypts a connection. Held while the kernel takes or gives what it does.
+    Ciphering,
     /// What a listener, a dialer or a greeting has come to; never two at once.
     Endpoint,
+    /// With what the streams of an endpoint are covered.
+    Ciphers,
     /// The names of inproc.
     Names,
     /// What a branch of a socket has for itself; never two branches' at once.
@@ -206,10 +210,12 @@ impl Rank {
             | Rank::Binding
             | Rank::Accepting
             | Rank::Reading
-            | Rank::Writing => true,
+            | Rank::Writing
+            | Rank::Ciphering => true,
             Rank::Library
             | Rank::Draining
             | Rank::Endpoint
+            | Rank::Ciphers
             | Rank::Names
             | Rank::Branch
             | Rank::Socket

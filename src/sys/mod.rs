@@ -25,6 +25,8 @@ mod futex;
 mod interest;
 #[cfg(not(any(simulated, portable)))]
 mod kernel;
+#[cfg(all(not(feature = "tls"), not(simulated)))]
+mod library;
 mod limits;
 mod listener;
 mod log;
@@ -49,6 +51,7 @@ mod stream;
 mod switches;
 #[cfg(not(simulated))]
 mod thread;
+mod tls;
 mod user;
 
 pub use address::Address;
@@ -91,6 +94,10 @@ pub use switches::{Switches, switches};
 #[cfg(not(simulated))]
 pub use thread::{Belongings, STACK_SIZE, Thread, at_thread_end, wake_in_time};
 pub use user::user;
+
+pub use tls::{
+    Machine, TlsConfig, TlsRole, TlsSession, TlsTrouble, TlsWishes, numbers as tls_numbers,
+};
 
 #[cfg(not(target_os = "linux"))]
 pub use portable::file::NameLock;

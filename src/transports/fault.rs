@@ -27,7 +27,13 @@ pub enum Fault {
     Stranger { users: Option<(u32, u32)> },
     /// A name has no address that may be used.
     NoAddress,
+    /// What goes wrong with what encrypts.
+    Tls(TlsFault),
 }
+
+/// That as it is numbered by the machine that encrypts; 0 is nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TlsFault(pub u32);
 
 impl Fault {
     /// Whether the peer did, behind its greeting, what it must not.

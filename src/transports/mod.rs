@@ -23,6 +23,7 @@ mod stream;
 #[cfg(test)]
 mod suite;
 mod tcp;
+mod tls;
 mod ws;
 
 use std::fmt;
@@ -34,15 +35,16 @@ use std::time::{Duration, Instant};
 
 pub use adoption::{Adoption, Keepsake, Role};
 pub use bounds::{Bounds, WhenFull};
-pub use fault::Fault;
+pub use fault::{Fault, TlsFault};
 pub use guard::{Guard, Networks, Visitor};
 pub use ipc::option as ipc_option;
 pub use load::{Backup, Load, ReadBy, Stamp};
-pub use options::{Len, NETWORKS, Row, TABLES, TEXTS, Table, Text, Unit, Values, rows};
+pub use options::{Len, NETWORKS, Row, Secrecy, TABLES, TEXTS, Table, Text, Unit, Values, rows};
 pub use outcome::{AfterRecv, AfterSend, Next, Received, Sent};
 pub use pace::{Moment, with_rhythm};
 pub use stream::Parting;
 pub use tcp::option as tcp_option;
+pub use tls::option as tls_option;
 pub use ws::Kind as MessageKind;
 pub use ws::label as message_label;
 pub use ws::option as ws_option;
@@ -51,6 +53,7 @@ pub use crate::error::Rejected;
 
 use crate::error::{Error, Refusal};
 use crate::io::Reactor;
+use crate::memory::{OutOfMemory, Wiped};
 use crate::message::{Landing, Limit, Message};
 use crate::sys::{Credentials, Tuning};
 use crate::trace::Happening;
@@ -92,8 +95,8 @@ pub enum Dialect {
 }
 
 /// Every transport there is, under each of its schemes.
-pub static TRANSPORTS: [&dyn Transport; 5] =
-    [&inproc::Inproc, &ipc::IPC, &tcp::Tcp, &ws::Ws, &ipc::UNIX];
+pub static TRANSPORTS: [&dyn Transport; 7] =
+    [&inproc::Inproc, &ipc::IPC, &tcp::Tcp, &ws::Ws, &ipc::UNIX, &tls::TlsTcp, &tls::Wss];
 
 /// A listener or dialer of a transport.
 pub trait Maker: Send + Sync {
@@ -109,6 +112,14 @@ pub trait Maker: Send + Sync {
     /// The socket may want a connection that it rejected before.
     fn retry(&self) {}
 
+    /// Reads anew what connections that are made from now on show and believe.
+    ///
+    /// # Errors
+    /// When that cannot be had; then it stays as it was.
+    fn renew(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// Where it listens, as far as the kernel decided about it: the part behind `://`.
     fn address(&self) -> Option<&[u8]> {
         None
@@ -123,11 +134,6 @@ pub trait Host: Send + Sync {
 
     fn settings(&self) -> Settings;
 
-    /// What an option that is a text is set to.
-    fn text(&self, _option: &Text) -> Vec<u8> {
-        Vec::new()
-    }
-
     /// Whether somebody wants to know what peers say besides, when they greet.
     fn wants_headers(&self) -> bool {
         false
@@ -136,6 +142,14 @@ pub trait Host: Send + Sync {
     /// Whom a listener that is made now lets in.
     fn guard(&self) -> Guard {
         Guard::default()
+    }
+
+    /// What an option is set to that is a text; empty where it is not set.
+    ///
+    /// # Errors
+    /// When memory for it cannot be had.
+    fn text(&self, _option: &Text) -> Result<Wiped, OutOfMemory> {
+        Ok(Wiped::default())
     }
 
     /// The largest payload that a peer may send, where there is a limit.

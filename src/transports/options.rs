@@ -4,7 +4,7 @@
 use std::ops::RangeInclusive;
 
 use super::guard::Networks;
-use super::{ipc, tcp, ws};
+use super::{ipc, tcp, tls, ws};
 use crate::error::Error;
 
 /// All options of one level.
@@ -33,6 +33,7 @@ pub struct Text {
     pub level: i32,
     pub number: i32,
     pub len_max: usize,
+    pub secrecy: Secrecy,
     /// Whether it can be understood, which tells what is wrong with it.
     pub check: fn(&[u8]) -> Result<(), Error>,
 }
@@ -42,11 +43,20 @@ pub static NETWORKS: Text = Text {
     level: 0,
     number: 0x5350_000a,
     len_max: 4096,
+    secrecy: Secrecy::Public,
     check: |text| Networks::parse(text).map(|_| ()),
 };
 
 /// All options that are texts.
-pub static TEXTS: [&Text; 2] = [&NETWORKS, &ws::option::HEADERS];
+pub static TEXTS: [&Text; 7] = [
+    &NETWORKS,
+    &ws::option::HEADERS,
+    &tls::option::CERTIFICATE,
+    &tls::option::KEY,
+    &tls::option::TRUST,
+    &tls::option::NAME,
+    &tls::option::REVOKED,
+];
 
 /// How long a value must be, which is looked at before the option is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,8 +86,16 @@ pub enum Unit {
     Address,
 }
 
+/// Whether a text can be read again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Secrecy {
+    Public,
+    Secret,
+}
+
 /// The options of every transport that has some.
-pub static TABLES: [&Table; 3] = [&ipc::option::TABLE, &tcp::option::TABLE, &ws::option::TABLE];
+pub static TABLES: [&Table; 4] =
+    [&ipc::option::TABLE, &tcp::option::TABLE, &ws::option::TABLE, &tls::option::TABLE];
 
 /// How many there are.
 const COUNT: usize = count();

@@ -127,6 +127,67 @@ pub const SPMSG_REASON_DENIED: c_int = 11;
 pub const SPMSG_REASON_SILENT: c_int = 12;
 pub const SPMSG_REASON_STRANGER: c_int = 13;
 
+/// The reason that what encrypts has failed, and what it has failed of, as found tells: the stream
+/// ended and nobody had said that it would; the peer does not speak TLS; it breaks the rules of it;
+/// both speak no version or no cipher in common; the peer has shown no certificate; nobody who is
+/// trusted vouches for it; it has expired; it is not valid yet; it is for another name; it has been
+/// revoked; it is for another purpose; it is damaged or too weak; the peer's greeting is too long;
+/// what this side is to show or to trust cannot be used; or something else. From
+/// SPMSG_TLS_FAULT_ALERT on, the peer has refused this side, with the alert of that number.
+pub const SPMSG_REASON_TLS: c_int = 32;
+pub const SPMSG_TLS_FAULT_TRUNCATED: c_int = 1;
+pub const SPMSG_TLS_FAULT_NOT_TLS: c_int = 2;
+pub const SPMSG_TLS_FAULT_PROTOCOL: c_int = 3;
+pub const SPMSG_TLS_FAULT_INCOMPATIBLE: c_int = 4;
+pub const SPMSG_TLS_FAULT_NO_CERTIFICATE: c_int = 5;
+pub const SPMSG_TLS_FAULT_UNTRUSTED: c_int = 6;
+pub const SPMSG_TLS_FAULT_EXPIRED: c_int = 7;
+pub const SPMSG_TLS_FAULT_NOT_YET_VALID: c_int = 8;
+pub const SPMSG_TLS_FAULT_WRONG_NAME: c_int = 9;
+pub const SPMSG_TLS_FAULT_REVOKED: c_int = 10;
+pub const SPMSG_TLS_FAULT_WRONG_PURPOSE: c_int = 11;
+pub const SPMSG_TLS_FAULT_BAD_CERTIFICATE: c_int = 12;
+pub const SPMSG_TLS_FAULT_TOO_LONG: c_int = 13;
+pub const SPMSG_TLS_FAULT_SETTINGS: c_int = 14;
+pub const SPMSG_TLS_FAULT_OTHER: c_int = 15;
+pub const SPMSG_TLS_FAULT_ALERT: c_int = 256;
+
+/// The level of the options of tls+tcp and wss. They are heeded when an endpoint is made.
+pub const SPMSG_TLS: c_int = SPMSG_BASE + 64;
+
+/// A string at level SPMSG_TLS, empty unless set: the certificate that this side shows, with those
+/// between it and the authority behind it, in PEM, or the path of a file of that. Who listens needs
+/// one.
+pub const SPMSG_TLS_CERTIFICATE: c_int = SPMSG_BASE + 65;
+
+/// A string at level SPMSG_TLS, which cannot be read again: the private key of that certificate, in
+/// PEM, or the path of a file of it. Where it is not set, it is in the same file.
+pub const SPMSG_TLS_KEY: c_int = SPMSG_BASE + 66;
+
+/// A string at level SPMSG_TLS, empty unless set: the certificates of the authorities that are
+/// trusted, in PEM, or the path of a file of them. While it is empty, they are those of the system.
+pub const SPMSG_TLS_TRUST: c_int = SPMSG_BASE + 67;
+
+/// An int at level SPMSG_TLS: what is asked of the certificates of peers. That they are good, or
+/// that they are if there are any, or nothing; -1, the default, is SPMSG_TLS_VERIFY_REQUIRED for
+/// who connects and SPMSG_TLS_VERIFY_NONE for who listens.
+pub const SPMSG_TLS_VERIFY: c_int = SPMSG_BASE + 68;
+pub const SPMSG_TLS_VERIFY_NONE: c_int = 0;
+pub const SPMSG_TLS_VERIFY_OPTIONAL: c_int = 1;
+pub const SPMSG_TLS_VERIFY_REQUIRED: c_int = 2;
+
+/// A string at level SPMSG_TLS, empty unless set: the name, or the numeric address, that the
+/// certificate of whom one connects to has to be for, instead of that in the address.
+pub const SPMSG_TLS_NAME: c_int = SPMSG_BASE + 69;
+
+/// An int at level SPMSG_TLS, 12 unless set: the oldest version that is spoken, 12 for TLS 1.2 or
+/// 13 for TLS 1.3.
+pub const SPMSG_TLS_VERSION_MIN: c_int = SPMSG_BASE + 70;
+
+/// A string at level SPMSG_TLS, empty unless set: lists of certificates that their authorities have
+/// revoked (CRL), in PEM, or the path of a file of them.
+pub const SPMSG_TLS_REVOKED: c_int = SPMSG_BASE + 71;
+
 /// The size of the longest address of a peer in an event, with its zero byte.
 pub const SPMSG_EVENT_PEER_MAX: usize = 128;
 

@@ -9,7 +9,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use super::arrival::News;
-use super::byte_stream::{ByteStream, Sink, Source};
+use super::byte_stream::{Awaits, ByteStream, Sink, Source};
 use super::connection::StreamConnection;
 use super::pulse::{Hearing, Pulse, Verdict};
 use super::scratch;
@@ -202,6 +202,14 @@ impl Source for Attended {
         }
         read
     }
+
+    fn holds(&self) -> bool {
+        self.stream.holds()
+    }
+
+    fn is_bare(&self) -> bool {
+        self.stream.is_bare()
+    }
 }
 
 impl Sink for Attended {
@@ -215,6 +223,30 @@ impl Sink for Attended {
 }
 
 impl ByteStream for Attended {
+    fn fault(&self) -> Option<Fault> {
+        self.stream.fault()
+    }
+
+    fn complaint(&self) -> Option<String> {
+        self.stream.complaint()
+    }
+
+    fn awaits(&self) -> Awaits {
+        self.stream.awaits()
+    }
+
+    fn greeting_time(&self) -> Duration {
+        self.stream.greeting_time()
+    }
+
+    fn takes_loans(&self) -> bool {
+        self.stream.takes_loans()
+    }
+
+    fn is_within_reach(&self, patience: Duration) -> bool {
+        self.stream.is_within_reach(patience)
+    }
+
     fn descriptor(&self) -> RawFd {
         self.stream.descriptor()
     }

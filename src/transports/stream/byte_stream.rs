@@ -1,7 +1,7 @@
 //! The seam below reading and writing: what carries the bytes of a connection.
 //!
-//! Today that is a stream of the kernel. What puts something between, such as encryption, stands
-//! in its place without the reader, the writer and the framings taking notice.
+//! That is a stream of the kernel. What puts something between, such as encryption, stands in its
+//! place without the writer and the framings taking notice.
 
 use std::io::{self, IoSlice};
 
@@ -12,6 +12,17 @@ use crate::sys::Read;
 pub trait Source {
     /// Reads into `room` first, then into `rest`.
     fn read(&self, room: Option<&mut Room<'_>>, rest: &mut [u8]) -> Read;
+
+    /// Whether bytes wait here of which the kernel knows nothing, and whose coming it will not
+    /// report. That may only be when a read has filled all the room that it was given.
+    fn holds(&self) -> bool {
+        false
+    }
+
+    /// Whether that never is so, and what is read may lie in the memory of a caller.
+    fn is_bare(&self) -> bool {
+        true
+    }
 }
 
 /// Where bytes are written. Nothing here waits.
@@ -32,16 +43,29 @@ pub trait Sink {
 pub const UNREADABLE: io::ErrorKind = io::ErrorKind::InvalidData;
 
 #[cfg(not(loom))]
-pub use os::ByteStream;
+pub use os::{Awaits, ByteStream};
 
 #[cfg(not(loom))]
 mod os {
     use std::net::SocketAddr;
     use std::os::fd::{AsRawFd, RawFd};
+    use std::time::Duration;
 
     use super::super::attended::Attention;
     use super::{IoSlice, Read, Room, Sink, Source, io};
     use crate::sys::{Credentials, OsStream, is_mapped};
+    use crate::transports::Fault;
+
+    /// What a stream waits for that has a greeting of its own, below that of its users.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Awaits {
+        /// It takes what is written.
+        Nothing,
+        /// Its peer, before which it takes nothing.
+        Peer,
+        /// The kernel, which has not taken what it has to say itself. A write of nothing says it.
+        Room,
+    }
 
     /// Bytes in both directions, between us and one peer.
     pub trait ByteStream: Source + Sink + Send + Sync {
@@ -68,6 +92,36 @@ mod os {
 
         /// Why it broke, if it did.
         fn failure(&self) -> Option<io::Error>;
+
+        /// The same, or what is wrong with what lies between.
+        fn fault(&self) -> Option<Fault> {
+            self.failure().map(|error| Fault::System(error.into()))
+        }
+
+        /// That in the words of who has found it, for a trace.
+        fn complaint(&self) -> Option<String> {
+            None
+        }
+
+        fn awaits(&self) -> Awaits {
+            Awaits::Nothing
+        }
+
+        /// How long its own greeting may take.
+        fn greeting_time(&self) -> Duration {
+            Duration::ZERO
+        }
+
+        /// Whether bytes that an application lends may be written from where they lie: it may have
+        /// said where none are.
+        fn takes_loans(&self) -> bool {
+            true
+        }
+
+        /// Whether nobody holds a lock of this for so long that he may be gone.
+        fn is_within_reach(&self, _patience: Duration) -> bool {
+            true
+        }
 
         fn peer_address(&self) -> Option<SocketAddr>;
 

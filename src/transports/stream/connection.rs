@@ -118,6 +118,10 @@ impl StreamConnection {
             self.write_wanted();
         }
         self.tell(beginning.news);
+        // The kernel does not report what came with the end of the greeting.
+        if self.stream.holds() {
+            self.listen();
+        }
     }
 
     pub(super) fn digest(&self, arrival: Arrival) -> News {
@@ -214,22 +218,6 @@ impl StreamConnection {
         self.watch.renew(|| self.wanted());
     }
 
-    /// Reads everything up to the end of the stream, of which the kernel has told us: else it
-    /// would not be noticed before the application has received all that came before.
-    fn read_to_end(&self) {
-        for _ in 0..READS_TO_END_MAX {
-            match self.listen() {
-                News::Bytes | News::Readable => {}
-                News::Nothing => break,
-                News::Last | News::Ended => return,
-            }
-        }
-        // The swap in `end` comes before it stops watching.
-        if !self.has_ended() {
-            self.renew_watch();
-        }
-    }
-
     pub(super) fn with_pipe(&self, call: impl FnOnce(&dyn Adopter)) {
         if let Some(pipe) = self.pipe.get() {
             call(pipe.as_ref());
@@ -286,7 +274,7 @@ impl Connection for StreamConnection {
     }
 
     fn takes_loans(&self) -> bool {
-        self.writer.takes_loans()
+        self.stream.takes_loans() && self.writer.takes_loans()
     }
 
     fn deliver_lent(&self) -> Result<(), Error> {
@@ -370,7 +358,9 @@ impl Stream for StreamConnection {
     }
 
     fn is_within_reach(&self, patience: Duration) -> bool {
-        self.writer.is_within_reach(patience) && self.reader.is_within_reach(patience)
+        self.writer.is_within_reach(patience)
+            && self.reader.is_within_reach(patience)
+            && self.stream.is_within_reach(patience)
     }
 
     fn finish(&self, deadline: Instant) {
@@ -404,8 +394,7 @@ impl Stream for StreamConnection {
     }
 
     fn fault(&self) -> Option<Fault> {
-        let broken = || self.stream.failure().map(|error| Fault::System(error.into()));
-        self.reader.fault().or_else(|| self.silence()).or_else(broken)
+        self.reader.fault().or_else(|| self.silence()).or_else(|| self.stream.fault())
     }
 
     fn parting(&self) -> Parting {
@@ -477,9 +466,6 @@ impl Handler for StreamConnection {
 fn now() -> Moment {
     Moment(nanoseconds())
 }
-
-/// Reads at the end of a stream: more than any kernel buffers.
-const READS_TO_END_MAX: usize = 1024;
 
 #[cfg(test)]
 mod tests {

@@ -259,12 +259,19 @@ impl Dialer {
         };
         let attempt = Attempt::watch();
         let (host, greeter) = (Arc::clone(&self.host), self.wire.greeter(&*self.host));
-        let greeting = Greeting::start(
-            Beginning { stream: Arc::new(stream), standing, greeter },
-            host,
-            &self.reactor,
-            Box::new(done),
-        );
+        let descriptor = stream.as_raw_fd();
+        let greeting = match self.wire.cover(stream) {
+            Ok(stream) => {
+                let beginning = Beginning { stream, standing, greeter };
+                Greeting::start(beginning, host, &self.reactor, Box::new(done))
+            }
+            Err(OutOfMemory) => {
+                if standing == Standing::Watched {
+                    self.reactor.unwatch(descriptor);
+                }
+                Err(OutOfMemory)
+            }
+        };
         let greeting = match greeting {
             Ok(greeting) if attempt.check().is_ok() || !greeting.cancel() => greeting,
             Ok(_) | Err(OutOfMemory) => {
@@ -404,6 +411,10 @@ impl Handler for Dialer {
 }
 
 impl Maker for Dialer {
+    fn renew(&self) -> Result<(), Error> {
+        self.wire.renew(&*self.host)
+    }
+
     /// The first attempt is made at once, and mostly here.
     fn start(&self) {
         if !self.attempt_at_once()

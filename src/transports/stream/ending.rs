@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use super::arrival::News;
 use super::byte_stream::ByteStream;
+use super::connection::StreamConnection;
 use super::reader::Reader;
 use crate::sys::{self, Read, WaitFor};
 
@@ -41,6 +43,26 @@ pub fn read_rest(stream: &dyn ByteStream, reader: &Reader, deadline: Instant) {
     }
 }
 
+impl StreamConnection {
+    /// Reads everything up to the end of the stream, of which the kernel has told us: else it
+    /// would not be noticed before the application has received all that came before.
+    pub(super) fn read_to_end(&self) {
+        for _ in 0..READS_TO_END_MAX {
+            match self.listen() {
+                News::Bytes | News::Readable => {}
+                News::Nothing => break,
+                News::Last | News::Ended => return,
+            }
+        }
+        // The swap in `end` comes before it stops watching.
+        if !self.has_ended() {
+            self.renew_watch();
+        }
+    }
+}
+
+/// Reads at the end of a stream: more than any kernel buffers.
+const READS_TO_END_MAX: usize = 1024;
 const UNREAD_AT_ONCE: usize = 2048;
 const ACKNOWLEDGEMENT_STEP: Duration = Duration::from_millis(5);
 

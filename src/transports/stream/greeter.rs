@@ -1,15 +1,36 @@
 //! What transports over streams differ in, beside their addresses. Pure: no I/O, no clock.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::attended::Wishes;
+use super::byte_stream::ByteStream;
 use super::codec::Codec;
+use crate::error::Error;
+use crate::memory::OutOfMemory;
+use crate::sys::OsStream;
 use crate::transports::{Host, Report};
 
 /// How the connections of one endpoint begin.
 pub trait Wire: Send + Sync {
     /// Begins the conversation on a fresh stream.
     fn greeter(&self, host: &dyn Host) -> Box<dyn Greeter>;
+
+    /// Puts on the stream what lies between it and the conversation.
+    ///
+    /// # Errors
+    /// When memory for that cannot be had.
+    fn cover(&self, stream: OsStream) -> Result<Arc<dyn ByteStream>, OutOfMemory> {
+        Ok(Arc::new(stream))
+    }
+
+    /// Makes anew what the next streams are covered with.
+    ///
+    /// # Errors
+    /// When it cannot be had; then it stays as it was.
+    fn renew(&self, _host: &dyn Host) -> Result<(), Error> {
+        Ok(())
+    }
 }
 
 /// Our side of the first conversation on a stream.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::attended::attended;
-use super::byte_stream::ByteStream;
+use super::byte_stream::{Awaits, ByteStream};
 use super::connection::StreamConnection;
 use super::greeter::{Claim, Decline, Greeter, Heard, Welcome};
 use super::watch::Standing;
@@ -41,6 +41,8 @@ struct State {
     greeter: Box<dyn Greeter>,
     /// What the kernel has not taken yet of what was said. Nothing is said in front of it.
     unsaid: Vec<u8>,
+    /// Whether the kernel is asked to tell when it takes more.
+    awaits_room: bool,
     phase: Phase,
     deadline: Instant,
     done: Done,
@@ -93,10 +95,11 @@ impl Greeting {
         let Beginning { stream, standing, mut greeter } = start;
         let descriptor = stream.descriptor();
         let unsaid = say(&*stream, greeter.open(welcome(&*host)));
-        let interest = interest(&unsaid);
-        let deadline = sys::now() + greeter.limit();
+        let interest = interest(&*stream, &unsaid);
+        let deadline = sys::now() + greeter.limit() + stream.greeting_time();
         let (phase, ending) = (Phase::Hearing, None);
-        let state = State { stream, greeter, unsaid, phase, deadline, done, ending };
+        let awaits_room = interest.writable;
+        let state = State { stream, greeter, unsaid, awaits_room, phase, deadline, done, ending };
         let greeting = Arc::new(Greeting {
             reactor: Arc::clone(reactor),
             host,
@@ -173,8 +176,7 @@ impl Greeting {
         match read {
             Read::Nothing => Heard::More,
             Read::End => {
-                let broken = stream.failure().map(|error| Fault::System(error.into()));
-                ending.get_or_insert(Ending::Failed(broken));
+                ending.get_or_insert(Ending::Failed(stream.fault()));
                 Heard::Refused(Vec::new())
             }
             Read::Bytes(_) if is_leaving => Heard::More,
@@ -185,6 +187,17 @@ impl Greeting {
                     ending.get_or_insert(Ending::Failed(Some(fault)));
                 }
                 heard
+            }
+        }
+    }
+
+    /// Reads on while there are bytes of which the kernel tells nobody.
+    fn read_held(&self) -> Heard {
+        loop {
+            let heard = self.read();
+            let stream = self.state.lock().as_ref().map(|state| Arc::clone(&state.stream));
+            if heard != Heard::More || !stream.is_some_and(|stream| stream.holds()) {
+                return heard;
             }
         }
     }
@@ -270,26 +283,27 @@ impl Greeting {
     /// Says what is left, and `more` behind it, as far as the kernel takes it, which tells when it
     /// takes the rest. Only the reactor's thread says anything once the greeting has begun.
     fn say_on(&self, more: &[u8]) {
-        let (stream, words, was_waiting) = {
+        let (stream, words) = {
             let mut state = self.state.lock();
             let Some(state) = state.as_mut() else { return };
             let words = [&state.unsaid[..], more].concat();
-            let was_waiting = !std::mem::take(&mut state.unsaid).is_empty();
-            (Arc::clone(&state.stream), words, was_waiting)
+            state.unsaid.clear();
+            (Arc::clone(&state.stream), words)
         };
         let unsaid = say(&*stream, words);
-        let (is_waiting, interest) = (!unsaid.is_empty(), interest(&unsaid));
-        let is_leaving = {
+        let (is_waiting, interest) = (!unsaid.is_empty(), interest(&*stream, &unsaid));
+        let (is_leaving, is_watched) = {
             let mut state = self.state.lock();
             // Another thread may have given it up meanwhile.
             let Some(state) = state.as_mut() else { return };
             state.unsaid = unsaid;
-            state.phase == Phase::Leaving
+            let awaited_room = std::mem::replace(&mut state.awaits_room, interest.writable);
+            (state.phase == Phase::Leaving, awaited_room == interest.writable)
         };
         if is_leaving && !is_waiting {
             stream.end();
         }
-        if was_waiting == is_waiting {
+        if is_watched {
             return;
         }
         let Some(key) = self.key.get() else { return };
@@ -304,6 +318,12 @@ impl Greeting {
         state.stream.discard_input();
         let report = state.greeter.failure();
         let peer = state.stream.peer_address();
+        if trace::is_on()
+            && let Some(words) = state.stream.complaint()
+        {
+            let words = trace::Plain(words.as_bytes());
+            self.host.trace(trace::Happening::Encryption, peer, format_args!("words={words}"));
+        }
         drop(state.stream);
         report.into_iter().for_each(|report| self.host.report(report));
         self.host.report(match state.ending {
@@ -337,8 +357,9 @@ impl Handler for Greeting {
         if event.writable {
             self.say_on(&[]);
         }
-        match self.read() {
-            Heard::More => {}
+        match self.read_held() {
+            // What was to be said may have waited for what the peer has said.
+            Heard::More => self.say_on(&[]),
             Heard::Complete => self.complete(),
             Heard::Refused(answer) if answer.is_empty() => self.fail(),
             Heard::Refused(answer) => self.refuse(&answer),
@@ -383,7 +404,7 @@ fn fault(claim: &Claim, host: &dyn Host) -> Fault {
 /// What is left of the words. A fresh connection takes a few bytes, and mostly all of them; else it
 /// is broken, and reading will tell.
 fn say(stream: &dyn ByteStream, mut words: Vec<u8>) -> Vec<u8> {
-    if !words.is_empty() {
+    if !words.is_empty() || stream.awaits() == Awaits::Room {
         match stream.write(&[IoSlice::new(&words)]) {
             Ok(count) => drop(words.drain(..count)),
             Err(_) => words.clear(),
@@ -393,8 +414,13 @@ fn say(stream: &dyn ByteStream, mut words: Vec<u8>) -> Vec<u8> {
 }
 
 /// What a greeting with that much to say is to be told of.
-fn interest(unsaid: &[u8]) -> Interest {
-    Interest { readable: true, writable: !unsaid.is_empty(), ..Interest::default() }
+fn interest(stream: &dyn ByteStream, unsaid: &[u8]) -> Interest {
+    let writable = match stream.awaits() {
+        Awaits::Nothing => !unsaid.is_empty(),
+        Awaits::Peer => false,
+        Awaits::Room => true,
+    };
+    Interest { readable: true, writable, ..Interest::default() }
 }
 
 /// Greetings are short.

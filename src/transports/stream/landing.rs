@@ -44,7 +44,7 @@ impl Reader {
     ) -> Option<Arrival> {
         let visitor = visitor?;
         let size = turn.partial.as_ref().and_then(Partial::size_to_land)?;
-        if size > LANDED_MAX || !self.lands() {
+        if size > LANDED_MAX || !self.lands() || !source.is_bare() {
             return None;
         }
         let mut room = visitor.landing.room(size)?;

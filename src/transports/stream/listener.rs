@@ -180,12 +180,10 @@ impl Listener {
             }
         };
         let (host, greeter) = (Arc::clone(&self.host), self.wire.greeter(&*self.host));
-        let greeting = Greeting::start(
-            Beginning { stream: Arc::new(stream), standing: Standing::Fresh, greeter },
-            host,
-            &self.reactor,
-            Box::new(done),
-        );
+        let greeting = self.wire.cover(stream).and_then(|stream| {
+            let beginning = Beginning { stream, standing: Standing::Fresh, greeter };
+            Greeting::start(beginning, host, &self.reactor, Box::new(done))
+        });
         let greeting = greeting.inspect_err(|OutOfMemory| self.host.report(Report::Dropped))?;
         let kept = {
             let mut state = self.state.lock();
@@ -302,6 +300,10 @@ impl Maker for Listener {
     }
 
     fn connection_lost(&self, _parting: Parting) {}
+
+    fn renew(&self) -> Result<(), Error> {
+        self.wire.renew(&*self.host)
+    }
 
     fn retry(&self) {
         self.resume();

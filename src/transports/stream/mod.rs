@@ -44,8 +44,7 @@ pub use adopted::Adopted;
 #[cfg(any(test, fuzzing))]
 pub use arrival::News;
 pub use attended::Wishes;
-#[cfg(any(test, fuzzing))]
-pub use byte_stream::Source;
+pub use byte_stream::{Awaits, ByteStream, Sink, Source};
 pub use codec::{
     Codec, Decoder, Encoder, Farewell, Front, PREFIX_MAX, Parting, Place, Prefix, Tag, Veil,
     Violation,

@@ -155,7 +155,14 @@ impl Reader {
         let arrival = match source.read(None, &mut buffer[..size]) {
             Read::Nothing => NOTHING,
             Read::End => turn.end(),
-            Read::Bytes(count) => self.digest_here(&mut turn, &mut buffer[..count], &size_max),
+            Read::Bytes(count) => {
+                let arrival = self.digest_here(&mut turn, &mut buffer[..count], &size_max);
+                if count == size && source.holds() {
+                    let held = self.read_held(&mut turn, source, size_max, buffer, arrival);
+                    return (held, passage);
+                }
+                arrival
+            }
         };
         if arrival.news == News::Bytes && turn.partial.is_some() {
             return (self.go_on(arrival, &mut turn, source, size_max, buffer, visitor), passage);
@@ -345,7 +352,12 @@ impl Reader {
             Read::Nothing => NOTHING,
             Read::End => turn.end(),
             Read::Bytes(count) => {
-                self.digest(turn, &mut buffer[..count.saturating_sub(room)], size_max)
+                let bytes = &mut buffer[..count.saturating_sub(room)];
+                let arrival = self.digest(turn, bytes, &size_max);
+                if count == room + size && source.holds() {
+                    return self.read_held(turn, source, size_max, buffer, arrival);
+                }
+                arrival
             }
         }
     }
@@ -364,6 +376,24 @@ impl Reader {
 
     pub(super) fn with_front(&self, change: impl FnOnce(&mut Front)) {
         change(&mut self.inbox.lock().store.front);
+    }
+
+    /// Takes what the source has beyond the kernel's knowledge, too: nobody would be told of it. It
+    /// is bounded by what it was given at once.
+    #[cold]
+    fn read_held(
+        &self,
+        turn: &mut Turn,
+        source: &(impl Source + ?Sized),
+        size_max: impl Fn() -> Option<u64>,
+        buffer: &mut [u8],
+        before: Arrival,
+    ) -> Arrival {
+        if matches!(before.news, News::Last | News::Ended) {
+            return before;
+        }
+        let after = self.read(turn, source, size_max, buffer, EVERYTHING);
+        Arrival { news: after.news, answer: after.answer.or(before.answer) }
     }
 
     /// Makes messages of `bytes`, and of what was read straight into its place.

@@ -29,11 +29,11 @@ pub fn to_bind(
     Ok((address, path.map(str::to_owned)))
 }
 
-/// Whom to connect to, and what for.
+/// Whom to connect to, at that port unless another one is named, and what for.
 ///
 /// # Errors
 /// As for tcp; `Malformed` also for a path that cannot stand in a request.
-pub fn to_connect(text: &str, literals: Literals) -> Result<(Target, Resource), Error> {
+pub fn to_connect(text: &str, port: u16, literals: Literals) -> Result<(Target, Resource), Error> {
     let (authority, path) = split(text)?;
     let host = authority.split_once(';').map_or(authority, |(_, host)| host);
     // The colons inside of brackets are the address's own.
@@ -41,7 +41,7 @@ pub fn to_connect(text: &str, literals: Literals) -> Result<(Target, Resource), 
     let target = if has_port {
         address::to_connect(authority, literals)?
     } else {
-        address::to_connect(&format!("{authority}:{DEFAULT_PORT}"), literals)?
+        address::to_connect(&format!("{authority}:{port}"), literals)?
     };
     Ok((target, Resource { host: without_zone(host), path: path.unwrap_or("/").to_owned() }))
 }
@@ -69,8 +69,6 @@ fn split(text: &str) -> Result<(&str, Option<&str>), Error> {
     Ok((authority, (!path.is_empty()).then_some(path)))
 }
 
-const DEFAULT_PORT: u16 = 80;
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,7 +78,7 @@ mod tests {
     #[test]
     fn connects_to_what_the_specification_lists() {
         let connect = |text| {
-            to_connect(text, Ipv4).map(|(target, resource)| match target {
+            to_connect(text, 80, Ipv4).map(|(target, resource)| match target {
                 Target::Internet { host: HostName::Name(_, port), .. } => {
                     (port, resource.host, resource.path)
                 }
@@ -129,10 +127,10 @@ mod tests {
             "h:9/a\r\nX: y",
             "h:9/\u{7f}",
         ] {
-            assert!(matches!(to_connect(text, Ipv4), Err(Error::Malformed(_))), "{text}");
+            assert!(matches!(to_connect(text, 80, Ipv4), Err(Error::Malformed(_))), "{text}");
         }
-        assert_eq!(to_connect("h:9/a b", Ipv4).err(), Some(Error::Malformed(Part::Path)));
-        assert_eq!(to_connect("eth0;127.0.0.1:9/x", Ipv4).err(), Some(Error::NoDevice));
+        assert_eq!(to_connect("h:9/a b", 80, Ipv4).err(), Some(Error::Malformed(Part::Path)));
+        assert_eq!(to_connect("eth0;127.0.0.1:9/x", 80, Ipv4).err(), Some(Error::NoDevice));
     }
 
     #[test]
@@ -146,7 +144,7 @@ mod tests {
             ("[fe80::1%1]", "[fe80::1]"),
             ("fe80::1%1:9", "fe80::1:9"),
         ] {
-            assert_eq!(to_connect(text, Any).unwrap().1.host, host);
+            assert_eq!(to_connect(text, 80, Any).unwrap().1.host, host);
         }
     }
 

@@ -13,6 +13,7 @@ mod mask;
 mod sending;
 mod utf8;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 pub use frame::{Kind, Role};
@@ -21,7 +22,7 @@ use self::assembler::Assembler;
 use self::greeter::{Client, Server};
 use self::sending::Sending;
 use super::address::{literals, text};
-use super::stream::{Bound, Codec, Dialer, Listener};
+use super::stream::{Bound, Codec, Dialer, Listener, Target};
 use super::{Dialect, Host, Maker, Transport};
 use crate::error::Error;
 use crate::sys::{Address, OsListener};
@@ -39,11 +40,11 @@ impl Transport for Ws {
         dialect: Dialect,
         host: Arc<dyn Host>,
     ) -> Result<Arc<dyn Maker>, Error> {
-        let (address, path) = address::to_bind(&text(address), literals(&*host), dialect.into())?;
+        let Place { address, path } = to_bind(address, dialect, &*host)?;
         let listener = OsListener::listening(&Address::Internet(address), BACKLOG)?;
         let address = listener.own_address().unwrap_or(address);
         let address = format!("{address}{}", path.as_deref().unwrap_or_default());
-        Ok(Listener::new(Bound::plain(listener, address), Box::new(Server { path }), host)?)
+        Ok(Listener::new(Bound::plain(listener, address), Box::new(server(path)), host)?)
     }
 
     fn connect(
@@ -52,11 +53,39 @@ impl Transport for Ws {
         _dialect: Dialect,
         host: Arc<dyn Host>,
     ) -> Result<Arc<dyn Maker>, Error> {
-        let (target, resource) = address::to_connect(&text(address), literals(&*host))?;
-        let kind = option::message_kind(&host.settings());
-        let headers = headers::lines(&host.text(&option::HEADERS))?;
-        Ok(Dialer::new(target, Box::new(Client { resource, kind, headers }), host)?)
+        let (target, client) = to_connect(address, DEFAULT_PORT, &*host)?;
+        Ok(Dialer::new(target, Box::new(client), host)?)
     }
+}
+
+/// Where to listen, and the one path to serve if not all are.
+pub struct Place {
+    pub address: SocketAddr,
+    pub path: Option<String>,
+}
+
+/// # Errors
+/// When the address is malformed.
+pub fn to_bind(address: &[u8], dialect: Dialect, host: &dyn Host) -> Result<Place, Error> {
+    let (address, path) = address::to_bind(&text(address), literals(host), dialect.into())?;
+    Ok(Place { address, path })
+}
+
+/// Whom to connect to, and how the conversation begins there.
+///
+/// # Errors
+/// When the address is malformed.
+pub fn to_connect(address: &[u8], port: u16, host: &dyn Host) -> Result<(Target, Client), Error> {
+    let (target, resource) = address::to_connect(&text(address), port, literals(host))?;
+    let kind = option::message_kind(&host.settings());
+    let headers = headers::lines(host.text(&option::HEADERS)?.as_slice())?;
+    Ok((target, Client { resource, kind, headers }))
+}
+
+/// How conversations begin where others connect.
+#[must_use]
+pub fn server(path: Option<String>) -> Server {
+    Server { path }
 }
 
 /// One connection's framing, whose messages are of `kind` unless they say otherwise.
@@ -67,6 +96,7 @@ pub fn codec(role: Role, kind: Kind) -> Codec {
 }
 
 const BACKLOG: i32 = 100;
+const DEFAULT_PORT: u16 = 80;
 
 /// Options of WebSockets, by their rows and by what they mean; `ffi/options.rs` holds the numbers
 /// to the headers.
@@ -75,7 +105,7 @@ pub mod option {
 
     use super::frame::Kind;
     use crate::transports::Settings;
-    use crate::transports::options::{Len, Row, Table, Text, Unit};
+    use crate::transports::options::{Len, Row, Secrecy, Table, Text, Unit};
 
     pub const LEVEL: i32 = super::label::LEVEL;
 
@@ -105,6 +135,7 @@ pub mod option {
         level: LEVEL,
         number: 0x5350_000c,
         len_max: 4096,
+        secrecy: Secrecy::Public,
         check: |text| super::headers::lines(text).map(|_| ()),
     };
 

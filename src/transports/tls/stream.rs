@@ -1,0 +1,362 @@
+//! A stream of the kernel, and the machine that encrypts what goes over it.
+//!
+//! Two things keep readers and writers from noticing. What is decrypted is never left lying here
+//! when a read returns, unless it has filled all the room that there was, because the kernel would
+//! not report it ([`Source::holds`]). And what is reported as written is in the kernel: where the
+//! kernel takes no more in the middle of a record, the last byte in it counts as not taken until
+//! the record is gone, so that whoever writes waits for room, and comes back with that byte.
+
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, RawFd};
+use std::time::Duration;
+
+use crate::memory::{self, OutOfMemory};
+use crate::message::Room;
+use crate::sync::{
+    Mutex, Rank,
+    atomic::{AtomicU32, Ordering},
+};
+use crate::sys::tls_numbers::{FAULT_NONE, FAULT_OTHER, FAULT_TRUNCATED};
+use crate::sys::{Credentials, OsStream, Read, TlsSession};
+use crate::transports::stream::{Awaits, ByteStream, Sink, Source};
+use crate::transports::{Fault, TlsFault};
+
+pub struct TlsStream {
+    inner: OsStream,
+    /// Held while the kernel takes or gives what is encrypted, so that records keep their order.
+    state: Mutex<State>,
+    /// Why it failed, as the machine numbers it; 0 if it has not.
+    failure: AtomicU32,
+}
+
+struct State {
+    session: TlsSession,
+    /// Ciphertext that the kernel has not taken, from `sent` on.
+    outgoing: Vec<u8>,
+    sent: usize,
+    /// A byte is in the last record that counts as not taken.
+    is_owing: bool,
+    /// Nothing more is read.
+    is_at_end: bool,
+    /// Plaintext that becomes one record.
+    gathered: Vec<u8>,
+}
+
+impl TlsStream {
+    #[must_use]
+    pub fn new(inner: OsStream, session: TlsSession) -> TlsStream {
+        let state = State {
+            session,
+            outgoing: Vec::new(),
+            sent: 0,
+            is_owing: false,
+            is_at_end: false,
+            gathered: Vec::new(),
+        };
+        TlsStream {
+            inner,
+            state: Mutex::new(Rank::Ciphering, state),
+            failure: AtomicU32::new(FAULT_NONE),
+        }
+    }
+
+    /// The first one counts: the others follow from it.
+    fn note_failure(&self, fault: u32) {
+        let _ =
+            self.failure.compare_exchange(FAULT_NONE, fault, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// Nothing more is read: the peer has said so, or the stream came to its end.
+    fn end_reading(&self, state: &mut State, fault: u32) -> Read {
+        state.is_at_end = true;
+        self.note_failure(fault);
+        Read::End
+    }
+
+    fn digest(&self, state: &mut State, ciphertext: &[u8]) -> Option<Read> {
+        let Ok(now) = state.session.feed(ciphertext) else {
+            return Some(self.end_reading(state, FAULT_OTHER));
+        };
+        // Answers of the handshake, and what tells the peer why it has failed.
+        let _ = state.flush(&self.inner);
+        if now.is_failed() {
+            self.note_failure(state.session.complaint().0);
+            state.is_at_end = true;
+        } else if now.is_ended() {
+            state.is_at_end = true;
+        }
+        None
+    }
+}
+
+impl State {
+    /// Gives the kernel what is encrypted; false when it has not taken all of it.
+    fn flush(&mut self, inner: &OsStream) -> io::Result<bool> {
+        loop {
+            if self.sent == self.outgoing.len() {
+                self.outgoing.clear();
+                self.sent = 0;
+                if !self.collect().map_err(no_memory)? {
+                    if self.outgoing.capacity() > KEPT {
+                        self.outgoing = Vec::new();
+                    }
+                    return Ok(true);
+                }
+            }
+            let count = inner.write(&[IoSlice::new(&self.outgoing[self.sent..])])?;
+            self.sent += count;
+            if self.sent < self.outgoing.len() {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Takes what the machine has encrypted; false when there is nothing.
+    fn collect(&mut self) -> Result<bool, OutOfMemory> {
+        let before = self.outgoing.len();
+        while self.session.state().has_ciphertext() {
+            let start = self.outgoing.len();
+            memory::reserve(&mut self.outgoing, RECORD_MAX)?;
+            self.outgoing.resize(start + RECORD_MAX, 0);
+            let count = self.session.emit(&mut self.outgoing[start..]);
+            self.outgoing.truncate(start + count);
+            if count == 0 {
+                break;
+            }
+        }
+        Ok(self.outgoing.len() > before)
+    }
+
+    /// Encrypts `parts` behind the first `skipped` bytes, until they are at an end or there is
+    /// much; says how many bytes that were.
+    fn encrypt(&mut self, parts: &[IoSlice<'_>], mut skipped: usize) -> io::Result<usize> {
+        let mut total = 0;
+        let mut gathered = std::mem::take(&mut self.gathered);
+        gathered.clear();
+        for part in parts {
+            let skip = skipped.min(part.len());
+            skipped -= skip;
+            let mut rest = &part[skip..];
+            while !rest.is_empty() && self.outgoing.len() - self.sent < AT_ONCE {
+                if gathered.is_empty() && rest.len() >= RECORD {
+                    total += self.encrypt_record(&rest[..RECORD])?;
+                    rest = &rest[RECORD..];
+                    continue;
+                }
+                let count = rest.len().min(RECORD - gathered.len());
+                memory::reserve(&mut gathered, count).map_err(no_memory)?;
+                gathered.extend_from_slice(&rest[..count]);
+                rest = &rest[count..];
+                if gathered.len() == RECORD {
+                    total += self.encrypt_record(&gathered)?;
+                    gathered.clear();
+                }
+            }
+        }
+        if !gathered.is_empty() {
+            total += self.encrypt_record(&gathered)?;
+        }
+        if gathered.capacity() <= KEPT {
+            self.gathered = gathered;
+        }
+        Ok(total)
+    }
+
+    fn encrypt_record(&mut self, plaintext: &[u8]) -> io::Result<usize> {
+        let count = self.session.put(plaintext).map_err(no_memory)?;
+        if count != plaintext.len() {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        self.collect().map_err(no_memory)?;
+        Ok(count)
+    }
+
+    fn take(&mut self, room: Option<&mut Room<'_>>, rest: &mut [u8]) -> usize {
+        let mut count = 0;
+        if let Some(room) = room.filter(|room| room.missing() > 0) {
+            count = self.session.take_into(room);
+            if room.missing() > 0 {
+                return count;
+            }
+        }
+        count + self.session.take(rest)
+    }
+}
+
+impl Source for TlsStream {
+    fn read(&self, mut room: Option<&mut Room<'_>>, rest: &mut [u8]) -> Read {
+        let mut state = self.state.lock();
+        for _ in 0..READS_MAX {
+            let count = state.take(room.as_deref_mut(), rest);
+            if count > 0 {
+                return Read::Bytes(count);
+            }
+            if state.is_at_end {
+                return Read::End;
+            }
+            let mut small = [0; SMALL];
+            let buffer = if rest.len() < SMALL { &mut small[..] } else { &mut *rest };
+            match self.inner.read(None, buffer) {
+                Read::Nothing => return Read::Nothing,
+                Read::End => return self.end_reading(&mut state, FAULT_TRUNCATED),
+                Read::Bytes(count) => {
+                    if let Some(read) = self.digest(&mut state, &buffer[..count]) {
+                        return read;
+                    }
+                }
+            }
+        }
+        // It goes on sending what is no message. The kernel will report that again.
+        Read::Nothing
+    }
+
+    fn holds(&self) -> bool {
+        self.state.lock().session.state().has_plaintext()
+    }
+
+    fn is_bare(&self) -> bool {
+        false
+    }
+}
+
+impl Sink for TlsStream {
+    fn write(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut state = self.state.lock();
+        let now = state.session.state();
+        let is_flushed = state.flush(&self.inner)?;
+        if now.is_failed() {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        let offered: usize = parts.iter().map(|part| part.len()).sum();
+        if !is_flushed || now.is_handshaking() || offered == 0 {
+            return Ok(0);
+        }
+        let owed = usize::from(std::mem::take(&mut state.is_owing));
+        let mut total = owed;
+        loop {
+            let count = state.encrypt(parts, total)?;
+            total += count;
+            if !state.flush(&self.inner)? {
+                state.is_owing = true;
+                return Ok(total - 1);
+            }
+            if count == 0 || total == offered {
+                return Ok(total);
+            }
+        }
+    }
+}
+
+impl ByteStream for TlsStream {
+    fn descriptor(&self) -> RawFd {
+        self.inner.as_raw_fd()
+    }
+
+    fn end(&self) {
+        {
+            let mut state = self.state.lock();
+            if !state.session.state().is_handshaking() {
+                state.session.end();
+                // A kernel that is full now leaves the peer a stream without an end.
+                let _ = state.flush(&self.inner);
+            }
+        }
+        self.inner.end();
+    }
+
+    fn break_off(&self) {
+        if let Some(mut state) = self.state.try_lock()
+            && !state.session.state().is_handshaking()
+        {
+            state.session.end();
+            let _ = state.flush(&self.inner);
+        }
+        self.inner.break_off();
+    }
+
+    fn discard_input(&self) {
+        self.inner.discard_input();
+    }
+
+    fn set_send_buffer(&self, size: u32) {
+        self.inner.set_send_buffer(size);
+    }
+
+    fn set_recv_buffer(&self, size: u32) {
+        self.inner.set_recv_buffer(size);
+    }
+
+    fn unacknowledged(&self) -> usize {
+        self.inner.unacknowledged()
+    }
+
+    fn failure(&self) -> Option<io::Error> {
+        self.inner.failure()
+    }
+
+    /// What the kernel says goes first: a stream that it has reset is cut off, too.
+    fn fault(&self) -> Option<Fault> {
+        match (self.failure.load(Ordering::Relaxed), self.inner.failure()) {
+            (FAULT_NONE | FAULT_TRUNCATED, Some(error)) => Some(Fault::System(error.into())),
+            (FAULT_NONE, None) => None,
+            (own, _) => Some(Fault::Tls(TlsFault(own))),
+        }
+    }
+
+    fn awaits(&self) -> Awaits {
+        let state = self.state.lock();
+        let now = state.session.state();
+        if state.sent < state.outgoing.len() || now.has_ciphertext() {
+            Awaits::Room
+        } else if now.is_handshaking() {
+            Awaits::Peer
+        } else {
+            Awaits::Nothing
+        }
+    }
+
+    fn complaint(&self) -> Option<String> {
+        let state = self.state.lock();
+        state.session.state().is_failed().then(|| state.session.complaint().1)
+    }
+
+    fn takes_loans(&self) -> bool {
+        false
+    }
+
+    fn greeting_time(&self) -> Duration {
+        GREETING
+    }
+
+    fn is_within_reach(&self, patience: Duration) -> bool {
+        self.state.try_lock_for(patience).is_some()
+    }
+
+    fn peer_address(&self) -> Option<SocketAddr> {
+        self.inner.peer_address()
+    }
+
+    fn peer_credentials(&self) -> Option<Credentials> {
+        self.inner.peer_credentials()
+    }
+}
+
+fn no_memory(OutOfMemory: OutOfMemory) -> io::Error {
+    io::ErrorKind::OutOfMemory.into()
+}
+
+/// Plaintext in a record (RFC 8446, section 5.1).
+const RECORD: usize = 16 * 1024;
+/// What a record takes, with all that is around it.
+const RECORD_MAX: usize = RECORD + 512;
+/// How much is encrypted before the kernel is given it.
+const AT_ONCE: usize = 64 * 1024;
+/// What a buffer keeps when it is empty.
+const KEPT: usize = 4 * 1024;
+/// Smaller buffers are not read into.
+const SMALL: usize = 4 * 1024;
+/// Reads in a row that give no plaintext.
+const READS_MAX: usize = 64;
+/// How long the handshake may take, beside the greeting behind it.
+const GREETING: Duration = Duration::from_secs(9);
