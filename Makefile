@@ -36,6 +36,8 @@ help:
 	@echo "make build    build target/release/libspmsg.so and libspmsg.a; so does make alone"
 	@echo "make nanocat  build target/release/nanocat, the command-line tool, too, which install then"
 	@echo "              takes along"
+	@echo "make tls      build target/release/libspmsg_tls.so, which is loaded for tls+tcp and wss, too;"
+	@echo "              install then takes it along"
 	@echo "make headers  make include/ anew, after a change of src/ffi"
 	@echo "make install  install what was built; PREFIX is $(PREFIX), DESTDIR is respected"
 	@echo "make install-compat  install, with the names that programs made for libnanomsg ask for in"
@@ -63,6 +65,11 @@ build: compilers
 nanocat: TOOL := -DNN_ENABLE_NANOCAT=ON
 nanocat: build
 TOOL = $(if $(wildcard $(FRONT)/CMakeCache.txt),,-DNN_ENABLE_NANOCAT=OFF)
+
+# So is this.
+.PHONY: tls
+tls: TOOL += -DSPMSG_TLS=ON
+tls: build
 
 .PHONY: compilers
 compilers:

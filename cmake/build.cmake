@@ -4,7 +4,7 @@ set(SPMSG_OUT "${PROJECT_BINARY_DIR}")
 if(SPMSG_PREBUILT STREQUAL "NOTHING")
     set(CMAKE_STRIP true)
     list(TRANSFORM SPMSG_NANOMSG_SONAMES PREPEND SPMSG_NAME_ OUTPUT_VARIABLE names)
-    foreach(file SPMSG_SHARED_LIBRARY SPMSG_ARCHIVE SPMSG_TOOL SPMSG_TOP ${names})
+    foreach(file SPMSG_SHARED_LIBRARY SPMSG_TLS_FILE SPMSG_ARCHIVE SPMSG_TOOL SPMSG_TOP ${names})
         set(${file} "${PROJECT_SOURCE_DIR}/Cargo.toml")
     endforeach()
     return()
@@ -59,10 +59,21 @@ if(SPMSG_SHARED)
         ${SPMSG_LINKED} "${SPMSG_OUTPUT}/${SPMSG_LOADED}")
 endif()
 
+set(SPMSG_TLS_FILE "")
+set(tls)
+if(SPMSG_TLS AND SPMSG_SHARED)
+    string(REGEX REPLACE "^libspmsg" "libspmsg_tls" file "${SPMSG_LINKED}")
+    set(SPMSG_TLS_FILE "${SPMSG_OUTPUT}/${file}")
+    list(APPEND made "${SPMSG_TLS_FILE}")
+    # By itself, because crates that both have must not be built with what the other needs of them.
+    set(tls COMMAND ${build} --package spmsg-tls)
+endif()
+
 # Cargo knows what has changed.
 add_custom_target(spmsg-cargo ALL
     ${tool}
     COMMAND ${build} --lib --features "${SPMSG_FEATURES}"
+    ${tls}
     ${linking}
     BYPRODUCTS ${made}
     WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}"
@@ -141,7 +152,7 @@ endif()
 set(built "")
 list(TRANSFORM SPMSG_NANOMSG_SONAMES PREPEND SPMSG_NAME_ OUTPUT_VARIABLE names)
 foreach(variable SPMSG_INTERFACE SPMSG_NANOMSG_VERSION SPMSG_NANOMSG_SONAMES
-        SPMSG_SHARED SPMSG_SHARED_LIBRARY SPMSG_ARCHIVE SPMSG_TOOL SPMSG_TOP
+        SPMSG_SHARED SPMSG_SHARED_LIBRARY SPMSG_TLS_FILE SPMSG_ARCHIVE SPMSG_TOOL SPMSG_TOP
         SPMSG_PRIVATE_LIBRARIES CMAKE_STRIP ${names})
     string(APPEND built "set(${variable} \"${${variable}}\")\n")
 endforeach()

@@ -4,14 +4,18 @@
 use std::alloc::{Layout, alloc, alloc_zeroed, dealloc, realloc};
 use std::ffi::c_void;
 use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicPtr, Ordering};
 
 #[path = "../tls/table.rs"]
+#[cfg_attr(
+    any(feature = "tls", simulated),
+    allow(dead_code, reason = "nothing is loaded, and nobody asks for memory")
+)]
 mod table;
 
 use self::table::{Bytes, Complaint, Memory, Request, Table};
 use crate::memory::{Attempt, OutOfMemory};
 use crate::message::Room;
-use crate::sync::atomic::{AtomicPtr, Ordering};
 
 /// The functions of the machine.
 #[derive(Clone, Copy, Debug)]
