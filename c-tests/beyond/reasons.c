@@ -279,7 +279,7 @@ static void a_malformed_address_says_which_part_is_wrong(void)
         {"127.0.0.1:5555", 1, EINVAL, "the address has no scheme, as tcp:// is one"},
         {"", 0, EINVAL, "the address has no scheme, as tcp:// is one"},
         {"udp://127.0.0.1:5555", 0, EPROTONOSUPPORT,
-         "the scheme is none of inproc, ipc, tcp, ws and unix"},
+         "the scheme is none of inproc, ipc, tcp, tls+tcp, unix, ws and wss"},
         {"tcp://127.0.0.1", 1, EINVAL, port},
         {"tcp://127.0.0.1:70000", 0, EINVAL, port},
         {"ws://127.0.0.1:http/x", 0, EINVAL, port},
