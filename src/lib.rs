@@ -138,6 +138,7 @@ mod transports {
         mod circumstances;
         mod codec;
         mod driver;
+        mod held;
         mod interjection;
         mod landing;
         mod loan;

@@ -18,6 +18,7 @@ mod ending;
 mod fixtures;
 mod greeter;
 mod greeting;
+mod held;
 mod inbox;
 mod interjection;
 mod landing;

@@ -378,24 +378,6 @@ impl Reader {
         change(&mut self.inbox.lock().store.front);
     }
 
-    /// Takes what the source has beyond the kernel's knowledge, too: nobody would be told of it. It
-    /// is bounded by what it was given at once.
-    #[cold]
-    fn read_held(
-        &self,
-        turn: &mut Turn,
-        source: &(impl Source + ?Sized),
-        size_max: impl Fn() -> Option<u64>,
-        buffer: &mut [u8],
-        before: Arrival,
-    ) -> Arrival {
-        if matches!(before.news, News::Last | News::Ended) {
-            return before;
-        }
-        let after = self.read(turn, source, size_max, buffer, EVERYTHING);
-        Arrival { news: after.news, answer: after.answer.or(before.answer) }
-    }
-
     /// Makes messages of `bytes`, and of what was read straight into its place.
     #[inline(never)]
     pub(super) fn digest(
