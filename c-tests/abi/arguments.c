@@ -323,7 +323,7 @@ static void addresses(void)
         {"tcp:/", EINVAL}, {"://x", EPROTONOSUPPORT}, {"INPROC://a", EPROTONOSUPPORT},
         {"udp://a", EPROTONOSUPPORT}, {" tcp://127.0.0.1:1", EPROTONOSUPPORT},
         {"tcpx://127.0.0.1:1", EPROTONOSUPPORT}, {"tc://127.0.0.1:1", EPROTONOSUPPORT},
-        {"tls+tcp://127.0.0.1:1", EPROTONOSUPPORT}, {"tcp://", EINVAL}, {"tcp://*", EINVAL},
+        {"tls+udp://127.0.0.1:1", EPROTONOSUPPORT}, {"tcp://", EINVAL}, {"tcp://*", EINVAL},
         {"tcp://127.0.0.1:65536", EINVAL}, {"tcp://127.0.0.1:x", EINVAL},
     };
     int s = open_pair();

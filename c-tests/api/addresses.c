@@ -33,8 +33,8 @@ static void addresses_without_a_known_scheme(void)
         {"TCP://127.0.0.1:%d", EPROTONOSUPPORT}, {" tcp://127.0.0.1:%d", EPROTONOSUPPORT},
         {"tcp ://127.0.0.1:%d", EPROTONOSUPPORT}, {"udp://a", EPROTONOSUPPORT},
         {"foo://x", EPROTONOSUPPORT}, {"tc://127.0.0.1:%d", EPROTONOSUPPORT},
-        {"tcp4://127.0.0.1:%d", EPROTONOSUPPORT}, {"tls+tcp://127.0.0.1:%d", EPROTONOSUPPORT},
-        {"tcpmux://127.0.0.1:%d", EPROTONOSUPPORT}, {"wss://127.0.0.1:%d", EPROTONOSUPPORT},
+        {"tcp4://127.0.0.1:%d", EPROTONOSUPPORT}, {"tls+udp://127.0.0.1:%d", EPROTONOSUPPORT},
+        {"tcpmux://127.0.0.1:%d", EPROTONOSUPPORT}, {"wsss://127.0.0.1:%d", EPROTONOSUPPORT},
         {"http://127.0.0.1:%d", EPROTONOSUPPORT},
     };
     int s = open_pair();

@@ -21,11 +21,11 @@ use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::thread;
 use crate::sys::{self, Accepted, Address, OsListener, OsStream, PerProcess, Thread, WaitFor};
 
-/// Opens a socket, as [`registry::open`] does. From a process's first one on it answers, if the
+/// Opens a socket, as `registry::open` does. From a process's first one on it answers, if the
 /// environment asks for that.
 ///
 /// # Errors
-/// Those of [`registry::open`].
+/// Those of `registry::open`.
 pub fn open(
     domain: i32,
     protocol: i32,
