@@ -173,6 +173,9 @@ impl OsStream {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Read::Nothing,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if is_shortage(&error) => return Read::Nothing,
+                // Memory of a caller to which the kernel may not write. Only a copy to it raises
+                // the signal that he may be prepared for.
+                Err(error) if error.raw_os_error() == Some(libc::EFAULT) => return Read::Nothing,
                 Err(error) => {
                     self.note_failure(&error);
                     return Read::End;
@@ -298,7 +301,9 @@ impl OsStream {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::Landing;
     use crate::sys::{Accepted, OsListener, WaitFor, poll};
+    use std::ptr::NonNull;
 
     fn write(stream: &OsStream, bytes: &[u8]) -> usize {
         stream.write(&[IoSlice::new(bytes)]).unwrap()
@@ -319,6 +324,31 @@ mod tests {
         let Ok(Accepted::Connection(peer)) = listener.accept() else { panic!("nobody") };
         own.connected().unwrap();
         (own, peer)
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "it has no memory that faults")]
+    fn memory_that_cannot_be_written_takes_nothing_and_breaks_nothing() {
+        let size = 4096;
+        let kind = libc::MAP_PRIVATE | libc::MAP_ANON;
+        let place = std::ptr::null_mut();
+        // SAFETY: a mapping anywhere.
+        let start = unsafe { libc::mmap(place, size, libc::PROT_NONE, kind, -1, 0) };
+        assert_ne!(start, libc::MAP_FAILED);
+        for (own, peer) in [OsStream::pair(), tcp_pair()] {
+            // SAFETY: the memory is nobody else's, and nothing lands there.
+            let landing = unsafe { Landing::new(NonNull::new(start.cast()).unwrap(), size) };
+            write(&own, b"kept");
+            await_input(&peer);
+            let mut room = landing.room(size);
+            assert_eq!(peer.read(room.as_mut(), &mut []), Read::Nothing);
+            assert!(peer.failure().is_none());
+            let mut buffer = [0; 8];
+            assert_eq!(peer.read(None, &mut buffer), Read::Bytes(4));
+            assert_eq!(&buffer[..4], b"kept");
+        }
+        // SAFETY: it is what was mapped above.
+        unsafe { libc::munmap(start, size) };
     }
 
     #[test]
