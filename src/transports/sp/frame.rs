@@ -439,7 +439,7 @@ mod tests {
             std::thread::scope(|scope| scope.spawn(|| take(reader)).join().unwrap())
         };
         let later = |reader: &Reader| {
-            reader.reclaim();
+            assert!(reader.reclaim());
             take(reader)
         };
         for is_later in [false, true] {

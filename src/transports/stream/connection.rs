@@ -332,8 +332,9 @@ impl Stream for StreamConnection {
     }
 
     fn reclaim(&self) {
-        self.reader.reclaim();
-        self.resume();
+        if !self.reader.reclaim() {
+            self.end();
+        }
     }
 
     fn read_in_background(&self) {
@@ -607,6 +608,17 @@ mod tests {
         peer.write(b"\x01a");
         connection.renew_watch();
         assert_eq!(pipe.recv().as_deref(), Some(&b"a"[..]));
+    }
+
+    #[test]
+    fn who_has_left_nothing_behind_asks_the_kernel_for_nothing() {
+        let Setup { connection, peer, socket, .. } = &Setup::started();
+        connection.pump(None);
+        connection.reader.share();
+        peer.write(b"\x01a");
+        connection.reclaim();
+        socket.settle();
+        assert!(!connection.is_readable(), "the reactor has been told to read");
     }
 
     #[test]

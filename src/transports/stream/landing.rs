@@ -71,19 +71,24 @@ impl Reader {
         }
     }
 
-    /// What has landed with this thread, and was not received, is everybody's.
-    pub fn reclaim(&self) {
+    /// What has landed with this thread, and was not received, is everybody's. False when there was
+    /// no memory for that: then nothing can be received any more.
+    #[must_use]
+    pub fn reclaim(&self) -> bool {
+        let mut is_whole = true;
         self.with_front(|front| {
             if let Front::Landed { landed, tag } = front
                 && landed.is_here()
             {
                 let (tag, copy) = (*tag, landed.to_chunk());
+                is_whole = copy.is_ok();
                 *front = match copy {
                     Ok(chunk) => Front::Apart { chunk, tag },
                     Err(_) => Front::Broken(Violation::beyond_memory(landed.len())),
                 };
             }
         });
+        is_whole
     }
 }
 
