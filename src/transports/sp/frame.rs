@@ -411,6 +411,20 @@ mod tests {
         }
     }
 
+    #[test]
+    fn behind_a_big_message_that_came_in_parts_the_next_one_is_read_into_its_place() {
+        let whole = wire(Framing::Tcp, &[100_000]);
+        let mut arrival = Arrival::of(&whole[..50_000], 0);
+        assert!(arrival.pump(take).is_none());
+        for rest in [&whole[50_000..], &whole[..]] {
+            arrival.source.elsewhere.set(0);
+            arrival.source.bytes.borrow_mut().extend(rest);
+            let body = (0..100).find_map(|_| arrival.pump(take)).unwrap().body;
+            assert_eq!(body.as_slice(), &whole[8..]);
+        }
+        assert_eq!(arrival.source.elsewhere.get(), 4 * 1024);
+    }
+
     fn body_at(sizes: &[usize], index: usize) -> usize {
         sizes[..index].iter().map(|size| size + 8).sum::<usize>() + 8
     }

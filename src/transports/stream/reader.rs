@@ -187,11 +187,13 @@ impl Reader {
         if let Some(landed) = self.read_for(visitor, turn, source, &size_max, buffer) {
             return landed;
         }
-        let most = if turn.is_behind_big { BEHIND_BIG } else { self.read_size as usize };
+        let was_behind_big = std::mem::take(&mut turn.is_behind_big);
+        let most = if was_behind_big { BEHIND_BIG } else { self.read_size as usize };
         let size = most.min(buffer.len());
         let arrival = self.read(turn, source, &size_max, &mut buffer[..size], EVERYTHING);
         let has_begun = arrival.news == News::Bytes && turn.partial.is_some();
-        turn.is_behind_big &= turn.partial.is_some();
+        // Or it has been noted just now, of the message that this read has completed.
+        turn.is_behind_big |= was_behind_big && turn.partial.is_some();
         if has_begun {
             self.go_on(arrival, turn, source, size_max, buffer, visitor)
         } else {
