@@ -99,6 +99,8 @@ impl Audience for Socket {
         });
         // The last owner closes, and that not under the lock.
         drop(removed);
+        // Who waits for everybody waits for one less.
+        self.waiting.ring_all();
     }
 
     fn pipe_displaced(&self, id: PipeId, count: usize) {
@@ -267,10 +269,12 @@ pub(super) enum Whose {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::Ordering;
+    use std::thread;
 
     use super::*;
     use crate::core::fixtures::{BUS, FakeConnection, Opened, PAIR, PUB, PULL, PUSH, fresh_name};
 
+    use crate::core::option::{DROP, DROP_NOTHING, SEND_TIMEOUT};
     use crate::core::statistics::number::{CONNECTIONS, MESSAGES_DROPPED};
     use crate::error::Error;
     use crate::transports::Fault;
@@ -452,6 +456,24 @@ mod tests {
         socket.try_send("to nobody").unwrap();
         assert_eq!(socket.statistic(MESSAGES_DROPPED), 0);
         assert_eq!((socket.statistic(CONNECTIONS), Arc::strong_count(&connection)), (0, 1));
+    }
+
+    #[test]
+    fn who_waits_for_everybody_does_not_wait_for_one_that_never_came_to_life() {
+        let (socket, endpoint) = bound(PUB);
+        socket.set_int(&DROP, DROP_NOTHING).unwrap();
+        socket.set_int(&SEND_TIMEOUT, 10_000).unwrap();
+        let connection = FakeConnection::with_room(0);
+        socket.attach(endpoint, &connection).unwrap();
+        let sent = thread::scope(|scope| {
+            let sending = scope.spawn(|| socket.send("to nobody"));
+            while socket.get().waiting.send.handover.sleepers() == 0 {
+                thread::yield_now();
+            }
+            connection.withdraw();
+            sending.join().unwrap()
+        });
+        assert_eq!(sent, Ok(()));
     }
 
     #[test]
