@@ -10,6 +10,8 @@ mod bus;
 mod contexts;
 mod device;
 mod fault;
+mod full;
+mod last;
 mod many;
 mod pair;
 mod pipeline;
@@ -30,6 +32,7 @@ use crate::protocols::{
     Refusal, Seed, SendPriority, socket_type,
 };
 use fault::Faults;
+use full::Dropped;
 pub use random::Random;
 
 /// A socket of the mesh, by its place.
@@ -71,6 +74,8 @@ struct Node {
     /// The link and the end of it that each pipe is.
     pipes: BTreeMap<PipeId, (usize, usize)>,
     hop_limit: usize,
+    /// What becomes of a message that a pipe has no room for.
+    dropped: Dropped,
     branches: BTreeMap<BranchId, NodeId>,
     /// What a branch is a branch of, by which number.
     trunk: Option<(NodeId, BranchId)>,
@@ -209,6 +214,7 @@ impl Mesh {
             next_pipe: 0,
             pipes: BTreeMap::new(),
             hop_limit: 8,
+            dropped: Dropped::Newest,
             branches: BTreeMap::new(),
             trunk,
         });
@@ -659,6 +665,9 @@ impl Pipes for View<'_> {
             if !link.keeps_headers {
                 message.join().unwrap();
             }
+            if self.mesh.nodes[self.node].dropped == Dropped::Oldest {
+                link.wires[side].make_room();
+            }
             let wire = &mut link.wires[side];
             wire.in_transit.push_back(message);
             wire.room = wire.limit;
@@ -688,7 +697,8 @@ impl Pipes for View<'_> {
         let Some((index, side)) = self.end(pipe) else { return Flow::Busy };
         let link = &self.mesh.links[index];
         let is_gone = link.ends[side].has_ended || link.is_broken && !link.swallows;
-        let is_busy = is_gone || link.wires[side].is_full();
+        let always_has_room = self.mesh.nodes[self.node].dropped == Dropped::Oldest;
+        let is_busy = is_gone || link.wires[side].is_full() && !always_has_room;
         if is_busy { Flow::Busy } else { Flow::Ready }
     }
 
@@ -707,6 +717,10 @@ impl Pipes for View<'_> {
 
     fn recv_limit(&self) -> Limit {
         131_072.into()
+    }
+
+    fn drops_nothing(&self) -> bool {
+        self.mesh.nodes[self.node].dropped == Dropped::Nothing
     }
 
     fn count_dropped(&mut self, count: usize, _why: Loss) {

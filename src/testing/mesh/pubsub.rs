@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use super::fault::{Faults, Pattern, run, steps};
-use super::ring::{Broadcast, Fairness};
+use super::full::{Dropped, Speaker, dropped};
+use super::ring::Fairness;
 use super::{Event, Mesh};
 use crate::protocols::{Nothing, option};
 
@@ -17,15 +18,9 @@ const TOPICS: [&str; 6] = ["", "a", "ab", "abc", "b", "ba"];
 
 #[derive(Default)]
 struct PubSub {
-    publishers: [Publisher; PUBLISHERS],
+    publishers: [Speaker; PUBLISHERS],
     subscribers: [Subscriber; SUBSCRIBERS],
     serial: usize,
-}
-
-#[derive(Default)]
-struct Publisher {
-    broadcast: Broadcast,
-    dropped: usize,
 }
 
 #[derive(Default)]
@@ -36,8 +31,9 @@ struct Subscriber {
 }
 
 impl PubSub {
-    fn build(mesh: &mut Mesh) -> PubSub {
+    fn build(mesh: &mut Mesh, dropped: Dropped) -> PubSub {
         mesh.open_all(PUB, PUBLISHERS);
+        mesh.choose(0..PUBLISHERS, dropped);
         mesh.open_all(SUB, SUBSCRIBERS);
         for publisher in 0..PUBLISHERS {
             for subscriber in PUBLISHERS..PUBLISHERS + SUBSCRIBERS {
@@ -64,9 +60,13 @@ impl Pattern for PubSub {
         if who.is_multiple_of(7) {
             return self.subscribe(mesh, who / 7 % SUBSCRIBERS, who / 21);
         }
-        self.serial += 1;
         let (publisher, topic) = (who % PUBLISHERS, TOPICS[who / 2 % TOPICS.len()]);
-        assert_eq!(mesh.send(publisher, &format!("{topic}:{publisher}:{}", self.serial)), Ok(()));
+        if who.is_multiple_of(13) {
+            return mesh.choose_again(publisher);
+        }
+        self.serial += 1;
+        // Whether it is right to refuse it, the model says.
+        let _ = mesh.send(publisher, &format!("{topic}:{publisher}:{}", self.serial));
     }
 
     fn recv(&mut self, mesh: &mut Mesh, who: usize) {
@@ -79,28 +79,13 @@ impl Pattern for PubSub {
     fn check(&mut self, mesh: &mut Mesh) {
         for entry in mesh.take_log() {
             match self.publishers.get_mut(entry.node) {
-                Some(publisher) => publisher.heed(&entry.event),
+                Some(publisher) => publisher.heed(&entry, mesh),
                 None => self.subscribers[entry.node - PUBLISHERS].heed(&entry.event),
             }
         }
-    }
-}
-
-impl Publisher {
-    fn heed(&mut self, event: &Event) {
-        match event {
-            Event::Asks((_, body)) => {
-                self.dropped = 0;
-                self.broadcast.begin(body.clone(), None);
-            }
-            Event::Dropped(count) => self.dropped += count,
-            Event::Asked(asked) => {
-                assert_eq!(*asked, Ok(()));
-                self.broadcast.end(self.dropped);
-            }
-            _ => {}
+        for (node, publisher) in self.publishers.iter().enumerate() {
+            publisher.check_readiness(mesh, node);
         }
-        self.broadcast.heed(event);
     }
 }
 
@@ -137,10 +122,10 @@ impl Subscriber {
 proptest! {
     #[test]
     fn everybody_with_room_gets_everything_and_keeps_what_it_wants(
-        seed: u64, steps in steps(150),
+        seed: u64, steps in steps(150), dropped in dropped(),
     ) {
         let mut mesh = Mesh::new(seed, Faults::SLOW);
-        let mut pubsub = PubSub::build(&mut mesh);
+        let mut pubsub = PubSub::build(&mut mesh, dropped);
         run(&mut mesh, &mut pubsub, &steps);
         // Publishing goes on to those who have drained.
         mesh.heal();

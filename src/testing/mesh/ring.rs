@@ -179,6 +179,18 @@ impl Broadcast {
         self.wire = wire;
     }
 
+    /// Whether somebody cannot take a message now.
+    pub fn is_held_up(&self) -> bool {
+        self.writable.len() < self.members.len()
+    }
+
+    /// The call has failed, so that nobody got the message.
+    pub fn refuse(&mut self) {
+        assert!(self.is_held_up(), "refuses what everybody could take");
+        assert_eq!(self.expected, self.writable, "has sent to some what it refuses");
+        self.expected.clear();
+    }
+
     /// The call is over.
     pub fn end(&mut self, dropped: usize) {
         assert_eq!(self.expected, [], "missed a message although there was room");
