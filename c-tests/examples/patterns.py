@@ -226,6 +226,11 @@ def drops(_):
     check(numbers[2] + numbers[3] == 100, f"{numbers}: some are neither dropped nor received")
 
 
+def last(_):
+    lines = Program("last").all_lines()
+    check(lines == ["temperature 24", "pressure 1009", "outdated: 3"], f"it says {lines}")
+
+
 def watch(addresses):
     url = addresses.new()
     watcher = Program("watch", url, "3")
@@ -299,7 +304,8 @@ def activated(addresses):
 
 
 CASES = [
-    hello, reqrep, pubsub, pipeline, survey, bus, loops, wrapper, contexts, drops, watch, activated,
+    hello, reqrep, pubsub, pipeline, survey, bus, loops, wrapper, contexts, drops, last, watch,
+    activated,
 ]
 
 
