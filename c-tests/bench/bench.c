@@ -91,6 +91,7 @@ static void run(const struct plan *plan, struct outcome *outcome) {
         run_threads(plan, outcome);
         break;
     case FAN_OUT:
+    case OLDEST:
     case TOPICS:
         run_fan_out(plan, outcome);
         break;

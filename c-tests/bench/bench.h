@@ -26,6 +26,7 @@ enum activity {
     CONTEXTS,    /* ctx: N requests at a time through contexts of one socket. */
     THREADS,     /* threads4: four threads send on one socket. */
     FAN_OUT,     /* fanout: one publishes to N, in windows. */
+    OLDEST,      /* oldest: the same where the oldest would make room for the newest. */
     TOPICS,      /* subs: one publishes to a subscriber of K topics. */
     SURVEY,      /* survey: one asks N respondents. */
     BUS,         /* bus: each of N sockets sends to all others. */

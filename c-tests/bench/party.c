@@ -19,6 +19,7 @@
 #include <nanomsg/nn.h>
 #include <nanomsg/pubsub.h>
 #include <nanomsg/tcp.h>
+#include <spmsg/spmsg.h>
 
 #define UNLIMITED (-1)
 #define SETTLING_STEP_US 100
@@ -64,14 +65,19 @@ static int open_socket(const struct plan *plan, int protocol) {
     int socket = must(nn_socket(AF_SP, protocol), "nn_socket");
     int unlimited = UNLIMITED;
     int yes = 1;
+    int oldest = SPMSG_DROP_OLDEST;
 
     must(nn_setsockopt(socket, NN_SOL_SOCKET, NN_RCVMAXSIZE, &unlimited, sizeof unlimited),
          "NN_RCVMAXSIZE");
     if (plan->nodelay) {
         must(nn_setsockopt(socket, NN_TCP, NN_TCP_NODELAY, &yes, sizeof yes), "NN_TCP_NODELAY");
     }
-    if (protocol == NN_SUB && plan->activity == FAN_OUT) {
+    if (protocol == NN_SUB && (plan->activity == FAN_OUT || plan->activity == OLDEST)) {
         must(nn_setsockopt(socket, NN_SUB, NN_SUB_SUBSCRIBE, "", 0), "NN_SUB_SUBSCRIBE");
+    }
+    if (protocol == NN_PUB && plan->activity == OLDEST) {
+        must(nn_setsockopt(socket, NN_SOL_SOCKET, SPMSG_DROP, &oldest, sizeof oldest),
+             "SPMSG_DROP");
     }
     return socket;
 }

@@ -71,6 +71,7 @@ static const struct family {
     {"fanin", NULL, FAN_IN, "PTSN", NULL, SOCKETS_LIMIT, STAMPED_SIZE_MIN, NO_NEED},
     {"ctx", NULL, CONTEXTS, "TSN", &requests, CONTEXTS_LIMIT, STAMPED_SIZE_MIN, NO_NEED},
     {"fanout", NULL, FAN_OUT, "TSN", &topics, SOCKETS_LIMIT, 1, NO_NEED},
+    {"oldest", NULL, OLDEST, "TSN", &topics, SOCKETS_LIMIT, 1, NO_NEED},
     {"threads4", NULL, THREADS, "TS", &pushes, 0, STAMPED_SIZE_MIN, NO_NEED},
     {"survey", NULL, SURVEY, "TSN", &surveys, SOCKETS_LIMIT, STAMPED_SIZE_MIN, NO_NEED},
     {"bus", NULL, BUS, "TSN", &buses, SOCKETS_LIMIT, STAMPED_SIZE_MIN, NO_NEED},
@@ -155,6 +156,7 @@ static void plan_sockets(struct plan *plan) {
         break;
     case FAN_IN:
     case FAN_OUT:
+    case OLDEST:
         plan->senders = plan->near_sockets = plan->length;
         plan->length = 1;
         break;
