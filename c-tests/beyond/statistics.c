@@ -6,10 +6,12 @@
 #include "support/cases.h"
 #include "support/check.h"
 #include "support/message.h"
+#include "support/process.h"
 #include "support/raw-peer.h"
 #include "support/raw-stream.h"
 #include "support/sockets.h"
 #include "support/talk.h"
+#include "support/thread.h"
 
 #include <nanomsg/nn.h>
 #include <nanomsg/pair.h>
@@ -18,12 +20,17 @@
 #include <nanomsg/reqrep.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 enum { ENTRIES = 8, SCHEME_COUNT = 4 };
@@ -564,6 +571,102 @@ static void the_text_has_every_socket(void)
     CHECK_CLOSE(here, there);
 }
 
+#ifdef __linux__
+static int connected_to(const struct sockaddr_un *name, socklen_t len)
+{
+    struct timeval patience = {.tv_sec = 2};
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    CHECK_OK(fd);
+    CHECK_EQ(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience), 0);
+    if (connect(fd, (const struct sockaddr *)name, len) == 0)
+        return fd;
+    close(fd);
+    return -1;
+}
+
+/* The descriptor at which this process answers, and the name that it has. */
+static int observatory(struct sockaddr_un *name, socklen_t *len)
+{
+    char own[64];
+    int own_len = snprintf(own, sizeof own, "%cspmsg/stats/%d.", 0, (int)getpid());
+    for (int fd = 3; fd < 256; fd++) {
+        *len = sizeof *name;
+        memset(name, 0, sizeof *name);
+        if (getsockname(fd, (struct sockaddr *)name, len) == 0 && name->sun_family == AF_UNIX
+            && memcmp(name->sun_path, own, (size_t)own_len) == 0)
+            return fd;
+    }
+    return -1;
+}
+
+/* Whether somebody who asks at one of the names that this process may have is answered. */
+static int answers(void)
+{
+    char text[64] = {0};
+    for (int i = 0; i < 8; i++) {
+        struct sockaddr_un name = {.sun_family = AF_UNIX};
+        int len = snprintf(name.sun_path, sizeof name.sun_path, "%cspmsg/stats/%d.%d", 0,
+                           (int)getpid(), i);
+        int fd = connected_to(&name, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len));
+        if (fd >= 0) {
+            ssize_t got = recv(fd, text, sizeof text - 1, MSG_WAITALL);
+            close(fd);
+            if (got > 0 && strncmp(text, "# spmsg-stats 1 ", 16) == 0)
+                return 1;
+        }
+    }
+    return 0;
+}
+
+static int close_it_and_listen_there(void *argument)
+{
+    struct sockaddr_un its, own = {.sun_family = AF_UNIX};
+    socklen_t its_len, own_len = sizeof own;
+    char byte;
+    (void)argument;
+    setenv("SPMSG_STATS", "1", 1);
+    int s = open_pair();
+    int fd = observatory(&its, &its_len);
+    CHECK_OK(fd);
+    CHECK(answers());
+    int listener = socket(AF_UNIX, SOCK_STREAM, 0);
+    CHECK_EQ(bind(listener, (struct sockaddr *)&own, sizeof own.sun_family), 0);
+    CHECK_EQ(getsockname(listener, (struct sockaddr *)&own, &own_len), 0);
+    CHECK_EQ(listen(listener, 8), 0);
+    CHECK_EQ(fcntl(listener, F_SETFL, O_NONBLOCK), 0);
+    CHECK_EQ(dup2(listener, fd), fd);
+    /* Where it sleeps at what it had, somebody who comes there makes it look again. */
+    int visitor = connected_to(&its, its_len);
+    if (visitor >= 0) {
+        CHECK_AT_MOST(read(visitor, &byte, 1), 0);
+        close(visitor);
+    }
+    for (int i = 0; i < 5; i++) {
+        int client = connected_to(&own, own_len);
+        CHECK_OK(client);
+        /* Time for a thief. */
+        nap_ms(20);
+        int accepted = accept(listener, NULL, NULL);
+        CHECK_OK(accepted);
+        close(accepted);
+        close(client);
+    }
+    CHECK(wait_until(answers(), PATIENCE_MS));
+    CHECK_EQ(fcntl(fd, F_GETFL) & O_NONBLOCK, O_NONBLOCK);
+    close(listener);
+    close(fd);
+    CHECK_CLOSE(s);
+    return 0;
+}
+
+static void a_number_that_is_no_longer_its_own_is_left_alone(void)
+{
+    struct child child;
+    child_start(&child, close_it_and_listen_there, NULL);
+    CHECK_EQ(child_wait(&child, PATIENCE_MS), 0);
+}
+#endif
+
 int main(void)
 {
     test_begin("beyond/statistics", 100);
@@ -585,5 +688,8 @@ int main(void)
     RUN(a_look_disturbs_nobody);
     RUN(only_what_fits_is_stored);
     RUN(the_text_has_every_socket);
+#ifdef __linux__
+    RUN(a_number_that_is_no_longer_its_own_is_left_alone);
+#endif
     return test_end();
 }

@@ -5,10 +5,16 @@
 //! connects as the same user, or as the administrator, is written the figures of all sockets as
 //! text, and nothing is read from him. One is served at a time, and for a second at most.
 //!
+//! A program may close every descriptor that it finds, this one with the others. Its number is no
+//! claim then, because the next one that the program opens gets it: it is looked at whose it is
+//! before anybody is accepted, it is never closed here, and the thread listens anew. It sleeps in
+//! steps for that, because nothing wakes who polls what somebody else closes.
+//!
 //! A forked child has no such thread. It begins one of its own, under a name of its own, with its
 //! first socket.
 
 use std::io::{self, ErrorKind, IoSlice};
+use std::mem::ManuallyDrop;
 use std::os::fd::AsRawFd;
 use std::process;
 use std::time::Duration;
@@ -41,8 +47,14 @@ fn begin() {
         return;
     }
     // Nobody is told when it cannot be had: the program would have worked without it.
-    let Ok(listener) = listen() else { return };
-    let _ = Thread::start(c"spmsg-stats", sys::STACK_SIZE, move || serve_all(&listener));
+    let Ok(seat) = listen() else { return };
+    let _ = Thread::start(c"spmsg-stats", sys::STACK_SIZE, move || serve_all(seat));
+}
+
+/// What somebody listens at, as long as the program has not closed it.
+struct Seat {
+    listener: ManuallyDrop<OsListener>,
+    address: Address,
 }
 
 fn is_wanted() -> bool {
@@ -50,27 +62,35 @@ fn is_wanted() -> bool {
 }
 
 /// The name is free, but for a child that has inherited its parent's, or a stranger.
-fn listen() -> io::Result<OsListener> {
+fn listen() -> io::Result<Seat> {
     let mut last = ErrorKind::AddrInUse.into();
     for attempt in 0..NAMES_MAX {
-        let name = format!("{NAME}{}.{attempt}", process::id());
-        match OsListener::listening(&Address::Name(name.into()), BACKLOG) {
+        let address = Address::Name(format!("{NAME}{}.{attempt}", process::id()).into());
+        match OsListener::listening(&address, BACKLOG).map(ManuallyDrop::new) {
+            Ok(listener) => return Ok(Seat { listener, address }),
             Err(error) if error.kind() == ErrorKind::AddrInUse => last = error,
-            other => return other,
+            Err(error) => return Err(error),
         }
     }
     Err(last)
 }
 
-fn serve_all(listener: &OsListener) {
+fn serve_all(mut seat: Seat) {
     loop {
-        match listener.accept() {
+        if !seat.listener.is_at(&seat.address) {
+            match listen() {
+                Ok(fresh) => seat = fresh,
+                Err(_) => thread::sleep(PAUSE),
+            }
+            continue;
+        }
+        match seat.listener.accept() {
             Ok(Accepted::Connection(visitor)) => {
                 // Who goes before everything is written does not want it.
                 let _ = serve(&visitor);
             }
             Ok(Accepted::Gone(_)) => {}
-            Ok(Accepted::Nobody) => wait(listener, WaitFor::Readable, None),
+            Ok(Accepted::Nobody) => wait(&*seat.listener, WaitFor::Readable, STEP),
             // There may be descriptors again a little later.
             Err(_) => thread::sleep(PAUSE),
         }
@@ -100,7 +120,7 @@ fn write(visitor: &OsStream, mut rest: &[u8]) -> io::Result<()> {
                 if left.is_zero() {
                     return Err(ErrorKind::TimedOut.into());
                 }
-                wait(visitor, WaitFor::Writable, Some(left));
+                wait(visitor, WaitFor::Writable, left);
             }
             Err(error) => return Err(error),
         }
@@ -109,8 +129,8 @@ fn write(visitor: &OsStream, mut rest: &[u8]) -> io::Result<()> {
 }
 
 /// Whatever ends it, the caller looks again.
-fn wait(what: &impl AsRawFd, wait_for: WaitFor, limit: Option<Duration>) {
-    if sys::poll([(what.as_raw_fd(), wait_for)].into_iter(), limit).is_err() {
+fn wait(what: &impl AsRawFd, wait_for: WaitFor, limit: Duration) {
+    if sys::poll([(what.as_raw_fd(), wait_for)].into_iter(), Some(limit)).is_err() {
         // There is no memory for one entry, or the program has closed the descriptor.
         thread::sleep(PAUSE);
     }
@@ -124,5 +144,7 @@ const NAME: &str = "spmsg/stats/";
 const NAMES_MAX: usize = 8;
 const BACKLOG: i32 = 16;
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How long the number of a descriptor is taken on trust.
+const STEP: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(100);
 const ROOT: u32 = 0;

@@ -94,6 +94,16 @@ impl OsListener {
         }
     }
 
+    /// Whether it is still there: a program may have closed all descriptors that it has, and what
+    /// it has opened since may have the number of this one.
+    #[must_use]
+    pub fn is_at(&self, address: &Address) -> bool {
+        match (self.inner.local_addr(), address.to_kernel()) {
+            (Ok(found), Ok(own)) => found == own,
+            _ => false,
+        }
+    }
+
     /// The Internet address that it has itself.
     #[must_use]
     pub fn own_address(&self) -> Option<SocketAddr> {
@@ -187,6 +197,7 @@ mod tests {
         let address = Address::Name(name);
         let listener = OsListener::listening(&address, 10).unwrap();
         assert!(listener.own_address().is_none());
+        assert!(listener.is_at(&address) && !listener.is_at(&Address::Name(b"other".to_vec())));
         assert!(OsListener::listening(&address, 10).is_err());
         let peer = connect(&address);
         let Ok(Accepted::Connection(stream)) = listener.accept() else { panic!("nobody") };
