@@ -227,6 +227,21 @@ def a_stranger_is_told_as_one(world):
     liar.close()
 
 
+def who_takes_a_name_hides_nobody(world):
+    pull, push = world.pair_of_programs()
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(f"\0spmsg/stats/{pull.pid}.{next(NUMBERS)}")
+    listener.listen(0)
+    # There is no room for another one, who is told so at once.
+    waiting = socket.socket(socket.AF_UNIX)
+    waiting.connect(listener.getsockname())
+    for _ in range(5):
+        seen = world.seen()
+        check("rows" in seen[pull.pid] and "rows" in seen[push.pid], f"{seen}")
+    waiting.close()
+    listener.close()
+
+
 def words_of_others_do_nothing_to_a_terminal(world):
     text = (b"# spmsg-stats 1 process=1\n"
             b'spmsg_connections{socket="0",name="a\x1b[2Jb\\n\\"",type="pair"} 1\n# EOF\n')
@@ -263,7 +278,7 @@ CASES = [sockets_endpoints_and_peers_have_their_figures_and_rates, a_table_has_a
          who_has_not_asked_for_it_is_not_there_at_all,
          who_is_stopped_costs_half_a_second_and_no_more, who_dies_is_gone_and_so_is_his_name,
          many_processes_are_seen_at_once, a_stranger_is_told_as_one,
-         words_of_others_do_nothing_to_a_terminal,
+         who_takes_a_name_hides_nobody, words_of_others_do_nothing_to_a_terminal,
          who_does_not_read_keeps_nobody_from_being_served, a_reader_who_has_gone_ends_it]
 
 

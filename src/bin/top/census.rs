@@ -54,10 +54,22 @@ pub fn ask_all(wanted: &[i32]) -> io::Result<Vec<Process>> {
     });
     let mut found = found.into_inner().unwrap_or_default();
     found.retain(|process| wanted.is_empty() || wanted.contains(&process.number));
-    found.sort_by_key(|process| process.number);
-    // One process that is there twice has left a name to its children.
+    Ok(in_order(found))
+}
+
+/// Each process once. One that is there twice has left a name to its children, or somebody who may
+/// not answer for it has taken one: whoever answers as it does counts.
+fn in_order(mut found: Vec<Process>) -> Vec<Process> {
+    found.sort_by_key(|process| {
+        let place = match process.answer {
+            Answer::Figures(_) => 0,
+            Answer::Silence => 1,
+            Answer::Nonsense => 2,
+        };
+        (process.number, place)
+    });
     found.dedup_by_key(|process| process.number);
-    Ok(found)
+    found
 }
 
 /// The names at which somebody listens, out of the kernel's table of Unix domain sockets.
@@ -158,6 +170,20 @@ Num       RefCount Protocol Flags    Type St Inode Path
 garbage
 ";
         assert_eq!(names(table), ["spmsg/stats/17.0"]);
+    }
+
+    #[test]
+    fn who_answers_hides_behind_nobody_who_does_not() {
+        let process = |number, answer| Process { number, program: String::new(), answer };
+        let found = [
+            process(2, Answer::Silence),
+            process(1, Answer::Nonsense),
+            process(2, Answer::Figures(Rows::new())),
+            process(1, Answer::Silence),
+            process(2, Answer::Nonsense),
+        ];
+        let told: Vec<_> = in_order(found.into()).into_iter().map(|one| one.answer).collect();
+        assert_eq!(told, [Answer::Silence, Answer::Figures(Rows::new())]);
     }
 
     #[test]
