@@ -208,12 +208,14 @@ pub fn begin() {
 pub fn begin_listening(hear: fn(&Heard<'_>)) {
     // Everybody brings the same.
     let _ = LISTENER.set(hear);
-    WANTED_BY.fetch_or(LISTENS, Ordering::Relaxed);
+    // Pairs with `end_listening`: who ends this sees what was there before.
+    WANTED_BY.fetch_or(LISTENS, Ordering::SeqCst);
 }
 
 /// A last call may still be under way when this returns.
 pub fn end_listening() {
-    WANTED_BY.fetch_and(!LISTENS, Ordering::Relaxed);
+    // Pairs with `begin_listening`.
+    WANTED_BY.fetch_and(!LISTENS, Ordering::SeqCst);
 }
 
 /// Tells that `event` has happened to `subject`. `details` are words, most of them `key=value`.

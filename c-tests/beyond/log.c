@@ -265,6 +265,45 @@ static void a_child_begins_without_one(void)
     free(heard);
 }
 
+struct forker {
+    struct heard heard;
+    int result; /* what the child of the function came to, or -2 */
+};
+
+static int begin_anew_there(void *argument)
+{
+    struct forker *forker = argument;
+    return begin_anew(&forker->heard);
+}
+
+/* Forks in the middle of the first call. */
+static void hear_and_fork(void *argument, int level, int s, int endpoint, const char *text)
+{
+    struct forker *forker = argument;
+    struct child child;
+    hear(&forker->heard, level, s, endpoint, text);
+    if (forker->result == -2) {
+        child_start(&child, begin_anew_there, forker);
+        forker->result = child_wait(&child, PATIENCE_MS);
+    }
+}
+
+static void a_child_of_the_function_begins_without_one(void)
+{
+    struct forker *forker = calloc(1, sizeof *forker);
+    REQUIRE(forker);
+    pthread_mutex_init(&forker->heard.lock, NULL);
+    forker->heard.is_wanted = 1;
+    forker->heard.gate = -1;
+    forker->result = -2;
+    CHECK_EQ(spmsg_log(hear_and_fork, forker), 0);
+    int s = open_pair();
+    CHECK_CLOSE(s);
+    end_listening(&forker->heard);
+    CHECK_EQ(forker->result, 0);
+    free(forker);
+}
+
 /* A life with something of every level, but for errors that are bugs. */
 static int live(void *argument)
 {
@@ -318,5 +357,6 @@ int main(void)
     RUN(one_that_does_not_return_keeps_nobody_waiting);
     RUN(nobody_is_called_who_was_replaced);
     RUN(a_child_begins_without_one);
+    RUN(a_child_of_the_function_begins_without_one);
     return test_end();
 }

@@ -10,6 +10,7 @@
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::ffi::CStr;
+use std::process;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,7 +59,8 @@ pub type Listener = Box<dyn FnMut(&Entry) + Send>;
 /// `WrongState` for a listener itself, `OutOfMemory`, or the reason why no thread can be had; then
 /// nobody listens.
 pub fn listen(listener: Option<Listener>) -> Result<(), Error> {
-    if IS_LISTENER.get() {
+    // Who forks goes on in the child, and tells nobody there.
+    if LISTENS_IN.get().is_some_and(|process| process == process::id()) {
         return Err(Error::WrongState);
     }
     let journal = JOURNAL.get();
@@ -180,7 +182,7 @@ impl Mailbox {
 
     /// The work of the thread.
     fn tell(&self, mut listener: Listener, is_over: &AtomicBool) {
-        IS_LISTENER.set(true);
+        LISTENS_IN.set(Some(process::id()));
         loop {
             // Pairs with `Ear::end`, which moves the epoch behind the word, and with `wake`.
             let seen = self.epoch.load(Ordering::SeqCst);
@@ -220,14 +222,21 @@ fn hear(line: &Heard<'_>) {
             mailbox.put(Entry::new(line.level, Some(line.socket), line.endpoint, line.text));
         }
         // A child's parent listens.
-        None => trace::end_listening(),
+        None => {
+            trace::end_listening();
+            // Somebody in the child may have begun to since: he had a mailbox before he said so.
+            if JOURNAL.get().mailbox.get().is_some() {
+                trace::begin_listening(hear);
+            }
+        }
     }
 }
 
 static JOURNAL: PerProcess<Journal> = PerProcess::new(Journal::new);
 
 thread_local! {
-    static IS_LISTENER: Cell<bool> = const { Cell::new(false) };
+    /// The process in which this thread tells a listener.
+    static LISTENS_IN: Cell<Option<u32>> = const { Cell::new(None) };
 }
 
 /// So many lines wait at most.
@@ -255,7 +264,7 @@ mod tests {
             say.send(format!("{:?} {text}", entry.socket)).unwrap();
         };
         mailbox.tell(Box::new(listener), &AtomicBool::new(true));
-        IS_LISTENER.set(false);
+        LISTENS_IN.set(None);
         said.into_iter().collect()
     }
 
