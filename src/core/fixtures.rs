@@ -207,6 +207,10 @@ impl FakeConnection {
         self.tell(|adopter| adopter.ended());
     }
 
+    pub fn displace(&self, count: usize) {
+        self.tell(|adopter| adopter.displaced(count));
+    }
+
     pub fn withdraw(&self) {
         self.tell(|adopter| adopter.withdrawn());
     }

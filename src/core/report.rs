@@ -237,6 +237,26 @@ mod tests {
     }
 
     #[test]
+    fn who_is_gone_takes_no_room_for_what_is_lost_later() {
+        let socket = Opened::cooked(PAIR);
+        let endpoint = socket.bind(&fresh_name());
+        let connection = FakeConnection::with_room(10);
+        socket.attach(endpoint, &connection).unwrap();
+        let id = socket.get().lock().pipes.iter().next().unwrap().id;
+        let lost = || {
+            let of_peer = socket.get().context.statistics.lost(id).figures();
+            of_peer.map(|(_, count)| count).sum::<u64>()
+        };
+        connection.displace(2);
+        assert_eq!(lost(), 2);
+        connection.end();
+        connection.displace(1);
+        assert_eq!(lost(), 0);
+        let entries = socket.get().report().unwrap();
+        assert_eq!(entries[0].get(Figure::DroppedNoRoom), 3);
+    }
+
+    #[test]
     fn a_socket_remembers_endpoints_that_are_gone() {
         let socket = Opened::cooked(PAIR);
         let endpoint = socket.bind(&fresh_name());

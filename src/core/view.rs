@@ -80,7 +80,7 @@ impl Pipes for View<'_> {
     }
 
     fn count_lost(&mut self, pipe: PipeId, why: Loss) {
-        self.context.statistics.lose(pipe, why);
+        self.lose(pipe, why);
         self.context.statistics.add(Figure::of_loss(why), 1);
     }
 
@@ -96,7 +96,7 @@ impl Pipes for View<'_> {
     }
 
     fn count_dropped_of(&mut self, pipe: PipeId, why: Loss) {
-        self.context.statistics.lose(pipe, why);
+        self.lose(pipe, why);
         self.count_dropped(1, why);
     }
 
@@ -128,6 +128,13 @@ impl Pipes for View<'_> {
 }
 
 impl View<'_> {
+    /// Who is gone has no figures any more, and would never have them taken away again.
+    fn lose(&self, pipe: PipeId, why: Loss) {
+        if self.table.get(pipe).is_some() {
+            self.context.statistics.lose(pipe, why);
+        }
+    }
+
     #[allow(clippy::inline_always, reason = "it is most of what either receive does")]
     #[inline(always)]
     fn take(&mut self, pipe: PipeId, message: &mut Message) -> Received {
