@@ -449,6 +449,37 @@ static void certificates_can_be_changed(void)
     CHECK_ERRNO(spmsg_tls_reload(s), -1, EBADF);
 }
 
+/* A PAIR has its peer; another one is asked to wait, and goes on talking, more than is kept of it.
+ * It loses its place, and nobody else notices. */
+static void who_waits_and_goes_on_talking_is_let_go(void)
+{
+    int s = open_trusting(NN_PAIR, "here"), peer = open_trusting(NN_PAIR, "here");
+    struct url url = listen_at(s, "wss");
+    CHECK_OK(nn_connect(peer, url.text));
+    CHECK_TALK(s, peer);
+    FILE *words = fopen(file("words"), "w");
+    REQUIRE(words != NULL);
+    fprintf(words,
+            "GET / HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+            "Sec-WebSocket-Protocol: pair.sp.nanomsg.org\r\n\r\n");
+    for (int i = 0; i < 40000; i++)
+        fputc('-', words);
+    REQUIRE(fclose(words) == 0);
+    char command[256];
+    snprintf(command, sizeof command,
+             "{ cat words; sleep 3; } | timeout 20 openssl s_client -quiet -nocommands"
+             " -connect 127.0.0.1:%d || true",
+             port_of(url.text));
+    run(command);
+    CHECK_EQ(await_event(s, SPMSG_EVENT_HANDSHAKE_FAILED).error, 0);
+    CHECK_TALK(s, peer);
+    CHECK_CLOSE(peer);
+    CHECK_PIPES(s, 0);
+    check_next_is_fine(s, &url);
+    CHECK_CLOSE(s);
+}
+
 int main(void)
 {
     test_begin("beyond/tls", 110);
@@ -464,5 +495,6 @@ int main(void)
     RUN(who_is_killed_has_not_said_good_bye);
     RUN(what_cannot_be_used_is_refused_at_once);
     RUN(certificates_can_be_changed);
+    RUN(who_waits_and_goes_on_talking_is_let_go);
     return test_end();
 }

@@ -162,10 +162,15 @@ impl Greeting {
 
     fn read(&self) -> Heard {
         let (stream, is_leaving, wanted) = {
-            let state = self.state.lock();
-            let Some(state) = state.as_ref() else { return Heard::More };
+            let mut state = self.state.lock();
+            let Some(state) = state.as_mut() else { return Heard::More };
             let is_leaving = state.phase == Phase::Leaving;
             let wanted = if is_leaving { READ_MAX } else { state.greeter.wanted().min(READ_MAX) };
+            if wanted == 0 {
+                // Who waits, and says more than he may meanwhile, is not waited with.
+                state.ending.get_or_insert(Ending::Failed(None));
+                return Heard::Refused(Vec::new());
+            }
             (Arc::clone(&state.stream), is_leaving, wanted)
         };
         let mut buffer = [0; READ_MAX];

@@ -195,6 +195,10 @@ impl Source for TlsStream {
             if state.is_at_end {
                 return Read::End;
             }
+            // There was no room for any of it: what comes behind it stays with the kernel.
+            if state.session.state().has_plaintext() {
+                return Read::Nothing;
+            }
             let mut small = [0; SMALL];
             let buffer = if rest.len() < SMALL { &mut small[..] } else { &mut *rest };
             match self.inner.read(None, buffer) {
