@@ -480,8 +480,80 @@ static void who_waits_and_goes_on_talking_is_let_go(void)
     CHECK_CLOSE(s);
 }
 
-int main(void)
+/* The file that the library under test was loaded from. */
+static const char *library(void)
 {
+    static char line[1024];
+    FILE *maps = fopen("/proc/self/maps", "r");
+    char *path = NULL;
+    while (maps && path == NULL && fgets(line, sizeof line, maps)) {
+        path = strchr(line, '/');
+        if (path && strstr(path, "/libspmsg.so") == NULL)
+            path = NULL;
+    }
+    if (maps)
+        fclose(maps);
+    if (path)
+        path[strcspn(path, "\n")] = 0;
+    return path;
+}
+
+/* What the program does instead of its cases where what encrypts cannot be used. */
+static int be_refused(void)
+{
+    EACH_ENCRYPTED(scheme) {
+        char address[64], text[128];
+        snprintf(address, sizeof address, "%s://127.0.0.1:%d", *scheme, free_port());
+        int s = open_socket(AF_SP, NN_PAIR);
+        CHECK_ERRNO(nn_bind(s, address), -1, EPROTONOSUPPORT);
+        CHECK_OK(spmsg_error_text(text, sizeof text));
+        CHECK(strstr(text, "libspmsg-tls") != NULL);
+        CHECK_ERRNO(nn_connect(s, address), -1, EPROTONOSUPPORT);
+        /* Nothing else is refused for that. */
+        struct url plain = unique_url("tcp");
+        CHECK_OK(nn_bind(s, plain.text));
+        check_serves(s, plain.text);
+        CHECK_CLOSE(s);
+    }
+    return case_failed();
+}
+
+/* Runs the program once more, with the library alone in a directory, or with `companion`. */
+static void check_refused_beside(const char *companion)
+{
+    char command[2048], path[160], trace[160];
+    snprintf(command, sizeof command, "rm -rf alone trace && mkdir alone && ln -s '%s' "
+             "alone/libspmsg.so.0 && { [ -z '%s' ] || ln -s '%s' alone/libspmsg-tls.so.0; }",
+             library(), companion, companion);
+    run(command);
+    snprintf(path, sizeof path, "LD_LIBRARY_PATH=%s", file("alone"));
+    snprintf(trace, sizeof trace, "SPMSG_TRACE=%s", file("trace"));
+    char *const words[] = {"/proc/self/exe", "refused", NULL};
+    char *const environment[] = {path, trace, NULL};
+    struct child child;
+    child_exec(&child, words, environment);
+    CHECK_EQ(child_wait(&child, PATIENCE_MS), 0);
+    /* Two addresses, bound and connected to. */
+    run("[ $(grep -c ' encryption .*words=libspmsg-tls' trace) = 4 ]");
+    run("rm -r alone");
+}
+
+static void without_what_encrypts_only_that_is_refused(void)
+{
+    if (library() == NULL) {
+        test_skip("where the library lies is not known");
+        return;
+    }
+    check_refused_beside("");
+    check_refused_beside(OF_ANOTHER_VERSION);
+}
+
+int main(int count, char **words)
+{
+    if (count == 2 && strcmp(words[1], "refused") == 0) {
+        test_begin("beyond/tls", 20);
+        return be_refused();
+    }
     test_begin("beyond/tls", 110);
     make_authority();
     RUN(requests_and_topics);
@@ -496,5 +568,6 @@ int main(void)
     RUN(what_cannot_be_used_is_refused_at_once);
     RUN(certificates_can_be_changed);
     RUN(who_waits_and_goes_on_talking_is_let_go);
+    RUN(without_what_encrypts_only_that_is_refused);
     return test_end();
 }

@@ -193,7 +193,9 @@ pub(super) fn text(error: Error) -> String {
         Error::UnknownTransport => {
             "the scheme is none of inproc, ipc, tcp, tls+tcp, unix, ws and wss"
         }
-        Error::NoEncryption => "libspmsg-tls, which encrypts, is not installed",
+        Error::NoEncryption => {
+            "libspmsg-tls, which encrypts, is not installed, or of another version"
+        }
         Error::NoDevice => {
             "the local address is neither * nor numeric, or of IPv6 while NN_IPV4ONLY is on"
         }

@@ -70,7 +70,7 @@ impl<W: Wire> Wire for Covered<W> {
 
 fn config(purpose: Purpose, host: &dyn Host) -> Result<TlsConfig, Error> {
     let Some(machine) = Machine::get() else {
-        let details = format_args!("words=libspmsg-tls is not installed");
+        let details = format_args!("words=libspmsg-tls is not installed, or of another version");
         host.trace(Happening::Encryption, None, details);
         return Err(Error::NoEncryption);
     };
