@@ -1,9 +1,11 @@
 //! dlopen(3): a library that is loaded when it is first of use.
 
-use std::ffi::{CStr, CString, c_void};
+use std::ffi::{CStr, CString, OsStr, c_void};
 use std::mem::MaybeUninit;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+
+use super::process::is_privileged;
 
 /// What `entry` names in the first library that is there: of these names, beside our own first, and
 /// then wherever the system looks. It stays for as long as the process does.
@@ -27,7 +29,13 @@ fn symbol_in(name: &CStr, entry: &CStr) -> Option<*mut c_void> {
 }
 
 /// The path of a file in the directory of the library, or the program, that this is a part of.
+///
+/// A program says itself what it is called, so that whoever starts one that may do more than he may
+/// would choose what it loads.
 fn beside_us(name: &CStr) -> Option<CString> {
+    if is_privileged() {
+        return None;
+    }
     let mut info = MaybeUninit::<libc::Dl_info>::zeroed();
     let own = symbol as fn(&[&CStr], &CStr) -> Option<*mut c_void>;
     // SAFETY: an address is looked up, and there is room for the answer.
@@ -40,9 +48,31 @@ fn beside_us(name: &CStr) -> Option<CString> {
         return None;
     }
     // SAFETY: it is the name of what is loaded, which ends with a zero and stays as long as we do.
-    let path = Path::new(std::ffi::OsStr::from_bytes(unsafe { CStr::from_ptr(path) }.to_bytes()));
-    let beside = path.parent()?.join(std::ffi::OsStr::from_bytes(name.to_bytes()));
-    // A name without a slash would be looked for wherever libraries are.
-    let beside = if beside.components().count() > 1 { beside } else { Path::new(".").join(beside) };
+    let path = unsafe { CStr::from_ptr(path) };
+    beside(Path::new(OsStr::from_bytes(path.to_bytes())), name)
+}
+
+/// A path that does not begin at the root is what a program was started by, which may be found
+/// through PATH and says nothing of a directory: what lies in that of the moment is not ours.
+fn beside(own: &Path, name: &CStr) -> Option<CString> {
+    if !own.is_absolute() {
+        return None;
+    }
+    let beside = own.parent()?.join(OsStr::from_bytes(name.to_bytes()));
     CString::new(beside.as_os_str().as_bytes()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_looked_for_in_the_directory_of_the_moment() {
+        let beside = |own| beside(Path::new(own), c"other.so.0");
+        assert_eq!(beside("/usr/lib/libspmsg.so.0").as_deref(), Some(c"/usr/lib/other.so.0"));
+        assert_eq!(
+            ["program", "./program", "lib/libspmsg.so.0", ""].map(beside),
+            [None, None, None, None]
+        );
+    }
 }

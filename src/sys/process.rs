@@ -87,13 +87,18 @@ pub fn generation() -> usize {
 /// What the environment has under that name: nothing in a process that may do more than the user
 /// who has set it.
 pub fn environment(name: &str) -> Option<OsString> {
+    if is_privileged() { None } else { std::env::var_os(name) }
+}
+
+/// Whether this process may do more than the user who has started it.
+pub fn is_privileged() -> bool {
     #[cfg(target_os = "linux")]
     // SAFETY: no pointer is passed.
     let is_privileged = unsafe { libc::getauxval(libc::AT_SECURE) } != 0;
     #[cfg(not(target_os = "linux"))]
     // SAFETY: no pointer is passed.
     let is_privileged = unsafe { libc::issetugid() } != 0;
-    if is_privileged { None } else { std::env::var_os(name) }
+    is_privileged
 }
 
 extern "C" fn in_child() {
