@@ -177,9 +177,14 @@ fn revocations(revoked: &[u8]) -> Result<Vec<CertificateRevocationListDer<'stati
     if revoked.is_empty() {
         return Ok(Vec::new());
     }
-    CertificateRevocationListDer::pem_slice_iter(&content(revoked, "revocations")?)
+    let lists = CertificateRevocationListDer::pem_slice_iter(&content(revoked, "revocations")?)
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| settings(&format!("revocations: {error}")))
+        .map_err(|error| settings(&format!("revocations: {error}")))?;
+    // Without any, nothing would ever be found to be revoked.
+    if lists.is_empty() {
+        return Err(settings("revocations: there is no list in it"));
+    }
+    Ok(lists)
 }
 
 /// The PEM itself, or what stands in the file of that path.

@@ -404,6 +404,12 @@ fn settings_that_do_not_fit_are_refused_in_words() {
         wishes.trust = good().key.as_bytes();
     });
     assert_eq!(no_trust, "trust: there is no authority in it");
+    let no_list = fault(&|wishes| {
+        wishes.verify = Verify::Required;
+        wishes.trust = lasting(&authority().pem());
+        wishes.revoked = good().certificate.as_bytes();
+    });
+    assert_eq!(no_list, "revocations: there is no list in it");
     let name = Session::new(&client(), b"no name at all").err().unwrap();
     assert_eq!(name.words, "the expected name is none");
 }
