@@ -12,10 +12,12 @@ pub struct Forwarding;
 /// Never freed, as little as the library that it lies in is unloaded.
 static MEMORY: AtomicPtr<Memory> = AtomicPtr::new(ptr::null_mut());
 
-/// From now on memory comes from there.
+/// From now on memory comes from there, unless somebody else was first: two of libspmsg in one
+/// process have reserves of their own, and neither takes back what the other has lent of his.
 pub fn forward_to(memory: &'static Memory) {
+    let memory = ptr::from_ref(memory).cast_mut();
     // Release: pairs with the acquire in `memory`.
-    MEMORY.store(ptr::from_ref(memory).cast_mut(), Ordering::Release);
+    let _ = MEMORY.compare_exchange(ptr::null_mut(), memory, Ordering::Release, Ordering::Relaxed);
 }
 
 fn memory() -> Option<&'static Memory> {
@@ -64,5 +66,55 @@ unsafe impl GlobalAlloc for Forwarding {
             // SAFETY: as above.
             None => unsafe { System.realloc(start, layout, wanted) },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicUsize;
+
+    static FIRST: AtomicUsize = AtomicUsize::new(0);
+    static SECOND: AtomicUsize = AtomicUsize::new(0);
+
+    macro_rules! memory {
+        ($calls:ident) => {{
+            unsafe extern "C" fn allocate(size: usize, align: usize) -> *mut u8 {
+                $calls.fetch_add(1, Ordering::Relaxed);
+                // SAFETY: whoever calls passes what an allocator was asked for, as in all of these.
+                unsafe { System.alloc(Layout::from_size_align_unchecked(size, align)) }
+            }
+            unsafe extern "C" fn allocate_zeroed(size: usize, align: usize) -> *mut u8 {
+                // SAFETY: as above.
+                unsafe { System.alloc_zeroed(Layout::from_size_align_unchecked(size, align)) }
+            }
+            unsafe extern "C" fn release(start: *mut u8, size: usize, align: usize) {
+                // SAFETY: as above; both that give out here have it from the system.
+                unsafe { System.dealloc(start, Layout::from_size_align_unchecked(size, align)) }
+            }
+            unsafe extern "C" fn resize(
+                start: *mut u8,
+                size: usize,
+                align: usize,
+                wanted: usize,
+            ) -> *mut u8 {
+                // SAFETY: as above.
+                let layout = unsafe { Layout::from_size_align_unchecked(size, align) };
+                // SAFETY: as above.
+                unsafe { System.realloc(start, layout, wanted) }
+            }
+            static MEMORY: Memory = Memory { allocate, allocate_zeroed, release, resize };
+            &MEMORY
+        }};
+    }
+
+    #[test]
+    fn memory_goes_back_to_who_was_first() {
+        forward_to(memory!(FIRST));
+        let before = FIRST.load(Ordering::Relaxed);
+        forward_to(memory!(SECOND));
+        drop(std::hint::black_box(Box::new(7)));
+        assert!(FIRST.load(Ordering::Relaxed) > before);
+        assert_eq!(SECOND.load(Ordering::Relaxed), 0);
     }
 }

@@ -33,7 +33,7 @@ pub static TABLE: Table = Table {
 ///
 /// # Safety
 /// `memory` is null, or points to functions of an allocator which live as long as the process. Who
-/// calls with some owns the global allocator of this library from then on.
+/// first calls with some owns the global allocator of this library from then on.
 #[cfg(feature = "loaded")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn spmsg_tls_table(version: u32, memory: *const Memory) -> *const Table {
