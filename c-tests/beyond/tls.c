@@ -449,6 +449,25 @@ static void certificates_can_be_changed(void)
     CHECK_ERRNO(spmsg_tls_reload(s), -1, EBADF);
 }
 
+/* A socket with two endpoints: what cannot be changed for one is not changed for the other. */
+static void certificates_are_changed_everywhere_or_nowhere(void)
+{
+    int s = open_trusting(NN_PAIR, "here");
+    run("cp there.pem now.pem && cp there.key now.key && cp ca.pem trust.pem");
+    show(s, "now");
+    set_text(s, SPMSG_TLS_TRUST, file("trust.pem"));
+    struct url url = listen_at(s, "tls+tcp"), nowhere;
+    snprintf(nowhere.text, sizeof nowhere.text, "tls+tcp://127.0.0.1:%d", free_port());
+    CHECK_OK(nn_connect(s, nowhere.text));
+    run("cp here.pem now.pem && cp here.key now.key && echo nothing >trust.pem");
+    CHECK_ERRNO(spmsg_tls_reload(s), -1, EINVAL);
+    int client = open_trusting(NN_PAIR, "here");
+    set_text(client, SPMSG_TLS_NAME, "elsewhere.test");
+    CHECK_OK(nn_connect(client, url.text));
+    CHECK_TALK(s, client);
+    CHECK_CLOSE(client, s);
+}
+
 /* A PAIR has its peer; another one is asked to wait, and goes on talking, more than is kept of it.
  * It loses its place, and nobody else notices. */
 static void who_waits_and_goes_on_talking_is_let_go(void)
@@ -567,6 +586,7 @@ int main(int count, char **words)
     RUN(who_is_killed_has_not_said_good_bye);
     RUN(what_cannot_be_used_is_refused_at_once);
     RUN(certificates_can_be_changed);
+    RUN(certificates_are_changed_everywhere_or_nowhere);
     RUN(who_waits_and_goes_on_talking_is_let_go);
     RUN(without_what_encrypts_only_that_is_refused);
     return test_end();

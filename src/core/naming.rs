@@ -209,7 +209,10 @@ impl Socket {
     pub fn renew(&self) -> Result<(), Error> {
         self.check_is_trunk()?;
         let makers = self.lock().endpoints.makers();
-        makers.iter().try_for_each(|maker| maker.renew())
+        // All or none: who reads of a failure goes on with what there was.
+        let fresh = makers.iter().map(|maker| maker.renew()).collect::<Result<Vec<_>, _>>()?;
+        fresh.into_iter().for_each(|replace| replace());
+        Ok(())
     }
 
     /// A connection that was rejected for the sake of another may be welcome now.

@@ -98,6 +98,9 @@ pub enum Dialect {
 pub static TRANSPORTS: [&dyn Transport; 7] =
     [&inproc::Inproc, &ipc::IPC, &tcp::Tcp, &ws::Ws, &ipc::UNIX, &tls::TlsTcp, &tls::Wss];
 
+/// Puts in its place what was read anew.
+pub type Renewal<'a> = Box<dyn FnOnce() + 'a>;
+
 /// A listener or dialer of a transport.
 pub trait Maker: Send + Sync {
     /// Begins to make connections. From now on its owner hears of them, and tells it of losses.
@@ -112,12 +115,12 @@ pub trait Maker: Send + Sync {
     /// The socket may want a connection that it rejected before.
     fn retry(&self) {}
 
-    /// Reads anew what connections that are made from now on show and believe.
+    /// Reads anew what connections show and believe that are made once the result is called.
     ///
     /// # Errors
-    /// When that cannot be had; then it stays as it was.
-    fn renew(&self) -> Result<(), Error> {
-        Ok(())
+    /// When that cannot be had.
+    fn renew(&self) -> Result<Renewal<'_>, Error> {
+        Ok(Box::new(|| ()))
     }
 
     /// Where it listens, as far as the kernel decided about it: the part behind `://`.

@@ -17,7 +17,7 @@ use crate::memory::{Attempt, OutOfMemory};
 use crate::sync::{Mutex, OnceLock, Rank};
 use crate::sys::{self, Address, Event, Interest, NameFamily, OsStream};
 use crate::trace;
-use crate::transports::{Fault, Host, Maker, Parting, Report};
+use crate::transports::{Fault, Host, Maker, Parting, Renewal, Report};
 
 /// Whom to connect to.
 #[derive(Clone, Debug)]
@@ -411,7 +411,7 @@ impl Handler for Dialer {
 }
 
 impl Maker for Dialer {
-    fn renew(&self) -> Result<(), Error> {
+    fn renew(&self) -> Result<Renewal<'_>, Error> {
         self.wire.renew(&*self.host)
     }
 

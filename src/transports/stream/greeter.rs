@@ -9,7 +9,7 @@ use super::codec::Codec;
 use crate::error::Error;
 use crate::memory::OutOfMemory;
 use crate::sys::OsStream;
-use crate::transports::{Host, Report};
+use crate::transports::{Host, Renewal, Report};
 
 /// How the connections of one endpoint begin.
 pub trait Wire: Send + Sync {
@@ -24,12 +24,12 @@ pub trait Wire: Send + Sync {
         Ok(Arc::new(stream))
     }
 
-    /// Makes anew what the next streams are covered with.
+    /// Makes anew what the next streams are covered with, once the result is called.
     ///
     /// # Errors
-    /// When it cannot be had; then it stays as it was.
-    fn renew(&self, _host: &dyn Host) -> Result<(), Error> {
-        Ok(())
+    /// When it cannot be had.
+    fn renew(&self, _host: &dyn Host) -> Result<Renewal<'_>, Error> {
+        Ok(Box::new(|| ()))
     }
 }
 

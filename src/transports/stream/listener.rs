@@ -14,7 +14,7 @@ use crate::io::{Handler, Key, Reactor};
 use crate::memory::{self, Attempt, OutOfMemory};
 use crate::sync::{Mutex, OnceLock, Rank};
 use crate::sys::{self, Accepted, Event, Interest, OsListener, OsStream};
-use crate::transports::{Guard, Host, Maker, Parting, Report, Visitor};
+use crate::transports::{Guard, Host, Maker, Parting, Renewal, Report, Visitor};
 
 pub struct Listener {
     me: Weak<Listener>,
@@ -301,7 +301,7 @@ impl Maker for Listener {
 
     fn connection_lost(&self, _parting: Parting) {}
 
-    fn renew(&self) -> Result<(), Error> {
+    fn renew(&self) -> Result<Renewal<'_>, Error> {
         self.wire.renew(&*self.host)
     }
 

@@ -9,8 +9,8 @@ use crate::memory::OutOfMemory;
 use crate::sync::{Mutex, Rank};
 use crate::sys::{Machine, OsStream, TlsConfig, TlsRole, TlsTrouble, TlsWishes};
 use crate::trace::{Happening, Plain};
-use crate::transports::Host;
 use crate::transports::stream::{ByteStream, Greeter, Wire};
+use crate::transports::{Host, Renewal};
 
 /// What covers the streams of one endpoint, whose conversation is that of another wire.
 pub struct Covered<W> {
@@ -60,11 +60,12 @@ impl<W: Wire> Wire for Covered<W> {
         Ok(Arc::new(TlsStream::new(stream, session)))
     }
 
-    fn renew(&self, host: &dyn Host) -> Result<(), Error> {
+    fn renew(&self, host: &dyn Host) -> Result<Renewal<'_>, Error> {
         let fresh = Arc::new(config(self.purpose, host)?);
-        let outdated = std::mem::replace(&mut *self.config.lock(), fresh);
-        drop(outdated);
-        Ok(())
+        Ok(Box::new(|| {
+            let outdated = std::mem::replace(&mut *self.config.lock(), fresh);
+            drop(outdated);
+        }))
     }
 }
 
