@@ -220,6 +220,10 @@ impl Sink for Attended {
     fn has_bytes(&self, bytes: &[u8]) -> bool {
         self.stream.has_bytes(bytes)
     }
+
+    fn is_ahead(&self) -> bool {
+        self.stream.is_ahead()
+    }
 }
 
 impl ByteStream for Attended {

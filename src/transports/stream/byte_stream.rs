@@ -37,6 +37,12 @@ pub trait Sink {
     fn has_bytes(&self, _bytes: &[u8]) -> bool {
         true
     }
+
+    /// Whether the byte behind those that it said it took is on its way, too, so that no other may
+    /// take its place.
+    fn is_ahead(&self) -> bool {
+        false
+    }
 }
 
 /// The first bytes to be written cannot be read: an application has said that they are there.

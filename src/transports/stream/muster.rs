@@ -143,11 +143,12 @@ impl Muster {
     }
 
     /// Of the pieces that a writer has taken, how many stay with him, and how many bytes of those
-    /// are not with the kernel. What is begun stays, and what an interjection comes behind.
-    fn kept(&self, taken: usize) -> (usize, usize) {
+    /// are not with the kernel. What is begun stays, as the first is where the stream is ahead, and
+    /// what an interjection comes behind.
+    fn kept(&self, taken: usize, is_ahead: bool) -> (usize, usize) {
         let is_interjection = |piece: &Piece| piece.kind == Kind::Interjection;
         let mut before = self.pieces.iter().take(taken);
-        let begun = usize::from(self.written > 0);
+        let begun = usize::from(self.written > 0 || is_ahead);
         let kept = before.rposition(is_interjection).map_or(begun, |at| at + 1);
         let size: usize = self.pieces.iter().take(kept).map(|piece| piece.size).sum();
         (kept, size - self.written)
@@ -262,7 +263,7 @@ impl Queue {
     /// Takes back what a writer has not begun because the kernel is full: from now on others may
     /// come in its place. Where there is no memory for that, nothing is changed.
     #[cold]
-    pub(super) fn take_back(&mut self, batch: &mut Batch, written: &mut Written) {
+    pub(super) fn take_back(&mut self, batch: &mut Batch, written: &mut Written, is_ahead: bool) {
         let Some(muster) = &mut self.muster else { return };
         if self.room == Room::Closed {
             return;
@@ -272,7 +273,7 @@ impl Queue {
             return;
         }
         let taken = muster.pieces.len() - self.untaken;
-        let (kept, size) = muster.kept(taken);
+        let (kept, size) = muster.kept(taken, is_ahead);
         if kept < taken
             && memory::reserve(&mut self.segments, batch.segments.len() + 1).is_ok()
             && let Ok(mut rest) = batch.split_off(size)
@@ -459,6 +460,52 @@ mod tests {
             AfterSend::DeliverLent => panic!("nothing is lent"),
         };
         Ok((sent, displaced))
+    }
+
+    /// It says of the last byte that it has taken that it has not, as long as it is full.
+    #[derive(Default)]
+    struct Ahead {
+        kernel: Kernel,
+        is_ahead: Cell<bool>,
+    }
+
+    impl Sink for Ahead {
+        fn write(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+            let bytes: Vec<u8> = parts.iter().flat_map(|part| part.to_vec()).collect();
+            let before = usize::from(self.is_ahead.get());
+            let count = self.kernel.write(&[IoSlice::new(&bytes[before..])])?;
+            if before + count < bytes.len() {
+                self.is_ahead.set(before + count > 0);
+                return Ok((before + count).saturating_sub(1));
+            }
+            self.is_ahead.set(false);
+            Ok(bytes.len())
+        }
+
+        fn is_ahead(&self) -> bool {
+            self.is_ahead.get()
+        }
+    }
+
+    #[test]
+    fn a_message_of_which_the_stream_has_a_byte_already_is_not_thrown_away() {
+        let (sink, writer) = (Ahead::default(), writer(counted(2, WhenFull::DropOldest), None));
+        let accept = |byte| {
+            let sent = RHYTHM.with(|rhythm| {
+                writer.accept(&mut message(byte, 10), rhythm, || Moment(1)).unwrap().then
+            });
+            if sent == AfterSend::Displaced { writer.take_displaced() } else { 0 }
+        };
+        assert_eq!((accept(1), accept(2)), (0, 0));
+        // All of the first one, and a byte of the second.
+        sink.kernel.room.set(15);
+        writer.write_all(&sink);
+        assert!(sink.is_ahead());
+        assert_eq!((accept(3), accept(4)), (0, 0));
+        sink.kernel.room.set(1000);
+        writer.write_all(&sink);
+        let wire: Vec<u8> = (1..=4).flat_map(|byte| Sized { veil: None }.wire(byte, 10)).collect();
+        assert_eq!(*sink.kernel.taken.borrow(), wire);
     }
 
     proptest! {

@@ -167,7 +167,8 @@ impl Writer {
             };
             let mut turn = self.queue.lock().note_written(done);
             if turn.is_stuck {
-                self.queue.lock().take_back(&mut batch, &mut turn);
+                let is_ahead = sink.is_ahead();
+                self.queue.lock().take_back(&mut batch, &mut turn, is_ahead);
             }
             written.note(turn);
             drop(batch);

@@ -250,6 +250,10 @@ impl Sink for TlsStream {
             }
         }
     }
+
+    fn is_ahead(&self) -> bool {
+        self.state.lock().is_owing
+    }
 }
 
 impl ByteStream for TlsStream {
