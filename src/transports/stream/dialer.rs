@@ -259,15 +259,14 @@ impl Dialer {
         };
         let attempt = Attempt::watch();
         let (host, greeter) = (Arc::clone(&self.host), self.wire.greeter(&*self.host));
-        let descriptor = stream.as_raw_fd();
         let greeting = match self.wire.cover(stream) {
             Ok(stream) => {
                 let beginning = Beginning { stream, standing, greeter };
                 Greeting::start(beginning, host, &self.reactor, Box::new(done))
             }
-            Err(OutOfMemory) => {
+            Err(stream) => {
                 if standing == Standing::Watched {
-                    self.reactor.unwatch(descriptor);
+                    self.reactor.unwatch(stream.as_raw_fd());
                 }
                 Err(OutOfMemory)
             }

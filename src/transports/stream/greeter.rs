@@ -7,7 +7,6 @@ use super::attended::Wishes;
 use super::byte_stream::ByteStream;
 use super::codec::Codec;
 use crate::error::Error;
-use crate::memory::OutOfMemory;
 use crate::sys::OsStream;
 use crate::transports::{Host, Renewal, Report};
 
@@ -19,8 +18,9 @@ pub trait Wire: Send + Sync {
     /// Puts on the stream what lies between it and the conversation.
     ///
     /// # Errors
-    /// When memory for that cannot be had.
-    fn cover(&self, stream: OsStream) -> Result<Arc<dyn ByteStream>, OutOfMemory> {
+    /// When memory for that cannot be had: then the stream comes back, which may be watched, and
+    /// whose descriptor must not be another's before that ends.
+    fn cover(&self, stream: OsStream) -> Result<Arc<dyn ByteStream>, OsStream> {
         Ok(Arc::new(stream))
     }
 

@@ -180,7 +180,7 @@ impl Listener {
             }
         };
         let (host, greeter) = (Arc::clone(&self.host), self.wire.greeter(&*self.host));
-        let greeting = self.wire.cover(stream).and_then(|stream| {
+        let greeting = self.wire.cover(stream).map_err(|_| OutOfMemory).and_then(|stream| {
             let beginning = Beginning { stream, standing: Standing::Fresh, greeter };
             Greeting::start(beginning, host, &self.reactor, Box::new(done))
         });

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::option;
 use super::stream::TlsStream;
 use crate::error::Error;
-use crate::memory::OutOfMemory;
 use crate::sync::{Mutex, Rank};
 use crate::sys::{Machine, OsStream, TlsConfig, TlsRole, TlsTrouble, TlsWishes};
 use crate::trace::{Happening, Plain};
@@ -54,9 +53,9 @@ impl<W: Wire> Wire for Covered<W> {
         self.wire.greeter(host)
     }
 
-    fn cover(&self, stream: OsStream) -> Result<Arc<dyn ByteStream>, OutOfMemory> {
+    fn cover(&self, stream: OsStream) -> Result<Arc<dyn ByteStream>, OsStream> {
         let config = Arc::clone(&self.config.lock());
-        let session = config.session(&self.name).map_err(|_| OutOfMemory)?;
+        let Ok(session) = config.session(&self.name) else { return Err(stream) };
         Ok(Arc::new(TlsStream::new(stream, session)))
     }
 
