@@ -62,6 +62,8 @@ struct Back {
     oldest: Stamp,
     /// Thrown away for newer ones since somebody asked.
     displaced: usize,
+    /// Thrown away in all: messages and bytes that were popped, but not received.
+    lost: (u64, u64),
     /// The consumer found nothing when it last looked.
     is_consumer_idle: bool,
     is_open: bool,
@@ -124,6 +126,7 @@ impl Queue {
             most: (0, 0),
             oldest: Stamp::default(),
             displaced: 0,
+            lost: (0, 0),
             is_consumer_idle: true,
             is_open: false,
         };
@@ -186,6 +189,13 @@ impl Queue {
         } else {
             0
         };
+        back.displaced += displaced;
+        // Without memory it is lost, too, and takes no room.
+        if displaced > 0 && back.messages.reserve(message).is_err() {
+            back.displaced += 1;
+            *message = Message::default();
+            return Ok(DISPLACED);
+        }
         if back.has_place(size) {
             back.count(size);
         } else {
@@ -193,19 +203,9 @@ impl Queue {
             consumer.is_blocked = true;
             back.note_most();
         }
-        if displaced == 0 {
-            return Ok(back.take_in(message));
-        }
-        back.displaced += displaced;
-        // Without memory it is lost, too.
-        if back.messages.reserve(message).is_err() {
-            back.displaced += 1;
-            *message = Message::default();
-        } else {
-            back.take_in(message);
-        }
+        let pushed = back.take_in(message);
         // The consumer has had something to receive, so that he has been told.
-        Ok(Pushed { can_push_more: true, then: AfterSend::Displaced })
+        Ok(if displaced == 0 { pushed } else { DISPLACED })
     }
 
     /// Throws the oldest messages away until one of that size fits, and says how many.
@@ -218,7 +218,9 @@ impl Queue {
                 back.messages.start_again();
             }
             consumer.messages.pop(&mut oldest);
-            self.count_popped(self::size(&oldest));
+            let size = self::size(&oldest);
+            back.lost = (back.lost.0 + 1, back.lost.1 + size);
+            self.count_popped(size);
             self.look_at_consumer(back);
             count += 1;
         }
@@ -297,7 +299,7 @@ impl Queue {
         self.back.0.lock().all()
     }
 
-    /// What has been popped, likewise, and what waits.
+    /// What has been popped by who receives, likewise, and what waits.
     pub fn popped(&self, now_ms: u32) -> ((u64, u64), Backup) {
         let mut back = self.back.0.lock();
         self.look_at_consumer(&mut back);
@@ -307,7 +309,8 @@ impl Queue {
         let oldest_ms = if messages > 0 { back.oldest.age(popped.0, now_ms) } else { 0 };
         let (messages_most, bytes_most) = (back.most.0 as usize, back.most.1 as usize);
         let (messages, bytes) = (messages as usize, bytes as usize);
-        (popped, Backup { messages, bytes, messages_most, bytes_most, oldest_ms })
+        let received = (popped.0 - back.lost.0, popped.1.saturating_sub(back.lost.1));
+        (received, Backup { messages, bytes, messages_most, bytes_most, oldest_ms })
     }
 
     pub fn can_push(&self) -> bool {
@@ -483,6 +486,7 @@ const AHEAD: usize = 384;
 /// ...and so much for each of them.
 const LINES: usize = 128;
 
+const DISPLACED: Pushed = Pushed { can_push_more: true, then: AfterSend::Displaced };
 const NOTHING: Popped = Popped { has_message: false, has_more: false, tell_producer: false };
 
 /// An empty message counts too, else any number of them would fit.
@@ -494,6 +498,7 @@ fn size(message: &Message) -> u64 {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+    use crate::memory::without_memory;
     use crate::message::{Body, Chunk, Header};
 
     fn message(size: usize) -> Message {
@@ -576,6 +581,8 @@ mod tests {
             let rest: Vec<_> = std::iter::from_fn(|| pop(&queue)).map(|(size, _)| size).collect();
             assert_eq!(rest, (most + 100 - most + 1..=most + 100).collect::<Vec<_>>());
             assert_eq!(queue.held(), 0);
+            let ((received, _), _) = queue.popped(0);
+            assert_eq!(received as usize, taken + most, "what is thrown away is not received");
         }
     }
 
@@ -593,6 +600,30 @@ mod tests {
         assert_eq!(push(5000), 9, "one that is larger than the limit is alone");
         assert_eq!(push(7), 1);
         assert_eq!((pop(&queue), pop(&queue)), (Some((7, false)), None));
+    }
+
+    #[test]
+    fn what_is_lost_for_want_of_memory_takes_no_room() {
+        let mut lost = 0;
+        for limit in 2..200 {
+            let bounds = Bounds { limit: limit.into(), when_full: WhenFull::DropOldest };
+            let queue = Queue::new(bounds);
+            queue.open();
+            for _ in 1..limit {
+                queue.push(&mut message(1)).unwrap();
+            }
+            let mut last = message(1);
+            // Often there is none for it before something is thrown away.
+            if without_memory(|| queue.push(&mut last)).is_err() || queue.take_displaced() < 2 {
+                continue;
+            }
+            lost += 1;
+            assert_eq!(queue.held(), limit - 2);
+            while pop(&queue).is_some() {}
+            queue.push(&mut message(5000)).unwrap();
+            assert_eq!((queue.take_displaced(), pop(&queue)), (0, Some((5000, false))));
+        }
+        assert!(lost > 0);
     }
 
     #[test]

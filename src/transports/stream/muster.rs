@@ -29,6 +29,8 @@ pub struct Muster {
     untaken: usize,
     /// Thrown away since somebody asked.
     displaced: usize,
+    /// Thrown away in all.
+    lost: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +59,7 @@ impl Muster {
             words: 0,
             untaken: 0,
             displaced: 0,
+            lost: 0,
         };
         is_needed.then(|| Box::new(muster()))
     }
@@ -121,6 +124,11 @@ impl Muster {
 
     fn is_begun(&self) -> bool {
         self.written > 0 && self.pieces.front().is_some_and(|piece| piece.kind == Kind::Message)
+    }
+
+    /// How many messages were accepted and thrown away.
+    pub fn lost(&self) -> u64 {
+        self.lost
     }
 
     /// Whether so much waits that it is to be written rather than gathered.
@@ -233,6 +241,7 @@ impl Queue {
             self.messages -= 1;
             self.pending -= piece.size;
             muster.displaced += 1;
+            muster.lost += 1;
             self.drop_front(piece.size);
             has_excess = true;
         }
@@ -660,6 +669,8 @@ mod tests {
         assert_eq!(displaced, 1, "what was there before it is below the limit");
         let (_, displaced) = send(&writer, &kernel, &mut message(11, 1)).unwrap();
         assert_eq!(displaced, 3, "and now it is not");
+        let load = writer.load(0);
+        assert_eq!((load.messages_sent, load.sending.messages), (12, 1), "all were accepted");
         kernel.room.set(100);
         writer.write_all(&kernel);
         assert_eq!(kernel.taken.borrow()[3..], [1, 11]);

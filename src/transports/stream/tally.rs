@@ -161,7 +161,9 @@ impl Queue {
             bytes_most: detail.bytes_most as usize,
             oldest_ms: if messages > 0 { detail.oldest.age(left, now_ms) } else { 0 },
         };
-        let messages_sent = left + self.messages as u64;
+        // What has been counted once stays counted.
+        let lost = self.muster.as_ref().map_or(0, |muster| muster.lost());
+        let messages_sent = left + self.messages as u64 + lost;
         Load { messages_sent, bytes_sent, sending, ..Load::default() }
     }
 }
