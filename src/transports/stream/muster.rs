@@ -573,6 +573,8 @@ mod tests {
             for (number, step) in steps.into_iter().enumerate() {
                 match step {
                     Step::Send(size) => {
+                        // A frame that is full would be taken for one that goes on.
+                        let size = size + usize::from(size > 0 && size % 20_000 == 0);
                         displaced +=
                             send(&writer, &kernel, &mut message(number as u8, size)).unwrap().1;
                         sent += 1;
