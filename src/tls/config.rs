@@ -198,9 +198,11 @@ fn content(place: &[u8], what: &str) -> Result<Zeroizing<Vec<u8>>, Trouble> {
     let read = File::open(Path::new(path)).and_then(|file| {
         let size = file.metadata()?.len().min(FILE_MAX) as usize;
         bytes.reserve_exact(size + 1);
-        file.take(FILE_MAX).read_to_end(&mut bytes)
+        file.take(FILE_MAX + 1).read_to_end(&mut bytes)
     });
     match read {
+        // A part of it might lack what matters, such as the later of two lists.
+        Ok(size) if size as u64 > FILE_MAX => Err(settings(&format!("{what}: larger than 4 MiB"))),
         Ok(_) => Ok(bytes),
         Err(error) => Err(settings(&format!("{what}: {error}"))),
     }

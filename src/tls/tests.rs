@@ -410,6 +410,16 @@ fn settings_that_do_not_fit_are_refused_in_words() {
         wishes.revoked = good().certificate.as_bytes();
     });
     assert_eq!(no_list, "revocations: there is no list in it");
+    let file = std::env::temp_dir().join(format!("large-{}.pem", std::process::id()));
+    std::fs::write(&file, vec![b'\n'; 4 * 1024 * 1024 + 1]).unwrap();
+    let path = lasting(file.to_str().unwrap());
+    let too_large = fault(&|wishes| {
+        wishes.verify = Verify::Required;
+        wishes.trust = lasting(&authority().pem());
+        wishes.revoked = path;
+    });
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(too_large, "revocations: larger than 4 MiB");
     let name = Session::new(&client(), b"no name at all").err().unwrap();
     assert_eq!(name.words, "the expected name is none");
 }
