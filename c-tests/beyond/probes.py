@@ -83,7 +83,8 @@ def they_outlive_strip(options):
 
 def numbers_in(said):
     """The line with which the program begins or ends: its numbers by name."""
-    found = re.search(r"^pair=\d+ .*$", said, re.MULTILINE)
+    # A debugger may be in the middle of a line of its own.
+    found = re.search(r"\bpair=\d+ .*$", said, re.MULTILINE)
     check(found, f"the program has not ended well:\n{said}")
     return {name: int(value) for name, value in re.findall(r"(\w+)=(\d+)", found.group())}
 
