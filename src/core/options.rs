@@ -12,7 +12,7 @@ use crate::message::Limit;
 use crate::protocols::{Priorities, Priority};
 use crate::sync::{
     Mutex, Rank,
-    atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering},
+    atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicUsize, Ordering},
 };
 use crate::sys;
 use crate::transports::{
@@ -38,9 +38,9 @@ pub struct Options {
     values: [AtomicI32; COMMON],
     /// The one that is an address, which is nothing but kept.
     address: AtomicUsize,
-    /// Whether somebody has said how large the buffers are to be.
-    is_send_buffer_chosen: AtomicBool,
-    is_recv_buffer_chosen: AtomicBool,
+    /// Of which buffers somebody has said how large they are to be. A byte for both, because with
+    /// one more a socket would need another place of the allocator.
+    chosen_buffers: AtomicU8,
     /// What of the seldom ones those have to know who come with each message.
     tells_peers: AtomicBool,
     drops_nothing: AtomicBool,
@@ -85,8 +85,7 @@ impl Default for Options {
         Options {
             values,
             address: AtomicUsize::new(0),
-            is_send_buffer_chosen: AtomicBool::new(false),
-            is_recv_buffer_chosen: AtomicBool::new(false),
+            chosen_buffers: AtomicU8::new(0),
             tells_peers: AtomicBool::new(false),
             drops_nothing: AtomicBool::new(false),
             counts_received: AtomicBool::new(false),
@@ -125,9 +124,9 @@ impl Options {
             (_, Place::Seldom(at)) => self.change(|seldom| seldom.values[at] = number)?,
         }
         if row.is(LEVEL, SEND_BUFFER.number) {
-            self.is_send_buffer_chosen.store(true, Ordering::Relaxed);
+            self.chosen_buffers.fetch_or(SEND_CHOSEN, Ordering::Relaxed);
         } else if row.is(LEVEL, RECV_BUFFER.number) {
-            self.is_recv_buffer_chosen.store(true, Ordering::Relaxed);
+            self.chosen_buffers.fetch_or(RECV_CHOSEN, Ordering::Relaxed);
         } else if row.is(LEVEL, PEER_INFO.number) {
             self.tells_peers.store(number != 0, Ordering::Relaxed);
         } else if row.is(LEVEL, DROP.number) {
@@ -252,8 +251,8 @@ impl Options {
     #[must_use]
     pub fn settings(&self) -> Settings {
         let ms = |at| Duration::from_millis(self.number(at).into());
-        let grown =
-            |is_chosen: &AtomicBool| (!is_chosen.load(Ordering::Relaxed)).then_some(BUFFER_GROWN);
+        let chosen = self.chosen_buffers.load(Ordering::Relaxed);
+        let grown = |which| (chosen & which == 0).then_some(BUFFER_GROWN);
         let send_buffer = self.number(const { place(&SEND_BUFFER) }) as usize;
         let seldom = self.seldom.lock();
         let seldom_value =
@@ -273,8 +272,8 @@ impl Options {
                 DROP_OLDEST => WhenFull::DropOldest,
                 _ => WhenFull::Refuse,
             },
-            send_buffer_grown: grown(&self.is_send_buffer_chosen),
-            recv_buffer_grown: grown(&self.is_recv_buffer_chosen),
+            send_buffer_grown: grown(SEND_CHOSEN),
+            recv_buffer_grown: grown(RECV_CHOSEN),
             reconnect_interval: ms(const { place(&RECONNECT_INTERVAL) }),
             reconnect_interval_max: ms(const { place(&RECONNECT_INTERVAL_MAX) }),
             ipv4_only: self.value(const { place(&IPV4_ONLY) }) != 0,
@@ -444,6 +443,9 @@ const PATIENCE: Duration = Duration::from_millis(20);
 const NAME_MAX: usize = 63;
 /// What takes the big messages of most programs whole.
 const BUFFER_GROWN: u32 = 1024 * 1024;
+/// Bits of the buffers that somebody has chosen.
+const SEND_CHOSEN: u8 = 1;
+const RECV_CHOSEN: u8 = 2;
 /// Longer than any process waits.
 const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
