@@ -69,12 +69,12 @@ static struct heard *listener(void)
     return heard;
 }
 
-/* The place of the first line from `from` on that begins so, or -1. */
+/* The place of the first line from `from` on that begins so, or -1; behind none there is none. */
 static int find(struct heard *heard, int from, const char *words)
 {
     int at = -1;
     pthread_mutex_lock(&heard->lock);
-    for (int i = from; i < heard->count && at < 0; i++)
+    for (int i = from; 0 <= i && i < heard->count && at < 0; i++)
         if (strncmp(heard->lines[i].text, words, strlen(words)) == 0)
             at = i;
     pthread_mutex_unlock(&heard->lock);
