@@ -139,6 +139,7 @@ mod transports {
         mod codec;
         mod driver;
         mod held;
+        mod inbox;
         mod interjection;
         mod landing;
         mod loan;

@@ -709,7 +709,7 @@ mod tests {
 
 #[cfg(all(test, loom))]
 mod models {
-    use super::{Message, Queue};
+    use super::{AfterSend, Bounds, Limit, Message, Queue, WhenFull};
     use crate::message::Body;
     use loom::sync::{Arc, Condvar, Mutex};
     use loom::thread;
