@@ -790,7 +790,9 @@ mod models {
     /// newest.
     #[test]
     fn model_the_newest_is_there_and_its_consumer_told() {
-        loom::model(|| {
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = Some(3);
+        builder.check(|| {
             let bounds = Bounds { limit: Limit::of(1, 0), when_full: WhenFull::DropOldest };
             let (queue, to_consumer) = (Arc::new(Queue::new(bounds)), Arc::new(Flag::default()));
             queue.open();
