@@ -1,11 +1,14 @@
 """What the scripts beside this file share: finding the program and the libraries, and one run."""
 
+import argparse
 import fnmatch
 import json
 import os
 import shutil
+import statistics
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 SONAME = "libspmsg.so.0"
@@ -76,10 +79,14 @@ def find_program():
     raise RunError("the program is not built where it usually is; name it with --bench")
 
 
-def add_common_options(parser):
+def add_own_options(parser):
     parser.add_argument("--bench", metavar="PATH", help="the program bench")
     parser.add_argument("--ours", metavar="PATH", default=str(OURS_DEFAULT),
                         help="our library (default target/release/libspmsg.so)")
+
+
+def add_common_options(parser):
+    add_own_options(parser)
     parser.add_argument("--reference", metavar="PATH", help="the reference library")
     parser.add_argument("--cases", metavar="GLOB", action="append",
                         help="cases to run; may be repeated")
@@ -145,3 +152,35 @@ def run(program, library, case, arguments=(), wrapper=()):
 
 def note(text):
     print(text, file=sys.stderr, flush=True)
+
+
+def ratio(field, of, over):
+    """The median over the rounds of the ratio inside a round."""
+    return statistics.median(of_one[field] / over_one[field]
+                             for of_one, over_one in zip(of, over))
+
+
+def report_transports(description, heading, cases_of, row):
+    """The main program of a script that runs the cases of each transport in rounds on our library,
+    and prints a row of what they gave. Returns the exit code."""
+    parser = argparse.ArgumentParser(description=description)
+    add_own_options(parser)
+    parser.add_argument("--transports", default="inproc,ipc,tcp", metavar="LIST")
+    parser.add_argument("--pinned", action="store_true", help="everybody runs on CPU 0")
+    parser.add_argument("--rounds", type=int, default=5, metavar="N")
+    parser.add_argument("--seconds", default="0.5", metavar="S")
+    options = parser.parse_args()
+    suffix = "@0" if options.pinned else ""
+    try:
+        with tempfile.TemporaryDirectory() as root:
+            library = stage("ours", options.ours, root)
+            program = program_of(options)
+            print(heading)
+            for transport in options.transports.split(","):
+                rounds = [[run(program, library, case + suffix, ["--seconds", options.seconds])
+                           for case in cases_of(transport)] for _ in range(options.rounds)]
+                print(row(transport, rounds), flush=True)
+    except RunError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
