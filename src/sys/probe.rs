@@ -12,7 +12,7 @@ use std::ffi::CStr;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 /// Where the arguments are, as the assembler writes operands.
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
 macro_rules! spell {
     (on_the_way) => {
         "-4@{offset}(%{socket}) 8@%{bytes}"
@@ -21,7 +21,7 @@ macro_rules! spell {
         "-4@%{socket:e} -8@%{number} 8@%{words}"
     };
 }
-#[cfg(target_arch = "aarch64")]
+#[cfg(all(target_os = "linux", target_arch = "aarch64", not(miri)))]
 macro_rules! spell {
     (on_the_way) => {
         "-4@[{socket}, {offset}] 8@{bytes}"
