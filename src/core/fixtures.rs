@@ -175,17 +175,22 @@ impl FakeConnection {
 
     /// One over a stream that holds so many pieces back.
     pub fn over_stream(unwritten: usize) -> Arc<FakeConnection> {
-        let stream = FakeStream {
-            descriptor: EventFd::new().unwrap(),
-            unwritten: AtomicUsize::new(unwritten),
-            read_by_reactor: AtomicUsize::new(0),
-        };
-        FakeConnection::new(0, Some(stream))
+        FakeConnection::new(0, Some(FakeStream::new(unwritten, |_| ())))
+    }
+
+    /// One over a stream that is read by `pump`.
+    pub fn read_by(pump: fn(Option<&Landing>)) -> Arc<FakeConnection> {
+        FakeConnection::new(0, Some(FakeStream::new(0, pump)))
     }
 
     /// How many pieces its stream holds back.
     pub fn unwritten(&self) -> usize {
         self.stream.as_ref().map_or(0, |stream| stream.unwritten.load(Ordering::Relaxed))
+    }
+
+    /// How often what had landed was asked back from its stream.
+    pub fn reclaimed(&self) -> usize {
+        self.stream.as_ref().map_or(0, |stream| stream.reclaimed.load(Ordering::Relaxed))
     }
 
     /// How often its stream was left to the reactor.
@@ -294,7 +299,21 @@ pub struct FakeStream {
     /// It can always be written to.
     descriptor: EventFd,
     unwritten: AtomicUsize,
+    pump: fn(Option<&Landing>),
+    reclaimed: AtomicUsize,
     read_by_reactor: AtomicUsize,
+}
+
+impl FakeStream {
+    fn new(unwritten: usize, pump: fn(Option<&Landing>)) -> FakeStream {
+        FakeStream {
+            descriptor: EventFd::new().unwrap(),
+            unwritten: AtomicUsize::new(unwritten),
+            pump,
+            reclaimed: AtomicUsize::new(0),
+            read_by_reactor: AtomicUsize::new(0),
+        }
+    }
 }
 
 impl Stream for FakeStream {
@@ -302,9 +321,13 @@ impl Stream for FakeStream {
         self.descriptor.signalled_through()
     }
 
-    fn pump(&self, _landing: Option<&Landing>) {}
+    fn pump(&self, landing: Option<&Landing>) {
+        (self.pump)(landing);
+    }
 
-    fn reclaim(&self) {}
+    fn reclaim(&self) {
+        self.reclaimed.fetch_add(1, Ordering::Relaxed);
+    }
 
     fn read_in_background(&self) {
         self.read_by_reactor.fetch_add(1, Ordering::Relaxed);
