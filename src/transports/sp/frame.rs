@@ -191,7 +191,7 @@ mod tests {
     use crate::transports::fuzzing::receive;
     use crate::transports::stream::{FIRST_CAPACITY, News, Reader, Source, Visitor};
     use std::cell::{Cell, RefCell};
-    use std::collections::VecDeque;
+    use std::mem;
 
     fn prefix(framing: Framing, size: usize) -> Prefix {
         framing.prefix(&Message::default(), size, Place::WHOLE)
@@ -273,7 +273,8 @@ mod tests {
         let mut wire = Vec::new();
         for (index, size) in sizes.iter().enumerate() {
             wire.extend_from_slice(prefix(framing, *size).as_slice());
-            wire.extend((0..*size).map(|i| (i * 7 + index) as u8));
+            let period: Vec<u8> = (0..256).map(|i| (i * 7 + index) as u8).collect();
+            wire.extend_from_slice(&period.repeat(size.div_ceil(256))[..*size]);
         }
         wire
     }
@@ -312,7 +313,7 @@ mod tests {
     /// A stream that has everything already, and counts what is read where.
     #[derive(Default)]
     struct Wire {
-        bytes: RefCell<VecDeque<u8>>,
+        bytes: RefCell<Vec<u8>>,
         in_place: Cell<usize>,
         elsewhere: Cell<usize>,
     }
@@ -322,7 +323,8 @@ mod tests {
             let mut bytes = self.bytes.borrow_mut();
             let mut take = |most: usize| -> Vec<u8> {
                 let count = most.min(bytes.len());
-                bytes.drain(..count).collect()
+                let rest = bytes.split_off(count);
+                mem::replace(&mut bytes, rest)
             };
             let mut count = 0;
             if let Some(room) = place {
