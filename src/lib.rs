@@ -128,6 +128,7 @@ mod transports {
     pub use outcome::{AfterSend, Sent};
 
     mod inproc {
+        mod outcome;
         mod queue;
     }
 

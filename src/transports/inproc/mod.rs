@@ -3,6 +3,7 @@
 //! Everything is complete when the call that caused it returns: connecting, sending, closing.
 
 mod names;
+mod outcome;
 mod queue;
 
 use std::sync::Arc;

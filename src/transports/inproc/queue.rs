@@ -12,6 +12,7 @@
 
 use std::collections::VecDeque;
 
+use super::outcome::{DISPLACED, NOTHING, Popped, Pushed};
 use crate::error::Refusal;
 use crate::memory;
 use crate::message::{Limit, Message, OutOfMemory, PACKED_MAX, PACKED_MIN};
@@ -81,23 +82,6 @@ struct Batch {
     end: usize,
     /// What is large, in its order.
     large: VecDeque<Message>,
-}
-
-/// What became of a message that was taken in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pushed {
-    pub can_push_more: bool,
-    /// If the consumer found nothing before, it has to be told.
-    pub then: AfterSend,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Popped {
-    pub has_message: bool,
-    /// There is another one. Else there may be, if somebody looks.
-    pub has_more: bool,
-    /// The producer could not push before; it has to be told.
-    pub tell_producer: bool,
 }
 
 impl Queue {
@@ -485,9 +469,6 @@ fn bring_near(packed: &[u8], end: usize) {
 const AHEAD: usize = 384;
 /// ...and so much for each of them.
 const LINES: usize = 128;
-
-const DISPLACED: Pushed = Pushed { can_push_more: true, then: AfterSend::Displaced };
-const NOTHING: Popped = Popped { has_message: false, has_more: false, tell_producer: false };
 
 /// An empty message counts too, else any number of them would fit.
 #[inline]
