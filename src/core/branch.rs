@@ -126,9 +126,7 @@ impl Socket {
     #[cold]
     pub(super) fn wake_heir(&self) {
         let heir = match self.lock().pipes.kin.as_deref() {
-            Some(Kin::Branches(table)) => {
-                table.heirs.next().and_then(|id| table.all.get(&id)?.upgrade())
-            }
+            Some(Kin::Branches(table)) => table.heirs.next(|id| table.all.get(&id)?.upgrade()),
             Some(Kin::Trunk(_)) | None => None,
         };
         if let Some(heir) = heir {
@@ -337,6 +335,25 @@ mod tests {
                 });
             }
         });
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "opens sockets of the system")]
+    fn who_hands_over_the_lead_passes_over_branches_that_are_gone() {
+        let [req, rep] = [Opened::cooked(REQ), Opened::cooked(REP)];
+        req.connect(&rep.address(rep.bind("tcp://127.0.0.1:0")));
+        req.send("q").unwrap();
+        assert_eq!(rep.recv(), Ok("q".into()));
+        let (gone, there) = (branch(&rep), branch(&rep));
+        let lead = Lead::take(&there.get().joint.as_ref().unwrap().trunk).unwrap();
+        // Its thread would wake by the close, and sooner or later go on.
+        gone.get().become_heir();
+        gone.close().unwrap();
+        there.get().become_heir();
+        let before = there.get().waiting.recv.epoch();
+        drop(lead);
+        assert_ne!(there.get().waiting.recv.epoch(), before, "it is told to lead");
+        there.get().end_being_heir();
     }
 
     #[test]

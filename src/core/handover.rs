@@ -60,9 +60,10 @@ impl<T: Copy + PartialEq> Heirs<T> {
         at.map(|at| self.0.remove(at)).is_some()
     }
 
-    /// Who is to lead next: who sleeps longest.
-    pub fn next(&self) -> Option<T> {
-        self.0.first().copied()
+    /// Who is to lead next: who sleeps longest of those that `find` knows of. The branch of one may
+    /// be gone already, whose thread is about to wake by that.
+    pub fn next<U>(&self, find: impl FnMut(T) -> Option<U>) -> Option<U> {
+        self.0.iter().copied().find_map(find)
     }
 }
 
@@ -366,7 +367,7 @@ mod models {
         fn resign(&self) {
             self.trunk.resign();
             if self.heir_count.load(Ordering::Relaxed) > 0 {
-                let heir = self.heirs.lock().unwrap().next();
+                let heir = self.heirs.lock().unwrap().next(Some);
                 heir.into_iter().for_each(|heir| self.ring(heir));
             }
         }
