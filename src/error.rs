@@ -86,6 +86,8 @@ pub enum Part {
 pub enum Refusal {
     /// Nobody can take it now; wait.
     Busy,
+    /// The same for want of memory, which may be had when something has been written.
+    BusyForMemory,
     /// Somebody could, but memory cannot be had.
     NoMemory,
     /// Nothing may be sent before something has been received.
@@ -121,7 +123,7 @@ impl From<OutOfMemory> for Rejected {
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Error {
         match refusal {
-            Refusal::Busy => Error::WouldBlock,
+            Refusal::Busy | Refusal::BusyForMemory => Error::WouldBlock,
             Refusal::NoMemory => Error::OutOfMemory,
             Refusal::WrongState => Error::WrongState,
             Refusal::Header => Error::Invalid,

@@ -94,7 +94,8 @@ extern "C" {
 
 /** On NN_PUB and NN_BUS: nothing is dropped. nn_send waits until every peer can take the message,
  * and sends it to all of them; when NN_SNDTIMEO passes before, or with NN_DONTWAIT, it fails as on
- * other sockets, and is sent to none of them. */
+ * other sockets, and is sent to none of them. So it is where memory for one of them cannot be had,
+ * which is ENOMEM, or waited for like room where something is being written meanwhile. */
 #define SPMSG_DROP_NOTHING 2
 
 /** Types of events: a peer is connected and can be sent to or received from; it is connected no

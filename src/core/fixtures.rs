@@ -241,6 +241,10 @@ impl Connection for FakeConnection {
         Ok(Sent { can_send_more: room > 0, then: AfterSend::Deliver })
     }
 
+    fn prepare(&self, _message: &Message) -> Result<(), Refusal> {
+        Ok(())
+    }
+
     fn recv(&self, message: &mut Message) -> Received {
         let arrived = self.arrived.lock().pop_front();
         let size = arrived.as_ref().map(Message::wire_len);

@@ -288,6 +288,11 @@ impl Aftermath {
         if self.first.is_none() { Ok(()) } else { memory::reserve(&mut *self.rest.0, 1) }
     }
 
+    /// The same for so many of them.
+    pub fn reserve_all(&mut self, count: usize) -> Result<(), OutOfMemory> {
+        memory::reserve(&mut *self.rest.0, count)
+    }
+
     #[inline]
     pub fn note_sent(&mut self, connection: &Arc<dyn Connection>, then: AfterSend) {
         match then {

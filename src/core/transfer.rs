@@ -445,10 +445,11 @@ impl Missed {
 mod tests {
     use super::*;
     use crate::core::fixtures::{
-        FakeConnection, Opened, PULL, PUSH, REP, REQ, SUB, fresh_name, message, pairs, text,
+        FakeConnection, Opened, PUB, PULL, PUSH, REP, REQ, SUB, fresh_name, message, pairs, text,
     };
-    use crate::core::options::option::{RECV_TIMEOUT, SEND_TIMEOUT};
+    use crate::core::options::option::{DROP, DROP_NOTHING, RECV_TIMEOUT, SEND_TIMEOUT};
     use crate::core::statistics::number::*;
+    use crate::memory::without_memory;
     use crate::protocols::option::SUB_SUBSCRIBE;
 
     #[test]
@@ -468,6 +469,40 @@ mod tests {
         assert_eq!(one.try_recv(), Err(Error::WouldBlock));
         one.set_int(&RECV_TIMEOUT, 0).unwrap();
         assert_eq!(one.recv(), Err(Error::TimedOut));
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "opens sockets of the system")]
+    fn where_nothing_is_dropped_nobody_gets_what_one_has_no_memory_for() {
+        for address in [fresh_name(), "tcp://127.0.0.1:0".into(), "ws://127.0.0.1:0".into()] {
+            let publisher = Opened::cooked(PUB);
+            publisher.set_int(&DROP, DROP_NOTHING).unwrap();
+            let address = publisher.address(publisher.bind(&address));
+            let subscribers = [Opened::cooked(SUB), Opened::cooked(SUB)];
+            for (subscriber, count) in subscribers.iter().zip(1..) {
+                subscriber.get().set_option(SUB, SUB_SUBSCRIBE, Some(b"")).unwrap();
+                subscriber.connect(&address);
+                while publisher.statistic(CONNECTIONS) < count {
+                    std::thread::yield_now();
+                }
+                if count == 1 {
+                    // From now on it has memory for small ones.
+                    publisher.send("a").unwrap();
+                    assert_eq!(subscriber.recv(), Ok("a".into()));
+                }
+            }
+            let (mut message, socket) = (message("x"), publisher.get());
+            let mut sent = Err(Error::WouldBlock);
+            while sent == Err(Error::WouldBlock) {
+                sent = without_memory(|| socket.send(&mut message, Blocking::DontWait));
+            }
+            assert_eq!(sent, Err(Error::OutOfMemory), "{address}");
+            publisher.send("b").unwrap();
+            for subscriber in &subscribers {
+                assert_eq!(subscriber.recv(), Ok("b".into()), "{address}");
+            }
+            assert_eq!(publisher.statistic(MESSAGES_SENT), 2);
+        }
     }
 
     #[test]

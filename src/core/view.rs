@@ -38,6 +38,12 @@ impl Pipes for View<'_> {
         Ok(if sent.can_send_more { Flow::Ready } else { Flow::Busy })
     }
 
+    fn prepare(&mut self, id: PipeId, others: usize, message: &Message) -> Result<(), Refusal> {
+        let pipe = self.table.live(id).ok_or(Refusal::Busy)?;
+        self.aftermath.reserve_all(others + 1)?;
+        pipe.connection.prepare(message)
+    }
+
     fn recv(&mut self, pipe: PipeId, message: &mut Message) -> bool {
         self.take(pipe, message).has_message
     }

@@ -93,12 +93,8 @@ impl Protocol for Bus {
 
     fn send(&mut self, message: &mut Message, pipes: &mut dyn Pipes) -> Result<(), Refusal> {
         let except = self.except(&message.header)?;
-        if self.hearers.is_held_up(except) && pipes.drops_nothing() {
-            return Err(Refusal::Busy);
-        }
-        message.header = Header::default();
-        self.hearers.send(message, except, pipes);
-        Ok(())
+        let header = std::mem::take(&mut message.header);
+        self.hearers.offer(message, except, pipes).inspect_err(|_| message.header = header)
     }
 
     fn recv(&mut self, message: &mut Message, pipes: &mut dyn Pipes) -> Result<(), Nothing> {

@@ -131,6 +131,21 @@ pub trait Pipes {
     /// When the pipe is busy or gone, or has no memory; the message is not touched.
     fn send(&mut self, pipe: PipeId, message: &mut Message) -> Result<Flow, Refusal>;
 
+    /// Has memory ready for `message` on a pipe that was [`Flow::Ready`], and for the same on so
+    /// many others. That is as far as it goes: who writes meanwhile may take memory along, and
+    /// what is large may need more.
+    ///
+    /// # Errors
+    /// As for [`Pipes::send`].
+    fn prepare(
+        &mut self,
+        _pipe: PipeId,
+        _others: usize,
+        _message: &Message,
+    ) -> Result<(), Refusal> {
+        Ok(())
+    }
+
     /// Puts the next message that the pipe holds into `message`. False when it holds none.
     ///
     /// What the peer's protocol put in front of the body stands in the header when both are in one

@@ -20,13 +20,28 @@ pub struct FakePipes {
     pipes: HashMap<PipeId, FakePipe>,
     now: Instant,
     dropped: usize,
+    why_dropped: Vec<(usize, Loss)>,
+    dropped_of: Vec<(PipeId, Loss)>,
     lost: Vec<(PipeId, Loss)>,
     told: Vec<BranchId>,
     pub recv_limit: Limit,
     pub drops_nothing: bool,
 }
 
+/// What a pipe has for another message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Memory {
+    Enough,
+    /// None, although nothing waits there to be written.
+    None,
+    /// None, and the pipe is busy from the next message on.
+    NoneUntilWritten,
+    /// It seems to have enough, and has none when it comes to it.
+    NoneLater,
+}
+
 struct FakePipe {
+    memory: Memory,
     /// How many messages it still takes.
     room: usize,
     is_connected: bool,
@@ -41,6 +56,8 @@ impl Default for FakePipes {
             pipes: HashMap::new(),
             now: Instant::now(),
             dropped: 0,
+            why_dropped: Vec::new(),
+            dropped_of: Vec::new(),
             lost: Vec::new(),
             told: Vec::new(),
             recv_limit: 131_072.into(),
@@ -63,6 +80,7 @@ impl FakePipes {
 
     pub fn connect(&mut self, pipe: PipeId) {
         let fresh = FakePipe {
+            memory: Memory::Enough,
             room: usize::MAX,
             is_connected: true,
             texts: Vec::new(),
@@ -95,6 +113,12 @@ impl FakePipes {
         self.pipe(pipe).room = room;
     }
 
+    /// What there is for messages from now on, of which it takes as many as come.
+    pub fn set_memory(&mut self, pipe: PipeId, memory: Memory) {
+        let pipe = self.pipe(pipe);
+        (pipe.memory, pipe.room) = (memory, usize::MAX);
+    }
+
     /// The bodies.
     pub fn sent_to(&self, pipe: PipeId) -> &[String] {
         &self.pipes[&pipe].texts
@@ -112,6 +136,16 @@ impl FakePipes {
 
     pub fn dropped(&self) -> usize {
         self.dropped
+    }
+
+    /// How many at a time, and why, since the last call.
+    pub fn take_dropped(&mut self) -> Vec<(usize, Loss)> {
+        std::mem::take(&mut self.why_dropped)
+    }
+
+    /// Of those, the ones that were dropped on account of one peer, since the last call.
+    pub fn take_dropped_of(&mut self) -> Vec<(PipeId, Loss)> {
+        std::mem::take(&mut self.dropped_of)
     }
 
     /// What has arrived and was of no use, since the last call.
@@ -132,17 +166,34 @@ impl FakePipe {
     fn flow(&self) -> Flow {
         if self.room > 0 && self.is_connected { Flow::Ready } else { Flow::Busy }
     }
+
+    fn need_memory(&mut self) -> Result<(), Refusal> {
+        match self.memory {
+            Memory::Enough => Ok(()),
+            Memory::None | Memory::NoneLater => Err(Refusal::NoMemory),
+            Memory::NoneUntilWritten => {
+                self.room = 0;
+                Err(Refusal::BusyForMemory)
+            }
+        }
+    }
 }
 
 impl Pipes for FakePipes {
     fn send(&mut self, pipe: PipeId, message: &mut Message) -> Result<Flow, Refusal> {
         let found = self.pipes.get_mut(&pipe).filter(|pipe| pipe.flow() == Flow::Ready);
         let pipe = found.ok_or(Refusal::Busy)?;
+        pipe.need_memory()?;
         let message = std::mem::take(message);
         pipe.room -= 1;
         pipe.texts.push(String::from_utf8_lossy(message.body.as_slice()).into_owned());
         pipe.sent.push([message.header.as_slice(), message.body.as_slice()].concat());
         Ok(pipe.flow())
+    }
+
+    fn prepare(&mut self, pipe: PipeId, _others: usize, _message: &Message) -> Result<(), Refusal> {
+        let pipe = self.pipe(pipe);
+        if pipe.memory == Memory::NoneLater { Ok(()) } else { pipe.need_memory() }
     }
 
     fn recv(&mut self, pipe: PipeId, message: &mut Message) -> bool {
@@ -182,7 +233,13 @@ impl Pipes for FakePipes {
         self.lost.push((pipe, why));
     }
 
-    fn count_dropped(&mut self, count: usize, _why: Loss) {
+    fn count_dropped_of(&mut self, pipe: PipeId, why: Loss) {
+        self.dropped_of.push((pipe, why));
+        self.count_dropped(1, why);
+    }
+
+    fn count_dropped(&mut self, count: usize, why: Loss) {
         self.dropped += count;
+        self.why_dropped.push((count, why));
     }
 }

@@ -16,4 +16,4 @@ mod source;
 mod tidy;
 
 pub use fake_host::{FakeSocket, Pipe, Traits, Watched};
-pub use fake_pipes::{FakePipes, MANY, in_disorder};
+pub use fake_pipes::{FakePipes, MANY, Memory, in_disorder};

@@ -315,6 +315,13 @@ pub trait Connection: Send + Sync {
     /// `Busy` when it is full or has come to its end, `NoMemory`; the message is not touched.
     fn send(&self, message: &mut Message) -> Result<Sent, Refusal>;
 
+    /// Has memory ready for `message`, as far as it goes: who writes, or receives at the other end,
+    /// may take some of it along. Under the socket's lock.
+    ///
+    /// # Errors
+    /// As for [`Connection::send`].
+    fn prepare(&self, message: &Message) -> Result<(), Refusal>;
+
     /// Puts the next message that has arrived into `message`. Under the socket's lock.
     fn recv(&self, message: &mut Message) -> Received;
 

@@ -81,7 +81,8 @@ pub const SPMSG_DROP_OLDEST: c_int = 1;
 
 /// On NN_PUB and NN_BUS: nothing is dropped. nn_send waits until every peer can take the message,
 /// and sends it to all of them; when NN_SNDTIMEO passes before, or with NN_DONTWAIT, it fails as on
-/// other sockets, and is sent to none of them.
+/// other sockets, and is sent to none of them. So it is where memory for one of them cannot be had,
+/// which is ENOMEM, or waited for like room where something is being written meanwhile.
 pub const SPMSG_DROP_NOTHING: c_int = 2;
 
 /// Who has connected, or who listens, as the kernel knew him when he began to.

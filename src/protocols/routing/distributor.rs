@@ -1,7 +1,7 @@
 //! Sends each message to every pipe that can take it now. The others miss it (protocols 2.5).
 
 use crate::message::Message;
-use crate::protocols::{Flow, Loss, PipeId, PipeMap, Pipes};
+use crate::protocols::{Flow, Loss, PipeId, PipeMap, Pipes, Refusal};
 
 #[derive(Debug, Default)]
 pub struct Distributor {
@@ -46,26 +46,78 @@ impl Distributor {
         pipe.is_some_and(|pipe| matches!(self.members.get(pipe), Some(None)))
     }
 
-    /// Takes `message` and sends it to all that can take it, but for `except`.
-    pub fn send(&mut self, message: &mut Message, except: Option<PipeId>, pipes: &mut dyn Pipes) {
-        let mut message = std::mem::take(message);
+    /// Takes `message` and sends it to all that can take it, but for `except`. Where nobody is to
+    /// miss it, that is to all or to none.
+    ///
+    /// # Errors
+    /// When somebody would miss it who is not to; the message is not touched.
+    pub fn offer(
+        &mut self,
+        message: &mut Message,
+        except: Option<PipeId>,
+        pipes: &mut dyn Pipes,
+    ) -> Result<(), Refusal> {
+        let is_held_up = self.is_held_up(except);
+        // Of one the send itself says whether he gets it.
+        if (is_held_up || self.members.len() > 1) && pipes.drops_nothing() {
+            if is_held_up {
+                return Err(Refusal::Busy);
+            }
+            self.prepare(message, except, pipes)?;
+        }
+        self.distribute(message, except, pipes)
+    }
+
+    /// Takes `message` and sends it to all that can take it.
+    pub fn send(&mut self, message: &mut Message, pipes: &mut dyn Pipes) {
+        let _ = self.distribute(message, None, pipes);
+    }
+
+    /// Has memory ready for all copies, so that not some are sent and others not.
+    #[cold]
+    fn prepare(
+        &mut self,
+        message: &mut Message,
+        except: Option<PipeId>,
+        pipes: &mut dyn Pipes,
+    ) -> Result<(), Refusal> {
+        // From the first one on copies share what is large.
+        drop(message.share()?);
+        for at in 0..self.writable.len() {
+            let Some(pipe) = self.writable[at].filter(|pipe| Some(*pipe) != except) else {
+                continue;
+            };
+            let prepared = pipes.prepare(pipe, self.writable.len(), message);
+            if prepared.is_err() && pipes.flow(pipe) == Flow::Busy {
+                self.retire(pipe, at);
+            }
+            prepared?;
+        }
+        Ok(())
+    }
+
+    /// Fails only where nobody is to miss it, and nobody has got it.
+    fn distribute(
+        &mut self,
+        message: &mut Message,
+        except: Option<PipeId>,
+        pipes: &mut dyn Pipes,
+    ) -> Result<(), Refusal> {
         let except = except.filter(|pipe| self.members.contains(*pipe));
         let wanted = self.members.len() - usize::from(except.is_some());
         let is_meant = |place: &Option<PipeId>| place.is_some() && *place != except;
         let last = self.writable.iter().rposition(is_meant);
-        let mut sent = 0;
+        let (mut sent, mut starved) = (0, 0);
         for at in 0..last.map_or(0, |last| last + 1) {
-            let Some(pipe) = self.writable[at] else { continue };
-            if Some(pipe) == except {
+            let Some(pipe) = self.writable[at].filter(|pipe| Some(*pipe) != except) else {
                 continue;
-            }
+            };
             // The last one needs no copy, and most often it is the only one.
             let result = match Some(at) == last {
-                true => pipes.send(pipe, &mut message),
+                true => pipes.send(pipe, message),
                 false => match message.share() {
                     Ok(mut copy) => pipes.send(pipe, &mut copy),
-                    // Without memory this one misses it.
-                    Err(_) => continue,
+                    Err(error) => Err(error.into()),
                 },
             };
             sent += usize::from(result.is_ok());
@@ -73,11 +125,21 @@ impl Distributor {
             if flow == Flow::Busy {
                 self.retire(pipe, at);
             }
+            if let Err(why @ (Refusal::NoMemory | Refusal::BusyForMemory)) = result {
+                if sent == 0 && pipes.drops_nothing() {
+                    self.close_gaps();
+                    return Err(why);
+                }
+                pipes.count_dropped_of(pipe, Loss::NoMemory);
+                starved += 1;
+            }
         }
+        *message = Message::default();
         self.close_gaps();
-        if sent < wanted {
-            pipes.count_dropped(wanted - sent, Loss::Busy);
+        if sent + starved < wanted {
+            pipes.count_dropped(wanted - sent - starved, Loss::Busy);
         }
+        Ok(())
     }
 
     /// The pipe cannot take another one for now.
@@ -107,7 +169,7 @@ impl Distributor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{FakePipes, MANY, in_disorder};
+    use crate::testing::{FakePipes, MANY, Memory, in_disorder};
 
     const A: PipeId = PipeId(1);
     const B: PipeId = PipeId(2);
@@ -124,7 +186,7 @@ mod tests {
     }
 
     fn send(distributor: &mut Distributor, pipes: &mut FakePipes, text: &str) {
-        distributor.send(&mut FakePipes::message(text), None, pipes);
+        distributor.send(&mut FakePipes::message(text), pipes);
     }
 
     #[test]
@@ -159,7 +221,7 @@ mod tests {
         let mut pipes = FakePipes::default();
         let mut distributor = distributor(&mut pipes);
         for except in [A, C] {
-            distributor.send(&mut FakePipes::message("a"), Some(except), &mut pipes);
+            distributor.offer(&mut FakePipes::message("a"), Some(except), &mut pipes).unwrap();
         }
         assert_eq!(pipes.sent_to(A), ["a"]);
         assert_eq!(pipes.sent_to(B), ["a", "a"]);
@@ -169,6 +231,73 @@ mod tests {
         send(&mut distributor, &mut pipes, "b");
         assert_eq!(pipes.sent_to(B), ["a", "a"]);
         assert_eq!(pipes.dropped(), 0);
+    }
+
+    fn offer(distributor: &mut Distributor, pipes: &mut FakePipes) -> Result<(), Refusal> {
+        let mut message = FakePipes::message("a");
+        let offered = distributor.offer(&mut message, None, pipes);
+        assert_eq!(offered.is_err(), !message.body.is_empty(), "it stays with the caller, or goes");
+        offered
+    }
+
+    #[test]
+    fn where_nobody_is_to_miss_it_nobody_gets_what_one_has_no_memory_for() {
+        for starved in [A, B, C] {
+            let mut pipes = FakePipes::default();
+            let mut distributor = distributor(&mut pipes);
+            pipes.drops_nothing = true;
+            pipes.set_memory(starved, Memory::None);
+            assert_eq!(offer(&mut distributor, &mut pipes), Err(Refusal::NoMemory));
+            assert!([A, B, C].iter().all(|pipe| pipes.sent_to(*pipe).is_empty()));
+            pipes.set_memory(starved, Memory::NoneUntilWritten);
+            assert_eq!(offer(&mut distributor, &mut pipes), Err(Refusal::BusyForMemory));
+            assert_eq!(offer(&mut distributor, &mut pipes), Err(Refusal::Busy), "it waits now");
+            pipes.set_memory(starved, Memory::Enough);
+            distributor.note_writable(starved, &pipes);
+            assert_eq!(offer(&mut distributor, &mut pipes), Ok(()));
+            assert!([A, B, C].iter().all(|pipe| pipes.sent_to(*pipe) == ["a"]));
+            assert_eq!(pipes.dropped(), 0);
+        }
+    }
+
+    #[test]
+    fn the_only_one_is_asked_by_the_message_itself() {
+        let (mut distributor, mut pipes) = (Distributor::default(), FakePipes::default());
+        pipes.connect(A);
+        distributor.add(A);
+        distributor.note_writable(A, &pipes);
+        pipes.drops_nothing = true;
+        for (memory, why) in
+            [(Memory::None, Refusal::NoMemory), (Memory::NoneUntilWritten, Refusal::BusyForMemory)]
+        {
+            pipes.set_memory(A, memory);
+            assert_eq!(offer(&mut distributor, &mut pipes), Err(why));
+        }
+        pipes.set_memory(A, Memory::Enough);
+        distributor.note_writable(A, &pipes);
+        assert_eq!(offer(&mut distributor, &mut pipes), Ok(()));
+        assert_eq!((pipes.sent_to(A).len(), pipes.dropped()), (1, 0));
+    }
+
+    #[test]
+    fn who_misses_it_for_want_of_memory_is_counted_as_such() {
+        let mut pipes = FakePipes::default();
+        let mut distributor = distributor(&mut pipes);
+        pipes.set_memory(A, Memory::None);
+        pipes.set_memory(B, Memory::NoneUntilWritten);
+        assert_eq!(offer(&mut distributor, &mut pipes), Ok(()));
+        assert_eq!(pipes.sent_to(C), ["a"]);
+        assert_eq!(pipes.take_dropped_of(), [(A, Loss::NoMemory), (B, Loss::NoMemory)]);
+        assert_eq!(pipes.dropped(), 2);
+        // What was ready has been taken meanwhile: too late for all or none.
+        pipes.drops_nothing = true;
+        distributor.note_writable(B, &pipes);
+        pipes.set_memory(A, Memory::Enough);
+        pipes.set_memory(B, Memory::NoneLater);
+        distributor.note_writable(B, &pipes);
+        assert_eq!(offer(&mut distributor, &mut pipes), Ok(()));
+        assert_eq!(pipes.take_dropped_of(), [(B, Loss::NoMemory)]);
+        assert_eq!((pipes.sent_to(A).len(), pipes.sent_to(C).len()), (1, 2));
     }
 
     #[test]

@@ -38,7 +38,7 @@ impl Protocol for RawSurveyor {
     }
 
     fn send(&mut self, message: &mut Message, pipes: &mut dyn Pipes) -> Result<(), Refusal> {
-        self.respondents.send(message, None, pipes);
+        self.respondents.send(message, pipes);
         Ok(())
     }
 

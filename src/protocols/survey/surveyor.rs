@@ -53,7 +53,7 @@ impl Surveyor {
         }
         self.last = next_id(self.last);
         message.header = header_of(self.last);
-        self.respondents.send(message, None, pipes);
+        self.respondents.send(message, pipes);
         Ok(self.last)
     }
 

@@ -519,7 +519,9 @@ impl Mesh {
             Ok(()) => {
                 assert!(before.can_send || is_for_one, "sends without having said that it can");
             }
-            Err(Refusal::Busy | Refusal::NoMemory | Refusal::WrongState) => {
+            Err(
+                Refusal::Busy | Refusal::BusyForMemory | Refusal::NoMemory | Refusal::WrongState,
+            ) => {
                 // A pipe that broke unseen may have seemed able to take it.
                 let refused = |entry: &Entry| matches!(entry.event, Event::Refused(_));
                 let call = self.log.iter().rev().take_while(|entry| !entry.is_start());

@@ -131,6 +131,10 @@ impl Connection for Side {
         Ok(Sent { can_send_more: pushed.can_push_more, then: pushed.then })
     }
 
+    fn prepare(&self, message: &Message) -> Result<(), Refusal> {
+        self.outgoing().prepare(message)
+    }
+
     fn recv(&self, message: &mut Message) -> Received {
         let popped = self.incoming().pop(message);
         let then = if popped.tell_producer { AfterRecv::Resume } else { AfterRecv::Nothing };

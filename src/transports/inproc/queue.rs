@@ -220,6 +220,14 @@ impl Queue {
         Ok(back.messages.reserve(message)?)
     }
 
+    /// Has a place ready for `message`, unless the consumer takes it along with others.
+    ///
+    /// # Errors
+    /// As for [`Queue::push`], or when memory cannot be had.
+    pub fn prepare(&self, message: &Message) -> Result<(), Refusal> {
+        self.admit(&mut self.back.0.lock(), message)
+    }
+
     pub fn take_displaced(&self) -> usize {
         std::mem::take(&mut self.back.0.lock().displaced)
     }

@@ -237,6 +237,10 @@ impl Connection for StreamConnection {
         Ok(sent)
     }
 
+    fn prepare(&self, message: &Message) -> Result<(), Refusal> {
+        self.writer.prepare(message)
+    }
+
     fn recv(&self, message: &mut Message) -> Received {
         let taken = self.reader.take(|| self.host.size_max(), message);
         self.writer.note_received(taken.more);

@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 
 use super::batch::{Batch, Segment};
 use super::circumstances::{Circumstances, Gathering};
-use super::codec::Encoder;
-use super::queue::{Position, Queue, Room};
+use super::codec::{Encoder, PREFIX_MAX};
+use super::queue::{GATHERED_BODY_MAX, GATHERED_MAX, Position, Queue, Room, SEGMENTS_OF_FRAME};
 use super::written::Written;
 use crate::error::Refusal;
 use crate::memory::{self, OutOfMemory};
@@ -208,6 +208,31 @@ impl Queue {
         Some(size)
     }
 
+    /// Has memory ready for what [`Queue::accept`] is about to append. What takes several frames,
+    /// or is large and veiled, takes more.
+    ///
+    /// # Errors
+    /// When nothing more is accepted.
+    #[cold]
+    pub fn prepare(&mut self, encoder: &dyn Encoder, message: &Message) -> Result<(), Refusal> {
+        if self.room != Room::Open {
+            return Err(Refusal::Busy);
+        }
+        self.reserve(encoder, message).map_err(|OutOfMemory| self.refuse_for_memory())
+    }
+
+    fn reserve(&mut self, encoder: &dyn Encoder, message: &Message) -> Result<(), OutOfMemory> {
+        let frames = message.wire_len().div_ceil(encoder.frame_max()).max(1);
+        memory::reserve(&mut self.segments, 1 + frames * SEGMENTS_OF_FRAME)?;
+        if self.gathered.len() >= GATHERED_MAX {
+            self.close_gathered();
+        }
+        let body = message.body.len();
+        let copied = if body <= GATHERED_BODY_MAX { body } else { 0 };
+        memory::reserve(&mut self.gathered, PREFIX_MAX + message.header.len() + copied)?;
+        self.muster.as_mut().map_or(Ok(()), |muster| muster.reserve())
+    }
+
     /// Without memory it is as if nothing more fitted, until something has been written.
     #[cold]
     pub(super) fn refuse_for_memory(&mut self) -> Refusal {
@@ -215,7 +240,7 @@ impl Queue {
             return Refusal::NoMemory;
         }
         self.room = Room::Full;
-        Refusal::Busy
+        Refusal::BusyForMemory
     }
 
     pub(super) fn position(&self) -> Position {

@@ -24,7 +24,7 @@ use crate::transports::{AfterSend, Bounds, Sent};
 pub struct Queue {
     pub(super) segments: VecDeque<Segment>,
     /// Small messages gathered behind the segments.
-    gathered: Vec<u8>,
+    pub(super) gathered: Vec<u8>,
     /// A used buffer to gather in next time.
     spare: Vec<u8>,
     /// A frame that no application has sent, to be written behind everything else.
@@ -467,14 +467,14 @@ fn share_body(message: &mut Message) -> Option<Arc<Body>> {
 }
 
 /// At most so much body is copied into the gathering buffer; more is referred to.
-const GATHERED_BODY_MAX: usize = 16 * 1024;
+pub(super) const GATHERED_BODY_MAX: usize = 16 * 1024;
 /// From so many pending bytes on they are written. Twice as many no longer fit into the caches
 /// that both sides work in, and the peer waits longer for the first of them.
-const GATHERED_MAX: usize = 32 * 1024;
+pub(super) const GATHERED_MAX: usize = 32 * 1024;
 /// So many messages are always accepted, however big.
 const MESSAGES_MIN: usize = 2;
 /// What a frame with a body of its own adds: what was gathered before it, and the body.
-const SEGMENTS_OF_FRAME: usize = 2;
+pub(super) const SEGMENTS_OF_FRAME: usize = 2;
 /// What is moved into a batch behind the segments: what is gathered, and an interjection.
 const OWN_SEGMENTS: usize = 2;
 /// A buffer that may stay with an idle connection.

@@ -80,6 +80,14 @@ impl Writer {
         self.queue.lock().accept(&*self.encoder, message, circumstances, rhythm, clock)
     }
 
+    /// Has memory ready for `message`, unless somebody writes meanwhile.
+    ///
+    /// # Errors
+    /// As for [`Writer::accept`].
+    pub fn prepare(&self, message: &Message) -> Result<(), Refusal> {
+        self.queue.lock().prepare(&*self.encoder, message)
+    }
+
     /// The application has received something, and more has arrived or has not.
     pub fn note_received(&self, more: Option<Workload>) {
         self.hints.has_received.store(true, Relaxed);
