@@ -153,6 +153,35 @@ static void it_ends_with_the_subscription_or_when_it_is_off(void)
     }
 }
 
+/* What waits and is outdated when it is set, or goes with a subscription, is counted at once. */
+static void what_goes_with_an_option_is_counted(void)
+{
+    for (size_t i = 0; i < 4; i++) {
+        int both[2];
+        open_both(NN_PUB, NN_SUB, BEYOND_SCHEMES[i], both);
+        int context = spmsg_context(both[1]), other = spmsg_context(both[1]);
+        subscribe(context, "a");
+        subscribe(context, "b");
+        subscribe(other, "");
+        CHECK_SEND(both[0], "a1");
+        CHECK_SEND(both[0], "b1");
+        CHECK_SEND(both[0], "a2");
+        CHECK_SEND(both[0], "a3");
+        /* Both have got what one has. */
+        CHECK_RECV(other, "a1");
+        CHECK_RECV(other, "b1");
+        CHECK_RECV(other, "a2");
+        CHECK_RECV(other, "a3");
+        keep_last(context, 1);
+        CHECK_EQ(nn_get_statistic(both[1], SPMSG_STAT_MESSAGES_DROPPED), 2);
+        CHECK_EQ(nn_setsockopt(context, NN_SUB, NN_SUB_UNSUBSCRIBE, "b", 1), 0);
+        CHECK_EQ(nn_get_statistic(both[1], SPMSG_STAT_MESSAGES_DROPPED), 3);
+        CHECK_RECV(context, "a3");
+        CHECK_AGAIN(context);
+        CHECK_CLOSE(both[0], both[1]);
+    }
+}
+
 int main(void)
 {
     test_begin("beyond/last", 60);
@@ -161,5 +190,6 @@ int main(void)
     RUN(who_does_not_receive_is_up_to_date_and_holds_nobody_back);
     RUN(a_context_keeps_its_own);
     RUN(it_ends_with_the_subscription_or_when_it_is_off);
+    RUN(what_goes_with_an_option_is_counted);
     return test_end();
 }

@@ -22,6 +22,7 @@ impl Socket {
                 let follows = state.protocol.follows_pipes();
                 let takes_at_once = state.protocol.takes_at_once();
                 drop(state);
+                self.tell(|protocol, view| protocol.option_set(view));
                 self.follows_pipes.store(follows, Ordering::Relaxed);
                 if takes_at_once {
                     // What has come already is taken first.
@@ -80,7 +81,9 @@ impl Socket {
         value: Option<&[u8]>,
     ) -> Result<(), Error> {
         if self.is_own_level(level) {
-            return joint.ask(|branches, id| branches.set_option_of(id, option, value));
+            joint.ask(|branches, id| branches.set_option_of(id, option, value))?;
+            joint.trunk.tell(|protocol, view| protocol.option_set(view));
+            return Ok(());
         }
         if !is_of_a_branch(level, option) {
             // One that nobody knows is told first.

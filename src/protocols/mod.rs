@@ -281,6 +281,9 @@ pub trait Protocol: Send {
         Err(Error::UnknownOption)
     }
 
+    /// An option has been set, of the socket or of a branch.
+    fn option_set(&mut self, _pipes: &mut dyn Pipes) {}
+
     /// # Errors
     /// `UnknownOption` when there is none, or when it cannot be read.
     fn option(&self, _option: i32) -> Result<i32, Error> {

@@ -32,7 +32,12 @@ struct Others {
     /// What the socket itself wants.
     own: Shelf,
     members: BTreeMap<BranchId, Member>,
+    lost: Lost,
 }
+
+/// How many messages that waited have gone with an option, and are not counted yet, by why.
+#[derive(Debug, Default)]
+struct Lost([usize; Loss::COUNT]);
 
 #[derive(Debug, Default)]
 struct Member {
@@ -65,6 +70,16 @@ impl Subscriber {
             }
         }
         self.sort_at = Some(pipes.now());
+    }
+
+    /// Counts what options have cost.
+    fn count_lost(&mut self, pipes: &mut dyn Pipes) {
+        let Some(others) = &mut self.others else { return };
+        for (why, count) in Loss::ALL.into_iter().zip(std::mem::take(&mut others.lost.0)) {
+            if count > 0 {
+                pipes.count_dropped(count, why);
+            }
+        }
     }
 
     /// What one who has nothing is told.
@@ -127,11 +142,7 @@ impl Shelf {
         let copy = message.share().map_err(|OutOfMemory| Loss::NoMemory);
         let put = copy.and_then(|copy| match self {
             Shelf::All(inbox) => inbox.put(copy, pipes.recv_limit()),
-            Shelf::Last(latest) => match latest.put(copy, topic) {
-                Ok(Some(_)) => Err(Loss::Stale),
-                Ok(None) => Ok(()),
-                Err(OutOfMemory) => Err(Loss::NoMemory),
-            },
+            Shelf::Last(latest) => put_newest(latest, copy, topic),
         });
         match put {
             Ok(()) if is_first => Kept::First,
@@ -148,33 +159,45 @@ impl Shelf {
     }
 
     /// Keeps the newest only from now on, or everything.
-    fn keep_last(&mut self, keeps_last: bool, wanted: &Subscriptions) -> Result<(), OutOfMemory> {
+    fn keep_last(&mut self, keeps_last: bool, wanted: &Subscriptions, lost: &mut Lost) {
         if keeps_last == self.keeps_last() {
-            return Ok(());
+            return;
         }
         let mut before = std::mem::take(self);
         if keeps_last {
             *self = Shelf::Last(Latest::default());
         }
         while let Some(message) = before.take() {
-            match self {
-                Shelf::All(inbox) => {
-                    inbox.put(message, usize::MAX.into()).map_err(|_| OutOfMemory)?;
-                }
-                Shelf::Last(latest) => {
-                    if let Some(topic) = wanted.longest(message.body.as_slice()) {
-                        latest.put(message, topic)?;
-                    }
-                }
-            }
+            let put = match self {
+                Shelf::All(inbox) => inbox.put(message, usize::MAX.into()),
+                Shelf::Last(latest) => match wanted.longest(message.body.as_slice()) {
+                    Some(topic) => put_newest(latest, message, topic),
+                    None => Err(Loss::Unsubscribed),
+                },
+            };
+            put.unwrap_or_else(|why| lost.note(why));
         }
-        Ok(())
+    }
+}
+
+impl Lost {
+    fn note(&mut self, why: Loss) {
+        self.0[why as usize] += 1;
+    }
+}
+
+/// Fails with why one message is lost, be it this one or the one that waited in its place.
+fn put_newest(latest: &mut Latest, message: Message, topic: usize) -> Result<(), Loss> {
+    match latest.put(message, topic) {
+        Ok(Some(_)) => Err(Loss::Stale),
+        Ok(None) => Ok(()),
+        Err(OutOfMemory) => Err(Loss::NoMemory),
     }
 }
 
 fn change(
     subscriptions: &mut Subscriptions,
-    shelf: Option<&mut Shelf>,
+    shelf: Option<(&mut Shelf, &mut Lost)>,
     number: i32,
     value: Option<&[u8]>,
 ) -> Result<(), Error> {
@@ -183,17 +206,20 @@ fn change(
         option::SUB_SUBSCRIBE => subscriptions.add(topic).map_err(|OutOfMemory| Error::OutOfMemory),
         option::SUB_UNSUBSCRIBE => {
             subscriptions.remove(topic).map_err(|NotSubscribed| Error::Invalid)?;
-            if let Some(Shelf::Last(latest)) = shelf
+            if let Some((Shelf::Last(latest), lost)) = shelf
                 && !subscriptions.contains(topic)
+                && latest.forget(topic)
             {
-                latest.forget(topic);
+                lost.note(Loss::Unsubscribed);
             }
             Ok(())
         }
         option::SUB_LAST => {
             let keeps_last = flag(value)?;
-            let changed = shelf.map(|shelf| shelf.keep_last(keeps_last, subscriptions));
-            changed.unwrap_or(Ok(())).map_err(|OutOfMemory| Error::OutOfMemory)
+            if let Some((shelf, lost)) = shelf {
+                shelf.keep_last(keeps_last, subscriptions, lost);
+            }
+            Ok(())
         }
         _ => Err(Error::UnknownOption),
     }
@@ -257,8 +283,12 @@ impl Protocol for Subscriber {
         if number == option::SUB_LAST && flag(value)? {
             self.others.get_or_insert_default();
         }
-        let shelf = self.others.as_mut().map(|others| &mut others.own);
+        let shelf = self.others.as_mut().map(|others| (&mut others.own, &mut others.lost));
         change(&mut self.subscriptions, shelf, number, value)
+    }
+
+    fn option_set(&mut self, pipes: &mut dyn Pipes) {
+        self.count_lost(pipes);
     }
 
     fn option(&self, number: i32) -> Result<i32, Error> {
@@ -311,7 +341,8 @@ impl Branches for Subscriber {
     ) -> Result<(), Error> {
         let others = self.others.as_mut().ok_or(Error::NotOpen)?;
         let member = others.members.get_mut(&branch).ok_or(Error::NotOpen)?;
-        change(&mut member.subscriptions, Some(&mut member.shelf), number, value)
+        let shelf = (&mut member.shelf, &mut others.lost);
+        change(&mut member.subscriptions, Some(shelf), number, value)
     }
 
     fn option_of(&self, branch: BranchId, number: i32) -> Result<i32, Error> {
@@ -435,6 +466,33 @@ mod tests {
         for wrong in [None, Some(&b"1"[..]), Some(&2_i32.to_ne_bytes())] {
             assert_eq!(subscriber.set_option(option::SUB_LAST, wrong), Err(Error::Invalid));
         }
+    }
+
+    #[test]
+    fn what_goes_with_an_option_is_counted() {
+        let (mut subscriber, mut pipes) = connected();
+        let one = BranchId(1);
+        subscriber.add(one);
+        let set = |subscriber: &mut Subscriber, number, value| {
+            subscriber.set_option_of(one, number, value).unwrap();
+        };
+        set(&mut subscriber, option::SUB_SUBSCRIBE, Some(b"a"));
+        set(&mut subscriber, option::SUB_SUBSCRIBE, Some(b"b"));
+        set(&mut subscriber, option::SUB_SUBSCRIBE, Some(b"c"));
+        arrive(&mut subscriber, &mut pipes, &["a1", "b1", "a2", "c1", "a3"]);
+        pipes.take_lost();
+        set(&mut subscriber, option::SUB_UNSUBSCRIBE, Some(b"c"));
+        set(&mut subscriber, option::SUB_LAST, ON);
+        subscriber.option_set(&mut pipes);
+        assert_eq!(pipes.take_dropped(), [(1, Loss::Unsubscribed), (2, Loss::Stale)]);
+        set(&mut subscriber, option::SUB_UNSUBSCRIBE, Some(b"b"));
+        subscriber.option_set(&mut pipes);
+        subscriber.option_set(&mut pipes);
+        assert_eq!(pipes.take_dropped(), [(1, Loss::Unsubscribed)]);
+        let mut message = Message::default();
+        subscriber.recv_on(one, &mut message, &mut pipes).unwrap();
+        assert_eq!(message.body.as_slice(), b"a3");
+        assert_eq!(subscriber.recv_on(one, &mut message, &mut pipes), Err(Nothing::Yet));
     }
 
     #[test]

@@ -67,11 +67,10 @@ impl Latest {
         Some(message)
     }
 
-    /// Nobody wants that topic any more.
-    pub fn forget(&mut self, topic: &[u8]) {
-        if let Some(place) = self.places.remove(topic) {
-            self.messages.remove(&place);
-        }
+    /// Nobody wants that topic any more. Says whether a message is lost by that.
+    pub fn forget(&mut self, topic: &[u8]) -> bool {
+        let place = self.places.remove(topic);
+        place.and_then(|place| self.messages.remove(&place)).is_some()
     }
 
     fn take_back(&mut self, place: u64, before: Option<u64>) {
@@ -117,8 +116,8 @@ mod tests {
         for text in ["a1", "b1"] {
             put(&mut latest, text, 1);
         }
-        latest.forget(b"a");
-        latest.forget(b"c");
+        assert!(latest.forget(b"a"));
+        assert!(!latest.forget(b"c"));
         assert_eq!(put(&mut latest, "a2", 1), None);
         let taken: Vec<_> = std::iter::from_fn(|| latest.take()).map(|it| said(&it)).collect();
         assert_eq!(taken, ["b1", "a2"]);
