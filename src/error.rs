@@ -29,6 +29,8 @@ pub enum Error {
     UnknownTransport,
     /// It names one that is encrypted, and the library that encrypts is not installed.
     NoEncryption,
+    /// What is to be shown, or whom to believe, cannot be read, or does not belong together.
+    Certificates,
     /// The interface part of an address names no local interface.
     NoDevice,
     /// Somebody else is bound to the address.

@@ -407,6 +407,9 @@ static void what_cannot_be_used_is_refused_at_once(void)
         CHECK_ERRNO(nn_bind(s, url.text), -1, EINVAL);
         set_text(s, SPMSG_TLS_CERTIFICATE, "/nowhere/at/all.pem");
         CHECK_ERRNO(nn_bind(s, url.text), -1, EINVAL);
+        char words[256];
+        CHECK_OK(spmsg_error_text(words, sizeof words));
+        CHECK(strstr(words, "certificate") != NULL);
         show(s, "here");
         set_text(s, SPMSG_TLS_KEY, file("there.key"));
         CHECK_ERRNO(nn_bind(s, url.text), -1, EINVAL);

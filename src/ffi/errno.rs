@@ -58,7 +58,7 @@ pub(super) fn number(error: Error) -> c_int {
         Error::NotOpen => libc::EBADF,
         Error::Terminated => ETERM,
         Error::UnknownDomain => libc::EAFNOSUPPORT,
-        Error::Invalid | Error::Malformed(_) => libc::EINVAL,
+        Error::Invalid | Error::Malformed(_) | Error::Certificates => libc::EINVAL,
         Error::BadPointer => libc::EFAULT,
         Error::TooManySockets => libc::EMFILE,
         Error::OutOfMemory => libc::ENOMEM,
@@ -195,6 +195,10 @@ pub(super) fn text(error: Error) -> String {
         }
         Error::NoEncryption => {
             "libspmsg-tls, which encrypts, is not installed, or of another version"
+        }
+        Error::Certificates => {
+            "the certificate, the key, the trust, the name or the revocations cannot be used; \
+             SPMSG_LOG=warning tells why"
         }
         Error::NoDevice => {
             "the local address is neither * nor numeric, or of IPv6 while NN_IPV4ONLY is on"
