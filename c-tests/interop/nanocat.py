@@ -612,6 +612,75 @@ def intervals_and_delays_are_kept(bench):
     check(took >= 0.4, f"a part of a second was {took}")
 
 
+def make_certificate(bench, name):
+    """PEM with the certificate and its key, for this machine; it vouches for itself only."""
+    path = os.path.join(bench.folder, name)
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                    "ec_paramgen_curve:P-256", "-nodes", "-days", "30", "-subj", f"/CN={name}",
+                    "-addext", "subjectAltName=IP:127.0.0.1", "-addext",
+                    "basicConstraints=CA:FALSE", "-keyout", f"{path}.key", "-out", f"{path}.pem"],
+                   check=True, capture_output=True)
+    with open(f"{path}.both", "wb") as both:
+        for end in ("pem", "key"):
+            with open(f"{path}.{end}", "rb") as part:
+                both.write(part.read())
+    return f"{path}.pem", f"{path}.key", f"{path}.both"
+
+
+def certificates_decide_who_is_talked_to(bench):
+    """Where the library that encrypts was built beside it, and certificates can be made."""
+    encrypting = os.path.join(os.path.dirname(bench.ours), "libspmsg_tls.so")
+    place = bench.place("tcp")
+    if not os.path.exists(encrypting) or not shutil.which("openssl"):
+        tool = Tool(bench.ours, ["--pull", "--bind", f"tls+{place.address}"])
+        tool.end(3)
+        print(f"without {encrypting} or openssl there is no TLS: {tool.complained.decode()}")
+        return
+    found = os.path.join(bench.folder, "found")
+    os.mkdir(found)
+    os.symlink(encrypting, os.path.join(found, "libspmsg-tls.so.0"))
+    environment = {**os.environ, "LD_LIBRARY_PATH": found}
+
+    def start(*words):
+        return Tool(bench.ours, words, env=environment)
+
+    pem, key, both = make_certificate(bench, "here")
+    other, other_key, _ = make_certificate(bench, "other")
+    for scheme in ("tls+tcp", "wss"):
+        address = place.address.replace("tcp", scheme)
+        for own in (["--cert", pem, "--key", key], ["--cert", both]):
+            here = start("--pair", "--bind", address, *own, "-D", "from here", "-A",
+                         "--recv-timeout", "1")
+            place.wait(here)
+            there = start("--pair", "--connect", address, "--cacert", pem, "-D", "from there",
+                          "-A", "--recv-timeout", "1")
+            here.end(0)
+            there.end(0)
+            check((here.said, there.said) == (b"from there\n", b"from here\n"),
+                  f"they say {here.said} and {there.said}")
+        # Whom one does not know is sent nothing, unless it does not matter who it is.
+        here = start("--pull", "--bind", address, "--cert", both, "-A")
+        place.wait(here)
+        for words in (["--cacert", other], ["--cacert", pem, "--cert-name", "elsewhere.test"]):
+            start("--push", "--connect", address, *words, "-D", "no", "--send-timeout", ".5").end(3)
+        start("--push", "--connect", address, "--cert-unchecked", "-D", "yes").end(0)
+        here.wait_for(lambda said: said == b"yes\n")
+        here.end()
+        # Who listens may ask for certificates as well.
+        here = start("--pull", "--bind", address, "--cert", both, "--cacert", other,
+                     "--cert-required", "-A")
+        place.wait(here)
+        start("--push", "--connect", address, "--cacert", pem, "-D", "no", "--send-timeout",
+              ".5").end()
+        start("--push", "--connect", address, "--cacert", pem, "--cert", other, "--key", other_key,
+              "-D", "yes").end(0)
+        here.wait_for(lambda said: said == b"yes\n")
+        here.end()
+    tool = start("--pull", "--bind", address, "--cert", os.path.join(bench.folder, "nowhere"))
+    tool.end(3)
+    check(address.encode() in tool.complained, f"it complains {bytes(tool.complained)}")
+
+
 def run(cases):
     failed = []
     with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
@@ -640,7 +709,7 @@ def all_cases(bench):
                  lines_go_both_ways_at_once, json_tells_time_and_peer,
                  time_outs_and_outputs_have_their_codes, a_signal_ends_it_in_good_order,
                  rates_are_shown_on_a_terminal_only, a_bar_is_shown_for_a_file,
-                 intervals_and_delays_are_kept):
+                 intervals_and_delays_are_kept, certificates_decide_who_is_talked_to):
         cases.append((body.__name__, lambda body=body: body(bench)))
     return cases
 

@@ -5,6 +5,7 @@
 use super::failure::Failure;
 use super::format::{FORMATS, Format};
 use super::input::{Cut, Origin};
+use super::library::{TlsText, Verify};
 use super::rules::{Concern, KINDS, Kind, check, only};
 use super::spelling;
 use clap::builder::ValueParser;
@@ -29,12 +30,20 @@ pub struct Options {
     pub recv_timeout: Option<Patience>,
     pub socket_name: Option<OsString>,
     pub topics: Vec<OsString>,
+    pub tls: Tls,
     pub format: Format,
     pub input: Option<Origin>,
     pub interval: Option<Duration>,
     pub delay: Duration,
     pub report: Report,
     pub on_timeout: OnTimeout,
+}
+
+/// For addresses of `tls+tcp` and `wss`.
+#[derive(Debug)]
+pub struct Tls {
+    pub texts: Vec<(TlsText, OsString)>,
+    pub verify: Verify,
 }
 
 /// How long to wait.
@@ -116,6 +125,8 @@ fn command() -> Command {
         }))
         .next_help_heading("Sockets")
         .args(socket_arguments())
+        .next_help_heading("Certificates, for tls+tcp and wss")
+        .args(certificate_arguments())
         .next_help_heading("What arrives")
         .arg(value("format", "FORMAT", "How messages are shown, one of those below, json or no"))
         .args(FORMATS.iter().filter_map(format_argument))
@@ -135,6 +146,18 @@ fn socket_arguments() -> Vec<Arg> {
         seconds("send-timeout", "How long sending may take, and delivery at the end"),
         value("socket-name", "NAME", "What the socket is called where the library tells of it"),
         list("subscribe", "PREFIX", "Messages that begin so; all of them unless given"),
+    ]
+}
+
+/// None of them begins as an option of libnanomsg's tool does that is clear by its first letter.
+fn certificate_arguments() -> Vec<Arg> {
+    vec![
+        value("cert", "FILE", "The certificate that is shown, in PEM; who listens needs one"),
+        value("key", "FILE", "Its private key, where that is not in the same file"),
+        value("cacert", "FILE", "The authorities that are trusted; those of the system otherwise"),
+        value("cert-name", "NAME", "For whom the peer's certificate is, if not for the address"),
+        flag("cert-required", "Listens for nobody without a certificate that is trusted"),
+        flag("cert-unchecked", "Connects to whoever is there: encrypted, but for whom?"),
     ]
 }
 
@@ -200,6 +223,7 @@ fn options(program: &OsStr, matches: &ArgMatches) -> Result<Options, String> {
         recv_timeout: number_of(matches, "recv-timeout").map(patience),
         socket_name: matches.get_one::<OsString>("socket-name").cloned(),
         topics: all_of(matches, "subscribe"),
+        tls: tls(matches)?,
         format: format(matches)?,
         input: origin(matches)?,
         interval: number_of(matches, "interval").filter(|&seconds| seconds >= 0.0).map(span),
@@ -221,6 +245,28 @@ fn options(program: &OsStr, matches: &ArgMatches) -> Result<Options, String> {
         return Err(format!("--{} needs something to send: --data or --file", kind.name()));
     }
     Ok(options)
+}
+
+fn tls(matches: &ArgMatches) -> Result<Tls, String> {
+    let verify = match (matches.get_flag("cert-required"), matches.get_flag("cert-unchecked")) {
+        (false, false) => Verify::AsUsual,
+        (true, false) => Verify::Everybody,
+        (false, true) => Verify::Nobody,
+        (true, true) => {
+            return Err("--cert-required and --cert-unchecked exclude each other".to_owned());
+        }
+    };
+    let names = [
+        ("cert", TlsText::Certificate),
+        ("key", TlsText::Key),
+        ("cacert", TlsText::Trust),
+        ("cert-name", TlsText::Name),
+    ];
+    let given = |(name, what)| {
+        let value = matches.get_one::<OsString>(name)?;
+        Some((what, value.clone()))
+    };
+    Ok(Tls { texts: names.into_iter().filter_map(given).collect(), verify })
 }
 
 fn kind(program: &OsStr, matches: &ArgMatches) -> Result<Kind, String> {
@@ -395,6 +441,23 @@ mod tests {
         assert_eq!(options.bind, ["a", "ipc://b", "tcp://127.0.0.1:2", "d"]);
         assert_eq!(options.connect, ["ipc:///a", "tcp://127.0.0.1:1", "c"]);
         assert_eq!(accepted("nn_pair -X=/a").bind, ["ipc://=/a"]);
+    }
+
+    #[test]
+    fn certificates_are_told_by_their_files() {
+        let tls = accepted("nn_pair -L1").tls;
+        assert_eq!((tls.texts, tls.verify), (vec![], Verify::AsUsual));
+        let tls = accepted("nn_pair -L1 --key k --cert=c --cacert ca --cert-name n --cert-r").tls;
+        let texts = [
+            (TlsText::Certificate, "c".into()),
+            (TlsText::Key, "k".into()),
+            (TlsText::Trust, "ca".into()),
+            (TlsText::Name, "n".into()),
+        ];
+        assert_eq!((&tls.texts[..], tls.verify), (&texts[..], Verify::Everybody));
+        assert_eq!(accepted("nn_pair -L1 --cert-unchecked").tls.verify, Verify::Nobody);
+        refused("nn_pair -L1 --cert-unchecked --cert-required");
+        refused("nn_pair -L1 --cert");
     }
 
     #[test]

@@ -14,6 +14,8 @@ pub enum Failure {
     Input { name: String, error: io::Error },
     /// The library cannot do something.
     Call { what: String, number: ErrorNumber },
+    /// The socket cannot be bound or connected; the library says why.
+    Attach { what: String, number: ErrorNumber, reason: String },
     /// What has arrived cannot be written.
     Output(io::Error),
     /// Nothing has arrived in time, and that was to be a failure.
@@ -31,7 +33,7 @@ impl Failure {
         match self {
             Failure::Usage(_) => 1,
             Failure::Input { .. } => 2,
-            Failure::Call { .. } => 3,
+            Failure::Call { .. } | Failure::Attach { .. } => 3,
             Failure::Output(_) => 4,
             Failure::TimedOut => 5,
             Failure::Undelivered => 6,
@@ -44,6 +46,12 @@ impl Failure {
             Failure::Usage(text) => Some(text.trim_end().to_owned()),
             Failure::Input { name, error } => Some(format!("nanocat: {name}: {error}")),
             Failure::Call { what, number } => Some(format!("nanocat: cannot {what}: {number}")),
+            Failure::Attach { what, number, reason } if *reason == number.to_string() => {
+                Some(format!("nanocat: cannot {what}: {number}"))
+            }
+            Failure::Attach { what, number, reason } => {
+                Some(format!("nanocat: cannot {what}: {number}: {reason}"))
+            }
             Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => None,
             Failure::Output(error) => Some(format!("nanocat: standard output: {error}")),
             Failure::TimedOut => Some("nanocat: nothing has arrived in time".to_owned()),

@@ -5,8 +5,12 @@ use spmsg::ffi::abi::nn::{
     NN_SOL_SOCKET, nn_cmsghdr, nn_iovec, nn_msghdr,
 };
 use spmsg::ffi::abi::pubsub::{NN_SUB, NN_SUB_SUBSCRIBE};
-use spmsg::ffi::abi::spmsg::{SPMSG_CONTROL, SPMSG_PEER_ADDRESS, SPMSG_PEER_INFO};
-use spmsg::ffi::{ancillary, errno, message, options, socket, statistics, transfer};
+use spmsg::ffi::abi::spmsg::{
+    SPMSG_CONTROL, SPMSG_PEER_ADDRESS, SPMSG_PEER_INFO, SPMSG_TLS, SPMSG_TLS_CERTIFICATE,
+    SPMSG_TLS_KEY, SPMSG_TLS_NAME, SPMSG_TLS_TRUST, SPMSG_TLS_VERIFY, SPMSG_TLS_VERIFY_NONE,
+    SPMSG_TLS_VERIFY_REQUIRED,
+};
+use spmsg::ffi::{ancillary, errno, extension, message, options, socket, statistics, transfer};
 use std::ffi::{CStr, c_int, c_void};
 use std::fmt;
 use std::ptr;
@@ -46,6 +50,15 @@ impl fmt::Display for ErrorNumber {
     }
 }
 
+/// What the library says of the call that has just failed, which is more than its number tells.
+pub fn reason() -> String {
+    let mut text = [0_u8; 256];
+    // SAFETY: there is so much room, and what is stored ends with a zero.
+    let stored = unsafe { extension::spmsg_error_text(text.as_mut_ptr().cast(), text.len()) };
+    let text = CStr::from_bytes_until_nul(&text).unwrap_or_default();
+    if stored < 0 { String::new() } else { text.to_string_lossy().into_owned() }
+}
+
 fn outcome(returned: c_int) -> Result<c_int, ErrorNumber> {
     if returned >= 0 { Ok(returned) } else { Err(ErrorNumber(errno::nn_errno())) }
 }
@@ -65,6 +78,24 @@ fn patiently(call: impl Fn() -> c_int) -> Result<c_int, ErrorNumber> {
 pub enum Wait {
     Never,
     AsSet,
+}
+
+/// What `tls+tcp` and `wss` have to be told.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum TlsText {
+    Certificate,
+    Key,
+    Trust,
+    Name,
+}
+
+/// Whose certificate is looked at.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Verify {
+    /// Who connects looks, and who listens does not.
+    AsUsual,
+    Everybody,
+    Nobody,
 }
 
 /// A socket as long as nobody closes it; after that, every call fails.
@@ -108,6 +139,26 @@ impl Socket {
 
     pub fn tell_peers(self) -> Result<(), ErrorNumber> {
         self.set(NN_SOL_SOCKET, SPMSG_PEER_INFO, &c_int::from(true).to_ne_bytes())
+    }
+
+    /// A string of level `SPMSG_TLS`.
+    pub fn set_tls(self, what: TlsText, value: &[u8]) -> Result<(), ErrorNumber> {
+        let option = match what {
+            TlsText::Certificate => SPMSG_TLS_CERTIFICATE,
+            TlsText::Key => SPMSG_TLS_KEY,
+            TlsText::Trust => SPMSG_TLS_TRUST,
+            TlsText::Name => SPMSG_TLS_NAME,
+        };
+        self.set(SPMSG_TLS, option, value)
+    }
+
+    pub fn verify(self, whom: Verify) -> Result<(), ErrorNumber> {
+        let choice = match whom {
+            Verify::AsUsual => return Ok(()),
+            Verify::Everybody => SPMSG_TLS_VERIFY_REQUIRED,
+            Verify::Nobody => SPMSG_TLS_VERIFY_NONE,
+        };
+        self.set(SPMSG_TLS, SPMSG_TLS_VERIFY, &choice.to_ne_bytes())
     }
 
     fn set(self, level: c_int, option: c_int, value: &[u8]) -> Result<(), ErrorNumber> {

@@ -7,7 +7,7 @@ use super::arguments::{Options, Patience};
 use super::failure::Failure;
 use super::format::{Format, show};
 use super::input::Input;
-use super::library::{ErrorNumber, Message, Socket, Wait};
+use super::library::{ErrorNumber, Message, Socket, Wait, reason};
 use super::meter::{self, Meter};
 use super::rules::{Concern, Kind};
 use super::signals::Blocked;
@@ -188,6 +188,10 @@ fn set_options(socket: Socket, options: &Options) -> Result<(), Failure> {
     if let Some(name) = &options.socket_name {
         socket.set_name(name.as_bytes()).map_err(told("name"))?;
     }
+    for (what, value) in &options.tls.texts {
+        socket.set_tls(*what, value.as_bytes()).map_err(told("certificates"))?;
+    }
+    socket.verify(options.tls.verify).map_err(told("certificates"))?;
     if options.format == Format::Json && options.kind.knows(Concern::Receiving) {
         socket.tell_peers().map_err(told("control data"))?;
     }
@@ -208,7 +212,7 @@ fn attach(
     let shown = format!("{what} {}", address.display());
     // No word of a command line has a zero byte in it.
     let text = CString::new(address.as_bytes()).unwrap_or_default();
-    call(&text).map_err(Failure::call(shown))
+    call(&text).map_err(|number| Failure::Attach { what: shown, number, reason: reason() })
 }
 
 fn milliseconds(patience: Patience) -> c_int {
