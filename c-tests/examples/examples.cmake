@@ -16,7 +16,7 @@ foreach(name pair pair-threads device ws-chat ${SPMSG_PATTERNS})
 endforeach()
 
 # For what libnanomsg does not have.
-foreach(name activated contexts drops last watch)
+foreach(name activated contexts drops last tls watch)
     spmsg_example(${name} examples/${name}.c)
 endforeach()
 if(SPMSG_CXX)
@@ -105,6 +105,17 @@ if(PYTHON3)
                 "LD_LIBRARY_PATH=${PROJECT_BINARY_DIR}/lib/${library}${asan}")
         endforeach()
     endforeach()
+    # Where the library that encrypts was built, and certificates can be made.
+    find_program(OPENSSL openssl DOC "What makes certificates, optional")
+    if(EXISTS "${SPMSG_TLS_LIBRARY}" AND OPENSSL)
+        add_test(NAME examples/tls@spmsg
+            COMMAND "${PYTHON3}" -B "${PROJECT_SOURCE_DIR}/examples/patterns.py"
+                --programs "${PROJECT_BINARY_DIR}" --schemes tls+tcp,wss tls)
+        set_tests_properties(examples/tls@spmsg PROPERTIES TIMEOUT 110 LABELS "spmsg;examples"
+            ENVIRONMENT "LD_LIBRARY_PATH=${PROJECT_BINARY_DIR}/lib/spmsg")
+    else()
+        message(STATUS "${SPMSG_TLS_LIBRARY} or openssl does not exist: examples/tls is left out")
+    endif()
 else()
     message(STATUS "There is no Python: most examples are not run")
 endif()

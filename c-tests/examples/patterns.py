@@ -12,6 +12,7 @@ import pathlib
 import queue
 import random
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -303,9 +304,78 @@ def activated(addresses):
             running.wait()
 
 
+def make_certificates(directory):
+    """An authority, what it vouches for, and somebody for whom nobody does."""
+    new = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
+    lines = [f"openssl req -x509 {new} -days 30 -subj /CN={name} -keyout {name}.key -out {name}.pem"
+             for name in ("ca", "other")]
+    for name, names in (("here", "DNS:localhost,IP:127.0.0.1"), ("there", "DNS:elsewhere.test"),
+                        ("client", "DNS:client.test")):
+        lines += [f"echo subjectAltName={names} >{name}.ext",
+                  f"openssl req {new} -subj /CN={name} -keyout {name}.key -out {name}.csr",
+                  f"openssl x509 -req -in {name}.csr -CA ca.pem -CAkey ca.key -CAcreateserial"
+                  f" -days 30 -extfile {name}.ext -out {name}.pem"]
+    done = subprocess.run(["sh", "-ec", "\n".join(lines)], cwd=directory, text=True, check=False,
+                          stdin=subprocess.DEVNULL, capture_output=True)
+    check(done.returncode == 0, f"openssl says {done.stderr}")
+
+
+def tls(addresses):
+    make_certificates(addresses.directory)
+
+    def file(name):
+        return os.path.join(addresses.directory, name)
+
+    def ask(url, trust, *own):
+        certificates = [file(name) for name in own] or ["-", "-"]
+        program = os.path.join(Program.directory, "examples-tls")
+        done = subprocess.run([program, "ask", url.replace("127.0.0.1", "localhost"), file(trust),
+                               *certificates, "hello", ""], text=True, capture_output=True,
+                              check=False, timeout=PATIENCE)
+        return done.stdout + done.stderr, done.returncode
+
+    def answers(url, *words):
+        said = ask(url, *words)
+        check(said == ("HELLO\n\n", 0), f"ask {words} says {said}")
+
+    def refuses(why, url, *words):
+        said = ask(url, *words)
+        check(said == (f"no answer: {why}\n", 1), f"ask {words} says {said}")
+
+    url = addresses.new()
+    for end in (".pem", ".key"):
+        shutil.copy(file(f"here{end}"), file(f"now{end}"))
+    service = Program("tls", "serve", url, file("now.pem"), file("now.key"))
+    answers(url, "ca.pem")
+    refuses("nobody who is trusted vouches for the peer's certificate", url, "other.pem")
+    # What it shows changes when it is told, and not before.
+    for name, why in (("there", "the peer's certificate is for another name"), ("here", None)):
+        for end in (".pem", ".key"):
+            shutil.copy(file(f"{name}{end}"), file(f"now{end}"))
+        service.process.send_signal(signal.SIGHUP)
+        service.says("the certificates were read again")
+        if why:
+            refuses(why, url, "ca.pem")
+    answers(url, "ca.pem")
+    pathlib.Path(file("now.pem")).write_text("nothing")
+    service.process.send_signal(signal.SIGHUP)
+    check(service.line() != "the certificates were read again", "it takes anything")
+    answers(url, "ca.pem")
+
+    url = addresses.new()
+    Program("tls", "serve", url, file("here.pem"), file("here.key"), file("ca.pem"))
+    answers(url, "ca.pem", "client.pem", "client.key")
+    for own in ([], ["other.pem", "other.key"]):
+        text, code = ask(url, "ca.pem", *own)
+        check(code == 1 and "the peer refuses with alert" in text, f"ask with {own} says {text}")
+    check(ask(addresses.new(), "ca.pem") == ("no answer: nobody is there\n", 1), "who answers?")
+    Program("tls", "serve", addresses.new(), file("none.pem"), file("here.key")).all_lines(code=1)
+    Program("tls", "ask").all_lines(code=2)
+
+
 CASES = [
     hello, reqrep, pubsub, pipeline, survey, bus, loops, wrapper, contexts, drops, last, watch,
-    activated,
+    activated, tls,
 ]
 
 
