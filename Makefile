@@ -38,6 +38,7 @@ help:
 	@echo "              takes along"
 	@echo "make tls      build target/release/libspmsg_tls.so, which is loaded for tls+tcp and wss, too;"
 	@echo "              install then takes it along"
+	@echo "make tls-inside  build the library with all that in one file instead"
 	@echo "make headers  make include/ anew, after a change of src/ffi"
 	@echo "make install  install what was built; PREFIX is $(PREFIX), DESTDIR is respected"
 	@echo "make install-compat  install, with the names that programs made for libnanomsg ask for in"
@@ -57,19 +58,17 @@ help:
 .PHONY: build
 build: compilers
 	@cmake -S . -B $(FRONT) -DCMAKE_BUILD_TYPE=Release -DSPMSG_CARGO_DIR="$(CURDIR)/target" \
-		-DNN_TESTS=OFF $(TOOL) >$(FRONT).log 2>&1 || { cat $(FRONT).log; exit 1; }
+		-DNN_TESTS=OFF $(PARTS) >$(FRONT).log 2>&1 || { cat $(FRONT).log; exit 1; }
 	env -u MAKELEVEL cmake --build $(FRONT)
 
-# Once it was asked for, it is built along.
-.PHONY: nanocat
-nanocat: TOOL := -DNN_ENABLE_NANOCAT=ON
-nanocat: build
-TOOL = $(if $(wildcard $(FRONT)/CMakeCache.txt),,-DNN_ENABLE_NANOCAT=OFF)
-
-# So is this.
-.PHONY: tls
-tls: TOOL += -DSPMSG_TLS=ON
-tls: build
+# What was asked for once is built along.
+.PHONY: nanocat tls tls-inside
+nanocat tls tls-inside: build
+	@true
+ASKED = $(if $(filter $(1),$(MAKECMDGOALS)),$(2),$(3))
+NOTHING_YET = $(if $(wildcard $(FRONT)/CMakeCache.txt),,-DNN_ENABLE_NANOCAT=OFF)
+PARTS = $(call ASKED,nanocat,-DNN_ENABLE_NANOCAT=ON,$(NOTHING_YET)) \
+	$(call ASKED,tls,-DSPMSG_TLS=ON) $(call ASKED,tls-inside,-DSPMSG_TLS=INSIDE)
 
 .PHONY: compilers
 compilers:

@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 
 readonly WORK=$PWD/target/packages
 rm -rf "$WORK"
-.ci/install.sh debhelper lintian
+.ci/install.sh debhelper lintian openssl
 packaging/licences.py
 
 # What is committed, or, outside a repository, what is there.
@@ -33,10 +33,10 @@ for package in "$WORK"/first/*.deb; do
 done
 lintian --allow-root --fail-on error "$WORK"/first/*.changes
 
-# As if they were installed.
+# As if they were installed, but for what encrypts.
 root=$WORK/root
 for package in "$WORK"/first/*.deb; do
-    dpkg -x "$package" "$root"
+    [[ $package == */libspmsg-tls0_* ]] || dpkg -x "$package" "$root"
 done
 lib=$(dirname "$(find "$root/usr/lib" -maxdepth 2 -name libspmsg.so.0)")
 for name in libspmsg.so.0 libnanomsg.so.5 libnanomsg.so.6 spmsg/lib/libnanomsg.so; do
@@ -52,6 +52,30 @@ if command -v ldd >/dev/null && [ -x /usr/bin/nanocat ]; then
     { LD_LIBRARY_PATH=$lib /usr/bin/nanocat --push --bind "ipc://$WORK/x.ipc" --data x \
         --send-timeout 0.2 2>&1 || true; } | grep "timed out"
 fi
+# Encrypted addresses are refused, with the reason, until the package for them is there.
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN=localhost \
+    -addext subjectAltName=DNS:localhost -addext basicConstraints=CA:FALSE \
+    -keyout "$WORK/key" -out "$WORK/cert" 2>/dev/null
+port=$(python3 -c 'import socket
+with socket.socket() as probe:
+    probe.bind(("127.0.0.1", 0))
+    print(probe.getsockname()[1])')
+pull=("$root/usr/bin/nn_pull" --bind "wss://127.0.0.1:$port" --cert "$WORK/cert" --key "$WORK/key"
+    --ascii --recv-timeout 10)
+{ ! LD_LIBRARY_PATH=$lib "${pull[@]}" 2>&1; } | grep "libspmsg-tls.*is not installed"
+dpkg -x "$WORK"/first/libspmsg-tls0_*.deb "$root"
+for name in libspmsg-tls.so.0 spmsg/lib/libspmsg-tls.so.0; do
+    readelf --dynamic "$lib/$name" | grep -F '[libspmsg-tls.so.0]'
+done
+LD_LIBRARY_PATH=$lib "${pull[@]}" >"$WORK/pulled" &
+LD_LIBRARY_PATH=$lib "$root/usr/bin/nn_push" --connect "wss://localhost:$port" --cacert "$WORK/cert" \
+    --data "hello in secret" --send-timeout 20
+for _ in {1..100}; do
+    ! grep -x "hello in secret" "$WORK/pulled" || break
+    sleep 0.1
+done
+kill $! || true
+grep -qx "hello in secret" "$WORK/pulled"
 stripped=$(stat -c %s "$lib/libspmsg.so.0")
 echo "libspmsg.so.0 takes $stripped bytes; it has:"
 readelf --dynamic --program-headers --wide "$lib/libspmsg.so.0" |

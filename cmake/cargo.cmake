@@ -148,6 +148,27 @@ list(APPEND rust_flags ${more})
 string(REPLACE ";" "', '" rust_flags "['${rust_flags}']")
 
 set(config "[target.'cfg(all())']\nrustflags = ${rust_flags}\n${linker}")
+# What encrypts is in part C, which its crate compiles by itself: with this compiler and its flags,
+# for the same machine, and with nothing of the builder in it. Objects for the optimiser of a linker
+# are of no use to cargo's, which may be another one.
+set(machine "${SPMSG_TRIPLE}")
+if(NOT machine)
+    set(machine "${host}")
+endif()
+set(c_flags "${CMAKE_C_FLAGS} -fno-lto")
+if(CMAKE_C_COMPILER_TARGET)
+    string(APPEND c_flags " --target=${CMAKE_C_COMPILER_TARGET}")
+endif()
+if(CMAKE_SYSROOT)
+    string(APPEND c_flags " \"--sysroot=${CMAKE_SYSROOT}\"")
+endif()
+foreach(map "${PROJECT_SOURCE_DIR}=." "${SPMSG_CARGO_DIR}=target"
+        "${cargo_home}/registry/src=crates")
+    string(APPEND c_flags " \"-ffile-prefix-map=${map}\"")
+endforeach()
+string(APPEND config "[env]\nCC_SHELL_ESCAPED_FLAGS = '1'\n"
+    "\"CC_${machine}\" = '''${CMAKE_C_COMPILER}'''\n"
+    "\"CFLAGS_${machine}\" = '''${c_flags}'''\n")
 if(IS_DIRECTORY "${PROJECT_SOURCE_DIR}/vendor")
     string(APPEND config "[source.crates-io]\nreplace-with = 'vendored'\n"
         "[source.vendored]\ndirectory = '${PROJECT_SOURCE_DIR}/vendor'\n[net]\noffline = true\n")

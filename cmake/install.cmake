@@ -81,6 +81,13 @@ endif()
 if(SPMSG_TLS_FILE)
     string(REGEX REPLACE "^libspmsg" "libspmsg-tls" file "${SPMSG_LOADED}")
     spmsg_library("${SPMSG_TLS_FILE}" "${file}" "${CMAKE_INSTALL_LIBDIR}")
+    # Each of our libraries looks for it beside itself.
+    if(SPMSG_NAMES STREQUAL "APART")
+        spmsg_full(from "${names}")
+        spmsg_full(to "${CMAKE_INSTALL_LIBDIR}/${file}")
+        file(RELATIVE_PATH way "${from}" "${to}")
+        spmsg_link("${file}" "${way}" "${names}")
+    endif()
 endif()
 install(FILES "${SPMSG_ARCHIVE}" DESTINATION "${CMAKE_INSTALL_LIBDIR}" RENAME libspmsg.a)
 

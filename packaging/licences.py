@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Lists the licences of the crates that end up in the library and in nanocat.
+"""Lists the licences of the crates that end up in the library, in nanocat and in what encrypts.
 
     packaging/licences.py           compares packaging/licences.md with what cargo tells
     packaging/licences.py --write   writes it
@@ -36,7 +36,8 @@ def licences():
 
 def may_be_linked(licence):
     """Whether one of those that may be chosen suits everybody."""
-    return any(choice.strip(" ()") in PERMISSIVE for choice in licence.replace("/", " OR ").split(" OR "))
+    return any(all(part.strip(" ()") in PERMISSIVE for part in choice.split(" AND "))
+               for choice in licence.replace("/", " OR ").split(" OR "))
 
 
 def text():
@@ -45,11 +46,14 @@ def text():
              "Written by `packaging/licences.py`: what a build for Linux links, and under which",
              "licence. spmsg itself is under MIT or Apache-2.0, as you like.", ""]
     library = crates()
-    for title, found in [("The library", library), ("nanocat besides",
-                         crates("--features", "nanocat") - library)]:
+    for title, found in [
+            ("The library", library),
+            ("nanocat besides", crates("--features", "nanocat") - library),
+            ("libspmsg-tls, or the library with it inside",
+             crates("--package", "spmsg-tls") - library)]:
         lines += [f"## {title}", "", "| crate | version | licence |", "| --- | --- | --- |"]
         for name, version in sorted(found):
-            if name == "spmsg":
+            if name in ("spmsg", "spmsg-tls"):
                 continue
             licence = of[name, version]
             if not may_be_linked(licence):

@@ -17,8 +17,9 @@ class SpmsgConan(ConanFile):
     package_type = "library"
     provides = "nanomsg"
     settings = "os", "arch", "compiler", "build_type"
-    options = {"shared": [True, False], "fPIC": [True, False], "enable_nanocat": [True, False]}
-    default_options = {"shared": False, "fPIC": True, "enable_nanocat": False}
+    options = {"shared": [True, False], "fPIC": [True, False], "enable_nanocat": [True, False],
+               "tls": [True, False]}
+    default_options = {"shared": False, "fPIC": True, "enable_nanocat": False, "tls": False}
 
     def configure(self):
         # The library is Rust, behind an interface of C.
@@ -40,6 +41,8 @@ class SpmsgConan(ConanFile):
         toolchain.cache_variables["NN_TOOLS"] = bool(self.options.enable_nanocat)
         toolchain.cache_variables["NN_ENABLE_DOC"] = False
         toolchain.cache_variables["SPMSG_NAMES"] = "IN_PLACE"
+        # One file is easier to carry along than two.
+        toolchain.cache_variables["SPMSG_TLS"] = "INSIDE" if self.options.tls else "OFF"
         toolchain.generate()
 
     def build(self):

@@ -14,7 +14,7 @@ class Spmsg < Formula
 
   def install
     system "cmake", "-S", ".", "-B", "build", "-DNN_TESTS=OFF", "-DNN_ENABLE_DOC=ON",
-                    "-DNN_ENABLE_NANOCAT=ON", *std_cmake_args
+                    "-DNN_ENABLE_NANOCAT=ON", "-DSPMSG_TLS=ON", *std_cmake_args
     system "cmake", "--build", "build"
     system "cmake", "--install", "build"
   end

@@ -8,6 +8,8 @@
   rustc,
   # Whether it stands in the place of libnanomsg, for packages that look for that.
   asNanomsg ? false,
+  # Whether tls+tcp and wss can be used, by a library that is loaded then.
+  withTls ? true,
 }:
 
 stdenv.mkDerivation (finalAttrs: {
@@ -34,6 +36,7 @@ stdenv.mkDerivation (finalAttrs: {
   cmakeFlags = [
     (lib.cmakeBool "NN_TESTS" false)
     (lib.cmakeBool "NN_ENABLE_DOC" true)
+    (lib.cmakeBool "SPMSG_TLS" withTls)
     (lib.cmakeFeature "SPMSG_NAMES" (if asNanomsg then "IN_PLACE" else "APART"))
   ];
 

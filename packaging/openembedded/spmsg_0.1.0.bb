@@ -20,12 +20,15 @@ DEPENDS += "cargo-native rust-native virtual/${TARGET_PREFIX}rust"
 PACKAGECONFIG ??= "nanocat"
 PACKAGECONFIG[as-nanomsg] = "-DSPMSG_NAMES=IN_PLACE,-DSPMSG_NAMES=APART,,,,"
 PACKAGECONFIG[nanocat] = "-DNN_ENABLE_NANOCAT=ON,-DNN_ENABLE_NANOCAT=OFF"
+PACKAGECONFIG[tls] = "-DSPMSG_TLS=ON,-DSPMSG_TLS=OFF,,,,"
 PACKAGECONFIG[static] = "-DNN_STATIC_LIB=ON,-DNN_STATIC_LIB=OFF"
 
 EXTRA_OECMAKE = "-DNN_TESTS=OFF -DNN_ENABLE_DOC=ON -DSPMSG_CARGO_TARGET=${RUST_HOST_SYS}"
 
-PACKAGES =+ "${PN}-tools ${PN}-nanomsg"
+PACKAGES =+ "${PN}-tools ${PN}-tls ${PN}-nanomsg"
 FILES:${PN}-tools = "${bindir}"
+# Loaded when an address of tls+tcp or wss is first used.
+FILES:${PN}-tls = "${libdir}/libspmsg-tls.so.0 ${libdir}/spmsg/lib/libspmsg-tls.so.0"
 FILES:${PN}-nanomsg = "${libdir}/spmsg/lib/libnanomsg.so.5 ${libdir}/spmsg/lib/libnanomsg.so.6 \
     ${libdir}/libnanomsg.so.5 ${libdir}/libnanomsg.so.6"
 FILES:${PN}-dev += "${libdir}/spmsg"

@@ -8,6 +8,11 @@ string(COMPARE EQUAL "${VCPKG_LIBRARY_LINKAGE}" "static" static)
 vcpkg_check_features(OUT_FEATURE_OPTIONS options
     FEATURES
         tool NN_ENABLE_NANOCAT)
+# One file is easier to carry along than two.
+set(tls OFF)
+if("tls" IN_LIST FEATURES)
+    set(tls INSIDE)
+endif()
 
 vcpkg_cmake_configure(
     SOURCE_PATH "${source}"
@@ -17,6 +22,7 @@ vcpkg_cmake_configure(
         -DNN_TOOLS=OFF
         -DNN_ENABLE_DOC=OFF
         -DSPMSG_NAMES=IN_PLACE
+        "-DSPMSG_TLS=${tls}"
         ${options})
 vcpkg_cmake_install()
 vcpkg_cmake_config_fixup(PACKAGE_NAME spmsg CONFIG_PATH lib/cmake/spmsg DO_NOT_DELETE_PARENT_CONFIG_PATH)
