@@ -6,7 +6,8 @@
  *
  * Its first line of output is the library it runs on. Its standard input is a socket to the other
  * peer, over which both agree on how far they are: the messages need not, and a broadcast is never
- * sent to somebody who is not listening yet. It exits with 0 when every byte was right. */
+ * sent to somebody who is not listening yet. Of encrypted addresses the environment tells more:
+ * SPMSG_PEER_CERTIFICATES and SPMSG_PEER_MUTUAL, see matrix.c. It exits with 0 when every byte was right. */
 
 #include "peer.h"
 
@@ -50,6 +51,20 @@ void give_up(const char *format, ...)
     fprintf(stderr, "%s%s (%s) on %s: %s\n", raw ? "raw " : "", type ? type->name : "peer",
             role ? role : "-", peer_library(), text);
     exit(1);
+}
+
+const char *peer_certificates(void)
+{
+    const char *directory = getenv("SPMSG_PEER_CERTIFICATES");
+    if (!directory || !*directory)
+        give_up("there are no certificates");
+    return directory;
+}
+
+int peer_is_mutual(void)
+{
+    const char *word = getenv("SPMSG_PEER_MUTUAL");
+    return word && strcmp(word, "1") == 0;
 }
 
 /* ---- in step with the other peer ---- */

@@ -1,17 +1,20 @@
 /* Every socket type of ours with its peer type in the reference, in nng and in our own library,
  * over each transport, each side once as the one that listens: interop 1 to 5. Prints a table.
  *
- *   matrix LIBRARIES PEER [PEER-NNG]
+ *   matrix [--encrypted AUTHORITY] LIBRARIES PEER [PEER-NNG]
  *
  * LIBRARIES is the directory that holds a directory for our library and perhaps one for the
  * reference, PEER the program on nanomsg's API, PEER-NNG the one on nng's. What is not there is
- * left out. The two processes of a cell speak as conversation.c says. The exit code is 0 only when
- * all cells are right. SPMSG_TEST_CASE=req chooses the rows in which our side is a REQ. */
+ * left out. AUTHORITY is the script that makes certificates: with it the transports are those that
+ * encrypt, which the reference does not have. The two processes of a cell speak as conversation.c
+ * says. The exit code is 0 only when all cells are right. SPMSG_TEST_CASE=req chooses the rows in
+ * which our side is a REQ. */
 
 #include "support/address.h"
 #include "support/cases.h"
 #include "support/check.h"
 #include "support/clock.h"
+#include "support/directory.h"
 #include "support/process.h"
 
 #include <fcntl.h>
@@ -21,8 +24,29 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static const char *const transports[] = {"tcp", "ipc", "ws"};
-enum { TRANSPORTS = sizeof transports / sizeof transports[0] };
+/* How a cell is connected, its address beneath what encrypts, and which of its peers ask for a
+ * certificate: those who dial, unless both are to. */
+struct transport {
+    const char *name;
+    const char *scheme;
+    const char *reserved;
+    int is_mutual;
+};
+
+static const struct transport plain[] = {
+    {"tcp", "tcp", "tcp", 0},
+    {"ipc", "ipc", "ipc", 0},
+    {"ws", "ws", "ws", 0},
+};
+static const struct transport encrypted[] = {
+    {"tls+tcp", "tls+tcp", "tcp", 0},
+    {"mutual", "tls+tcp", "tcp", 1},
+    {"wss", "wss", "tcp", 0},
+};
+enum { TRANSPORTS = sizeof plain / sizeof plain[0] };
+_Static_assert(sizeof plain == sizeof encrypted, "both tables are as wide");
+
+static const struct transport *transports = plain;
 
 /* Protocols 1: who talks to whom. The raw side of a row shows or takes the header. */
 static const struct row {
@@ -77,16 +101,23 @@ struct cell {
     int partner;
     struct child ours, theirs;
     struct reserved address;
+    struct url url;
 };
+
+/* Where the certificates are. */
+static char certificates[200] = "SPMSG_PEER_CERTIFICATES=";
 
 /* A peer finds the other one at its standard input. */
 static void start(struct child *child, struct library *library, const char *type, const char *side,
-                  const char *url, int other)
+                  const struct cell *cell, int is_mutual, int other)
 {
-    char *words[] = {(char *)library->peer, (char *)type, (char *)side, (char *)url, NULL};
+    char *words[] = {(char *)library->peer, (char *)type, (char *)side, (char *)cell->url.text,
+                     NULL};
     /* The leaks of the others are not ours. */
-    char *environment[] = {library->environment, library == &libraries[SPMSG]
-                           ? NULL : "ASAN_OPTIONS=detect_leaks=0", NULL};
+    char *environment[] = {library->environment, certificates,
+                           is_mutual ? "SPMSG_PEER_MUTUAL=1" : "SPMSG_PEER_MUTUAL=0",
+                           library == &libraries[SPMSG] ? NULL : "ASAN_OPTIONS=detect_leaks=0",
+                           NULL};
     REQUIRE(dup2(other, 0) == 0);
     child_exec(child, words, environment);
     /* When the peer dies, nobody else may hold its end open. */
@@ -96,16 +127,18 @@ static void start(struct child *child, struct library *library, const char *type
     close(other);
 }
 
-static void start_cell(struct cell *cell, const struct row *row, const char *transport, int turn)
+static void start_cell(struct cell *cell, const struct row *row,
+                       const struct transport *transport, int turn)
 {
-    const char *url = cell->address.url.text;
     int ends[2];
-    cell->address = reserve_url(transport);
+    cell->address = reserve_url(transport->reserved);
+    snprintf(cell->url.text, sizeof cell->url.text, "%s%.*s", transport->scheme,
+             (int)sizeof cell->url.text - 16, strstr(cell->address.url.text, "://"));
     REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
-    start(&cell->ours, &libraries[SPMSG], row->ours, turn == WE_LISTEN ? "listen" : "dial",
-          url, ends[0]);
+    start(&cell->ours, &libraries[SPMSG], row->ours, turn == WE_LISTEN ? "listen" : "dial", cell,
+          transport->is_mutual, ends[0]);
     start(&cell->theirs, &libraries[cell->partner], row->theirs,
-          turn == WE_LISTEN ? "dial" : "listen", url, ends[1]);
+          turn == WE_LISTEN ? "dial" : "listen", cell, transport->is_mutual, ends[1]);
 }
 
 /* Why the peer did not run on its library until a good end; NULL when it did. */
@@ -153,13 +186,14 @@ static void run_row(const struct row *row)
         for (int t = 0; t < TRANSPORTS && libraries[partners[p]].peer; t++)
             for (int turn = 0; turn < TURNS; turn++) {
                 cells[p][t][turn].partner = partners[p];
-                start_cell(&cells[p][t][turn], row, transports[t], turn);
+                start_cell(&cells[p][t][turn], row, &transports[t], turn);
             }
     for (int p = 0; p < PARTNERS; p++)
         for (int t = 0; t < TRANSPORTS && libraries[partners[p]].peer; t++) {
             char text[16];
-            const char *one = finish_cell(&cells[p][t][WE_LISTEN], row, transports[t], WE_LISTEN);
-            const char *two = finish_cell(&cells[p][t][WE_DIAL], row, transports[t], WE_DIAL);
+            const char *name = transports[t].name;
+            const char *one = finish_cell(&cells[p][t][WE_LISTEN], row, name, WE_LISTEN);
+            const char *two = finish_cell(&cells[p][t][WE_DIAL], row, name, WE_DIAL);
             snprintf(text, sizeof text, "%s/%s", one, two);
             length += snprintf(line + length, sizeof line - (size_t)length, " %-9s", text);
         }
@@ -177,7 +211,7 @@ static void print_heading(void)
     printf("\n%-20s%-15s", libraries[SPMSG].name, "its peer");
     for (int p = 0; p < PARTNERS; p++)
         for (int t = 0; t < TRANSPORTS && libraries[partners[p]].peer; t++)
-            printf(" %-9s", transports[t]);
+            printf(" %-9s", transports[t].name);
     printf("\n");
 }
 
@@ -196,16 +230,38 @@ static void find_library(int which, const char *directory, const char *peer)
              directory, library->name);
 }
 
+/* Everything is encrypted from now on, with certificates of that script. */
+static void encrypt(const char *script)
+{
+    char command[4400];
+    size_t length = strlen(certificates);
+    transports = encrypted;
+    snprintf(certificates + length, sizeof certificates - length, "%s", test_directory());
+    snprintf(command, sizeof command, "sh '%s' '%s'", script, test_directory());
+    REQUIRE(system(command) == 0);
+}
+
 int main(int count, char **words)
 {
     const char *only = getenv("SPMSG_TEST_CASE");
+    const char *script = NULL;
+    if (count > 2 && strcmp(words[1], "--encrypted") == 0) {
+        script = words[2];
+        words[2] = words[0];
+        count -= 2;
+        words += 2;
+    }
     if (count != 3 && count != 4) {
-        fprintf(stderr, "usage: %s LIBRARIES PEER [PEER-NNG]\n", words[0]);
+        fprintf(stderr, "usage: %s [--encrypted AUTHORITY] LIBRARIES PEER [PEER-NNG]\n",
+                words[0]);
         return 2;
     }
-    test_begin("interop/matrix", 290);
+    test_begin(script ? "interop/matrix-tls" : "interop/matrix", 290);
+    if (script)
+        encrypt(script);
+    else
+        find_library(REFERENCE, words[1], words[2]);
     find_library(SPMSG, words[1], words[2]);
-    find_library(REFERENCE, words[1], words[2]);
     REQUIRE(libraries[SPMSG].peer != NULL);
     if (count == 4)
         libraries[NNG].peer = words[3];

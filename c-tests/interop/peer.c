@@ -14,6 +14,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -73,13 +74,35 @@ void peer_speak_through_context(void)
     speaker = MUST(spmsg_context(s));
 }
 
+static void set_file(int option, const char *name)
+{
+    char path[4200];
+    snprintf(path, sizeof path, "%s/%s", peer_certificates(), name);
+    MUST(nn_setsockopt(s, SPMSG_TLS, option, path, strlen(path)));
+}
+
+static void set_encryption(const char *url, int shows, int verify)
+{
+    if (strncmp(url, "tls+tcp:", 8) != 0 && strncmp(url, "wss:", 4) != 0)
+        return;
+    if (shows)
+        set_file(SPMSG_TLS_CERTIFICATE, "here.both");
+    set_file(SPMSG_TLS_TRUST, "ca.pem");
+    MUST(nn_setsockopt(s, SPMSG_TLS, SPMSG_TLS_VERIFY, &verify, sizeof verify));
+}
+
 void peer_listen(const char *url)
 {
+    set_encryption(url, 1, peer_is_mutual() ? SPMSG_TLS_VERIFY_REQUIRED : SPMSG_TLS_VERIFY_NONE);
     MUST(nn_bind(s, url));
 }
 
 void peer_dial(const char *url)
 {
+    const char *name = "localhost";
+    set_encryption(url, peer_is_mutual(), SPMSG_TLS_VERIFY_REQUIRED);
+    if (strncmp(url, "tls+tcp:", 8) == 0)
+        MUST(nn_setsockopt(s, SPMSG_TLS, SPMSG_TLS_NAME, name, strlen(name)));
     MUST(nn_connect(s, url));
 }
 

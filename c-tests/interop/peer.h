@@ -2,6 +2,8 @@
  * library behind these functions: peer.c speaks nanomsg's API and runs on our library and on the
  * reference, peer-nng.c speaks nng's own.
  *
+ * Who is at an encrypted address is "here", and is called localhost by whoever dials.
+ *
  * No function returns when the library fails or takes longer than its patience: each gives up. */
 
 #ifndef SPMSG_PEER_H
@@ -25,6 +27,11 @@ struct message {
     unsigned char header[HEADER_MAX]; /* the SP header as a raw socket shows it */
     size_t header_size;
 };
+
+/* Where the certificates are that authority.sh has made, for an address that is encrypted. */
+const char *peer_certificates(void);
+/* Whether who listens asks for a certificate as well. */
+int peer_is_mutual(void);
 
 /* The file of the library, as the loader found it. */
 const char *peer_library(void);
