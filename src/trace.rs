@@ -19,7 +19,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use crate::error::{Error, SystemCode};
-use crate::sys::{self, Log};
+use crate::sys::{self, Log, PerProcess};
 
 /// How much somebody should care.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -207,7 +207,7 @@ pub fn begin() {
 /// From now on `hear` is told every line: on any thread, under any lock.
 pub fn begin_listening(hear: fn(&Heard<'_>)) {
     // Everybody brings the same.
-    let _ = LISTENER.set(hear);
+    let _ = LISTENER.get().set(hear);
     // Pairs with `end_listening`: who ends this sees what was there before.
     WANTED_BY.fetch_or(LISTENS, Ordering::SeqCst);
 }
@@ -227,7 +227,7 @@ pub fn tell(event: Happening, subject: &dyn Subject, details: fmt::Arguments<'_>
         trace.tell(level, event, subject, details);
     }
     if WANTED_BY.load(Ordering::Relaxed) & LISTENS != 0
-        && let Some(hear) = LISTENER.get()
+        && let Some(hear) = LISTENER.get().get()
     {
         let line = Line::new(format_args!(""), event, subject, details);
         let text = line.as_bytes().trim_ascii();
@@ -387,7 +387,8 @@ const LISTENS: u8 = 2;
 static HAS_BEGUN: AtomicBool = AtomicBool::new(false);
 static TRACE: OnceLock<Trace> = OnceLock::new();
 static LOG: OnceLock<Trace> = OnceLock::new();
-static LISTENER: OnceLock<fn(&Heard<'_>)> = OnceLock::new();
+/// A child may be forked while its parent sets it, and then begin to listen itself.
+static LISTENER: PerProcess<OnceLock<fn(&Heard<'_>)>> = PerProcess::new(OnceLock::new);
 const TRACE_VARIABLE: &str = "SPMSG_TRACE";
 const LOG_VARIABLE: &str = "SPMSG_LOG";
 /// The longest line. A pipe takes that much in one piece.

@@ -133,8 +133,8 @@ static GENERATION: AtomicUsize = AtomicUsize::new(0);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Barrier;
     use std::sync::atomic::AtomicU32;
+    use std::sync::{Barrier, OnceLock};
 
     #[test]
     fn what_the_environment_has_not_is_nothing() {
@@ -159,6 +159,18 @@ mod tests {
         static NEVER: PerProcess<u8> = PerProcess::new(|| panic!("nobody has asked"));
         assert!(std::panic::catch_unwind(|| NEVER.of(1)).is_err());
         assert!(NEVER.state.load(Ordering::Relaxed).is_null());
+    }
+
+    #[test]
+    fn a_child_sets_what_its_parent_was_about_to_set() {
+        static CELL: PerProcess<OnceLock<u8>> = PerProcess::new(OnceLock::new);
+        let set = || {
+            // A thread that the child does not have would never come to its end there.
+            assert_eq!(CELL.of(1).set(7), Ok(()));
+            5
+        };
+        assert_eq!(*CELL.of(0).get_or_init(set), 5);
+        assert_eq!(CELL.of(1).get(), Some(&7));
     }
 
     #[test]
