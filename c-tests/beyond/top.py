@@ -242,6 +242,60 @@ def who_takes_a_name_hides_nobody(world):
     listener.close()
 
 
+def a_name_where_nobody_is_accepted_says_nothing_of_another(world):
+    quiet = world.start("--pull", "--bind", world.address("quiet"), stats=None)
+    names = [f"\0spmsg/stats/{pid}.{next(NUMBERS)}" for pid in (quiet.pid, os.getpid())]
+    listeners_of_ours, waiting = [], []
+    for name in names:
+        listeners_of_ours.append(socket.socket(socket.AF_UNIX))
+        listeners_of_ours[-1].bind(name)
+        listeners_of_ours[-1].listen(0)
+        waiting.append(socket.socket(socket.AF_UNIX))
+        waiting[-1].connect(name)
+    seen = world.seen()
+    check(quiet.pid not in seen, f"it has asked for nothing: {seen}")
+    check(seen[os.getpid()].get("error") == "silent", f"it listens, and accepts nobody: {seen}")
+    for one in waiting + listeners_of_ours:
+        one.close()
+
+
+TALKER = """
+import os, socket, threading
+os.setgroups([])
+os.setgid(65534)
+os.setuid(65534)
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(f"\\0spmsg/stats/{os.getpid()}.0")
+listener.listen(8)
+def flood(visitor):
+    try:
+        while True:
+            visitor.sendall(b"# spmsg-stats 1 process=1\\n" * 4000)
+    except OSError:
+        pass
+print("ready", flush=True)
+while True:
+    threading.Thread(target=flood, args=[listener.accept()[0]], daemon=True).start()
+"""
+
+
+def little_is_read_of_other_users(world):
+    if os.geteuid() != 0:
+        print("skipped: only root reads what other users say")
+        return
+    talker = subprocess.Popen([sys.executable, "-c", TALKER], stdout=subprocess.PIPE)
+    world.processes.append(talker)
+    with talker.stdout:
+        check(talker.stdout.readline() == b"ready\n", "it does not begin")
+    said = json.loads(world.top("--once", "--json", "--process", str(talker.pid)))
+    check([one.get("error") for one in said["processes"]] == ["too-much"], f"{said}")
+    words = [world.options.top, "--interval", "0.1", "-n", "3", "--process", str(talker.pid)]
+    with subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as top:
+        _, status, used = os.wait4(top.pid, 0)
+        top.returncode = os.waitstatus_to_exitcode(status)
+        check(top.returncode == 0 and used.ru_maxrss < 40 * 1024, f"{used.ru_maxrss} KiB")
+
+
 def words_of_others_do_nothing_to_a_terminal(world):
     text = (b"# spmsg-stats 1 process=1\n"
             b'spmsg_connections{socket="0",name="a\x1b[2Jb\\n\\"",type="pair"} 1\n# EOF\n')
@@ -278,7 +332,8 @@ CASES = [sockets_endpoints_and_peers_have_their_figures_and_rates, a_table_has_a
          who_has_not_asked_for_it_is_not_there_at_all,
          who_is_stopped_costs_half_a_second_and_no_more, who_dies_is_gone_and_so_is_his_name,
          many_processes_are_seen_at_once, a_stranger_is_told_as_one,
-         who_takes_a_name_hides_nobody, words_of_others_do_nothing_to_a_terminal,
+         who_takes_a_name_hides_nobody, a_name_where_nobody_is_accepted_says_nothing_of_another,
+         little_is_read_of_other_users, words_of_others_do_nothing_to_a_terminal,
          who_does_not_read_keeps_nobody_from_being_served, a_reader_who_has_gone_ends_it]
 
 

@@ -17,6 +17,7 @@ fn object(options: &Options, process: &Process, before: &[Process], seconds: f64
     let rows = match &process.answer {
         Answer::Figures(rows) => rows,
         Answer::Silence => return failed(number, &program, "silent"),
+        Answer::TooMuch => return failed(number, &program, "too-much"),
         Answer::Nonsense => return failed(number, &program, "nonsense"),
     };
     let mut all = Vec::new();

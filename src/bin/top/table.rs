@@ -15,6 +15,7 @@ pub fn picture(options: &Options, now: &[Process], before: &[Process], seconds: 
         let Answer::Figures(rows) = &process.answer else {
             let why = match process.answer {
                 Answer::Silence => "does not answer",
+                Answer::TooMuch => "says too much",
                 Answer::Nonsense | Answer::Figures(_) => "does not answer as spmsg does",
             };
             let _ = writeln!(lines, "{number:>7} {program:<PROGRAM_WIDTH$} {why}");
@@ -78,7 +79,7 @@ pub fn earlier<'a>(before: &'a [Process], number: i32, subject: &Subject) -> Opt
     let process = before.iter().find(|process| process.number == number)?;
     match &process.answer {
         Answer::Figures(rows) => rows.get(subject),
-        Answer::Silence | Answer::Nonsense => None,
+        Answer::Silence | Answer::Nonsense | Answer::TooMuch => None,
     }
 }
 
