@@ -88,6 +88,7 @@ static void run(const struct plan *plan, struct outcome *outcome) {
         run_contexts(plan, outcome);
         break;
     case THREADS:
+    case ASKING:
         run_threads(plan, outcome);
         break;
     case FAN_OUT:

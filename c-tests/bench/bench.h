@@ -25,6 +25,7 @@ enum activity {
     FAN_IN,      /* fanin: N sockets in one thread send to one. */
     CONTEXTS,    /* ctx: N requests at a time through contexts of one socket. */
     THREADS,     /* threads4: four threads send on one socket. */
+    ASKING,      /* askers: N threads ask through one socket, each with its context. */
     FAN_OUT,     /* fanout: one publishes to N, in windows. */
     OLDEST,      /* oldest: the same where the oldest would make room for the newest. */
     TOPICS,      /* subs: one publishes to a subscriber of K topics. */

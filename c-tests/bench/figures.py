@@ -9,12 +9,13 @@ import rivals
 GROUPS = {
     "latency": ("lat", "burst", "tail", "poll", "dev"),
     "throughput": ("thr", "zc", "threads4"),
-    "scaling": ("fanin", "fanout", "oldest", "survey", "bus", "pollv", "subs", "ctx"),
+    "scaling": ("fanin", "fanout", "oldest", "survey", "bus", "pollv", "subs", "ctx",
+                "askers"),
     "life cycle": ("churn", "opened", "subadd"),
     "memory": ("mem",),
 }
 RATE_FAMILIES = ("thr", "zc", "fanin", "fanout", "oldest", "threads4", "bus", "subs", "subadd",
-                 "opened", "churn", "ctx")
+                 "opened", "churn", "ctx", "askers")
 # What a socket takes may be less than a page of the process that was looked at.
 BYTES_LEAST = 16
 

@@ -27,6 +27,7 @@
 /* The reference has 512 sockets at most. */
 #define SOCKETS_LIMIT 400u
 #define CONTEXTS_LIMIT 10000u
+#define THREADS_LIMIT 64u
 #define SMALL_SIZE 64u
 
 static const struct pattern patterns[] = {
@@ -73,6 +74,7 @@ static const struct family {
     {"fanout", NULL, FAN_OUT, "TSN", &topics, SOCKETS_LIMIT, 1, NO_NEED},
     {"oldest", NULL, OLDEST, "TSN", &topics, SOCKETS_LIMIT, 1, NO_NEED},
     {"threads4", NULL, THREADS, "TS", &pushes, 0, STAMPED_SIZE_MIN, NO_NEED},
+    {"askers", NULL, ASKING, "TSN", &requests, THREADS_LIMIT, STAMPED_SIZE_MIN, NO_NEED},
     {"survey", NULL, SURVEY, "TSN", &surveys, SOCKETS_LIMIT, STAMPED_SIZE_MIN, NO_NEED},
     {"bus", NULL, BUS, "TSN", &buses, SOCKETS_LIMIT, STAMPED_SIZE_MIN, NO_NEED},
     {"dev", NULL, DEVICE, "PTS", NULL, 0, 1, NEEDED},
@@ -161,6 +163,7 @@ static void plan_sockets(struct plan *plan) {
         plan->length = 1;
         break;
     case CONTEXTS:
+    case ASKING:
         plan->senders = plan->length;
         plan->length = 1;
         break;

@@ -1,6 +1,7 @@
 /*
- * Four threads send on one socket, as fast as it takes their messages. Each has a sequence of its
- * own, and the far party is that of a fan-in.
+ * Four threads send on one socket, as fast as it takes their messages. Or some ask through one,
+ * each through a context of its own, one request after another. Each has a sequence of its own,
+ * and the far party is that of a fan-in.
  */
 
 #include "bench.h"
@@ -9,6 +10,10 @@
 #include <stdlib.h>
 
 #include <nanomsg/nn.h>
+#include <spmsg/spmsg.h>
+
+/* Not every library has it. */
+#pragma weak spmsg_context
 
 #define LOOK_EVERY 64u
 
@@ -17,17 +22,36 @@ struct sender {
     pthread_barrier_t *warmed;
     pthread_t thread;
     unsigned number;
+    int socket; /* Or a context. */
     unsigned char *outbox;
+    unsigned char *inbox;
+    uint64_t errors;
     uint64_t sequence;
     uint64_t sent; /* After the warm-up. */
 };
 
-static void send_next(struct sender *sender, enum kind kind) {
-    size_t size = sender->party->plan->size;
+static void recv_reply(struct sender *sender, uint64_t sequence) {
+    const struct party *party = sender->party;
+    size_t size = party->plan->size;
+    int got = must(nn_recv(sender->socket, sender->inbox, size, 0), "nn_recv");
 
-    message_mark(sender->outbox, size, kind, sender->sequence++);
+    if ((size_t)got == size && message_stamped(sender->inbox) != sender->number) {
+        sender->errors++;
+    }
+    sender->errors +=
+        (uint64_t)message_is_wrong(sender->inbox, (size_t)got, size, sequence, party->pattern);
+}
+
+static void send_next(struct sender *sender, enum kind kind) {
+    const struct plan *plan = sender->party->plan;
+    uint64_t sequence = sender->sequence++;
+
+    message_mark(sender->outbox, plan->size, kind, sequence);
     message_stamp(sender->outbox, sender->number);
-    must(nn_send(sender->party->socket, sender->outbox, size, 0), "nn_send");
+    must(nn_send(sender->socket, sender->outbox, plan->size, 0), "nn_send");
+    if (plan->pattern->replies) {
+        recv_reply(sender, sequence);
+    }
 }
 
 /* This sender's part of a number that all share. */
@@ -64,6 +88,17 @@ static void *send_all(void *argument) {
     return NULL;
 }
 
+/* What it sends on: the socket, or a context of it. */
+static int place_of(const struct party *party) {
+    if (party->plan->activity == THREADS) {
+        return party->socket;
+    }
+    if (spmsg_context == NULL) {
+        fail("this library has no contexts");
+    }
+    return must(spmsg_context(party->socket), "spmsg_context");
+}
+
 static void near_threads(struct party *party, struct outcome *outcome) {
     unsigned count = party->plan->senders;
     struct sender *senders = calloc(count, sizeof *senders);
@@ -76,6 +111,8 @@ static void near_threads(struct party *party, struct outcome *outcome) {
         senders[i].party = party;
         senders[i].warmed = &warmed;
         senders[i].number = i;
+        senders[i].socket = place_of(party);
+        senders[i].inbox = buffer_new(party->plan->size);
         senders[i].outbox = pattern_new(party->plan->size);
         if (pthread_create(&senders[i].thread, NULL, send_all, &senders[i]) != 0) {
             fail("pthread_create");
@@ -86,7 +123,9 @@ static void near_threads(struct party *party, struct outcome *outcome) {
     for (unsigned i = 0; i < count; i++) {
         pthread_join(senders[i].thread, NULL);
         outcome->count += senders[i].sent;
+        party->errors += senders[i].errors;
         buffer_free(senders[i].outbox);
+        buffer_free(senders[i].inbox);
     }
     pthread_barrier_destroy(&warmed);
     free(senders);
