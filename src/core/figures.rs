@@ -291,8 +291,8 @@ impl Default for Losses {
 }
 
 impl Losses {
-    pub fn add(&self, pipe: PipeId, loss: Loss) {
-        self.0.lock().entry(pipe).or_default().0[loss as usize] += 1;
+    pub fn add(&self, pipe: PipeId, loss: Loss, count: u64) {
+        self.0.lock().entry(pipe).or_default().0[loss as usize] += count;
     }
 
     pub fn of(&self, pipe: PipeId) -> Lost {
@@ -355,7 +355,7 @@ mod tests {
     fn losses_are_told_by_their_causes() {
         let losses = Losses::default();
         let [one, other] = [1, 2].map(PipeId);
-        [Loss::Hops, Loss::Busy, Loss::Hops].into_iter().for_each(|loss| losses.add(one, loss));
+        [Loss::Hops, Loss::Busy, Loss::Hops].into_iter().for_each(|loss| losses.add(one, loss, 1));
         let told = |losses: &Losses, pipe| {
             losses.of(pipe).figures().filter(|(_, count)| *count > 0).collect::<Vec<_>>()
         };

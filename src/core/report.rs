@@ -100,6 +100,7 @@ impl Socket {
             address: Vec::new(),
             values: [0; Figure::COUNT],
         };
+        self.tell(|protocol, view| protocol.account(view));
         let mut draft = Draft::new(&self.lock(), &own);
         let mut peers = Vec::with_capacity(draft.pipes.len());
         for member in &draft.pipes {

@@ -94,10 +94,10 @@ impl Statistics {
         self.counters().tally.add(figure, count);
     }
 
-    /// Counts a message of that peer, or for it, that is lost.
+    /// Counts messages of that peer, or for it, that are lost.
     #[cold]
-    pub fn lose(&self, pipe: PipeId, why: Loss) {
-        self.counters().losses.add(pipe, why);
+    pub fn lose(&self, pipe: PipeId, why: Loss, count: u64) {
+        self.counters().losses.add(pipe, why, count);
     }
 
     /// What the peer has lost so far.

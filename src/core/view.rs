@@ -106,6 +106,12 @@ impl Pipes for View<'_> {
         self.count_dropped(1, why);
     }
 
+    fn count_missed(&mut self, pipe: PipeId, count: u64) {
+        if self.table.get(pipe).is_some() {
+            self.context.statistics.lose(pipe, Loss::Busy, count);
+        }
+    }
+
     fn tell_branch(&mut self, branch: BranchId) {
         if let Some(Kin::Branches(branches)) = self.table.kin.as_deref()
             && let Some(branch) = branches.all.get(&branch).and_then(Weak::upgrade)
@@ -137,7 +143,7 @@ impl View<'_> {
     /// Who is gone has no figures any more, and would never have them taken away again.
     fn lose(&self, pipe: PipeId, why: Loss) {
         if self.table.get(pipe).is_some() {
-            self.context.statistics.lose(pipe, why);
+            self.context.statistics.lose(pipe, why, 1);
         }
     }
 

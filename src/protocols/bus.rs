@@ -83,7 +83,7 @@ impl Protocol for Bus {
     }
 
     fn pipe_ended(&mut self, pipe: PipeId, pipes: &mut dyn Pipes) {
-        self.hearers.remove(pipe);
+        self.hearers.remove(pipe, pipes);
         self.speakers.note_readable(pipe, pipes);
     }
 
@@ -103,6 +103,10 @@ impl Protocol for Bus {
             message.header = names.name(pipe);
         }
         Ok(())
+    }
+
+    fn account(&mut self, pipes: &mut dyn Pipes) {
+        self.hearers.account(pipes);
     }
 
     fn readiness(&self, pipes: &dyn Pipes) -> Readiness {

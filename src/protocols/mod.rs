@@ -188,6 +188,10 @@ pub trait Pipes {
         self.count_dropped(1, why);
     }
 
+    /// Counts for a peer what it has missed of what was for everybody, which has been counted for
+    /// the socket already.
+    fn count_missed(&mut self, _pipe: PipeId, _count: u64) {}
+
     /// Something has happened to a branch of the socket that it has not asked for.
     fn tell_branch(&mut self, _branch: BranchId) {}
 
@@ -294,6 +298,9 @@ pub trait Protocol: Send {
     fn branches(&mut self) -> Option<&mut dyn Branches> {
         None
     }
+
+    /// Somebody is about to look at the figures of the peers: what is not counted yet is now.
+    fn account(&mut self, _pipes: &mut dyn Pipes) {}
 
     /// For the machine of a branch: that of the socket has told of it.
     fn trunk_changed(&mut self, _pipes: &mut dyn Pipes) {}

@@ -76,6 +76,10 @@ impl<T> PipeMap<T> {
         self.slots.iter().filter_map(|(_, value)| value.as_ref())
     }
 
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (PipeId, &mut T)> {
+        self.slots.iter_mut().filter_map(|(pipe, value)| Some((*pipe, value.as_mut()?)))
+    }
+
     /// So seldom that each removal has paid for it.
     #[cold]
     fn close_gaps(&mut self) {

@@ -21,6 +21,7 @@ pub struct FakePipes {
     now: Instant,
     dropped: usize,
     why_dropped: Vec<(usize, Loss)>,
+    missed: Vec<(PipeId, u64)>,
     dropped_of: Vec<(PipeId, Loss)>,
     lost: Vec<(PipeId, Loss)>,
     told: Vec<BranchId>,
@@ -57,6 +58,7 @@ impl Default for FakePipes {
             now: Instant::now(),
             dropped: 0,
             why_dropped: Vec::new(),
+            missed: Vec::new(),
             dropped_of: Vec::new(),
             lost: Vec::new(),
             told: Vec::new(),
@@ -136,6 +138,11 @@ impl FakePipes {
 
     pub fn dropped(&self) -> usize {
         self.dropped
+    }
+
+    /// What peers have missed of what was for everybody, since the last call.
+    pub fn take_missed(&mut self) -> Vec<(PipeId, u64)> {
+        std::mem::take(&mut self.missed)
     }
 
     /// How many at a time, and why, since the last call.
@@ -231,6 +238,10 @@ impl Pipes for FakePipes {
 
     fn count_lost(&mut self, pipe: PipeId, why: Loss) {
         self.lost.push((pipe, why));
+    }
+
+    fn count_missed(&mut self, pipe: PipeId, count: u64) {
+        self.missed.push((pipe, count));
     }
 
     fn count_dropped_of(&mut self, pipe: PipeId, why: Loss) {

@@ -24,14 +24,18 @@ impl Protocol for Publisher {
         self.subscribers.note_writable(pipe, pipes);
     }
 
-    fn pipe_ended(&mut self, pipe: PipeId, _pipes: &mut dyn Pipes) {
-        self.subscribers.remove(pipe);
+    fn pipe_ended(&mut self, pipe: PipeId, pipes: &mut dyn Pipes) {
+        self.subscribers.remove(pipe, pipes);
     }
 
     fn remove_pipe(&mut self, _pipe: PipeId) {}
 
     fn send(&mut self, message: &mut Message, pipes: &mut dyn Pipes) -> Result<(), Refusal> {
         self.subscribers.offer(message, None, pipes)
+    }
+
+    fn account(&mut self, pipes: &mut dyn Pipes) {
+        self.subscribers.account(pipes);
     }
 
     fn readiness(&self, pipes: &dyn Pipes) -> Readiness {

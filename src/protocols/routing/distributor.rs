@@ -5,33 +5,65 @@ use crate::protocols::{Flow, Loss, PipeId, PipeMap, Pipes, Refusal};
 
 #[derive(Debug, Default)]
 pub struct Distributor {
-    /// Where each stands in the list of those that can take a message, if it does.
-    members: PipeMap<Option<usize>>,
+    members: PipeMap<Standing>,
     /// In the order in which they became able to take one, with gaps where one has left.
     writable: Vec<Option<PipeId>>,
     gaps: usize,
+    /// How many messages have been for everybody so far.
+    count: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// At that place in the list of those that can take a message.
+    Ready(usize),
+    /// It has missed what came behind so many, so that nobody has to count for each message whom it
+    /// has not reached.
+    Busy { since: u64 },
 }
 
 impl Distributor {
     pub fn add(&mut self, pipe: PipeId) {
-        self.members.insert(pipe, None);
+        self.members.insert(pipe, Standing::Busy { since: self.count });
     }
 
-    pub fn remove(&mut self, pipe: PipeId) {
-        if let Some(Some(at)) = self.members.remove(pipe) {
-            self.writable[at] = None;
-            self.gaps += 1;
-            self.close_gaps();
+    pub fn remove(&mut self, pipe: PipeId, pipes: &mut dyn Pipes) {
+        match self.members.remove(pipe) {
+            Some(Standing::Ready(at)) => {
+                self.writable[at] = None;
+                self.gaps += 1;
+                self.close_gaps();
+            }
+            Some(Standing::Busy { since }) if since < self.count => {
+                pipes.count_missed(pipe, self.count - since);
+            }
+            Some(Standing::Busy { .. }) | None => {}
         }
     }
 
     /// The pipe may be able to take a message.
-    pub fn note_writable(&mut self, pipe: PipeId, pipes: &dyn Pipes) {
-        if let Some(place @ None) = self.members.get_mut(pipe)
+    pub fn note_writable(&mut self, pipe: PipeId, pipes: &mut dyn Pipes) {
+        if let Some(standing) = self.members.get_mut(pipe)
+            && let Standing::Busy { since } = *standing
             && pipes.flow(pipe) == Flow::Ready
         {
-            *place = Some(self.writable.len());
+            *standing = Standing::Ready(self.writable.len());
             self.writable.push(Some(pipe));
+            if since < self.count {
+                pipes.count_missed(pipe, self.count - since);
+            }
+        }
+    }
+
+    /// Counts what those have missed who are busy now.
+    pub fn account(&mut self, pipes: &mut dyn Pipes) {
+        for (pipe, standing) in self.members.iter_mut() {
+            if let Standing::Busy { since } = standing
+                && *since < self.count
+            {
+                pipes.count_missed(pipe, self.count - *since);
+                *since = self.count;
+            }
         }
     }
 
@@ -43,7 +75,7 @@ impl Distributor {
     }
 
     fn is_busy(&self, pipe: Option<PipeId>) -> bool {
-        pipe.is_some_and(|pipe| matches!(self.members.get(pipe), Some(None)))
+        pipe.is_some_and(|pipe| matches!(self.members.get(pipe), Some(Standing::Busy { .. })))
     }
 
     /// Takes `message` and sends it to all that can take it, but for `except`. Where nobody is to
@@ -89,7 +121,7 @@ impl Distributor {
             };
             let prepared = pipes.prepare(pipe, self.writable.len(), message);
             if prepared.is_err() && pipes.flow(pipe) == Flow::Busy {
-                self.retire(pipe, at);
+                self.retire(pipe, at, self.count);
             }
             prepared?;
         }
@@ -121,20 +153,28 @@ impl Distributor {
                 },
             };
             sent += usize::from(result.is_ok());
-            let flow = result.unwrap_or_else(|_| pipes.flow(pipe));
-            if flow == Flow::Busy {
-                self.retire(pipe, at);
+            let is_starved = matches!(result, Err(Refusal::NoMemory | Refusal::BusyForMemory));
+            let is_given_back = is_starved && sent == 0 && pipes.drops_nothing();
+            if result.unwrap_or_else(|_| pipes.flow(pipe)) == Flow::Busy {
+                // Where it is not given back, it is counted as missed unless it is sent, or counted
+                // here.
+                let has_had_it = !is_given_back && (result.is_ok() || is_starved);
+                self.retire(pipe, at, self.count + u64::from(has_had_it));
             }
-            if let Err(why @ (Refusal::NoMemory | Refusal::BusyForMemory)) = result {
-                if sent == 0 && pipes.drops_nothing() {
-                    self.close_gaps();
-                    return Err(why);
-                }
+            if let (Err(why), true) = (result, is_given_back) {
+                self.close_gaps();
+                return Err(why);
+            }
+            if is_starved {
                 pipes.count_dropped_of(pipe, Loss::NoMemory);
                 starved += 1;
             }
         }
         *message = Message::default();
+        self.count += 1;
+        if let Some(Standing::Busy { since }) = except.and_then(|it| self.members.get_mut(it)) {
+            *since += 1;
+        }
         self.close_gaps();
         if sent + starved < wanted {
             pipes.count_dropped(wanted - sent - starved, Loss::Busy);
@@ -142,12 +182,12 @@ impl Distributor {
         Ok(())
     }
 
-    /// The pipe cannot take another one for now.
-    fn retire(&mut self, pipe: PipeId, at: usize) {
+    /// The pipe cannot take another one for now, of those that come behind so many.
+    fn retire(&mut self, pipe: PipeId, at: usize, since: u64) {
         self.writable[at] = None;
         self.gaps += 1;
-        if let Some(place) = self.members.get_mut(pipe) {
-            *place = None;
+        if let Some(standing) = self.members.get_mut(pipe) {
+            *standing = Standing::Busy { since };
         }
     }
 
@@ -159,8 +199,8 @@ impl Distributor {
         self.writable.retain(Option::is_some);
         self.gaps = 0;
         for (at, pipe) in self.writable.iter().enumerate() {
-            if let Some(place) = pipe.and_then(|pipe| self.members.get_mut(pipe)) {
-                *place = Some(at);
+            if let Some(standing) = pipe.and_then(|pipe| self.members.get_mut(pipe)) {
+                *standing = Standing::Ready(at);
             }
         }
     }
@@ -209,7 +249,7 @@ mod tests {
         pipes.set_room(B, 1);
         ["a", "b", "c"].into_iter().for_each(|text| send(&mut distributor, &mut pipes, text));
         pipes.set_room(B, 1);
-        distributor.note_writable(B, &pipes);
+        distributor.note_writable(B, &mut pipes);
         send(&mut distributor, &mut pipes, "d");
         assert_eq!(pipes.sent_to(A), ["a", "b", "c", "d"]);
         assert_eq!(pipes.sent_to(B), ["a", "d"]);
@@ -226,8 +266,8 @@ mod tests {
         assert_eq!(pipes.sent_to(A), ["a"]);
         assert_eq!(pipes.sent_to(B), ["a", "a"]);
         assert_eq!(pipes.sent_to(C), ["a"]);
-        distributor.remove(B);
-        distributor.note_writable(B, &pipes);
+        distributor.remove(B, &mut pipes);
+        distributor.note_writable(B, &mut pipes);
         send(&mut distributor, &mut pipes, "b");
         assert_eq!(pipes.sent_to(B), ["a", "a"]);
         assert_eq!(pipes.dropped(), 0);
@@ -253,7 +293,7 @@ mod tests {
             assert_eq!(offer(&mut distributor, &mut pipes), Err(Refusal::BusyForMemory));
             assert_eq!(offer(&mut distributor, &mut pipes), Err(Refusal::Busy), "it waits now");
             pipes.set_memory(starved, Memory::Enough);
-            distributor.note_writable(starved, &pipes);
+            distributor.note_writable(starved, &mut pipes);
             assert_eq!(offer(&mut distributor, &mut pipes), Ok(()));
             assert!([A, B, C].iter().all(|pipe| pipes.sent_to(*pipe) == ["a"]));
             assert_eq!(pipes.dropped(), 0);
@@ -265,7 +305,7 @@ mod tests {
         let (mut distributor, mut pipes) = (Distributor::default(), FakePipes::default());
         pipes.connect(A);
         distributor.add(A);
-        distributor.note_writable(A, &pipes);
+        distributor.note_writable(A, &mut pipes);
         pipes.drops_nothing = true;
         for (memory, why) in
             [(Memory::None, Refusal::NoMemory), (Memory::NoneUntilWritten, Refusal::BusyForMemory)]
@@ -274,7 +314,7 @@ mod tests {
             assert_eq!(offer(&mut distributor, &mut pipes), Err(why));
         }
         pipes.set_memory(A, Memory::Enough);
-        distributor.note_writable(A, &pipes);
+        distributor.note_writable(A, &mut pipes);
         assert_eq!(offer(&mut distributor, &mut pipes), Ok(()));
         assert_eq!((pipes.sent_to(A).len(), pipes.dropped()), (1, 0));
     }
@@ -291,13 +331,38 @@ mod tests {
         assert_eq!(pipes.dropped(), 2);
         // What was ready has been taken meanwhile: too late for all or none.
         pipes.drops_nothing = true;
-        distributor.note_writable(B, &pipes);
+        distributor.note_writable(B, &mut pipes);
         pipes.set_memory(A, Memory::Enough);
         pipes.set_memory(B, Memory::NoneLater);
-        distributor.note_writable(B, &pipes);
+        distributor.note_writable(B, &mut pipes);
         assert_eq!(offer(&mut distributor, &mut pipes), Ok(()));
         assert_eq!(pipes.take_dropped_of(), [(B, Loss::NoMemory)]);
         assert_eq!((pipes.sent_to(A).len(), pipes.sent_to(C).len()), (1, 2));
+    }
+
+    #[test]
+    fn what_each_has_missed_is_known() {
+        let mut pipes = FakePipes::default();
+        let mut distributor = distributor(&mut pipes);
+        pipes.set_room(A, 1);
+        pipes.set_room(B, 2);
+        (0..5).for_each(|_| send(&mut distributor, &mut pipes, "x"));
+        assert_eq!(pipes.take_missed(), [], "nobody has asked");
+        distributor.account(&mut pipes);
+        distributor.account(&mut pipes);
+        assert_eq!(pipes.take_missed(), [(A, 4), (B, 3)]);
+        // One that is not for it is not missed.
+        distributor.offer(&mut FakePipes::message("x"), Some(A), &mut pipes).unwrap();
+        send(&mut distributor, &mut pipes, "x");
+        pipes.set_room(A, 9);
+        distributor.note_writable(A, &mut pipes);
+        distributor.remove(B, &mut pipes);
+        assert_eq!(pipes.take_missed(), [(A, 1), (B, 2)]);
+        send(&mut distributor, &mut pipes, "x");
+        distributor.remove(A, &mut pipes);
+        distributor.account(&mut pipes);
+        assert_eq!(pipes.take_missed(), []);
+        assert_eq!(pipes.dropped(), 10, "all together");
     }
 
     #[test]
@@ -306,11 +371,11 @@ mod tests {
         for pipe in (0..MANY).map(PipeId) {
             pipes.connect(pipe);
             distributor.add(pipe);
-            distributor.note_writable(pipe, &pipes);
+            distributor.note_writable(pipe, &mut pipes);
         }
         for pipe in in_disorder().map(PipeId) {
-            distributor.note_writable(pipe, &pipes);
-            distributor.remove(pipe);
+            distributor.note_writable(pipe, &mut pipes);
+            distributor.remove(pipe, &mut pipes);
         }
         assert_eq!((distributor.members.len(), distributor.writable.len()), (0, 0));
     }
@@ -321,20 +386,20 @@ mod tests {
         for pipe in [4, 1, 3, 0, 2].map(PipeId) {
             pipes.connect(pipe);
             distributor.add(pipe);
-            distributor.note_writable(pipe, &pipes);
+            distributor.note_writable(pipe, &mut pipes);
         }
         pipes.set_room(PipeId(1), 1);
         pipes.set_room(PipeId(0), 1);
         send(&mut distributor, &mut pipes, "a");
-        distributor.remove(PipeId(4));
+        distributor.remove(PipeId(4), &mut pipes);
         pipes.set_room(PipeId(1), 9);
-        distributor.note_writable(PipeId(1), &pipes);
+        distributor.note_writable(PipeId(1), &mut pipes);
         let order = |distributor: &Distributor| -> Vec<u32> {
             distributor.writable.iter().flatten().map(|pipe| pipe.0).collect()
         };
         assert_eq!(order(&distributor), [3, 2, 1]);
         send(&mut distributor, &mut pipes, "b");
-        distributor.remove(PipeId(2));
+        distributor.remove(PipeId(2), &mut pipes);
         assert_eq!(order(&distributor), [3, 1]);
         assert_eq!(pipes.sent_to(PipeId(1)), ["a", "b"]);
         assert_eq!(pipes.sent_to(PipeId(0)), ["a"]);

@@ -29,7 +29,7 @@ impl Protocol for RawSurveyor {
     }
 
     fn pipe_ended(&mut self, pipe: PipeId, pipes: &mut dyn Pipes) {
-        self.respondents.remove(pipe);
+        self.respondents.remove(pipe, pipes);
         self.responses.note_readable(pipe, pipes);
     }
 
@@ -51,6 +51,10 @@ impl Protocol for RawSurveyor {
             pipes.count_lost(pipe, Loss::Malformed);
         }
         Err(Nothing::Again)
+    }
+
+    fn account(&mut self, pipes: &mut dyn Pipes) {
+        self.respondents.account(pipes);
     }
 
     fn readiness(&self, _pipes: &dyn Pipes) -> Readiness {

@@ -104,7 +104,7 @@ impl Protocol for Surveyor {
     }
 
     fn pipe_ended(&mut self, pipe: PipeId, pipes: &mut dyn Pipes) {
-        self.respondents.remove(pipe);
+        self.respondents.remove(pipe, pipes);
         self.responses.note_readable(pipe, pipes);
         self.sort(pipes);
     }
@@ -136,6 +136,10 @@ impl Protocol for Surveyor {
             }
         }
         Err(Nothing::Again)
+    }
+
+    fn account(&mut self, pipes: &mut dyn Pipes) {
+        self.respondents.account(pipes);
     }
 
     fn readiness(&self, _pipes: &dyn Pipes) -> Readiness {
