@@ -16,7 +16,7 @@ foreach(name pair pair-threads device ws-chat ${SPMSG_PATTERNS})
 endforeach()
 
 # For what libnanomsg does not have.
-foreach(name activated contexts drops last tls watch)
+foreach(name activated contexts drops last many tls watch)
     spmsg_example(${name} examples/${name}.c)
 endforeach()
 if(SPMSG_CXX)
@@ -94,7 +94,7 @@ if(PYTHON3)
         endif()
         set(cases ${SPMSG_PATTERNS} loops)
         if(library STREQUAL "spmsg")
-            list(APPEND cases contexts drops last watch activated)
+            list(APPEND cases contexts drops last many watch activated)
         endif()
         foreach(case IN LISTS cases)
             add_test(NAME examples/${case}@${library}

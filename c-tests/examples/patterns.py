@@ -232,6 +232,15 @@ def last(_):
     check(lines == ["temperature 24", "pressure 1009", "outdated: 3"], f"it says {lines}")
 
 
+def many(addresses):
+    url = addresses.new()
+    server = Program("many", "serve", url, "2")
+    for name in ("anna", "bert"):
+        check(Program("many", "say", url, name).all_lines() == [f"good day, {name}"], name)
+    lines = server.all_lines()
+    check(len(lines) == 1 and lines[0].endswith(" 2") and 'name="desk"' in lines[0], f"{lines}")
+
+
 def watch(addresses):
     url = addresses.new()
     watcher = Program("watch", url, "3")
@@ -374,8 +383,8 @@ def tls(addresses):
 
 
 CASES = [
-    hello, reqrep, pubsub, pipeline, survey, bus, loops, wrapper, contexts, drops, last, watch,
-    activated, tls,
+    hello, reqrep, pubsub, pipeline, survey, bus, loops, wrapper, contexts, drops, last, many,
+    watch, activated, tls,
 ]
 
 
