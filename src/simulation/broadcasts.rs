@@ -8,10 +8,12 @@ use std::time::Duration;
 use super::api;
 use super::habits::{self, draw, pause};
 use super::payload::{self, Stamp};
-use super::plan::{Places, Transport, Weather};
+use super::plan::{Places, Transport, Weather, messages_waiting};
 use super::world::{actor, wait_until};
 use crate::ffi::abi::nn::*;
-use crate::ffi::abi::spmsg::SPMSG_STAT_MESSAGES_DROPPED;
+use crate::ffi::abi::spmsg::{
+    SPMSG_RCVBUF_MESSAGES, SPMSG_SNDBUF_MESSAGES, SPMSG_STAT_MESSAGES_DROPPED,
+};
 use crate::ffi::abi::{bus::NN_BUS, pubsub::*};
 use crate::sync::simulated::random::Random;
 use crate::sync::simulated::thread::JoinHandle;
@@ -133,7 +135,14 @@ impl Shared {
     fn open(&self, protocol: i32) -> i32 {
         let plan = &self.plan;
         let protocol = if plan.kind == Kind::Bus { NN_BUS } else { protocol };
-        habits::open(AF_SP, protocol, &[(NN_SNDBUF, plan.buffer), (NN_RCVBUF, plan.buffer)])
+        let waiting = messages_waiting(plan.number);
+        let options = [
+            (NN_SNDBUF, plan.buffer),
+            (NN_RCVBUF, plan.buffer),
+            (SPMSG_SNDBUF_MESSAGES, waiting),
+            (SPMSG_RCVBUF_MESSAGES, waiting),
+        ];
+        habits::open(AF_SP, protocol, &options)
     }
 
     fn attach(&self, handle: i32, is_binder: bool) {

@@ -7,9 +7,10 @@ use std::time::Duration;
 use super::api;
 use super::habits::{self, PROMPTLY, draw, pause, persist, watch};
 use super::payload::{self, Stamp};
-use super::plan::{Places, Transport, Weather};
+use super::plan::{Places, Transport, Weather, messages_waiting};
 use super::world::{actor, wait_until};
 use crate::ffi::abi::nn::*;
+use crate::ffi::abi::spmsg::{SPMSG_RCVBUF_MESSAGES, SPMSG_SNDBUF_MESSAGES};
 use crate::ffi::abi::{pair::NN_PAIR, pipeline::*};
 use crate::sync::simulated::random::Random;
 use crate::sync::simulated::thread::{JoinHandle, sleep};
@@ -193,7 +194,9 @@ impl Shared {
         let handle = persist(|| api::open(AF_SP, protocol));
         let options =
             [(NN_LINGER, 600_000), (NN_SNDBUF, delivery.buffer), (NN_RCVBUF, delivery.buffer)];
-        for (option, value) in options {
+        let counted = [SPMSG_SNDBUF_MESSAGES, SPMSG_RCVBUF_MESSAGES];
+        let counted = counted.map(|option| (option, messages_waiting(delivery.number)));
+        for (option, value) in options.into_iter().chain(counted) {
             api::set(handle, NN_SOL_SOCKET, option, value).expect("the option is fine");
         }
         if delivery.sends == Way::TimesOut || delivery.receives == Way::TimesOut {

@@ -206,6 +206,12 @@ impl Places {
     }
 }
 
+/// How many messages may wait at the place of that number: of some as many as their bytes allow, of
+/// others so few that they are full all the time.
+pub fn messages_waiting(place: u32) -> i32 {
+    if place.is_multiple_of(3) { 1 + (place / 3 % 4) as i32 } else { 0 }
+}
+
 /// Each kind of trouble comes at its own rate, some not at all.
 fn machine(random: &mut Random, weather: Weather, rate: u32) -> Machine {
     let mut some = |rate: u32| if random.below(2) == 0 { 0 } else { rate };
