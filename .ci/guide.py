@@ -11,9 +11,14 @@ A comment above a block of code says what it is:
 and the block has to be just that; --write makes it so. Any other block of C is compiled, as the
 inside of a function that knows a socket `s` and a `text`. A block of `sh` is run, all of a page in
 one empty directory with the examples on the path, and what it prints is the block of `text` behind
-it. Links lead to files and headings that exist, each chapter stands in SUMMARY.md, and where mdbook
-is installed it makes a book of it. DIRECTORY, target/c-tests unless given, is where the examples
-were built.
+it. A page may say what its commands take, as a file below DIRECTORY, and they are left out where
+that was not built:
+
+    <!-- needs FILE -->
+
+Links lead to files and headings that exist, each chapter stands in SUMMARY.md, and where mdbook is
+installed it makes a book of it. DIRECTORY, target/c-tests unless given, is where the examples were
+built.
 """
 
 import argparse
@@ -124,7 +129,12 @@ def compile_snippets(pages):
     return len(owners)
 
 
-def run_shell(page, text, path, library):
+def run_shell(page, text, path, build):
+    library = build / "lib/spmsg"
+    for needed in re.findall(r"^<!-- needs (\S+) -->$", text, re.M):
+        if not (build / needed).exists():
+            print(f"{page.relative_to(ROOT)}: its commands are left out, for want of {needed}")
+            return 0
     environment = {**os.environ, "PATH": f"{path}:{os.environ['PATH']}",
                    "LD_LIBRARY_PATH": str(library)}
     blocks = list(BLOCK.finditer(text))
@@ -205,7 +215,7 @@ def main():
         for program in build.glob("examples-*"):
             os.symlink(program, f"{path}/{program.name.removeprefix('examples-')}")
         for page, text in pages.items():
-            run += run_shell(page, text, path, build / "lib/spmsg")
+            run += run_shell(page, text, path, build)
     make_book()
     for complaint in complaints:
         print(complaint)
