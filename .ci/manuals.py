@@ -43,7 +43,8 @@ ENCLOSING = set("Bq Dq Pq Ql".split())
 MACROS_LIKE_WORDS = set("An At Do In No".split())
 
 # Pages for what no header has a name of its own for.
-GENERAL = ["nanocat.1", "nanomsg.7", "nn_env.7", "spmsg-top.1", "spmsg.7", "with-spmsg.1"]
+GENERAL = ["nanocat.1", "nanomsg.7", "nn_env.7", "spmsg-top.1", "spmsg.7",
+           "spmsg_tls.7", "with-spmsg.1"]
 # Functions whose page has another name, because it is about several.
 PAGE_OF = {"nn_cmsg_nxthdr_": "nn_cmsg"}
 # Pages of others that ours may refer to.
