@@ -20,10 +20,12 @@ use super::readiness::Side;
 use super::registry::{self, InUse};
 use super::sleep::{self, Bed, Duty, Risen, Step, Turn};
 use super::socket::Socket;
+use super::wait::pump;
 use crate::error::Error;
 use crate::memory;
 use crate::protocols::Readiness;
 use crate::sys::{self, Belongings, EventBuffer, Slept};
+use crate::transports::Connection;
 
 /// One entry of a list that is polled: a handle, and what is asked of its socket. Who asks for
 /// nothing is not looked at any further.
@@ -133,13 +135,18 @@ impl Routine {
     /// when there is something, or something is wrong.
     fn look_before_sleep(&self, events: &mut EventBuffer) -> bool {
         let is_idle = || matches!(self.look(|roster| roster.ready), Ok(Some(0)));
-        is_idle()
-            && self.lookout.spin.try_spin(|| {
-                if let Ok(sights) = self.lookout.glance(events) {
-                    self.read(sights);
-                }
-                !is_idle()
-            })
+        if !is_idle() {
+            return false;
+        }
+        let only = with_roster(|roster| roster.only_stream(self.number)).flatten();
+        let mut look = || {
+            match &only {
+                Some(only) => pump(only, None),
+                None => _ = self.lookout.glance(events).map(|sights| self.read(sights)),
+            }
+            !is_idle()
+        };
+        self.lookout.spin.try_spin(&mut look) || self.lookout.spin.try_giving_way(&mut look)
     }
 
     /// Gets up, and reads what has arrived.
@@ -311,6 +318,15 @@ impl Roster {
             let sockets = members.iter().filter_map(|member| member.socket.upgrade());
             sockets.for_each(|socket| socket.waiting.lookouts.remove(&lookout));
         }
+    }
+
+    /// The one stream from which anything can come. The kernel need not be asked which it is.
+    fn only_stream(&self, number: u64) -> Option<Arc<dyn Connection>> {
+        if self.number != number || self.asking != 1 {
+            return None;
+        }
+        let member = self.members.iter().find(|member| member.entry.wanted.can_recv)?;
+        member.socket.upgrade()?.only_connection()
     }
 
     fn socket(&self, number: u64, member: usize) -> Option<Arc<Socket>> {

@@ -61,8 +61,10 @@ impl Socket {
             || (!waiting.has_slept.swap(true, Ordering::Relaxed) && look());
         if has_news {
             waiting.has_slept.store(false, Ordering::Relaxed);
+            return true;
         }
-        has_news
+        // To look first would be in vain where turns are taken, as it is where one sleeps.
+        waiting.spin.try_giving_way(&mut look)
     }
 
     /// Prepares to sleep until something may have become receivable since `seen`. It is done when
@@ -233,7 +235,7 @@ impl Socket {
         }
     }
 
-    fn only_connection(&self) -> Option<Arc<dyn Connection>> {
+    pub(super) fn only_connection(&self) -> Option<Arc<dyn Connection>> {
         self.lock().pipes.only_live().map(|pipe| Arc::clone(&pipe.connection))
     }
 
@@ -365,7 +367,7 @@ impl Socket {
     }
 }
 
-fn pump(connection: &Arc<dyn Connection>, berth: Option<&Berth>) {
+pub(super) fn pump(connection: &Arc<dyn Connection>, berth: Option<&Berth>) {
     match (berth, connection.stream()) {
         (Some(berth), _) => berth.pump(connection),
         (None, Some(stream)) => stream.pump(None),
