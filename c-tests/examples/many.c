@@ -22,7 +22,7 @@ static int fail(const char *what)
  * to him, and to nobody else. */
 static int answer(int socket)
 {
-    char text[100], control[64];
+    char text[100], control[256];
     struct nn_iovec piece = {text, sizeof text};
     struct nn_msghdr message = {&piece, 1, control, sizeof control};
     int size = nn_recvmsg(socket, &message, 0);

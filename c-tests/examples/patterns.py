@@ -239,6 +239,19 @@ def many(addresses):
         check(Program("many", "say", url, name).all_lines() == [f"good day, {name}"], name)
     lines = server.all_lines()
     check(len(lines) == 1 and lines[0].endswith(" 2") and 'name="desk"' in lines[0], f"{lines}")
+    # Several of another library at a time, which know nothing of each other.
+    other = os.path.join(Program.directory, "lib", "reference")
+    if not os.path.exists(os.path.join(other, "libspmsg.so.0")):
+        return
+    url = addresses.new()
+    server = Program("many", "serve", url, str(1 + 4 * (3 + 1)))
+    check(Program("many", "say", url, "anna").all_lines() == ["good day, anna"], "anna")
+    environment = {"LD_LIBRARY_PATH": other, "ASAN_OPTIONS": "detect_leaks=0"}
+    others = [Program("pair", "1", url, environment=environment) for _ in range(4)]
+    for program in others:
+        lines = program.all_lines()
+        check(lines[-1] == 'node 1: received "good day, node 1, message 3"', f"{lines}")
+    server.all_lines()
 
 
 def watch(addresses):
