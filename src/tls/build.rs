@@ -4,6 +4,10 @@ use std::env;
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
+    // What is said here of a shared library holds for those that have this package inside, too.
+    if env::var_os("CARGO_FEATURE_LOADED").is_none() {
+        return;
+    }
     let system = env::var("CARGO_CFG_TARGET_OS").expect("cargo sets it");
     let argument = if system == "macos" {
         "-install_name,@rpath/libspmsg-tls.0.dylib"
