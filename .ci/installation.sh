@@ -77,7 +77,7 @@ archive_is_small() {
 # Neither the builder's home nor where the sources were is told.
 nobody_knows_who_built_it() {
     local file place
-    for file in "$PREFIX"/lib/libspmsg.{so.0,a} "$PREFIX/$NAMES"/lib/libnanomsg.so.? \
+    for file in "$PREFIX"/lib/libspmsg*.{so.0,a} "$PREFIX/$NAMES"/lib/libnanomsg.so.? \
         "$PREFIX"/bin/*; do
         for place in "$HOME/" "$SOURCES" "${CARGO_HOME:-$HOME/.cargo}"; do
             ! strings -a "$file" | grep -F -- "$place" || fail "that is in $file" || return
@@ -321,6 +321,60 @@ the_compiler_tells_the_machine() {
         grep -qF '[target.mips64el-unknown-linux-muslabi64]' "$WORK/machine/cargo.toml"
 }
 
+# --- encrypted ---
+
+make_certificate() {
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN=here \
+        -addext subjectAltName=IP:127.0.0.1 -addext basicConstraints=CA:FALSE \
+        -keyout "$WORK/key.pem" -out "$WORK/cert.pem" 2>"$WORK/openssl.log" ||
+        fail "$(<"$WORK/openssl.log")"
+}
+
+# talks_in_secret OUTPUT ARGUMENT...: so does a program that is linked like this.
+talks_in_secret() {
+    local output="$WORK/$1"
+    shift
+    cc "$PARTS/secret.c" -o "$output" "$@" -lpthread -lm -ldl &&
+        says_hello "$output" "$WORK/cert.pem" "$WORK/key.pem"
+}
+
+# Beside the library, whatever that is called; the system looks nowhere here.
+what_encrypts_is_found() {
+    local lib names="$PREFIX/$NAMES/lib" include=("-I$PREFIX/include" "-I$PREFIX/include/spmsg")
+    if [ ! -e "$PREFIX/lib/libspmsg-tls.so.0" ]; then
+        echo "    left out: make tls was not run"
+        return
+    fi
+    lib="$PREFIX/lib"
+    make_certificate &&
+        talks_in_secret secret-1 "${include[@]}" "-L$lib" -lspmsg "-Wl,-rpath,$lib" &&
+        talks_in_secret secret-2 "${include[@]}" "-L$names" -lnanomsg "-Wl,-rpath,$names" &&
+        talks_in_secret secret-3 "${include[@]}" "-L$names" -l:libnanomsg.so.6 \
+            "-Wl,-rpath,$names" || return
+    # And where it is not, that is said.
+    mkdir -p "$WORK/alone" && cp "$lib/libspmsg.so.0" "$WORK/alone" &&
+        cc "$PARTS/secret.c" -o "$WORK/secret-4" "${include[@]}" "-L$lib" -lspmsg || return
+    LD_LIBRARY_PATH="$WORK/alone" "$WORK/secret-4" "$WORK/cert.pem" "$WORK/key.pem" |
+        grep 'libspmsg-tls.*is not installed'
+}
+
+# One file for all, and the archive likewise.
+what_encrypts_may_be_inside() {
+    local build="$WORK/inside" prefix="$WORK/inside-prefix" include
+    cmake -S . -B "$build" -DSPMSG_TLS=INSIDE -DCMAKE_BUILD_TYPE=Debug -DNN_TESTS=OFF \
+        -DNN_TOOLS=OFF "-DSPMSG_CARGO_DIR=$SOURCES/target/inside" \
+        "-DCMAKE_INSTALL_PREFIX=$prefix" >"$build.log" 2>&1 &&
+        cmake --build "$build" >>"$build.log" 2>&1 && cmake --install "$build" >>"$build.log" ||
+        { cat "$build.log"; return 1; }
+    [ -z "$(find "$prefix" -name '*tls.so*')" ] || fail "it lies beside" || return
+    .ci/check-exports.sh "$prefix/lib/libspmsg.so.0" &&
+        .ci/check-exports.sh "$prefix/$NAMES/lib/libnanomsg.so.5" libnanomsg.so.5 || return
+    include=("-I$prefix/include" "-I$prefix/include/spmsg")
+    make_certificate &&
+        talks_in_secret inside-1 "${include[@]}" "-L$prefix/lib" -lspmsg "-Wl,-rpath,$prefix/lib" &&
+        talks_in_secret inside-2 "${include[@]}" "$prefix/lib/libspmsg.a"
+}
+
 # --- programs that exist ---
 
 with_spmsg_runs_who_loads_it() {
@@ -484,8 +538,8 @@ readonly CHECKS="make_knows_the_usual_targets the_newest_rust_wins make_says_wha
     cc_finds_it_by_name cmake_finds_it an_installation_can_be_moved multiarch_is_no_trouble
     with_spmsg_runs_who_loads_it with_spmsg_runs_who_has_a_path with_spmsg_runs_nanocat
     with_spmsg_tells_what_is_wrong ws_chat_stays_in_the_background recipes_go_on_working
-    add_subdirectory_takes_it_in add_subdirectory_takes_the_archive fetch_content_takes_it_in
-    tests_run_through_cmake the_compiler_tells_the_machine meson_takes_it_in
+    add_subdirectory_takes_it_in add_subdirectory_takes_the_archive fetch_content_takes_it_in what_encrypts_is_found
+    what_encrypts_may_be_inside tests_run_through_cmake the_compiler_tells_the_machine meson_takes_it_in
     macos_has_names_of_its_own two_builds_give_one_library musl_links_it_statically
     strip_takes_debug_lines_away uninstall_leaves_nothing"
 
