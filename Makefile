@@ -95,7 +95,7 @@ tools:
 .PHONY: demo
 demo: tools build
 	cmake -S c-tests -B $(BUILD) -DCMAKE_BUILD_TYPE=Release
-	cmake --build $(BUILD) --parallel $(JOBS) --target examples-pair
+	cmake --build $(BUILD) --parallel $(JOBS) --target examples-pair examples-tls
 	c-tests/examples/demo.sh $(BUILD) $(LIBRARY)
 
 .PHONY: test

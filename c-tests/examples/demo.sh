@@ -4,7 +4,8 @@
 #   c-tests/examples/demo.sh [BUILD [LIBRARY]]
 #
 # BUILD is the build directory of c-tests, LIBRARY our shared library. First two processes of the
-# C program `pair` talk over tcp and ipc. Then the nanocat that the system installed, which knows
+# C program `pair` talk over tcp and ipc, and where the library that encrypts was built, a service
+# and its client over TLS. Then the nanocat that the system installed, which knows
 # nothing of us, runs on our library by LD_PRELOAD and talks to a nanocat on the reference, each
 # of them once as the one that binds. The loader itself writes down which library each process
 # took its nn_* functions from. The exit code is not 0 when anything did not happen.
@@ -29,7 +30,7 @@ fail() {
 url_for() {
     case $1 in
     ipc) echo "ipc://$scratch/$2.ipc" ;;
-    tcp) echo "tcp://127.0.0.1:$(python3 -c '
+    *) echo "$1://127.0.0.1:$(python3 -c '
 import socket
 probe = socket.socket()
 probe.bind(("127.0.0.1", 0))
@@ -90,6 +91,33 @@ conversation() {
     done
 }
 
+# A certificate that vouches for itself, made on the spot.
+make_certificate() {
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=demo \
+        -addext subjectAltName=IP:127.0.0.1 -addext basicConstraints=CA:FALSE \
+        -keyout "$scratch/key.pem" -out "$scratch/cert.pem" 2>"$scratch/openssl" ||
+        fail "openssl says: $(cat "$scratch/openssl")"
+}
+
+# The service goes on until it is told to end.
+in_secret() {
+    echo
+    echo "== A service and its client, C programs, talk over $1, both on libspmsg"
+    url=$(url_for "$1" secret)
+    speak "serve-$1" "LD_LIBRARY_PATH=$build/lib/spmsg" \
+        "$build/examples-tls" serve "$url" "$scratch/cert.pem" "$scratch/key.pem" &
+    service=$!
+    speak "ask-$1" "LD_LIBRARY_PATH=$build/lib/spmsg" \
+        "$build/examples-tls" ask "$url" "$scratch/cert.pem" - - "hello in secret"
+    succeeded "ask-$1"
+    heard "ask-$1" "HELLO IN SECRET"
+    took_from "ask-$1" "$library"
+    for note in "$scratch/serve-$1".[0-9]*; do
+        kill "${note##*.}"
+    done
+    wait "$service"
+}
+
 # Each sends one message and then receives until nothing came for two seconds.
 exchange() {
     echo
@@ -116,6 +144,14 @@ reference=$(realpath "$reference") || { fail "nanocat is not installed"; exit 1;
 
 conversation tcp
 conversation ipc
+if [ -e "$build/lib/spmsg/libspmsg-tls.so.0" ] && command -v openssl >/dev/null; then
+    make_certificate
+    in_secret tls+tcp
+    in_secret wss
+else
+    echo
+    echo "== Nothing is shown over tls+tcp and wss: make tls was not run, or there is no openssl"
+fi
 for transport in tcp ipc; do
     exchange "$transport" bind connect
     exchange "$transport" connect bind
