@@ -354,8 +354,8 @@ what_encrypts_is_found() {
     # And where it is not, that is said.
     mkdir -p "$WORK/alone" && cp "$lib/libspmsg.so.0" "$WORK/alone" &&
         cc "$PARTS/secret.c" -o "$WORK/secret-4" "${include[@]}" "-L$lib" -lspmsg || return
-    LD_LIBRARY_PATH="$WORK/alone" "$WORK/secret-4" "$WORK/cert.pem" "$WORK/key.pem" |
-        grep 'libspmsg-tls.*is not installed'
+    complains libspmsg-tls "is not installed" -- env "LD_LIBRARY_PATH=$WORK/alone" \
+        "$WORK/secret-4" "$WORK/cert.pem" "$WORK/key.pem"
 }
 
 # One file for all, and the archive likewise.

@@ -67,9 +67,11 @@ run() {
         --tests-regex "$1" --parallel "$((2 * $(nproc)))"
 }
 
-# natively COMPILER PROCESSOR PACKAGE...: all of the suite.
+# natively COMPILER PROCESSOR PACKAGE...: all of the suite, and what it loads to encrypt.
 natively() {
     library "$1" "${@:3}"
+    cargo build --locked --release --package spmsg-tls --target "$TARGET" \
+        --target-dir target/targets || exit
     programs "$1" "$2"
     cmake --build "$BUILD" --parallel "$(nproc)" || exit
     reference_headers "$1"
