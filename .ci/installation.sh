@@ -518,10 +518,10 @@ macos_has_names_of_its_own() {
 strip_takes_debug_lines_away() {
     local whole="$PREFIX/lib/libspmsg.so.0" stripped="$WORK/stripped/lib/libspmsg.so.0"
     make -s install-strip PREFIX="$WORK/stripped" >/dev/null || return
-    readelf -SW "$whole" | grep -q '\.debug_line' || fail "there were none" || return
+    readelf -SW "$whole" | grep '\.debug_line' >/dev/null || fail "there were none" || return
     ! readelf -SW "$stripped" | grep '\.debug_line' || return
     echo "stripped, libspmsg.so.0 has $(stat -c %s "$stripped") bytes"
-    readelf -SW "$whole" | grep -q '\.symtab' && [ -x "$stripped" ]
+    readelf -SW "$whole" | grep '\.symtab' >/dev/null && [ -x "$stripped" ]
 }
 
 uninstall_leaves_nothing() {

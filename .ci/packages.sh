@@ -40,7 +40,7 @@ for package in "$WORK"/first/*.deb; do
 done
 lib=$(dirname "$(find "$root/usr/lib" -maxdepth 2 -name libspmsg.so.0)")
 for name in libspmsg.so.0 libnanomsg.so.5 libnanomsg.so.6 spmsg/lib/libnanomsg.so; do
-    readelf --dynamic "$lib/$name" | grep -q SONAME || { echo "$name leads nowhere"; exit 1; }
+    readelf --dynamic "$lib/$name" | grep SONAME >/dev/null || { echo "$name leads nowhere"; exit 1; }
 done
 printf '#include <nanomsg/nn.h>\nint main(void) { return nn_term(), nn_errno() < 0; }\n' >"$WORK/a.c"
 PKG_CONFIG_PATH=$lib/pkgconfig PKG_CONFIG_SYSROOT_DIR='' bash -c \
