@@ -29,8 +29,9 @@ pub enum Error {
     UnknownTransport,
     /// It names one that is encrypted, and the library that encrypts is not installed.
     NoEncryption,
-    /// What is to be shown, or whom to believe, cannot be read, or does not belong together.
-    Certificates,
+    /// What encrypts cannot be set up with what it is to show or to trust: of which of that, and
+    /// what is wrong with it, as the machine numbers them; and for which reason of the kernel.
+    Unusable { setting: u8, flaw: u8, code: SystemCode },
     /// The interface part of an address names no local interface.
     NoDevice,
     /// Somebody else is bound to the address.

@@ -375,6 +375,9 @@ impl Display for Reason {
                 write!(to, "\"{}\"", io::Error::from_raw_os_error(code))
             }
             Error::Malformed(part) => write!(to, "Invalid part={part:?}"),
+            Error::Unusable { setting, flaw, .. } => {
+                write!(to, "Unusable setting={setting} flaw={flaw}")
+            }
             ours => write!(to, "{ours:?}"),
         }
     }

@@ -406,10 +406,10 @@ static void what_cannot_be_used_is_refused_at_once(void)
         int s = open_socket(AF_SP, NN_PAIR);
         CHECK_ERRNO(nn_bind(s, url.text), -1, EINVAL);
         set_text(s, SPMSG_TLS_CERTIFICATE, "/nowhere/at/all.pem");
-        CHECK_ERRNO(nn_bind(s, url.text), -1, EINVAL);
+        CHECK_ERRNO(nn_bind(s, url.text), -1, ENOENT);
         char words[256];
         CHECK_OK(spmsg_error_text(words, sizeof words));
-        CHECK(strstr(words, "certificate") != NULL);
+        CHECK(strstr(words, "SPMSG_TLS_CERTIFICATE") != NULL);
         show(s, "here");
         set_text(s, SPMSG_TLS_KEY, file("there.key"));
         CHECK_ERRNO(nn_bind(s, url.text), -1, EINVAL);

@@ -135,8 +135,9 @@ extern "C" {
  * both speak no version or no cipher in common; the peer has shown no certificate; nobody who is
  * trusted vouches for it; it has expired; it is not valid yet; it is for another name; it has been
  * revoked; it is for another purpose; it is damaged or too weak; the peer's greeting is too long;
- * what this side is to show or to trust cannot be used; or something else. From
- * SPMSG_TLS_FAULT_ALERT on, the peer has refused this side, with the alert of that number. */
+ * what this side is to show or to trust cannot be used; something else; SPMSG_TLS_REVOKED has no
+ * list of the authority of a certificate, or one that is out of date. From SPMSG_TLS_FAULT_ALERT
+ * on, the peer has refused this side, with the alert of that number. */
 #define SPMSG_REASON_TLS 32
 #define SPMSG_TLS_FAULT_TRUNCATED 1
 #define SPMSG_TLS_FAULT_NOT_TLS 2
@@ -153,6 +154,8 @@ extern "C" {
 #define SPMSG_TLS_FAULT_TOO_LONG 13
 #define SPMSG_TLS_FAULT_SETTINGS 14
 #define SPMSG_TLS_FAULT_OTHER 15
+#define SPMSG_TLS_FAULT_NO_REVOCATIONS 16
+#define SPMSG_TLS_FAULT_OLD_REVOCATIONS 17
 #define SPMSG_TLS_FAULT_ALERT 256
 
 /** The level of the options of tls+tcp and wss. They are heeded when an endpoint is made. */
@@ -168,7 +171,8 @@ extern "C" {
 #define SPMSG_TLS_KEY (SPMSG_BASE + 66)
 
 /** A string at level SPMSG_TLS, empty unless set: the certificates of the authorities that are
- * trusted, in PEM, or the path of a file of them. While it is empty, they are those of the system. */
+ * trusted, in PEM, or the path of a file of them, or of a directory of such files. While it is
+ * empty, they are those of the system. */
 #define SPMSG_TLS_TRUST (SPMSG_BASE + 67)
 
 /** An int at level SPMSG_TLS: what is asked of the certificates of peers. That they are good, or
@@ -188,7 +192,8 @@ extern "C" {
 #define SPMSG_TLS_VERSION_MIN (SPMSG_BASE + 70)
 
 /** A string at level SPMSG_TLS, empty unless set: lists of certificates that their authorities have
- * revoked (CRL), in PEM, or the path of a file of them. */
+ * revoked (CRL), in PEM, or the path of a file of them, or of a directory of such files. Once it is
+ * set, there has to be a list of every authority, and of those that are out of date none counts. */
 #define SPMSG_TLS_REVOKED (SPMSG_BASE + 71)
 
 /** The size of the longest address of a peer in an event, with its zero byte. */
@@ -500,8 +505,9 @@ SPMSG_EXPORT int spmsg_log(spmsg_log_function function, void *argument);
  * to now, for all connections that the endpoints of the socket make from now on. Connections that
  * are there are not touched.
  *
- * Returns 0, or -1 with errno EBADF, ENOTSUP for a context, EINVAL when a file cannot be read or
- * does not fit, ENOMEM; then everything stays as it was. */
+ * Returns 0, or -1 with errno EBADF, ENOTSUP for a context, EINVAL when something does not fit,
+ * ENOMEM, or that of the system when a file cannot be read, as ENOENT; then everything stays as it
+ * was, and spmsg_error_text tells which option it is. */
 SPMSG_EXPORT int spmsg_tls_reload(int s);
 
 /** Gives a descriptor that is readable while events of the socket wait: poll it for POLLIN, and

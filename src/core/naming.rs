@@ -205,7 +205,7 @@ impl Socket {
     /// encrypted. Those that are there stay.
     ///
     /// # Errors
-    /// `Certificates` when that cannot be used, `OutOfMemory`: then it stays as it was.
+    /// `Unusable` when that cannot be used, `OutOfMemory`: then it stays as it was.
     pub fn renew(&self) -> Result<(), Error> {
         self.check_is_trunk()?;
         let makers = self.lock().endpoints.makers();

@@ -4,6 +4,11 @@ use super::abi::nn::{EFSM, ETERM};
 use super::abi::spmsg::*;
 use crate::core::{Fault, Printer, TlsFault, type_name};
 use crate::error::{Error, Part, SystemCode};
+use crate::sys::tls_numbers::{
+    FLAW_DAMAGED, FLAW_EMPTY, FLAW_ENCRYPTED, FLAW_MISSING, FLAW_OF_ANOTHER, FLAW_SYSTEM,
+    FLAW_TOO_LARGE, FLAW_UNKNOWN_KIND, SETTING_CERTIFICATE, SETTING_KEY, SETTING_NAME,
+    SETTING_REVOKED, SETTING_TRUST,
+};
 use std::ffi::{CStr, c_char, c_int};
 
 /// Gives the error number that the last failing call left behind in the calling thread.
@@ -58,7 +63,7 @@ pub(super) fn number(error: Error) -> c_int {
         Error::NotOpen => libc::EBADF,
         Error::Terminated => ETERM,
         Error::UnknownDomain => libc::EAFNOSUPPORT,
-        Error::Invalid | Error::Malformed(_) | Error::Certificates => libc::EINVAL,
+        Error::Invalid | Error::Malformed(_) => libc::EINVAL,
         Error::BadPointer => libc::EFAULT,
         Error::TooManySockets => libc::EMFILE,
         Error::OutOfMemory => libc::ENOMEM,
@@ -75,6 +80,8 @@ pub(super) fn number(error: Error) -> c_int {
         Error::Interrupted => libc::EINTR,
         Error::NoPeer => libc::ENOTCONN,
         Error::TooLong => libc::EMSGSIZE,
+        Error::Unusable { code: SystemCode(0), .. } => libc::EINVAL,
+        Error::Unusable { code: SystemCode(code), .. } => code,
         Error::System(SystemCode(code)) => code,
     }
 }
@@ -138,7 +145,9 @@ fn tls_text(number: u32) -> String {
         }
         SPMSG_TLS_FAULT_NOT_TLS => "the peer does not speak TLS",
         SPMSG_TLS_FAULT_PROTOCOL => "the peer breaks the rules of TLS",
-        SPMSG_TLS_FAULT_INCOMPATIBLE => "the peer speaks no version or cipher of TLS that would do",
+        SPMSG_TLS_FAULT_INCOMPATIBLE => {
+            "the peer speaks no version, cipher or protocol of TLS that would do"
+        }
         SPMSG_TLS_FAULT_NO_CERTIFICATE => "the peer has shown no certificate",
         SPMSG_TLS_FAULT_UNTRUSTED => "nobody who is trusted vouches for the peer's certificate",
         SPMSG_TLS_FAULT_EXPIRED => "the peer's certificate has expired",
@@ -149,12 +158,54 @@ fn tls_text(number: u32) -> String {
         SPMSG_TLS_FAULT_BAD_CERTIFICATE => "the peer's certificate is damaged, or too weak",
         SPMSG_TLS_FAULT_TOO_LONG => "the peer's greeting in TLS is too long",
         SPMSG_TLS_FAULT_SETTINGS => "the certificate, the key or the trust cannot be used",
+        SPMSG_TLS_FAULT_NO_REVOCATIONS => {
+            "SPMSG_TLS_REVOKED has no list of the authority of the peer's certificate"
+        }
+        SPMSG_TLS_FAULT_OLD_REVOCATIONS => {
+            "the list of the authority of the peer's certificate in SPMSG_TLS_REVOKED is out of date"
+        }
         alert if alert >= SPMSG_TLS_FAULT_ALERT => {
-            return format!("the peer refuses with alert {} of TLS", alert - SPMSG_TLS_FAULT_ALERT);
+            let number = alert - SPMSG_TLS_FAULT_ALERT;
+            let mut alerts = ALERTS.lines().filter_map(|line| line.split_once(' '));
+            return match alerts.find(|(known, _)| known.parse() == Ok(number)) {
+                Some((_, words)) => {
+                    format!("the peer refuses with alert {number} of TLS: {words}")
+                }
+                None => format!("the peer refuses with alert {number} of TLS"),
+            };
         }
         _ => "encrypting has failed",
     };
     words.into()
+}
+
+/// What is said about what is to be shown or trusted: which option it is, and what is wrong.
+fn setting_text(setting: u8, flaw: u8, code: SystemCode) -> String {
+    let option = match u32::from(setting) {
+        SETTING_CERTIFICATE => "_CERTIFICATE",
+        SETTING_KEY => "_KEY",
+        SETTING_TRUST => "_TRUST",
+        SETTING_REVOKED => "_REVOKED",
+        SETTING_NAME => "_NAME",
+        _ => "",
+    };
+    let words = match (u32::from(flaw), u32::from(setting)) {
+        (FLAW_SYSTEM, _) if code.0 != 0 => &system_text(code.0),
+        (FLAW_TOO_LARGE, _) => "it is larger than 4 MiB, or its directory than 16 MiB",
+        (FLAW_EMPTY, SETTING_KEY) => "there is no private key in it",
+        (FLAW_EMPTY, SETTING_REVOKED) => "there is no list in it",
+        (FLAW_EMPTY, _) => "there is no certificate in it",
+        (FLAW_MISSING, _) => "it is not set, and has to be",
+        (FLAW_ENCRYPTED, _) => "it is encrypted, and there is no password for it",
+        (FLAW_UNKNOWN_KIND, _) => "it is of a kind that cannot be used, or damaged",
+        (FLAW_OF_ANOTHER, _) => "it does not belong to the certificate",
+        (FLAW_DAMAGED, SETTING_NAME) => {
+            "no certificate can be for that, or for what the address has"
+        }
+        (FLAW_DAMAGED, _) => "it is damaged, or not in PEM",
+        _ => "it cannot be used",
+    };
+    format!("SPMSG_TLS{option}: {words}")
 }
 
 /// What is said about a call that failed: which part of an address is wrong, if one is, and else
@@ -196,10 +247,7 @@ pub(super) fn text(error: Error) -> String {
         Error::NoEncryption => {
             "libspmsg-tls, which encrypts, is not installed, or of another version"
         }
-        Error::Certificates => {
-            "the certificate, the key, the trust, the name or the revocations cannot be used; \
-             SPMSG_LOG=warning tells why"
-        }
+        Error::Unusable { setting, flaw, code } => return setting_text(setting, flaw, code),
         Error::NoDevice => {
             "the local address is neither * nor numeric, or of IPv6 while NN_IPV4ONLY is on"
         }
@@ -229,9 +277,70 @@ pub(super) fn when_opening(error: Error) -> Error {
     }
 }
 
+/// The alerts of TLS (RFC 8446, section 6, and those of TLS 1.2), in the words that it has.
+const ALERTS: &str = "\
+10 unexpected message
+20 bad record MAC
+22 record overflow
+40 handshake failure
+42 bad certificate
+43 unsupported certificate
+44 certificate revoked
+45 certificate expired
+46 certificate unknown
+47 illegal parameter
+48 unknown CA
+49 access denied
+50 decode error
+51 decrypt error
+70 protocol version
+71 insufficient security
+80 internal error
+86 inappropriate fallback
+90 user canceled
+100 no renegotiation
+109 missing extension
+110 unsupported extension
+112 unrecognized name
+113 bad certificate status response
+115 unknown PSK identity
+116 certificate required
+120 no application protocol
+";
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_alert_is_told_by_its_number_and_in_words() {
+        let told = |number: u32| fault_text(Fault::Tls(TlsFault(0x100 + number)));
+        assert_eq!(told(48), "the peer refuses with alert 48 of TLS: unknown CA");
+        assert_eq!(told(120), "the peer refuses with alert 120 of TLS: no application protocol");
+        assert_eq!(told(4), "the peer refuses with alert 4 of TLS");
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_told_by_its_option() {
+        let told = |setting: u32, flaw: u32, code| {
+            let [setting, flaw] = [setting, flaw].map(|number| number as u8);
+            let error = Error::Unusable { setting, flaw, code: SystemCode(code) };
+            (number(error), text(error))
+        };
+        for (error, (number, words)) in [
+            (
+                told(SETTING_KEY, FLAW_SYSTEM, libc::ENOENT),
+                (libc::ENOENT, "SPMSG_TLS_KEY: No such file or directory"),
+            ),
+            (
+                told(SETTING_TRUST, FLAW_EMPTY, 0),
+                (libc::EINVAL, "SPMSG_TLS_TRUST: there is no certificate in it"),
+            ),
+            (told(0, 0, 0), (libc::EINVAL, "SPMSG_TLS: it cannot be used")),
+        ] {
+            assert_eq!(error, (number, words.to_owned()));
+        }
+    }
 
     #[test]
     fn texts_are_our_own_or_the_systems() {

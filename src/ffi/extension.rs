@@ -188,8 +188,9 @@ fn log_level(level: JournalLevel) -> c_int {
 /// to now, for all connections that the endpoints of the socket make from now on. Connections that
 /// are there are not touched.
 ///
-/// Returns 0, or -1 with errno EBADF, ENOTSUP for a context, EINVAL when a file cannot be read or
-/// does not fit, ENOMEM; then everything stays as it was.
+/// Returns 0, or -1 with errno EBADF, ENOTSUP for a context, EINVAL when something does not fit,
+/// ENOMEM, or that of the system when a file cannot be read, as ENOENT; then everything stays as it
+/// was, and spmsg_error_text tells which option it is.
 #[unsafe(no_mangle)]
 pub extern "C" fn spmsg_tls_reload(s: c_int) -> c_int {
     enter_socket(s, |socket| socket.renew().map(|()| 0))

@@ -33,6 +33,12 @@ unsafe impl GlobalAlloc for Allocator {
 
     #[inline]
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        // What encrypts has no allocator of its own here.
+        #[cfg(feature = "tls")]
+        if spmsg_tls::wiping::is_on() {
+            // SAFETY: forwarded from our own contract.
+            unsafe { spmsg_tls::wiping::overwrite(memory, layout.size()) };
+        }
         if RESERVE.has(memory) {
             RESERVE.give_back(memory);
         } else {
@@ -43,7 +49,11 @@ unsafe impl GlobalAlloc for Allocator {
 
     #[inline]
     unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        let grown = match is_empty() || RESERVE.has(memory) {
+        #[cfg(feature = "tls")]
+        let must_move = spmsg_tls::wiping::is_on();
+        #[cfg(not(feature = "tls"))]
+        let must_move = false;
+        let grown = match is_empty() || must_move || RESERVE.has(memory) {
             true => ptr::null_mut(),
             // SAFETY: forwarded from our own contract; what is not ours is the system's.
             false => unsafe { System.realloc(memory, layout, size) },

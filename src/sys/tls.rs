@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 mod table;
 
 use self::table::{Bytes, Complaint, Memory, Request, Table};
+use crate::error::{Error, SystemCode};
 use crate::memory::{Attempt, OutOfMemory};
 use crate::message::Room;
 
@@ -43,7 +44,8 @@ pub struct TlsSession {
 // SAFETY: one thread at a time uses a session, and that may be any; `&mut` sees to it.
 unsafe impl Send for TlsSession {}
 
-/// What a configuration is made of: PEM, or paths of files of it.
+/// What a configuration is made of: PEM, or paths of files of it, or for the last two of
+/// directories.
 #[derive(Clone, Copy, Debug)]
 pub struct TlsWishes<'a> {
     pub role: TlsRole,
@@ -72,8 +74,8 @@ pub struct TlsState(u32);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TlsTrouble {
     OutOfMemory,
-    /// The number of it, and words for a trace.
-    Complaint(u32, String),
+    /// What a call fails with, and words for a trace.
+    Complaint(Error, String),
 }
 
 impl From<OutOfMemory> for TlsTrouble {
@@ -109,6 +111,7 @@ impl Machine {
             verify: wishes.verify,
             version_min: wishes.version_min,
             is_http: wishes.is_http.into(),
+            is_privileged: super::process::is_privileged().into(),
             certificate: lent(wishes.certificate),
             key: lent(wishes.key),
             trust: lent(wishes.trust),
@@ -263,7 +266,9 @@ fn words(why: &Complaint) -> String {
 }
 
 fn trouble(why: &Complaint) -> TlsTrouble {
-    TlsTrouble::Complaint(why.fault, words(why))
+    let byte = |number: u32| u8::try_from(number).unwrap_or(0);
+    let (setting, flaw, code) = (byte(why.setting), byte(why.flaw), SystemCode(why.code));
+    TlsTrouble::Complaint(Error::Unusable { setting, flaw, code }, words(why))
 }
 
 #[cfg(feature = "tls")]
@@ -340,16 +345,25 @@ unsafe extern "C" fn ours_resize(
     unsafe { realloc(start, layout, wanted) }
 }
 
-const NO_COMPLAINT: Complaint =
-    Complaint { fault: table::FAULT_NONE, len: 0, text: [0; table::TEXT_MAX] };
+const NO_COMPLAINT: Complaint = Complaint {
+    fault: table::FAULT_NONE,
+    setting: table::SETTING_OTHER,
+    flaw: table::FLAW_OTHER,
+    code: 0,
+    len: 0,
+    text: [0; table::TEXT_MAX],
+};
 
 /// The numbers of the machine, which those of the C interface and of the options are held to.
 pub mod numbers {
     pub use super::table::{
         FAULT_ALERT, FAULT_BAD_CERTIFICATE, FAULT_EXPIRED, FAULT_INCOMPATIBLE,
-        FAULT_NO_CERTIFICATE, FAULT_NONE, FAULT_NOT_TLS, FAULT_NOT_YET_VALID, FAULT_OTHER,
-        FAULT_PROTOCOL, FAULT_REVOKED, FAULT_SETTINGS, FAULT_TOO_LONG, FAULT_TRUNCATED,
-        FAULT_UNTRUSTED, FAULT_WRONG_NAME, FAULT_WRONG_PURPOSE, TLS_1_2, TLS_1_3, VERIFY_NONE,
+        FAULT_NO_CERTIFICATE, FAULT_NO_REVOCATIONS, FAULT_NONE, FAULT_NOT_TLS, FAULT_NOT_YET_VALID,
+        FAULT_OLD_REVOCATIONS, FAULT_OTHER, FAULT_PROTOCOL, FAULT_REVOKED, FAULT_SETTINGS,
+        FAULT_TOO_LONG, FAULT_TRUNCATED, FAULT_UNTRUSTED, FAULT_WRONG_NAME, FAULT_WRONG_PURPOSE,
+        FLAW_DAMAGED, FLAW_EMPTY, FLAW_ENCRYPTED, FLAW_MISSING, FLAW_OF_ANOTHER, FLAW_SYSTEM,
+        FLAW_TOO_LARGE, FLAW_UNKNOWN_KIND, SETTING_CERTIFICATE, SETTING_KEY,
+        SETTING_NAME, SETTING_REVOKED, SETTING_TRUST, TLS_1_2, TLS_1_3, VERIFY_NONE,
         VERIFY_OPTIONAL, VERIFY_REQUIRED,
     };
 }

@@ -6,6 +6,7 @@ use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use super::table::Memory;
+use super::wiping;
 
 pub struct Forwarding;
 
@@ -49,6 +50,10 @@ unsafe impl GlobalAlloc for Forwarding {
     }
 
     unsafe fn dealloc(&self, start: *mut u8, layout: Layout) {
+        if wiping::is_on() {
+            // SAFETY: forwarded from our own contract.
+            unsafe { wiping::overwrite(start, layout.size()) };
+        }
         match memory() {
             // SAFETY: forwarded from our own contract.
             Some(memory) => unsafe { (memory.release)(start, layout.size(), layout.align()) },
@@ -58,6 +63,10 @@ unsafe impl GlobalAlloc for Forwarding {
     }
 
     unsafe fn realloc(&self, start: *mut u8, layout: Layout, wanted: usize) -> *mut u8 {
+        if wiping::is_on() {
+            // SAFETY: forwarded from our own contract.
+            return unsafe { self.move_to(start, layout, wanted) };
+        }
         match memory() {
             // SAFETY: forwarded from our own contract.
             Some(memory) => unsafe {
@@ -69,13 +78,45 @@ unsafe impl GlobalAlloc for Forwarding {
     }
 }
 
+impl Forwarding {
+    /// What grows in its place, or is moved by somebody else, would leave a copy behind.
+    ///
+    /// # Safety
+    /// That of `realloc`.
+    unsafe fn move_to(&self, start: *mut u8, layout: Layout, wanted: usize) -> *mut u8 {
+        // SAFETY: who calls `realloc` vouches that the size is possible with this alignment.
+        let fresh_layout = unsafe { Layout::from_size_align_unchecked(wanted, layout.align()) };
+        // SAFETY: who calls `realloc` vouches that the size is not zero.
+        let fresh = unsafe { self.alloc(fresh_layout) };
+        if !fresh.is_null() {
+            // SAFETY: both have at least that many bytes, and the fresh ones are nobody else's.
+            unsafe { ptr::copy_nonoverlapping(start, fresh, layout.size().min(wanted)) };
+            // SAFETY: forwarded from the contract of `realloc`.
+            unsafe { self.dealloc(start, layout) };
+        }
+        fresh
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::AtomicUsize;
+    use crate::wiping::Wiping;
+    use std::sync::atomic::{AtomicBool, AtomicUsize};
 
     static FIRST: AtomicUsize = AtomicUsize::new(0);
     static SECOND: AtomicUsize = AtomicUsize::new(0);
+    static IS_WIPED: AtomicBool = AtomicBool::new(false);
+    /// Of nobody else's memory.
+    const KNOWN: usize = 12_347;
+
+    unsafe fn look(start: *const u8, size: usize) {
+        if size == KNOWN {
+            // SAFETY: whoever calls passes what has that size, and is given back behind this.
+            let bytes = unsafe { std::slice::from_raw_parts(start, size) };
+            IS_WIPED.store(bytes.iter().all(|byte| *byte == 0), Ordering::Relaxed);
+        }
+    }
 
     macro_rules! memory {
         ($calls:ident) => {{
@@ -89,6 +130,8 @@ mod tests {
                 unsafe { System.alloc_zeroed(Layout::from_size_align_unchecked(size, align)) }
             }
             unsafe extern "C" fn release(start: *mut u8, size: usize, align: usize) {
+                // SAFETY: as above.
+                unsafe { look(start, size) };
                 // SAFETY: as above; both that give out here have it from the system.
                 unsafe { System.dealloc(start, Layout::from_size_align_unchecked(size, align)) }
             }
@@ -116,5 +159,18 @@ mod tests {
         drop(std::hint::black_box(Box::new(7)));
         assert!(FIRST.load(Ordering::Relaxed) > before);
         assert_eq!(SECOND.load(Ordering::Relaxed), 0);
+        // What is given back, or moved, while keys come and go is overwritten.
+        let known = || std::hint::black_box(vec![7_u8; KNOWN]);
+        drop(known());
+        let was_wiped = IS_WIPED.load(Ordering::Relaxed);
+        let wiping = Wiping::begin();
+        for change in [drop, |mut bytes: Vec<u8>| bytes.reserve_exact(10 * KNOWN)] {
+            IS_WIPED.store(false, Ordering::Relaxed);
+            change(known());
+            assert!(IS_WIPED.load(Ordering::Relaxed));
+        }
+        drop(wiping);
+        // Another test may have a key at this moment.
+        assert!(!was_wiped || crate::wiping::is_on());
     }
 }

@@ -1,20 +1,20 @@
 //! What an end of a connection shows and whom it believes, out of PEM.
 
-use std::fs::File;
-use std::io::Read;
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::fmt::Display;
 use std::sync::Arc;
 
-use rustls::client::WebPkiServerVerifier;
+use rustls::client::{VerifierBuilderError, WebPkiServerVerifier};
 use rustls::crypto::ring;
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
-use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::sign::{CertifiedKey, SigningKey, SingleCertAndKey};
 use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion, version};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroize;
 
-use super::complaint::Trouble;
+use super::complaint::{Setting, Trouble};
+use super::place::{self, Pem};
 use super::table;
 use super::unverified::Unverified;
 
@@ -25,13 +25,16 @@ pub enum Config {
     Server(Arc<ServerConfig>),
 }
 
-/// What it is made of. Each of the last four is PEM or the path of a file of it.
+/// What it is made of. Each of the last four is PEM or the path of a file of it, or for the last
+/// two of a directory of such files.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Wishes<'a> {
     pub role: Role,
     pub verify: Verify,
     pub is_http: bool,
     pub is_modern_only: bool,
+    /// The environment is not the user's who is served.
+    pub is_privileged: bool,
     pub certificate: &'a [u8],
     pub key: &'a [u8],
     pub trust: &'a [u8],
@@ -76,11 +79,12 @@ fn client(wishes: &Wishes<'_>) -> Result<Config, Trouble> {
     let builder = if wishes.verify == Verify::None {
         builder.dangerous().with_custom_certificate_verifier(Arc::new(Unverified::new(&provider)))
     } else {
-        let roots = Arc::new(roots(wishes.trust)?);
+        let roots = Arc::new(roots(wishes)?);
         let verifier = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider))
             .with_crls(revocations(wishes.revoked)?)
+            .enforce_revocation_expiration()
             .build()
-            .map_err(|error| settings(&format!("trust: {error}")))?;
+            .map_err(|error| unverifiable(&error))?;
         builder.with_webpki_verifier(verifier)
     };
     let mut config = match own(wishes)? {
@@ -100,19 +104,23 @@ fn server(wishes: &Wishes<'_>) -> Result<Config, Trouble> {
     let builder = if wishes.verify == Verify::None {
         builder.with_no_client_auth()
     } else {
-        let roots = Arc::new(roots(wishes.trust)?);
+        let roots = Arc::new(roots(wishes)?);
         let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider)
-            .with_crls(revocations(wishes.revoked)?);
+            .with_crls(revocations(wishes.revoked)?)
+            .enforce_revocation_expiration();
         let verifier = match wishes.verify {
             Verify::Optional => verifier.allow_unauthenticated(),
             Verify::None | Verify::Required => verifier,
         };
-        let verifier = verifier.build().map_err(|error| settings(&format!("trust: {error}")))?;
+        let verifier = verifier.build().map_err(|error| unverifiable(&error))?;
         builder.with_client_cert_verifier(verifier)
     };
-    let own = own(wishes)?.ok_or_else(|| settings("a listener needs a certificate"))?;
+    let own = own(wishes)?
+        .ok_or_else(|| Setting::CERTIFICATE.trouble(table::FLAW_MISSING, "a listener needs one"))?;
     let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(own)));
     config.max_early_data_size = 0;
+    // Who comes again brings along what is known of him: nothing is kept for each.
+    config.ticketer = ring::Ticketer::new().map_err(|error| Trouble::from(&error))?;
     config.alpn_protocols = protocols(wishes);
     Ok(Config::Server(Arc::new(config)))
 }
@@ -130,91 +138,133 @@ fn own(wishes: &Wishes<'_>) -> Result<Option<CertifiedKey>, Trouble> {
     if wishes.certificate.is_empty() && wishes.key.is_empty() {
         return Ok(None);
     }
-    let pem = content(wishes.certificate, "certificate")?;
-    let chain = CertificateDer::pem_slice_iter(&pem)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| settings(&format!("certificate: {error}")))?;
-    if chain.is_empty() {
-        return Err(settings("certificate: there is none in it"));
-    }
+    let chain = chain(wishes.certificate)?;
     // One file may have both.
     let place = if wishes.key.is_empty() { wishes.certificate } else { wishes.key };
-    let pem = content(place, "key")?;
-    let mut key = PrivateKeyDer::from_pem_slice(&pem)
-        .map_err(|_| settings("key: it is no private key in PEM"))?;
-    let signing = ring::sign::any_supported_type(&key);
-    key.zeroize();
-    let signing = signing.map_err(|_| settings("key: of this kind none can be used"))?;
-    let own = CertifiedKey::new(chain, signing);
+    let own = CertifiedKey::new(chain, key(place)?);
     match own.keys_match() {
         // Whether they belong together cannot be told of every kind.
         Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => {
             Ok(Some(own))
         }
-        Err(error) => Err(settings(&format!("key: {error}"))),
+        Err(rustls::Error::InconsistentKeys(_)) => {
+            let words = "it does not belong to the certificate";
+            Err(Setting::KEY.trouble(table::FLAW_OF_ANOTHER, words))
+        }
+        Err(error) => Err(Setting::CERTIFICATE.trouble(table::FLAW_DAMAGED, &error.to_string())),
     }
 }
 
-fn roots(trust: &[u8]) -> Result<RootCertStore, Trouble> {
+fn chain(place: &[u8]) -> Result<Vec<CertificateDer<'static>>, Trouble> {
+    let setting = Setting::CERTIFICATE;
+    if place.is_empty() {
+        let words = "there is none, and a key";
+        return Err(setting.trouble(table::FLAW_MISSING, words));
+    }
+    let pem = place::one(place, setting)?;
+    let chain = CertificateDer::pem_slice_iter(&pem)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| setting.trouble(table::FLAW_DAMAGED, &error.to_string()))?;
+    if chain.is_empty() {
+        return Err(setting.trouble(table::FLAW_EMPTY, "there is none in it"));
+    }
+    Ok(chain)
+}
+
+fn key(place: &[u8]) -> Result<Arc<dyn SigningKey>, Trouble> {
+    let setting = Setting::KEY;
+    let pem = place::one(place, setting)?;
+    let has = |words: &[u8]| pem.windows(words.len()).any(|bytes| bytes == words);
+    if has(b"-----BEGIN ENCRYPTED PRIVATE KEY-----") || has(b"Proc-Type: 4,ENCRYPTED") {
+        let words = "it is encrypted, and there is no password for it";
+        return Err(setting.trouble(table::FLAW_ENCRYPTED, words));
+    }
+    let mut key = PrivateKeyDer::from_pem_slice(&pem).map_err(|error| match error {
+        pem::Error::NoItemsFound => {
+            setting.trouble(table::FLAW_EMPTY, "there is no private key in it")
+        }
+        // What it says might quote it.
+        _ => setting.trouble(table::FLAW_DAMAGED, "it is no private key in PEM"),
+    })?;
+    let signing = ring::sign::any_supported_type(&key);
+    key.zeroize();
+    let words = "of this kind none can be used, or it is damaged";
+    signing.map_err(|_| setting.trouble(table::FLAW_UNKNOWN_KIND, words))
+}
+
+fn roots(wishes: &Wishes<'_>) -> Result<RootCertStore, Trouble> {
+    let setting = Setting::TRUST;
     let mut roots = RootCertStore::empty();
-    if trust.is_empty() {
-        let found = rustls_native_certs::load_native_certs();
-        roots.add_parsable_certificates(found.certs);
+    if wishes.trust.is_empty() {
+        roots.add_parsable_certificates(system_roots(wishes.is_privileged)?);
     } else {
-        let pem = content(trust, "trust")?;
-        for certificate in CertificateDer::pem_slice_iter(&pem) {
-            let certificate = certificate.map_err(|error| settings(&format!("trust: {error}")))?;
-            roots.add(certificate).map_err(|error| settings(&format!("trust: {error}")))?;
+        let mut known = BTreeSet::new();
+        for Pem { bytes, name } in place::all(wishes.trust, setting)? {
+            let damaged = |error: &dyn Display| {
+                setting.trouble(table::FLAW_DAMAGED, &format!("{name}{error}"))
+            };
+            for certificate in CertificateDer::pem_slice_iter(&bytes) {
+                let certificate = certificate.map_err(|error| damaged(&error))?;
+                if known.insert(certificate.to_vec()) {
+                    roots.add(certificate).map_err(|error| damaged(&error))?;
+                }
+            }
         }
     }
     if roots.is_empty() {
-        return Err(settings("trust: there is no authority in it"));
+        return Err(setting.trouble(table::FLAW_EMPTY, "there is no authority in it"));
     }
     Ok(roots)
 }
 
+/// Where they are the environment may tell, unless it belongs to somebody who may do less.
+#[cfg(not(target_os = "macos"))]
+fn system_roots(is_privileged: bool) -> Result<Vec<CertificateDer<'static>>, Trouble> {
+    if !is_privileged {
+        return Ok(rustls_native_certs::load_native_certs().certs);
+    }
+    let read = |directory| rustls_native_certs::load_certs_from_paths(None, Some(directory)).certs;
+    Ok(openssl_probe::candidate_cert_dirs().flat_map(read).collect())
+}
+
+/// The same where the system itself has to be asked, behind the environment.
+#[cfg(target_os = "macos")]
+fn system_roots(is_privileged: bool) -> Result<Vec<CertificateDer<'static>>, Trouble> {
+    let is_set = |name| std::env::var_os(name).is_some();
+    if is_privileged && (is_set("SSL_CERT_FILE") || is_set("SSL_CERT_DIR")) {
+        let words = "the environment says where it is, of a process that may do more than its user";
+        return Err(Setting::TRUST.trouble(table::FLAW_OTHER, words));
+    }
+    Ok(rustls_native_certs::load_native_certs().certs)
+}
+
 fn revocations(revoked: &[u8]) -> Result<Vec<CertificateRevocationListDer<'static>>, Trouble> {
+    let setting = Setting::REVOKED;
     if revoked.is_empty() {
         return Ok(Vec::new());
     }
-    let lists = CertificateRevocationListDer::pem_slice_iter(&content(revoked, "revocations")?)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| settings(&format!("revocations: {error}")))?;
+    let mut lists = Vec::new();
+    for Pem { bytes, name } in place::all(revoked, setting)? {
+        for list in CertificateRevocationListDer::pem_slice_iter(&bytes) {
+            let damaged = |error| setting.trouble(table::FLAW_DAMAGED, &format!("{name}{error}"));
+            lists.push(list.map_err(damaged)?);
+        }
+    }
     // Without any, nothing would ever be found to be revoked.
     if lists.is_empty() {
-        return Err(settings("revocations: there is no list in it"));
+        return Err(setting.trouble(table::FLAW_EMPTY, "there is no list in it"));
     }
     Ok(lists)
 }
 
-/// The PEM itself, or what stands in the file of that path.
-fn content(place: &[u8], what: &str) -> Result<Zeroizing<Vec<u8>>, Trouble> {
-    if place.windows(PEM.len()).any(|bytes| bytes == PEM) {
-        return Ok(Zeroizing::new(place.to_vec()));
-    }
-    let path = std::str::from_utf8(place).map_err(|_| settings(&format!("{what}: no path")))?;
-    // As much at once as there may be: what grows would leave a copy behind.
-    let mut bytes = Zeroizing::new(Vec::new());
-    let read = File::open(Path::new(path)).and_then(|file| {
-        let size = file.metadata()?.len().min(FILE_MAX) as usize;
-        bytes.reserve_exact(size + 1);
-        file.take(FILE_MAX + 1).read_to_end(&mut bytes)
-    });
-    match read {
-        // A part of it might lack what matters, such as the later of two lists.
-        Ok(size) if size as u64 > FILE_MAX => Err(settings(&format!("{what}: larger than 4 MiB"))),
-        Ok(_) => Ok(bytes),
-        Err(error) => Err(settings(&format!("{what}: {error}"))),
-    }
-}
-
-fn settings(words: &str) -> Trouble {
-    Trouble::new(table::FAULT_SETTINGS, words)
+/// What is wrong with what a verifier is made of; its authorities have been found to be good.
+fn unverifiable(error: &VerifierBuilderError) -> Trouble {
+    let setting = match error {
+        VerifierBuilderError::InvalidCrl(_) => Setting::REVOKED,
+        _ => Setting::TRUST,
+    };
+    setting.trouble(table::FLAW_DAMAGED, &error.to_string())
 }
 
 static MODERN: &[&SupportedProtocolVersion] = &[&version::TLS13];
 static ALL: &[&SupportedProtocolVersion] = &[&version::TLS13, &version::TLS12];
-
-/// More than all authorities of the world take.
-const FILE_MAX: u64 = 4 * 1024 * 1024;
-const PEM: &[u8] = b"-----BEGIN ";

@@ -10,6 +10,7 @@ use super::session::Session;
 #[cfg(feature = "loaded")]
 use super::table::Memory;
 use super::table::{self, Bytes, Complaint, Request, Table};
+use super::wiping::Wiping;
 
 /// For those into whose library this one is linked, and who have the same memory.
 pub static TABLE: Table = Table {
@@ -54,7 +55,9 @@ unsafe extern "C" fn config_new(request: *const Request, why: *mut Complaint) ->
     let request = unsafe { &*request };
     // SAFETY: as above.
     let wishes = unsafe { request.wishes() };
+    let wiping = Wiping::begin();
     let config = guarded(|| Config::new(&wishes?));
+    drop(wiping);
     // SAFETY: it passes a place for a complaint, or null.
     unsafe { boxed(config, why) }
 }
@@ -191,6 +194,7 @@ impl Request {
             verify,
             is_http: self.is_http != 0,
             is_modern_only,
+            is_privileged: self.is_privileged != 0,
             // SAFETY: the caller vouches for it.
             certificate: unsafe { self.certificate.slice() },
             // SAFETY: as above.
@@ -228,6 +232,8 @@ unsafe fn boxed<T>(made: Result<T, Trouble>, why: *mut Complaint) -> *mut c_void
 unsafe fn free<T>(made: *mut c_void) {
     // SAFETY: the caller vouches for it.
     let made = unsafe { Box::from_raw(made.cast::<T>()) };
+    // The last session of a configuration has its key.
+    let _wiping = Wiping::begin();
     let _ = catch_unwind(AssertUnwindSafe(|| drop(made)));
 }
 

@@ -14,11 +14,14 @@ pub mod complaint;
 pub mod config;
 #[allow(unsafe_code, reason = "the C boundary")]
 pub mod exports;
+mod place;
 pub mod session;
 pub mod table;
 #[cfg(test)]
 mod tests;
 mod unverified;
+#[allow(unsafe_code, reason = "memory that is about to be given back")]
+pub mod wiping;
 
 #[cfg(feature = "loaded")]
 #[global_allocator]

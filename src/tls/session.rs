@@ -8,7 +8,7 @@ use std::sync::Arc;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConnection, Connection, ProtocolVersion, ServerConnection};
 
-use super::complaint::Trouble;
+use super::complaint::{Setting, Trouble};
 use super::config::Config;
 use super::table;
 
@@ -155,6 +155,12 @@ impl Session {
         self.connection.peer_certificates()?.first()
     }
 
+    /// Whether the two knew each other.
+    #[cfg(test)]
+    pub fn is_resumed(&self) -> bool {
+        self.connection.handshake_kind() == Some(rustls::HandshakeKind::Resumed)
+    }
+
     /// The version that is spoken, or 0.
     #[must_use]
     pub fn spoken(&self) -> u32 {
@@ -173,7 +179,7 @@ fn server_name(name: &[u8]) -> Result<ServerName<'static>, Trouble> {
         return Ok(ServerName::from(address));
     }
     ServerName::try_from(plain.trim_end_matches('.').to_owned())
-        .map_err(|_| Trouble::new(table::FAULT_SETTINGS, "the expected name is none"))
+        .map_err(|_| Setting::NAME.trouble(table::FLAW_DAMAGED, "no certificate can be for it"))
 }
 
 /// Plaintext that is made into records at once.

@@ -4,7 +4,7 @@
 use std::ffi::c_void;
 
 /// Of this page. A library that speaks another one is not used.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// The one function that is exported, which returns a [`Table`], or null for another version.
 pub const ENTRY: &[u8] = b"spmsg_tls_table\0";
@@ -33,7 +33,8 @@ pub struct Bytes {
 }
 
 /// What a configuration is made of. A certificate, a key, trust and revocations are PEM, or the
-/// path of a file of it; empty where there is none.
+/// path of a file of it, or for the last two of a directory of such files; empty where there is
+/// none.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct Request {
@@ -45,6 +46,9 @@ pub struct Request {
     pub version_min: u32,
     /// Not 0 where HTTP is spoken, of the version that WebSocket needs.
     pub is_http: u32,
+    /// Not 0 where the process may do more than the user who has started it, whose environment
+    /// tells nothing then.
+    pub is_privileged: u32,
     pub certificate: Bytes,
     pub key: Bytes,
     /// Whom to trust: the system's authorities when it is empty.
@@ -68,6 +72,11 @@ pub const TLS_1_3: u32 = 13;
 pub struct Complaint {
     /// One of those that begin with FAULT.
     pub fault: u32,
+    /// With [`FAULT_SETTINGS`], what of them cannot be used, and what is wrong with it.
+    pub setting: u32,
+    pub flaw: u32,
+    /// With [`FLAW_SYSTEM`], the system's number for that.
+    pub code: i32,
     pub len: usize,
     pub text: [u8; TEXT_MAX],
 }
@@ -104,6 +113,36 @@ pub const FAULT_TOO_LONG: u32 = 13;
 pub const FAULT_SETTINGS: u32 = 14;
 /// Something else, or a bug.
 pub const FAULT_OTHER: u32 = 15;
+/// Whether the certificate is revoked is not known: there is no list of its authority.
+pub const FAULT_NO_REVOCATIONS: u32 = 16;
+/// The same: the list is of no use any more, because the next one should be there.
+pub const FAULT_OLD_REVOCATIONS: u32 = 17;
+
+/// What a configuration is made of.
+pub const SETTING_OTHER: u32 = 0;
+pub const SETTING_CERTIFICATE: u32 = 1;
+pub const SETTING_KEY: u32 = 2;
+pub const SETTING_TRUST: u32 = 3;
+pub const SETTING_REVOKED: u32 = 4;
+pub const SETTING_NAME: u32 = 5;
+
+/// Something that has no number.
+pub const FLAW_OTHER: u32 = 0;
+/// The system does not let it be read.
+pub const FLAW_SYSTEM: u32 = 1;
+pub const FLAW_TOO_LARGE: u32 = 2;
+/// It is damaged, or no PEM.
+pub const FLAW_DAMAGED: u32 = 3;
+/// There is nothing in it of what there should be.
+pub const FLAW_EMPTY: u32 = 4;
+/// It is not there, and must be.
+pub const FLAW_MISSING: u32 = 5;
+/// It is a key that can be read with a password only.
+pub const FLAW_ENCRYPTED: u32 = 6;
+/// It is a key of a kind that is of no use.
+pub const FLAW_UNKNOWN_KIND: u32 = 7;
+/// It is a key that does not belong to the certificate.
+pub const FLAW_OF_ANOTHER: u32 = 8;
 
 /// How a session stands: a sum of these.
 pub const IS_HANDSHAKING: u32 = 1;

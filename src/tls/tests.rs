@@ -46,6 +46,10 @@ impl Authority {
     }
 
     fn revokes(&self, serial: u64) -> String {
+        self.revokes_until(serial, OffsetDateTime::now_utc() + Duration::days(1))
+    }
+
+    fn revokes_until(&self, serial: u64, next_update: OffsetDateTime) -> String {
         let now = OffsetDateTime::now_utc();
         let revoked = RevokedCertParams {
             serial_number: SerialNumber::from(serial),
@@ -54,8 +58,8 @@ impl Authority {
             invalidity_date: None,
         };
         let list = CertificateRevocationListParams {
-            this_update: now - Duration::days(1),
-            next_update: now + Duration::days(1),
+            this_update: now - Duration::days(3),
+            next_update,
             crl_number: SerialNumber::from(1_u64),
             issuing_distribution_point: None,
             revoked_certs: vec![revoked],
@@ -105,6 +109,19 @@ fn client_who(change: impl FnOnce(&mut Wishes<'_>)) -> Config {
 
 fn client() -> Config {
     client_who(|_| ())
+}
+
+/// Who speaks nothing newer than TLS 1.2.
+fn old_client() -> Config {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(rustls::pki_types::CertificateDer::from(authority().0.der().to_vec())).unwrap();
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS12])
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Config::Client(std::sync::Arc::new(config))
 }
 
 struct Pair {
@@ -272,6 +289,143 @@ fn what_is_revoked_is_refused_and_the_rest_is_not() {
     };
     assert_eq!(Pair::new(&client(&list), &server(good())).fails()[0], FAULT_REVOKED);
     Pair::new(&client(&other), &server(good())).greeted();
+    // Both ways not to know are told apart.
+    let yesterday = OffsetDateTime::now_utc() - Duration::days(1);
+    let old = authority().revokes_until(8, yesterday);
+    assert_eq!(Pair::new(&client(&old), &server(good())).fails()[0], FAULT_OLD_REVOCATIONS);
+    let others = Authority::new("nobody's").revokes(8);
+    let client = client(&others);
+    assert_eq!(Pair::new(&client, &server(good())).fails()[0], FAULT_NO_REVOCATIONS);
+    let identity = authority().vouches(|_| ());
+    let known = client_who(|wishes| {
+        wishes.certificate = lasting(&identity.certificate);
+        wishes.key = lasting(&identity.key);
+    });
+    for (list, fault) in [(&list, FAULT_REVOKED), (&old, FAULT_OLD_REVOCATIONS)] {
+        let server = server_who(good(), |wishes| {
+            wishes.verify = Verify::Required;
+            wishes.trust = lasting(&authority().pem());
+            wishes.revoked = lasting(list);
+        });
+        assert_eq!(Pair::new(&known, &server).fails()[1], fault);
+    }
+}
+
+/// A directory of its own, which goes with the test.
+struct Directory(std::path::PathBuf);
+
+impl Directory {
+    fn new(name: &str) -> Directory {
+        let path = std::env::temp_dir().join(format!("tls-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Directory(path)
+    }
+
+    fn write(&self, name: &str, content: &str) {
+        std::fs::write(self.0.join(name), content).unwrap();
+    }
+
+    fn path(&self) -> &'static [u8] {
+        lasting(self.0.to_str().unwrap())
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn all_authorities_and_lists_of_a_directory_count() {
+    let directory = Directory::new("trust");
+    let others = Authority::new("nobody's");
+    directory.write("others.pem", &others.pem());
+    directory.write("README", "nothing of it is PEM");
+    directory.write(".hidden", "-----BEGIN CERTIFICATE-----\n?\n-----END CERTIFICATE-----\n");
+    std::fs::create_dir(directory.0.join("below")).unwrap();
+    directory.write("below/ours.pem", &authority().pem());
+    std::os::unix::fs::symlink("nowhere", directory.0.join("link")).unwrap();
+    let client = || client_who(|wishes| wishes.trust = directory.path());
+    Pair::new(&client(), &server(&others.vouches(|_| ()))).greeted();
+    assert_eq!(Pair::new(&client(), &server(good())).fails()[0], FAULT_UNTRUSTED);
+    std::os::unix::fs::symlink("below/ours.pem", directory.0.join("0.0")).unwrap();
+    std::os::unix::fs::symlink("below/ours.pem", directory.0.join("0.1")).unwrap();
+    Pair::new(&client(), &server(good())).greeted();
+    let lists = Directory::new("lists");
+    lists.write("ours", &authority().revokes(7));
+    lists.write("others", &others.revokes(8));
+    let careful = client_who(|wishes| {
+        wishes.trust = directory.path();
+        wishes.revoked = lists.path();
+    });
+    assert_eq!(Pair::new(&careful, &server(good())).fails()[0], FAULT_REVOKED);
+    Pair::new(&careful, &server(&others.vouches(|_| ()))).greeted();
+}
+
+#[test]
+fn what_is_wrong_in_a_directory_is_told_by_its_name() {
+    let directory = Directory::new("wrong");
+    let trouble = |directory: &Directory| {
+        Config::new(&Wishes { trust: directory.path(), ..Wishes::default() }).unwrap_err()
+    };
+    let empty = trouble(&directory);
+    assert_eq!((empty.setting, empty.flaw), (SETTING_TRUST, FLAW_EMPTY));
+    directory.write("a.pem", &authority().pem());
+    directory.write("b.pem", "-----BEGIN CERTIFICATE-----\n?\n-----END CERTIFICATE-----\n");
+    let damaged = trouble(&directory);
+    assert_eq!((damaged.setting, damaged.flaw), (SETTING_TRUST, FLAW_DAMAGED));
+    assert!(damaged.words.starts_with("trust: b.pem: "), "{}", damaged.words);
+    // What is no authority's is none of a directory, either.
+    directory.write("b.pem", "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n");
+    assert!(trouble(&directory).words.starts_with("trust: b.pem: "));
+    directory.write("b.pem", &" ".repeat(4 * 1024 * 1024 + 1));
+    let large = trouble(&directory);
+    assert_eq!((large.setting, large.flaw), (SETTING_TRUST, FLAW_TOO_LARGE));
+    assert!(large.words.starts_with("trust: b.pem: larger"), "{}", large.words);
+    for number in 0..5 {
+        directory.write(&format!("b{number}.pem"), &" ".repeat(4 * 1024 * 1024));
+    }
+    std::fs::remove_file(directory.0.join("b.pem")).unwrap();
+    assert_eq!(trouble(&directory).flaw, FLAW_TOO_LARGE);
+    // A certificate and a key are in one file.
+    let wishes = Wishes { certificate: directory.path(), ..Wishes::default() };
+    let trouble = Config::new(&wishes).unwrap_err();
+    assert_eq!((trouble.flaw, trouble.code), (FLAW_SYSTEM, 21), "{}", trouble.words);
+}
+
+/// The environment is that of a process of its own.
+#[test]
+fn the_environment_of_somebody_else_does_not_say_whom_to_trust() {
+    if let Some(file) = std::env::var_os("OURS_ALONE") {
+        std::fs::write(file, authority().pem()).unwrap();
+        let client = |is_privileged| {
+            client_who(|wishes| (wishes.trust, wishes.is_privileged) = (b"", is_privileged))
+        };
+        Pair::new(&client(false), &server(good())).greeted();
+        let wishes = Wishes { is_privileged: true, ..Wishes::default() };
+        match Config::new(&wishes) {
+            Ok(config) => {
+                let fault = Pair::new(&config, &server(good())).fails()[0];
+                assert_eq!(fault, FAULT_UNTRUSTED);
+            }
+            // The system has none.
+            Err(trouble) => assert_eq!(trouble.setting, SETTING_TRUST),
+        }
+        return;
+    }
+    let directory = Directory::new("environment");
+    // The child puts its authority there.
+    let file = directory.0.join("ours.pem");
+    let name = "tests::the_environment_of_somebody_else_does_not_say_whom_to_trust";
+    let child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", name, "--nocapture"])
+        .env("OURS_ALONE", &file)
+        .env("SSL_CERT_FILE", &file)
+        .env_remove("SSL_CERT_DIR")
+        .output()
+        .unwrap();
+    assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stderr));
 }
 
 #[test]
@@ -323,6 +477,28 @@ fn a_client_that_comes_again_is_known() {
     let (first, second) = (size(), size());
     // The certificate is not shown again.
     assert!(second + 300 < first, "{first} {second}");
+}
+
+/// What a server remembers of clients that come again does not lie with it: it has as much to
+/// remember of the first one behind a thousand others.
+#[test]
+fn a_client_that_comes_again_behind_many_others_is_known() {
+    let server = server(good());
+    for is_modern in [true, false] {
+        let first = if is_modern { client() } else { old_client() };
+        let again = |client: &Config| {
+            let mut pair = Pair::new(client, &server).greeted();
+            pair.server.put(b"so that tickets are read");
+            pair.settle(usize::MAX);
+            (pair.client.is_resumed(), pair.server.is_resumed())
+        };
+        assert_eq!(again(&first), (false, false));
+        for _ in 0..260 {
+            let other = if is_modern { client() } else { old_client() };
+            assert_eq!(again(&other), (false, false));
+        }
+        assert_eq!(again(&first), (true, true), "{is_modern}");
+    }
 }
 
 #[test]
@@ -390,15 +566,28 @@ fn settings_that_do_not_fit_are_refused_in_words() {
     };
     assert_eq!(
         fault(&|wishes| (wishes.certificate, wishes.key) = (b"", b"")),
-        "a listener needs a certificate"
+        "certificate: a listener needs one"
     );
     let missing = fault(&|wishes| wishes.certificate = b"/nowhere/at/all.pem");
     assert!(missing.starts_with("certificate: No such file"), "{missing}");
+    let wishes = Wishes { trust: b"/nowhere/at/all.pem", ..Wishes::default() };
+    let why = Config::new(&wishes).unwrap_err();
+    assert_eq!((why.setting, why.flaw, why.code), (SETTING_TRUST, FLAW_SYSTEM, 2));
     let no_key = fault(&|wishes| wishes.key = good().certificate.as_bytes());
-    assert!(no_key.starts_with("key: "), "{no_key}");
+    assert_eq!(no_key, "key: there is no private key in it");
     let other: &'static Identity = Box::leak(Box::new(authority().vouches(|_| ())));
     let strange = fault(&|wishes| wishes.key = other.key.as_bytes());
-    assert!(strange.starts_with("key: "), "{strange}");
+    assert_eq!(strange, "key: it does not belong to the certificate");
+    for encrypted in [
+        "-----BEGIN ENCRYPTED PRIVATE KEY-----\n",
+        "-----BEGIN RSA PRIVATE KEY-----\n\
+        Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n",
+    ] {
+        let words = fault(&|wishes| wishes.key = encrypted.as_bytes());
+        assert_eq!(words, "key: it is encrypted, and there is no password for it");
+    }
+    let alone = fault(&|wishes| wishes.certificate = b"");
+    assert_eq!(alone, "certificate: there is none, and a key");
     let no_trust = fault(&|wishes| {
         wishes.verify = Verify::Required;
         wishes.trust = good().key.as_bytes();
@@ -410,16 +599,20 @@ fn settings_that_do_not_fit_are_refused_in_words() {
         wishes.revoked = good().certificate.as_bytes();
     });
     assert_eq!(no_list, "revocations: there is no list in it");
-    let file = std::env::temp_dir().join(format!("large-{}.pem", std::process::id()));
-    std::fs::write(&file, vec![b'\n'; 4 * 1024 * 1024 + 1]).unwrap();
-    let path = lasting(file.to_str().unwrap());
-    let too_large = fault(&|wishes| {
-        wishes.verify = Verify::Required;
-        wishes.trust = lasting(&authority().pem());
-        wishes.revoked = path;
-    });
-    std::fs::remove_file(&file).unwrap();
-    assert_eq!(too_large, "revocations: larger than 4 MiB");
     let name = Session::new(&client(), b"no name at all").err().unwrap();
-    assert_eq!(name.words, "the expected name is none");
+    assert_eq!(name.words, "name: no certificate can be for it");
+}
+
+#[test]
+fn a_file_that_is_too_large_is_refused() {
+    let directory = Directory::new("large");
+    directory.write("list", &"\n".repeat(4 * 1024 * 1024 + 1));
+    let wishes = Wishes {
+        trust: lasting(&authority().pem()),
+        revoked: lasting(directory.0.join("list").to_str().unwrap()),
+        ..Wishes::default()
+    };
+    let why = Config::new(&wishes).unwrap_err();
+    assert_eq!((why.setting, why.flaw), (SETTING_REVOKED, FLAW_TOO_LARGE));
+    assert_eq!(why.words, "revocations: larger than 4 MiB, or with others than 16");
 }

@@ -133,8 +133,9 @@ pub const SPMSG_REASON_STRANGER: c_int = 13;
 /// both speak no version or no cipher in common; the peer has shown no certificate; nobody who is
 /// trusted vouches for it; it has expired; it is not valid yet; it is for another name; it has been
 /// revoked; it is for another purpose; it is damaged or too weak; the peer's greeting is too long;
-/// what this side is to show or to trust cannot be used; or something else. From
-/// SPMSG_TLS_FAULT_ALERT on, the peer has refused this side, with the alert of that number.
+/// what this side is to show or to trust cannot be used; something else; SPMSG_TLS_REVOKED has no
+/// list of the authority of a certificate, or one that is out of date. From SPMSG_TLS_FAULT_ALERT
+/// on, the peer has refused this side, with the alert of that number.
 pub const SPMSG_REASON_TLS: c_int = 32;
 pub const SPMSG_TLS_FAULT_TRUNCATED: c_int = 1;
 pub const SPMSG_TLS_FAULT_NOT_TLS: c_int = 2;
@@ -151,6 +152,8 @@ pub const SPMSG_TLS_FAULT_BAD_CERTIFICATE: c_int = 12;
 pub const SPMSG_TLS_FAULT_TOO_LONG: c_int = 13;
 pub const SPMSG_TLS_FAULT_SETTINGS: c_int = 14;
 pub const SPMSG_TLS_FAULT_OTHER: c_int = 15;
+pub const SPMSG_TLS_FAULT_NO_REVOCATIONS: c_int = 16;
+pub const SPMSG_TLS_FAULT_OLD_REVOCATIONS: c_int = 17;
 pub const SPMSG_TLS_FAULT_ALERT: c_int = 256;
 
 /// The level of the options of tls+tcp and wss. They are heeded when an endpoint is made.
@@ -166,7 +169,8 @@ pub const SPMSG_TLS_CERTIFICATE: c_int = SPMSG_BASE + 65;
 pub const SPMSG_TLS_KEY: c_int = SPMSG_BASE + 66;
 
 /// A string at level SPMSG_TLS, empty unless set: the certificates of the authorities that are
-/// trusted, in PEM, or the path of a file of them. While it is empty, they are those of the system.
+/// trusted, in PEM, or the path of a file of them, or of a directory of such files. While it is
+/// empty, they are those of the system.
 pub const SPMSG_TLS_TRUST: c_int = SPMSG_BASE + 67;
 
 /// An int at level SPMSG_TLS: what is asked of the certificates of peers. That they are good, or
@@ -186,7 +190,8 @@ pub const SPMSG_TLS_NAME: c_int = SPMSG_BASE + 69;
 pub const SPMSG_TLS_VERSION_MIN: c_int = SPMSG_BASE + 70;
 
 /// A string at level SPMSG_TLS, empty unless set: lists of certificates that their authorities have
-/// revoked (CRL), in PEM, or the path of a file of them.
+/// revoked (CRL), in PEM, or the path of a file of them, or of a directory of such files. Once it is
+/// set, there has to be a list of every authority, and of those that are out of date none counts.
 pub const SPMSG_TLS_REVOKED: c_int = SPMSG_BASE + 71;
 
 /// The size of the longest address of a peer in an event, with its zero byte.

@@ -31,8 +31,8 @@ impl<W: Wire> Covered<W> {
     /// A client expects a peer of the name that an option tells, or else of `name`.
     ///
     /// # Errors
-    /// `NoEncryption` when the library that encrypts is not installed, `Certificates` when what
-    /// the options say cannot be used, `OutOfMemory`.
+    /// `NoEncryption` when the library that encrypts is not installed, `Unusable` when what the
+    /// options say cannot be used, `OutOfMemory`.
     pub fn new(wire: W, purpose: Purpose, name: &str, host: &dyn Host) -> Result<Self, Error> {
         let config = config(purpose, host)?;
         let expected = host.text(&option::NAME)?;
@@ -96,10 +96,10 @@ fn config(purpose: Purpose, host: &dyn Host) -> Result<TlsConfig, Error> {
 fn told(trouble: TlsTrouble, host: &dyn Host) -> Error {
     match trouble {
         TlsTrouble::OutOfMemory => Error::OutOfMemory,
-        TlsTrouble::Complaint(_, words) => {
+        TlsTrouble::Complaint(error, words) => {
             let words = Plain(words.as_bytes());
             host.trace(Happening::Encryption, None, format_args!("words={words}"));
-            Error::Certificates
+            error
         }
     }
 }

@@ -1,0 +1,102 @@
+//! Where certificates, keys and lists come from: PEM itself, a file of it, or a directory of files.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+use super::complaint::{Setting, Trouble};
+use super::table;
+
+/// What stands in one place.
+pub struct Pem {
+    pub bytes: Zeroizing<Vec<u8>>,
+    /// For words: which of the files of a directory that is, with a colon.
+    pub name: String,
+}
+
+/// The PEM itself, or what stands in the file of that path.
+pub fn one(place: &[u8], setting: Setting) -> Result<Zeroizing<Vec<u8>>, Trouble> {
+    if is_pem(place) {
+        return Ok(Zeroizing::new(place.to_vec()));
+    }
+    content(path(place, setting)?, setting, SIZE_MAX)
+}
+
+/// The same, and what stands in the files of a directory, not in those below: each once, by
+/// whatever names it is there. Those whose names begin with a dot are nobody's.
+pub fn all(place: &[u8], setting: Setting) -> Result<Vec<Pem>, Trouble> {
+    let alone = |bytes| vec![Pem { bytes, name: String::new() }];
+    if is_pem(place) || !path(place, setting)?.is_dir() {
+        return one(place, setting).map(alone);
+    }
+    let mut left = TOTAL_MAX;
+    let files = files(path(place, setting)?).map_err(|error| setting.unreadable("", &error))?;
+    let read = |(file, name): (PathBuf, String)| {
+        let bytes = content(&file, setting, left.min(SIZE_MAX));
+        let bytes = bytes.map_err(|trouble| trouble.of(setting, &name))?;
+        left -= bytes.len() as u64;
+        Ok(Pem { bytes, name })
+    };
+    files.into_iter().map(read).collect()
+}
+
+/// In the order of their names.
+fn files(directory: &Path) -> io::Result<Vec<(PathBuf, String)>> {
+    let entries = fs::read_dir(directory)?.collect::<io::Result<Vec<_>>>()?;
+    let mut names: Vec<_> = entries.iter().map(fs::DirEntry::file_name).collect();
+    names.sort_unstable();
+    let mut seen = BTreeSet::new();
+    let mut files = Vec::new();
+    for name in names.into_iter().filter(|name| !name.as_encoded_bytes().starts_with(b".")) {
+        let file = directory.join(&name);
+        let about = match fs::metadata(&file) {
+            Ok(about) => about,
+            // A link that leads nowhere, or somebody has removed it just now.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error),
+        };
+        if about.is_file() && seen.insert((about.dev(), about.ino())) {
+            files.push((file, format!("{}: ", name.to_string_lossy())));
+        }
+    }
+    Ok(files)
+}
+
+fn is_pem(place: &[u8]) -> bool {
+    place.windows(PEM.len()).any(|bytes| bytes == PEM)
+}
+
+fn path(place: &[u8], setting: Setting) -> Result<&Path, Trouble> {
+    let path =
+        std::str::from_utf8(place).map_err(|_| setting.trouble(table::FLAW_DAMAGED, "no path"))?;
+    Ok(Path::new(path))
+}
+
+fn content(path: &Path, setting: Setting, size_max: u64) -> Result<Zeroizing<Vec<u8>>, Trouble> {
+    // As much at once as there may be: what grows would leave a copy behind.
+    let mut bytes = Zeroizing::new(Vec::new());
+    let read = File::open(path).and_then(|file| {
+        let size = file.metadata()?.len().min(size_max) as usize;
+        bytes.reserve_exact(size + 1);
+        file.take(size_max + 1).read_to_end(&mut bytes)
+    });
+    match read {
+        // A part of it might lack what matters, such as the later of two lists.
+        Ok(size) if size as u64 > size_max => {
+            let words = "larger than 4 MiB, or with others than 16";
+            Err(setting.trouble(table::FLAW_TOO_LARGE, words))
+        }
+        Ok(_) => Ok(bytes),
+        Err(error) => Err(setting.unreadable("", &error)),
+    }
+}
+
+/// More than all authorities of the world take.
+const SIZE_MAX: u64 = 4 * 1024 * 1024;
+/// The files of a directory together.
+const TOTAL_MAX: u64 = 16 * 1024 * 1024;
+const PEM: &[u8] = b"-----BEGIN ";
