@@ -111,7 +111,8 @@ int sample_of_ours(char *room)
     spmsg_log((spmsg_log_function)0, room);
     return who.pid + start[0](0, room) + start[1](0, room) + adopt[0](0, 1) + adopt[1](0, 1)
         + spmsg_address(0, 1, room, 1) + *spmsg_version() + spmsg_disconnect(0, 1)
-        + spmsg_tls_reload(0);
+        + spmsg_tls_reload(0) + spmsg_next_event_certificate(0, &event, room, 1)
+        + spmsg_certificate_field(room, SPMSG_CERTIFICATE_NAME, 0, room, 1);
 }
 #endif
 

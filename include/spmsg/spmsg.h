@@ -68,6 +68,25 @@ extern "C" {
  * to the socket can send any header; only what a proxy sets says more. */
 #define SPMSG_PEER_HEADERS (SPMSG_BASE + 4)
 
+/** The type of the entry with what the peer's certificate says, on tls+tcp and wss only and where
+ * it has shown one: a string of lines, "sha256=" with the fingerprint, 64 hexadecimal digits, of
+ * which lower case is used; "subject=" with the subject as RFC 4514 writes it; and for each of its
+ * other names (subjectAltName) "name=" with "DNS:", "IP:", "email:" or "URI:" and the name. It
+ * stands in front of the headers, and behind the other entries. spmsg_certificate_field reads it.
+ *
+ * A line is whole or not there, where the certificate has more than there is room for. In names
+ * and subjects a backslash stands in front of what could be mistaken. Whether somebody who is
+ * trusted vouches for all of that SPMSG_TLS_VERIFY tells. */
+#define SPMSG_PEER_CERTIFICATE (SPMSG_BASE + 5)
+
+/** The size of the longest such string, with its zero byte. */
+#define SPMSG_CERTIFICATE_MAX 4096
+
+/** What spmsg_certificate_field looks for. */
+#define SPMSG_CERTIFICATE_SHA256 1
+#define SPMSG_CERTIFICATE_SUBJECT 2
+#define SPMSG_CERTIFICATE_NAME 3
+
 /** Ints at level NN_SOL_SOCKET, 0 unless set: how many messages may wait on each connection made
  * from now on, however large they are, instead of so many bytes as NN_SNDBUF and NN_RCVBUF say; 0
  * for bytes.
@@ -523,6 +542,35 @@ SPMSG_EXPORT int spmsg_events(int s);
  *
  * Returns 0, or -1 with errno EBADF, EFAULT when event is NULL, EAGAIN when there is none. */
 SPMSG_EXPORT int spmsg_next_event(int s, struct spmsg_event *event);
+
+/** Does what spmsg_next_event does, and stores what the certificate says that the peer has shown, as
+ * SPMSG_PEER_CERTIFICATE has it, on tls+tcp and wss. Only events of peers with a number have that:
+ * that they have come or gone. Else the string is empty.
+ *
+ * Like snprintf, stores at most size bytes, the last of them 0, and returns the length that the
+ * whole string has, which is below SPMSG_CERTIFICATE_MAX; what does not fit is lost. Returns -1
+ * with errno EBADF, EFAULT when event is NULL, or buf is and size is not 0, EAGAIN when there is
+ * no event. */
+SPMSG_EXPORT
+int spmsg_next_event_certificate(int s,
+                                 struct spmsg_event *event,
+                                 char *buf,
+                                 size_t size);
+
+/** Stores one thing that a certificate says, out of a string as SPMSG_PEER_CERTIFICATE has it: the
+ * one at the place index, from 0 on, of those that field names. There is one
+ * SPMSG_CERTIFICATE_SHA256, at most one SPMSG_CERTIFICATE_SUBJECT, and any number of
+ * SPMSG_CERTIFICATE_NAME.
+ *
+ * Like snprintf, stores at most size bytes, the last of them 0, and returns the length that the
+ * whole value has. Returns -1 with errno EINVAL when there is none at that place, EFAULT when
+ * certificate is NULL, or buf is and size is not 0. */
+SPMSG_EXPORT
+int spmsg_certificate_field(const char *certificate,
+                            int field,
+                            int index,
+                            char *buf,
+                            size_t size);
 
 /** Stores in words why an event has happened, as "the peer is of type PUSH, not PUB". The words are
  * for humans, and may become others.

@@ -210,7 +210,8 @@ impl Endpoint {
         self.context.events.record(|| {
             let is_known = kind != EventKind::AcceptFailed;
             let peer = if is_known { self.peer_address(peer) } else { Vec::new() };
-            SocketEvent { kind, endpoint: self.id, pipe: None, fault, peer, missed: 0 }
+            let (endpoint, certificate) = (self.id, Vec::new());
+            SocketEvent { kind, endpoint, pipe: None, fault, peer, certificate, missed: 0 }
         });
     }
 
@@ -573,7 +574,8 @@ mod tests {
         endpoint.report(Report::AcceptFailed(Error::Invalid));
         endpoint.report(Report::Rejected { peer: stranger });
         let event = |kind, fault, peer: &str| {
-            Ok(SocketEvent { kind, endpoint: 7, pipe: None, fault, peer: peer.into(), missed: 0 })
+            let (peer, certificate) = (peer.into(), Vec::new());
+            Ok(SocketEvent { kind, endpoint: 7, pipe: None, fault, peer, certificate, missed: 0 })
         };
         let fault = Some(Fault::System(Error::Invalid));
         let own = "tcp://192.0.2.1:80";

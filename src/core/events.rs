@@ -41,6 +41,8 @@ pub struct SocketEvent {
     pub fault: Option<Fault>,
     /// The address of the peer; empty where there is no peer yet.
     pub peer: Vec<u8>,
+    /// Whom its certificate is for, as lines of text; empty where it has shown none.
+    pub certificate: Vec<u8>,
     /// How many events between the one before and this one were thrown away.
     pub missed: u32,
 }
@@ -170,6 +172,7 @@ mod tests {
             pipe: None,
             fault: None,
             peer,
+            certificate: Vec::new(),
             missed: 0,
         }
     }

@@ -8,6 +8,7 @@ use crate::message::control::{Entry, peer as number};
 use crate::message::{Chunk, OutOfMemory};
 use crate::protocols::PipeId;
 use crate::sys::Credentials;
+use crate::trace::Plain;
 use crate::transports::{Connection, Stream};
 
 /// What control data says about the peer of a connection: its number, its address, and who it is.
@@ -23,19 +24,25 @@ pub fn describe(
     // Addresses of endpoints came as strings of C, and so have no zero inside.
     let address = CString::new(endpoint.peer_address(stream.and_then(Stream::peer_address)))
         .unwrap_or_default();
-    let number = entry(number::NUMBER, &pipe.peer_number().to_ne_bytes())?;
-    let address = entry(number::ADDRESS, address.as_bytes_with_nul())?;
-    // They have no zero inside, and may be long: whoever has room for less has the others.
-    if let Some(headers) = stream.and_then(Stream::peer_headers) {
-        let headers = entry(number::HEADERS, &[headers, b"\0"].concat())?;
-        return joined(&[number, address, headers]);
+    let mut parts = vec![
+        entry(number::NUMBER, &pipe.peer_number().to_ne_bytes())?,
+        entry(number::ADDRESS, address.as_bytes_with_nul())?,
+    ];
+    if let Some(Credentials { process, user, group }) = stream.and_then(Stream::peer_credentials) {
+        let data = [process.to_ne_bytes(), user.to_ne_bytes(), group.to_ne_bytes()].concat();
+        parts.push(entry(number::CREDENTIALS, &data)?);
     }
-    let Some(credentials) = stream.and_then(Stream::peer_credentials) else {
-        return joined(&[number, address]);
-    };
-    let Credentials { process, user, group } = credentials;
-    let data = [process.to_ne_bytes(), user.to_ne_bytes(), group.to_ne_bytes()].concat();
-    joined(&[number, address, entry(number::CREDENTIALS, &data)?])
+    // These have no zero inside, and may be long: whoever has room for less has the others.
+    let texts = [
+        (number::CERTIFICATE, stream.and_then(Stream::peer_certificate)),
+        (number::HEADERS, stream.and_then(Stream::peer_headers)),
+    ];
+    for (kind, text) in texts {
+        if let Some(text) = text {
+            parts.push(entry(kind, &[text, b"\0"].concat())?);
+        }
+    }
+    joined(&parts)
 }
 
 fn entry(kind: i32, data: &[u8]) -> Result<Chunk, OutOfMemory> {
@@ -48,14 +55,19 @@ fn joined(parts: &[Chunk]) -> Result<Chunk, OutOfMemory> {
     Ok(all)
 }
 
-/// A peer as the kernel knows it.
-pub struct Who(pub Option<Credentials>);
+/// A peer as the kernel knows it, and as its certificate says.
+pub struct Who<'a>(pub Option<&'a dyn Stream>);
 
-impl Display for Who {
+impl Display for Who<'_> {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(known) => write!(to, " process={} user={}", known.process, known.user),
-            None => Ok(()),
+        let Some(stream) = self.0 else { return Ok(()) };
+        if let Some(known) = stream.peer_credentials() {
+            write!(to, " process={} user={}", known.process, known.user)?;
         }
+        let lines = stream.peer_certificate().unwrap_or_default().split(|byte| *byte == b'\n');
+        for line in lines.filter(|line| !line.is_empty()) {
+            write!(to, " {}", Plain(line))?;
+        }
+        Ok(())
     }
 }

@@ -236,13 +236,16 @@ impl Pipe {
 
     /// What has happened to its connection, for whoever wants to know.
     pub fn event(&self, kind: EventKind, fault: Option<Fault>) -> SocketEvent {
-        let peer = self.endpoint.peer_address(self.stream().and_then(Stream::peer_address));
+        let stream = self.stream();
+        let peer = self.endpoint.peer_address(stream.and_then(Stream::peer_address));
+        let certificate = stream.and_then(Stream::peer_certificate).unwrap_or_default().to_vec();
         SocketEvent {
             kind,
             endpoint: self.endpoint.id,
             pipe: Some(self.id),
             fault,
             peer,
+            certificate,
             missed: 0,
         }
     }
@@ -250,7 +253,7 @@ impl Pipe {
     /// Traces that its connection has become a pipe.
     pub fn trace_attached(&self) {
         if trace::is_on() {
-            let who = peer::Who(self.stream().and_then(Stream::peer_credentials));
+            let who = peer::Who(self.stream());
             self.trace(Happening::Attached, format_args!("pipe={}{who}", self.id.0));
         }
     }

@@ -222,6 +222,71 @@ pub unsafe extern "C" fn spmsg_next_event(s: c_int, event: *mut spmsg_event) -> 
     })
 }
 
+/// Does what spmsg_next_event does, and stores what the certificate says that the peer has shown, as
+/// SPMSG_PEER_CERTIFICATE has it, on tls+tcp and wss. Only events of peers with a number have that:
+/// that they have come or gone. Else the string is empty.
+///
+/// Like snprintf, stores at most size bytes, the last of them 0, and returns the length that the
+/// whole string has, which is below SPMSG_CERTIFICATE_MAX; what does not fit is lost. Returns -1
+/// with errno EBADF, EFAULT when event is NULL, or buf is and size is not 0, EAGAIN when there is
+/// no event.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spmsg_next_event_certificate(
+    s: c_int,
+    event: *mut spmsg_event,
+    buf: *mut c_char,
+    size: size_t,
+) -> c_int {
+    enter_socket(s, |socket| {
+        let place = OutPlace::new(event)?;
+        if buf.is_null() && size != 0 {
+            return Err(Error::BadPointer);
+        }
+        let mut found = socket.events().next()?;
+        // SAFETY: forwarded from our own contract.
+        unsafe { place.write(converted(&found)) };
+        // SAFETY: as above.
+        unsafe { store_text(std::mem::take(&mut found.certificate), buf, size) }
+    })
+}
+
+/// Stores one thing that a certificate says, out of a string as SPMSG_PEER_CERTIFICATE has it: the
+/// one at the place index, from 0 on, of those that field names. There is one
+/// SPMSG_CERTIFICATE_SHA256, at most one SPMSG_CERTIFICATE_SUBJECT, and any number of
+/// SPMSG_CERTIFICATE_NAME.
+///
+/// Like snprintf, stores at most size bytes, the last of them 0, and returns the length that the
+/// whole value has. Returns -1 with errno EINVAL when there is none at that place, EFAULT when
+/// certificate is NULL, or buf is and size is not 0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spmsg_certificate_field(
+    certificate: *const c_char,
+    field: c_int,
+    index: c_int,
+    buf: *mut c_char,
+    size: size_t,
+) -> c_int {
+    enter(|| {
+        if certificate.is_null() {
+            return Err(Error::BadPointer);
+        }
+        // SAFETY: forwarded from our own contract.
+        let text = unsafe { raw::text(certificate) }?;
+        let key: &[u8] = match field {
+            SPMSG_CERTIFICATE_SHA256 => b"sha256=",
+            SPMSG_CERTIFICATE_SUBJECT => b"subject=",
+            SPMSG_CERTIFICATE_NAME => b"name=",
+            _ => return Err(Error::Invalid),
+        };
+        let index = usize::try_from(index).map_err(|_| Error::Invalid)?;
+        let mut values =
+            text.split(|byte| *byte == b'\n').filter_map(|line| line.strip_prefix(key));
+        let value = values.nth(index).ok_or(Error::Invalid)?;
+        // SAFETY: forwarded from our own contract.
+        unsafe { store_text(value.to_vec(), buf, size) }
+    })
+}
+
 /// Stores in words why an event has happened, as "the peer is of type PUSH, not PUB". The words are
 /// for humans, and may become others.
 ///
@@ -262,12 +327,12 @@ pub unsafe extern "C" fn spmsg_error_text(buf: *mut c_char, size: size_t) -> c_i
 /// # Safety
 /// As for [`raw::copy_out`].
 pub(super) unsafe fn store_text(
-    text: String,
+    text: impl Into<Vec<u8>>,
     buf: *mut c_char,
     size: size_t,
 ) -> Result<c_int, Error> {
+    let mut text = text.into();
     let len = raw::count(text.len())?;
-    let mut text = text.into_bytes();
     text.truncate(size.saturating_sub(1));
     text.push(0);
     // SAFETY: forwarded from our own contract.
@@ -322,6 +387,7 @@ const _: () = {
     assert!(peer::ADDRESS == SPMSG_PEER_ADDRESS);
     assert!(peer::CREDENTIALS == SPMSG_PEER_CREDENTIALS);
     assert!(peer::HEADERS == SPMSG_PEER_HEADERS);
+    assert!(peer::CERTIFICATE == SPMSG_PEER_CERTIFICATE);
     assert!(offset_of!(spmsg_credentials, pid) == 0 && size_of::<spmsg_credentials>() == 12);
     // Programs of all versions share them.
     assert!(size_of::<spmsg_event>() == 176 && align_of::<spmsg_event>() == 4);

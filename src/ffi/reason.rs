@@ -100,6 +100,7 @@ const _: () = {
         (SPMSG_TLS_VERIFY_OPTIONAL, VERIFY_OPTIONAL),
         (SPMSG_TLS_VERIFY_REQUIRED, VERIFY_REQUIRED),
     ];
+    assert!(SPMSG_CERTIFICATE_MAX == IDENTITY_MAX);
     let mut at = 0;
     while at < pairs.len() {
         assert!(pairs[at].0.unsigned_abs() == pairs[at].1);

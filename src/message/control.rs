@@ -72,6 +72,7 @@ pub mod peer {
     pub const CREDENTIALS: i32 = 0x5350_0002;
     pub const NUMBER: i32 = 0x5350_0003;
     pub const HEADERS: i32 = 0x5350_0004;
+    pub const CERTIFICATE: i32 = 0x5350_0005;
 
     /// The number of the peer that control data names.
     #[must_use]

@@ -15,7 +15,7 @@ mod table;
 
 use self::table::{Bytes, Complaint, Memory, Request, Table};
 use crate::error::{Error, SystemCode};
-use crate::memory::{Attempt, OutOfMemory};
+use crate::memory::{self, Attempt, OutOfMemory};
 use crate::message::Room;
 
 /// The functions of the machine.
@@ -211,6 +211,26 @@ impl TlsSession {
         unsafe { (self.machine.0.end)(self.session.as_ptr()) };
     }
 
+    /// Whom the peer's certificate is for, as lines of text; empty if it has shown none.
+    ///
+    /// # Errors
+    /// When there is no memory for that.
+    pub fn peer(&self) -> Result<Vec<u8>, OutOfMemory> {
+        let mut text = Vec::new();
+        let attempt = Attempt::begin()?;
+        loop {
+            let (start, room) = (text.as_mut_ptr(), text.len());
+            // SAFETY: it is a session of this machine, and there is so much room.
+            let len = unsafe { (self.machine.0.peer)(self.session.as_ptr(), start, room) };
+            attempt.check()?;
+            if len <= room {
+                return Ok(text);
+            }
+            memory::reserve_exact(&mut text, len)?;
+            text.resize(len, 0);
+        }
+    }
+
     /// Why it has failed: the number of it, and words for a trace.
     #[must_use]
     pub fn complaint(&self) -> (u32, String) {
@@ -362,7 +382,7 @@ pub mod numbers {
         FAULT_OLD_REVOCATIONS, FAULT_OTHER, FAULT_PROTOCOL, FAULT_REVOKED, FAULT_SETTINGS,
         FAULT_TOO_LONG, FAULT_TRUNCATED, FAULT_UNTRUSTED, FAULT_WRONG_NAME, FAULT_WRONG_PURPOSE,
         FLAW_DAMAGED, FLAW_EMPTY, FLAW_ENCRYPTED, FLAW_MISSING, FLAW_OF_ANOTHER, FLAW_SYSTEM,
-        FLAW_TOO_LARGE, FLAW_UNKNOWN_KIND, SETTING_CERTIFICATE, SETTING_KEY,
+        FLAW_TOO_LARGE, FLAW_UNKNOWN_KIND, IDENTITY_MAX, SETTING_CERTIFICATE, SETTING_KEY,
         SETTING_NAME, SETTING_REVOKED, SETTING_TRUST, TLS_1_2, TLS_1_3, VERIFY_NONE,
         VERIFY_OPTIONAL, VERIFY_REQUIRED,
     };

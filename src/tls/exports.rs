@@ -6,6 +6,7 @@ use std::ptr;
 
 use super::complaint::Trouble;
 use super::config::{Config, Role, Verify, Wishes};
+use super::identity;
 use super::session::Session;
 #[cfg(feature = "loaded")]
 use super::table::Memory;
@@ -142,7 +143,8 @@ unsafe extern "C" fn peer(session: *mut c_void, start: *mut u8, len: usize) -> u
     // SAFETY: libspmsg passes room for that many bytes.
     let room = unsafe { std::slice::from_raw_parts_mut(start, len) };
     let peer = |session: &mut Session| {
-        let bytes = session.peer().map(|certificate| certificate.as_ref()).unwrap_or_default();
+        let text = session.peer().map(|certificate| identity::text(certificate));
+        let bytes = text.as_deref().unwrap_or_default().as_bytes();
         let count = bytes.len().min(room.len());
         room[..count].copy_from_slice(&bytes[..count]);
         bytes.len()

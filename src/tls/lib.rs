@@ -14,6 +14,7 @@ pub mod complaint;
 pub mod config;
 #[allow(unsafe_code, reason = "the C boundary")]
 pub mod exports;
+mod identity;
 mod place;
 pub mod session;
 pub mod table;

@@ -83,6 +83,8 @@ pub struct Complaint {
 
 /// Longest words about a failure.
 pub const TEXT_MAX: usize = 240;
+/// Text about a certificate is shorter.
+pub const IDENTITY_MAX: usize = 4096;
 
 pub const FAULT_NONE: u32 = 0;
 /// The stream ended although nobody had said that it would.
@@ -180,8 +182,8 @@ pub struct Table {
     pub end: unsafe extern "C" fn(*mut c_void),
     /// Why it has failed.
     pub complain: unsafe extern "C" fn(*mut c_void, *mut Complaint),
-    /// The peer's certificate, as it is signed (DER), if it has shown one: its length, and as much
-    /// of it as there is room.
+    /// Whom the peer's certificate is for, if it has shown one: lines of text, each a key, `=` and
+    /// a value. Their length, below [`IDENTITY_MAX`], and as much of them as there is room.
     pub peer: unsafe extern "C" fn(*mut c_void, *mut u8, usize) -> usize,
     /// The version that is spoken, or 0.
     pub spoken: unsafe extern "C" fn(*mut c_void) -> u32,

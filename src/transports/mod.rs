@@ -425,6 +425,11 @@ pub trait Stream {
         None
     }
 
+    /// Whom the certificate is for that the peer has shown, if it has: lines of text.
+    fn peer_certificate(&self) -> Option<&[u8]> {
+        None
+    }
+
     /// What went wrong with a stream that has ended.
     fn fault(&self) -> Option<Fault>;
 

@@ -55,6 +55,26 @@ pub const SPMSG_PAIR_MANY: c_int = SPMSG_BASE + 16;
 /// headers of the handshake itself, up to 16 KiB. It is the last of all entries. Whoever can talk
 /// to the socket can send any header; only what a proxy sets says more.
 pub const SPMSG_PEER_HEADERS: c_int = SPMSG_BASE + 4;
+
+/// The type of the entry with what the peer's certificate says, on tls+tcp and wss only and where
+/// it has shown one: a string of lines, "sha256=" with the fingerprint in 64 hexadecimal digits,
+/// lower case; "subject=" with the subject as RFC 4514 writes it; and for each of its other names
+/// (subjectAltName) "name=" with "DNS:", "IP:", "email:" or "URI:" and the name. It stands in front
+/// of the headers, and behind the other entries. spmsg_certificate_field reads it.
+///
+/// A line is whole or not there, where the certificate has more than there is room for. In names
+/// and subjects a backslash stands in front of what could be mistaken. Whether somebody who is
+/// trusted vouches for all of that SPMSG_TLS_VERIFY tells.
+pub const SPMSG_PEER_CERTIFICATE: c_int = SPMSG_BASE + 5;
+
+/// The size of the longest such string, with its zero byte.
+pub const SPMSG_CERTIFICATE_MAX: usize = 4096;
+
+/// What spmsg_certificate_field looks for.
+pub const SPMSG_CERTIFICATE_SHA256: c_int = 1;
+pub const SPMSG_CERTIFICATE_SUBJECT: c_int = 2;
+pub const SPMSG_CERTIFICATE_NAME: c_int = 3;
+
 /// Ints at level NN_SOL_SOCKET, 0 unless set: how many messages may wait on each connection made
 /// from now on, however large they are, instead of so many bytes as NN_SNDBUF and NN_RCVBUF say; 0
 /// for bytes.

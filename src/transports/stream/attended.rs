@@ -295,6 +295,10 @@ impl ByteStream for Attended {
         self.headers.as_deref()
     }
 
+    fn peer_certificate(&self) -> Option<&[u8]> {
+        self.stream.peer_certificate()
+    }
+
     fn attention(&self) -> Option<&Attention> {
         self.attention.as_ref()
     }

@@ -138,6 +138,11 @@ mod os {
             None
         }
 
+        /// Whom the certificate is for that the peer has shown, if it has: lines of text.
+        fn peer_certificate(&self) -> Option<&[u8]> {
+            None
+        }
+
         /// What attends to the silence of the peer, where somebody wants that.
         fn attention(&self) -> Option<&Attention> {
             None

@@ -398,6 +398,10 @@ impl Stream for StreamConnection {
         self.stream.peer_headers()
     }
 
+    fn peer_certificate(&self) -> Option<&[u8]> {
+        self.stream.peer_certificate()
+    }
+
     fn fault(&self) -> Option<Fault> {
         self.reader.fault().or_else(|| self.silence()).or_else(|| self.stream.fault())
     }

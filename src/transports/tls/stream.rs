@@ -14,7 +14,7 @@ use std::time::Duration;
 use crate::memory::{self, OutOfMemory};
 use crate::message::Room;
 use crate::sync::{
-    Mutex, Rank,
+    Mutex, OnceLock, Rank,
     atomic::{AtomicU32, Ordering},
 };
 use crate::sys::tls_numbers::{FAULT_NONE, FAULT_OTHER, FAULT_TRUNCATED};
@@ -28,6 +28,8 @@ pub struct TlsStream {
     state: Mutex<State>,
     /// Why it failed, as the machine numbers it; 0 if it has not.
     failure: AtomicU32,
+    /// Whom the peer's certificate is for, once the handshake is over; empty if it has shown none.
+    peer: OnceLock<Box<[u8]>>,
 }
 
 struct State {
@@ -58,6 +60,16 @@ impl TlsStream {
             inner,
             state: Mutex::new(Rank::Ciphering, state),
             failure: AtomicU32::new(FAULT_NONE),
+            peer: OnceLock::new(),
+        }
+    }
+
+    /// The state is locked while others want to know, under locks of theirs.
+    fn note_peer(&self, session: &TlsSession) {
+        if self.peer.get().is_none()
+            && let Ok(text) = session.peer()
+        {
+            self.peer.get_or_init(|| text.into_boxed_slice());
         }
     }
 
@@ -80,6 +92,9 @@ impl TlsStream {
         };
         // Answers of the handshake, and what tells the peer why it has failed.
         let _ = state.flush(&self.inner);
+        if !now.is_handshaking() {
+            self.note_peer(&state.session);
+        }
         if now.is_failed() {
             self.note_failure(state.session.complaint().0);
             state.is_at_end = true;
@@ -347,6 +362,10 @@ impl ByteStream for TlsStream {
 
     fn peer_credentials(&self) -> Option<Credentials> {
         self.inner.peer_credentials()
+    }
+
+    fn peer_certificate(&self) -> Option<&[u8]> {
+        self.peer.get().map(|text| &**text).filter(|text| !text.is_empty())
     }
 }
 
