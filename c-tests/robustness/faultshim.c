@@ -236,6 +236,29 @@ int prctl(int operation, ...)
 
 /* Of the calls that have no function of their own the library makes one: it waits, or wakes. To
  * wake cannot fail. */
+/* The function whose work the library has the kernel do without it, or NULL. */
+static const char *name_of(long number)
+{
+    switch (number) {
+    case SYS_getrandom:
+        return "getrandom";
+    case SYS_read:
+        return "read";
+    case SYS_write:
+        return "write";
+    case SYS_recvfrom:
+    case SYS_recvmsg:
+        return "recvmsg";
+    case SYS_sendmsg:
+    case SYS_sendto:
+        return "sendmsg";
+    default:
+        return NULL;
+    }
+}
+
+static ssize_t send_less(int fd, const struct msghdr *header, long most, int flags);
+
 long syscall(long number, ...)
 {
     REAL(syscall);
@@ -247,7 +270,16 @@ long syscall(long number, ...)
     va_end(list);
     int command = (int)b & FUTEX_CMD_MASK;
     int waits = number == SYS_futex && (command == FUTEX_WAIT || command == FUTEX_WAIT_BITSET);
-    int error = waits ? fault_of_library("futex", CALLER) : 0;
+    const char *name = waits ? "futex" : name_of(number);
+    if (number == SYS_write && a <= STDERR_FILENO)
+        name = NULL;
+    int error = name != NULL ? fault_of_library(name, CALLER) : 0;
+    long most = __atomic_load_n(&plan.bytes, __ATOMIC_ACQUIRE);
+    if (error == 0 && most > 0 && number == SYS_sendto) {
+        c = c < most ? c : most;
+    } else if (error == 0 && most > 0 && number == SYS_sendmsg) {
+        return send_less((int)a, (const struct msghdr *)b, most, (int)c);
+    }
     if (error == 0)
         return real(number, a, b, c, d, e, f);
     errno = error;
@@ -267,20 +299,25 @@ static size_t beginning(const struct msghdr *header, char *bytes, size_t size)
     return count;
 }
 
+static ssize_t send_less(int fd, const struct msghdr *header, long most, int flags)
+{
+    REAL(sendmsg);
+    char bytes[64];
+    struct iovec part = {bytes, most < (long)sizeof bytes ? (size_t)most : sizeof bytes};
+    struct msghdr shorter = *header;
+    part.iov_len = beginning(header, bytes, part.iov_len);
+    shorter.msg_iov = &part;
+    shorter.msg_iovlen = 1;
+    return real(fd, &shorter, flags);
+}
+
 ssize_t sendmsg(int fd, const struct msghdr *header, int flags)
 {
     REAL(sendmsg);
     long most = __atomic_load_n(&plan.bytes, __ATOMIC_ACQUIRE);
     int error = fault_of("sendmsg");
-    if (error == 0 && most > 0) {
-        char bytes[64];
-        struct iovec part = {bytes, most < (long)sizeof bytes ? (size_t)most : sizeof bytes};
-        struct msghdr shorter = *header;
-        part.iov_len = beginning(header, bytes, part.iov_len);
-        shorter.msg_iov = &part;
-        shorter.msg_iovlen = 1;
-        return real(fd, &shorter, flags);
-    }
+    if (error == 0 && most > 0)
+        return send_less(fd, header, most, flags);
     if (error == 0)
         return real(fd, header, flags);
     errno = error;
