@@ -6,6 +6,7 @@ use std::ffi::c_int;
 use std::io::{self, IoSlice};
 use std::num::NonZeroUsize;
 use std::os::fd::{AsRawFd, FromRawFd};
+use std::ptr;
 use std::time::Instant;
 
 use socket2::{Domain, MaybeUninitSlice, SockAddr, Type};
@@ -86,36 +87,58 @@ pub fn accept(socket: &Socket) -> io::Result<(Socket, SockAddr)> {
     unsafe { SockAddr::try_init(accept) }
 }
 
-/// sendmsg(2), in which no thread is cancelled.
+/// sendmsg(2), in which no thread is cancelled; or, for a single part, what asks the kernel to look
+/// at less.
 pub fn send(socket: &Socket, parts: &[IoSlice<'_>], flags: c_int) -> io::Result<usize> {
+    let descriptor = socket.as_raw_fd();
+    #[cfg(not(tsan))]
+    if let [part] = parts {
+        let (start, len) = (part.as_ptr(), part.len());
+        let (to, to_len) = (ptr::null::<libc::sockaddr>(), 0);
+        // SAFETY: the part is there, and the kernel only reads it.
+        let result =
+            unsafe { libc::syscall(libc::SYS_sendto, descriptor, start, len, flags, to, to_len) };
+        return usize::try_from(result).map_err(|_| io::Error::last_os_error());
+    }
     // An IoSlice is an iovec, and the kernel only reads these.
     let header = header(parts.as_ptr().cast_mut().cast(), parts.len());
     // SAFETY: the parts are there, and the header says how many.
     #[cfg(not(tsan))]
-    let result =
-        unsafe { libc::syscall(libc::SYS_sendmsg, socket.as_raw_fd(), &raw const header, flags) };
+    let result = unsafe { libc::syscall(libc::SYS_sendmsg, descriptor, &raw const header, flags) };
     // ThreadSanitizer sees the wrapper only, and takes what is sent for a way to tell others.
     // SAFETY: as above.
     #[cfg(tsan)]
-    let result = unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const header, flags) };
+    let result = unsafe { libc::sendmsg(descriptor, &raw const header, flags) };
     usize::try_from(result).map_err(|_| io::Error::last_os_error())
 }
 
-/// recvmsg(2), in which no thread is cancelled.
+/// recvmsg(2), in which no thread is cancelled; or, for a single part, what asks the kernel to look
+/// at less.
 pub fn receive(
     socket: &Socket,
     parts: &mut [MaybeUninitSlice<'_>],
     flags: c_int,
 ) -> io::Result<usize> {
+    let descriptor = socket.as_raw_fd();
+    #[cfg(not(tsan))]
+    if let [part] = parts {
+        let (start, len) = (part.as_mut_ptr(), part.len());
+        let (from, from_len) =
+            (ptr::null_mut::<libc::sockaddr>(), ptr::null_mut::<libc::socklen_t>());
+        // SAFETY: the part is there and may be written to, and nobody asks who has sent that.
+        let result = unsafe {
+            libc::syscall(libc::SYS_recvfrom, descriptor, start, len, flags, from, from_len)
+        };
+        return usize::try_from(result).map_err(|_| io::Error::last_os_error());
+    }
     // A MaybeUninitSlice is an iovec.
     let mut header = header(parts.as_mut_ptr().cast(), parts.len());
     // SAFETY: the parts are there, and the header says how many.
     #[cfg(not(tsan))]
-    let result =
-        unsafe { libc::syscall(libc::SYS_recvmsg, socket.as_raw_fd(), &raw mut header, flags) };
+    let result = unsafe { libc::syscall(libc::SYS_recvmsg, descriptor, &raw mut header, flags) };
     // SAFETY: as above.
     #[cfg(tsan)]
-    let result = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut header, flags) };
+    let result = unsafe { libc::recvmsg(descriptor, &raw mut header, flags) };
     usize::try_from(result).map_err(|_| io::Error::last_os_error())
 }
 
