@@ -28,6 +28,11 @@ is_there() {
     libglib2.0-dev) pkg-config --exists glib-2.0 ;;
     # Not everybody has the directories of the administrator on his path.
     nginx | haproxy) PATH="$PATH:/usr/sbin:/usr/local/sbin" command -v "$1" ;;
+    libnginx-mod-stream)
+        PATH="$PATH:/usr/sbin:/usr/local/sbin" nginx -V 2>&1 | grep -Eq -- '--with-stream( |$)' ||
+            test -e /usr/lib/nginx/modules/ngx_stream_module.so
+        ;;
+    libnss3-tools) command -v certutil ;;
     debhelper) command -v dh ;;
     binutils) command -v nm && command -v readelf ;;
     ninja-build) command -v ninja ;;

@@ -1,15 +1,20 @@
 """An independent implementation of WebSocket, Python's websockets, on the other end of ours.
 
 It is the client of our listeners and the server of our dialers. The library is loaded with ctypes,
-so that both ends are in one place; its path is in SPMSG_SO.
+so that both ends are in one place; its path is in SPMSG_SO. With the word "wss" it is that, with
+certificates that are made for the occasion.
 
-    SPMSG_SO=target/release/libspmsg.so target/venv/bin/python c-tests/interop/ws_client.py
+    SPMSG_SO=target/release/libspmsg.so target/venv/bin/python c-tests/interop/ws_client.py [wss]
 """
 
 import ctypes
 import os
+import pathlib
 import socket
+import ssl
+import subprocess
 import sys
+import tempfile
 import threading
 import traceback
 from contextlib import ExitStack
@@ -22,6 +27,7 @@ AF_SP, PAIR, PUB, SUB, REQ, REP, PUSH, PULL, BUS = 1, 16, 32, 33, 48, 49, 80, 81
 SOL_SOCKET, SNDTIMEO, RCVTIMEO, RECONNECT_IVL, RCVMAXSIZE = 0, 4, 5, 6, 16
 WS, WS_MSG_TYPE, TEXT, BINARY = -4, 1, 1, 2
 SUB_SUBSCRIBE = 1
+TLS, TLS_CERTIFICATE, TLS_TRUST = (1397751808 + number for number in (64, 65, 67))
 PATIENCE = 10
 
 nn = ctypes.CDLL(os.environ["SPMSG_SO"], use_errno=True)
@@ -36,6 +42,9 @@ class Socket:
         for option in (SNDTIMEO, RCVTIMEO):
             self.set(SOL_SOCKET, option, PATIENCE * 1000)
         self.set(SOL_SOCKET, RECONNECT_IVL, 10)
+        if SCHEME == "wss":
+            self.set(TLS, TLS_CERTIFICATE, certificate("here.both").encode())
+            self.set(TLS, TLS_TRUST, certificate("ca.pem").encode())
 
     def __enter__(self):
         return self
@@ -68,11 +77,30 @@ class Socket:
 def free_url():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        return f"ws://127.0.0.1:{probe.getsockname()[1]}"
+        return f"{SCHEME}://127.0.0.1:{probe.getsockname()[1]}"
+
+
+def certificate(name):
+    return os.path.join(CERTIFICATES.name, name)
+
+
+def context(purpose):
+    """For whoever asks that of the other side; None where nothing is encrypted."""
+    if SCHEME == "ws":
+        return None
+    made = ssl.create_default_context(purpose, cafile=certificate("ca.pem"))
+    if purpose == ssl.Purpose.CLIENT_AUTH:
+        made.load_cert_chain(certificate("here.both"))
+    else:
+        # A client of websockets reads and writes in two threads, of which ssl loses what is written
+        # now and then while a ticket of TLS 1.3 comes in. In 1.2 none comes then.
+        made.maximum_version = ssl.TLSVersion.TLSv1_2
+    return made
 
 
 def client_of(url, token, **more):
-    options = {"max_size": None, "open_timeout": PATIENCE, "close_timeout": PATIENCE, **more}
+    options = {"max_size": None, "open_timeout": PATIENCE, "close_timeout": PATIENCE,
+               "ssl": context(ssl.Purpose.SERVER_AUTH), **more}
     return connect(url, subprotocols=[token + ".sp.nanomsg.org"], **options)
 
 
@@ -221,6 +249,7 @@ class Server:
             int(url.rsplit(":", 1)[1]),
             subprotocols=[token + ".sp.nanomsg.org"],
             max_size=None,
+            ssl=context(ssl.Purpose.CLIENT_AUTH),
         )
         self.thread = threading.Thread(target=self.server.serve_forever)
         self.thread.start()
@@ -312,7 +341,12 @@ def main():
     return 1 if failed or not cases else 0
 
 
-HELPERS = ("free_url", "client_of", "big", "done", "main")
+HELPERS = ("free_url", "certificate", "context", "client_of", "big", "done", "main")
+SCHEME = "wss" if sys.argv[1:] == ["wss"] else "ws"
+CERTIFICATES = tempfile.TemporaryDirectory(prefix="spmsg-wss-")
 
 if __name__ == "__main__":
+    if SCHEME == "wss":
+        script = pathlib.Path(__file__).resolve().parent / "authority.sh"
+        subprocess.run(["sh", script, CERTIFICATES.name], check=True)
     sys.exit(main())
