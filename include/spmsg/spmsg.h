@@ -69,10 +69,10 @@ extern "C" {
 #define SPMSG_PEER_HEADERS (SPMSG_BASE + 4)
 
 /** The type of the entry with what the peer's certificate says, on tls+tcp and wss only and where
- * it has shown one: a string of lines, "sha256=" with the fingerprint, 64 hexadecimal digits, of
- * which lower case is used; "subject=" with the subject as RFC 4514 writes it; and for each of its
- * other names (subjectAltName) "name=" with "DNS:", "IP:", "email:" or "URI:" and the name. It
- * stands in front of the headers, and behind the other entries. spmsg_certificate_field reads it.
+ * it has shown one: a string of lines, "sha256=" with the fingerprint in 64 hexadecimal digits,
+ * lower case; "subject=" with the subject as RFC 4514 writes it; and for each of its other names
+ * (subjectAltName) "name=" with "DNS:", "IP:", "email:" or "URI:" and the name. It stands in front
+ * of the headers, and behind the other entries. spmsg_certificate_field reads it.
  *
  * A line is whole or not there, where the certificate has more than there is room for. In names
  * and subjects a backslash stands in front of what could be mistaken. Whether somebody who is
@@ -211,8 +211,8 @@ extern "C" {
 #define SPMSG_TLS_VERSION_MIN (SPMSG_BASE + 70)
 
 /** A string at level SPMSG_TLS, empty unless set: lists of certificates that their authorities have
- * revoked (CRL), in PEM, or the path of a file of them, or of a directory of such files. Once it is
- * set, there has to be a list of every authority, and of those that are out of date none counts. */
+ * revoked (CRL), in PEM, or the path of a file of them, or of a directory of such files. Once it
+ * is set, there has to be a list of every authority; one that is out of date does not count. */
 #define SPMSG_TLS_REVOKED (SPMSG_BASE + 71)
 
 /** The size of the longest address of a peer in an event, with its zero byte. */
@@ -543,8 +543,8 @@ SPMSG_EXPORT int spmsg_events(int s);
  * Returns 0, or -1 with errno EBADF, EFAULT when event is NULL, EAGAIN when there is none. */
 SPMSG_EXPORT int spmsg_next_event(int s, struct spmsg_event *event);
 
-/** Does what spmsg_next_event does, and stores what the certificate says that the peer has shown, as
- * SPMSG_PEER_CERTIFICATE has it, on tls+tcp and wss. Only events of peers with a number have that:
+/** Does what spmsg_next_event does, and stores what the certificate says that the peer has shown on
+ * tls+tcp or wss, as SPMSG_PEER_CERTIFICATE has it. Only events of peers with a number have that:
  * that they have come or gone. Else the string is empty.
  *
  * Like snprintf, stores at most size bytes, the last of them 0, and returns the length that the

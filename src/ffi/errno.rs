@@ -162,7 +162,7 @@ fn tls_text(number: u32) -> String {
             "SPMSG_TLS_REVOKED has no list of the authority of the peer's certificate"
         }
         SPMSG_TLS_FAULT_OLD_REVOCATIONS => {
-            "the list of the authority of the peer's certificate in SPMSG_TLS_REVOKED is out of date"
+            "the list of the authority of the peer's certificate is out of date (SPMSG_TLS_REVOKED)"
         }
         alert if alert >= SPMSG_TLS_FAULT_ALERT => {
             let number = alert - SPMSG_TLS_FAULT_ALERT;

@@ -222,8 +222,8 @@ pub unsafe extern "C" fn spmsg_next_event(s: c_int, event: *mut spmsg_event) -> 
     })
 }
 
-/// Does what spmsg_next_event does, and stores what the certificate says that the peer has shown, as
-/// SPMSG_PEER_CERTIFICATE has it, on tls+tcp and wss. Only events of peers with a number have that:
+/// Does what spmsg_next_event does, and stores what the certificate says that the peer has shown on
+/// tls+tcp or wss, as SPMSG_PEER_CERTIFICATE has it. Only events of peers with a number have that:
 /// that they have come or gone. Else the string is empty.
 ///
 /// Like snprintf, stores at most size bytes, the last of them 0, and returns the length that the

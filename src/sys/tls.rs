@@ -14,7 +14,6 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 mod table;
 
 use self::table::{Bytes, Complaint, Memory, Request, Table};
-use crate::error::{Error, SystemCode};
 use crate::memory::{self, Attempt, OutOfMemory};
 use crate::message::Room;
 
@@ -74,8 +73,14 @@ pub struct TlsState(u32);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TlsTrouble {
     OutOfMemory,
-    /// What a call fails with, and words for a trace.
-    Complaint(Error, String),
+    /// What cannot be used and what is wrong with it, as the machine numbers them, the kernel's
+    /// number for that, or 0; and words for a trace.
+    Complaint {
+        setting: u8,
+        flaw: u8,
+        code: i32,
+        words: String,
+    },
 }
 
 impl From<OutOfMemory> for TlsTrouble {
@@ -287,8 +292,8 @@ fn words(why: &Complaint) -> String {
 
 fn trouble(why: &Complaint) -> TlsTrouble {
     let byte = |number: u32| u8::try_from(number).unwrap_or(0);
-    let (setting, flaw, code) = (byte(why.setting), byte(why.flaw), SystemCode(why.code));
-    TlsTrouble::Complaint(Error::Unusable { setting, flaw, code }, words(why))
+    let (setting, flaw) = (byte(why.setting), byte(why.flaw));
+    TlsTrouble::Complaint { setting, flaw, code: why.code, words: words(why) }
 }
 
 #[cfg(feature = "tls")]

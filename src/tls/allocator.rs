@@ -100,8 +100,8 @@ impl Forwarding {
 
 #[cfg(test)]
 mod tests {
+    use super::super::wiping::Wiping;
     use super::*;
-    use crate::wiping::Wiping;
     use std::sync::atomic::{AtomicBool, AtomicUsize};
 
     static FIRST: AtomicUsize = AtomicUsize::new(0);
@@ -171,6 +171,6 @@ mod tests {
         }
         drop(wiping);
         // Another test may have a key at this moment.
-        assert!(!was_wiped || crate::wiping::is_on());
+        assert!(!was_wiped || wiping::is_on());
     }
 }

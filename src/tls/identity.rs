@@ -238,7 +238,7 @@ fn hex(bytes: &[u8]) -> String {
     text
 }
 
-/// Tags (X.690, section 8).
+/// Tags of ITU-T X.690.
 const BOOLEAN: u8 = 0x01;
 const INTEGER: u8 = 0x02;
 const OCTETS: u8 = 0x04;
@@ -255,7 +255,7 @@ const SET: u8 = 0x31;
 /// What a field is said by its number, which is added to this.
 const CONTEXT: u8 = 0xa0;
 
-/// Kinds of names (RFC 5280, section 4.2.1.6).
+/// Kinds of names, by their tags in RFC 5280.
 const EMAIL: u8 = 0x81;
 const DNS: u8 = 0x82;
 const URI: u8 = 0x86;

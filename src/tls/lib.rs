@@ -17,6 +17,8 @@ pub mod exports;
 mod identity;
 mod place;
 pub mod session;
+#[cfg(test)]
+mod settings;
 pub mod table;
 #[cfg(test)]
 mod tests;

@@ -210,8 +210,8 @@ pub const SPMSG_TLS_NAME: c_int = SPMSG_BASE + 69;
 pub const SPMSG_TLS_VERSION_MIN: c_int = SPMSG_BASE + 70;
 
 /// A string at level SPMSG_TLS, empty unless set: lists of certificates that their authorities have
-/// revoked (CRL), in PEM, or the path of a file of them, or of a directory of such files. Once it is
-/// set, there has to be a list of every authority, and of those that are out of date none counts.
+/// revoked (CRL), in PEM, or the path of a file of them, or of a directory of such files. Once it
+/// is set, there has to be a list of every authority; one that is out of date does not count.
 pub const SPMSG_TLS_REVOKED: c_int = SPMSG_BASE + 71;
 
 /// The size of the longest address of a peer in an event, with its zero byte.

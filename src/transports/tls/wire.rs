@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::option;
 use super::stream::TlsStream;
-use crate::error::Error;
+use crate::error::{Error, SystemCode};
 use crate::sync::{Mutex, Rank};
 use crate::sys::{Machine, OsStream, TlsConfig, TlsRole, TlsTrouble, TlsWishes};
 use crate::trace::{Happening, Plain};
@@ -96,10 +96,10 @@ fn config(purpose: Purpose, host: &dyn Host) -> Result<TlsConfig, Error> {
 fn told(trouble: TlsTrouble, host: &dyn Host) -> Error {
     match trouble {
         TlsTrouble::OutOfMemory => Error::OutOfMemory,
-        TlsTrouble::Complaint(error, words) => {
+        TlsTrouble::Complaint { setting, flaw, code, words } => {
             let words = Plain(words.as_bytes());
             host.trace(Happening::Encryption, None, format_args!("words={words}"));
-            error
+            Error::Unusable { setting, flaw, code: SystemCode(code) }
         }
     }
 }
