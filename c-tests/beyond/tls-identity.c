@@ -187,8 +187,8 @@ static void check_words(const struct spmsg_event *event, const char *expected)
 static void check_identity(const char *told, const char *name)
 {
     char command[256], value[SPMSG_CERTIFICATE_MAX], uri[64];
-    snprintf(command, sizeof command, "openssl x509 -in %s.pem -outform DER | openssl dgst -sha256 -r",
-             name);
+    snprintf(command, sizeof command,
+             "openssl x509 -in %s.pem -outform DER | openssl dgst -sha256 -r", name);
     const char *digest = said(command);
     CHECK_EQ(spmsg_certificate_field(told, SPMSG_CERTIFICATE_SHA256, 0, value, sizeof value), 64);
     CHECK(strncmp(digest, value, 64) == 0);
@@ -710,8 +710,8 @@ static void what_a_listener_answers(void)
     int port = port_of(listen_at(s, "tls+tcp").text);
     for (int version = 12; version <= 13; version++) {
         snprintf(arguments, sizeof arguments,
-                 "connect --port %d --count 3 --version %d --alpn http/1.1 --certificate guest", port,
-                 version);
+                 "connect --port %d --count 3 --version %d --alpn http/1.1 --certificate guest",
+                 port, version);
         start_stranger(&client, arguments);
         for (int i = 0; i < 3; i++) {
             CHECK_RECV(s, "to");
@@ -877,24 +877,57 @@ static void nothing_is_said_early_or_again(void)
         int s = open_as("here", SPMSG_TLS_VERIFY_NONE);
         struct url url = listen_at(s, *scheme);
         int port = port_of(url.text);
-        /* OpenSSL asks when it is told so, in a line of its own, and gives up when it is refused. */
+        /* OpenSSL asks when a line tells it to, and gives up when it is refused. */
         snprintf(command, sizeof command,
                  "rm -f heard; { " AWAIT("Verify return code") " echo R; "
                  AWAIT("no renegotiation") " } | timeout 20 openssl s_client -tls1_2 -CAfile ca.pem"
                  " -connect 127.0.0.1:%d >heard 2>&1;"
-                 " grep RENEGOTIATING heard && grep -i 'no renegotiation' heard",
+                 " grep -a RENEGOTIATING heard && grep -ai 'no renegotiation' heard",
                  port);
         CHECK(succeeds(command));
         snprintf(command, sizeof command,
                  "rm -f heard; { " AWAIT("Max Early Data") " } |"
                  " timeout 20 openssl s_client -tls1_3 -CAfile ca.pem -connect 127.0.0.1:%d"
-                 " >heard 2>&1; grep 'Max Early Data: 0' heard && ! grep 'Max Early Data: [1-9]' heard",
+                 " >heard 2>&1; grep -a 'Max Early Data: 0' heard &&"
+                 " ! grep -a 'Max Early Data: [1-9]' heard",
                  port);
         CHECK(succeeds(command));
         int client = open_as(NULL, SPMSG_TLS_VERIFY_REQUIRED);
         CHECK_OK(nn_connect(client, url.text));
         CHECK_TALK(s, client);
         CHECK_CLOSE(client, s);
+    }
+}
+
+/* The same of who connects, whom a server asks to negotiate again, and whom it allows to say things
+ * early when he comes again. */
+static void nothing_is_said_early_or_again_by_a_client(void)
+{
+    char command[2048];
+    static const char *const servers[] = {
+        "{ " AWAIT("CIPHER is") " echo r; " AWAIT("no renegotiation") " } |"
+        " timeout 20 openssl s_server -tls1_2 -cert here.pem -key here.key -port %d >heard 2>&1;"
+        " echo; grep -ai 'no renegotiation' heard",
+        "{ " AWAIT("No early data received") " echo q; " AWAIT("Reused session-id") " } |"
+        " timeout 20 openssl s_server -tls1_3 -early_data -max_early_data 4096 -cert here.pem"
+        " -key here.key -port %d >heard 2>&1;"
+        " echo; grep -a 'Reused session-id' heard && [ $(grep -ac 'No early data' heard) -ge 2 ] &&"
+        " ! grep -a 'Early data received' heard",
+    };
+    for (size_t i = 0; i < COUNT_OF(servers); i++) {
+        int port = free_port(), length = snprintf(command, sizeof command, "cd '%s'; rm -f heard; ",
+                                                  test_directory());
+        snprintf(command + length, sizeof command - (size_t)length, servers[i], port);
+        char *const words[] = {"/bin/sh", "-c", command, NULL};
+        char *const environment[] = {"PATH=/usr/local/bin:/usr/bin:/bin", NULL};
+        struct child server;
+        child_exec(&server, words, environment);
+        int s = open_as(NULL, SPMSG_TLS_VERIFY_REQUIRED);
+        struct url url;
+        snprintf(url.text, sizeof url.text, "tls+tcp://127.0.0.1:%d", port);
+        CHECK_OK(nn_connect(s, url.text));
+        CHECK_EQ(child_wait(&server, 3 * PATIENCE_MS), 0);
+        CHECK_CLOSE(s);
     }
 }
 
@@ -1048,6 +1081,7 @@ int main(int count, char **words)
     RUN(a_stream_that_is_cut_off_is_told_from_one_that_has_ended);
     RUN(old_versions_are_refused);
     RUN(nothing_is_said_early_or_again);
+    RUN(nothing_is_said_early_or_again_by_a_client);
     RUN(certificates_are_changed_on_both_ends);
     RUN(keys_do_not_stay_behind);
     run("rm -rf trust others lists empty");
