@@ -130,7 +130,7 @@ unsafe extern "C" fn end(session: *mut c_void) {
 }
 
 unsafe extern "C" fn complain(session: *mut c_void, why: *mut Complaint) {
-    let bug = Complaint { fault: table::FAULT_OTHER, ..Complaint::NONE };
+    let bug = Complaint::from(&Trouble::new(table::FAULT_OTHER, "a bug"));
     let failure =
         |session: &mut Session| session.failure().map_or(Complaint::NONE, Complaint::from);
     // SAFETY: it was given out by `session_new`, and is this thread's.
@@ -239,10 +239,49 @@ unsafe fn free<T>(made: *mut c_void) {
     let _ = catch_unwind(AssertUnwindSafe(|| drop(made)));
 }
 
+/// What has panicked once may be in any state, and is asked nothing any more.
+///
 /// # Safety
 /// It is a session of [`boxed`] that no other thread uses.
 unsafe fn with<T>(session: *mut c_void, bug: T, call: impl FnOnce(&mut Session) -> T) -> T {
     // SAFETY: the caller vouches for it.
     let session = unsafe { &mut *session.cast::<Session>() };
-    catch_unwind(AssertUnwindSafe(|| call(session))).unwrap_or(bug)
+    if session.is_condemned() {
+        return bug;
+    }
+    catch_unwind(AssertUnwindSafe(|| call(session))).unwrap_or_else(|_| {
+        session.condemn();
+        bug
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::client;
+    use super::*;
+
+    #[test]
+    fn what_has_panicked_is_used_no_more() {
+        let session = Box::into_raw(Box::new(Session::new(&client(), b"here.test").unwrap()));
+        let session = session.cast::<c_void>();
+        let mut room = [0; 1024];
+        // SAFETY: it is a session, this thread's, with the room that is told.
+        unsafe {
+            assert_eq!(state(session) & table::IS_FAILED, 0);
+            assert_eq!(emit(session, room.as_mut_ptr(), 10), 10);
+            std::panic::set_hook(Box::new(|_| ()));
+            assert_eq!(with(session, 7, |_| panic!("a bug")), 7);
+            drop(std::panic::take_hook());
+            assert_eq!(state(session), table::IS_FAILED);
+            assert_eq!(emit(session, room.as_mut_ptr(), room.len()), 0);
+            let bytes = Bytes { start: room.as_ptr(), len: room.len() };
+            assert_eq!((feed(session, bytes), put(session, bytes)), (table::IS_FAILED, 0));
+            assert_eq!((take(session, room.as_mut_ptr(), room.len()), spoken(session)), (0, 0));
+            end(session);
+            let mut why = Complaint::NONE;
+            complain(session, &raw mut why);
+            assert_eq!((why.fault, &why.text[..why.len]), (table::FAULT_OTHER, &b"a bug"[..]));
+            session_free(session);
+        }
+    }
 }

@@ -16,6 +16,8 @@ pub struct Session {
     connection: Connection,
     /// What it has failed of.
     failure: Option<Trouble>,
+    /// Something in it has panicked.
+    is_condemned: bool,
     has_ended: bool,
     /// Bytes of the peer before it was known.
     greeted: usize,
@@ -44,6 +46,7 @@ impl Session {
         Ok(Session {
             connection,
             failure: None,
+            is_condemned: false,
             has_ended: false,
             greeted: 0,
             plaintext: Vec::new(),
@@ -54,17 +57,18 @@ impl Session {
     /// Takes all of the ciphertext. What comes behind a failure or an end is forgotten.
     pub fn feed(&mut self, mut ciphertext: &[u8]) {
         while !ciphertext.is_empty() && self.failure.is_none() && !self.has_ended {
-            if self.connection.is_handshaking() {
-                self.greeted += ciphertext.len();
-                if self.greeted > GREETING_MAX {
-                    let words = "the greeting of the peer is too long";
-                    self.failure = Some(Trouble::new(table::FAULT_TOO_LONG, words));
-                    return;
-                }
-            }
+            let is_greeting = self.connection.is_handshaking();
             match self.connection.read_tls(&mut ciphertext) {
                 Ok(0) => return,
-                Ok(_) => self.digest(),
+                Ok(count) => {
+                    self.digest();
+                    self.greeted += if is_greeting { count } else { 0 };
+                    if self.greeted > GREETING_MAX && self.connection.is_handshaking() {
+                        let words = "the greeting of the peer is too long";
+                        let trouble = Trouble::new(table::FAULT_TOO_LONG, words);
+                        self.failure.get_or_insert(trouble);
+                    }
+                }
                 Err(error) => {
                     let words = error.to_string();
                     self.failure = Some(Trouble::new(table::FAULT_PROTOCOL, &words));
@@ -73,19 +77,27 @@ impl Session {
         }
     }
 
+    /// What is good in front of a record that is not has come from the peer all the same.
     fn digest(&mut self) {
         match self.connection.process_new_packets() {
             Ok(state) => {
-                let count = state.plaintext_bytes_to_read();
-                self.make_room();
-                let start = self.plaintext.len();
-                self.plaintext.resize(start + count, 0);
-                let read = self.connection.reader().read(&mut self.plaintext[start..]);
-                self.plaintext.truncate(start + read.unwrap_or(0));
+                self.drain(state.plaintext_bytes_to_read());
                 self.has_ended = state.peer_has_closed();
             }
-            Err(error) => self.failure = Some(Trouble::from(&error)),
+            Err(error) => {
+                self.failure = Some(Trouble::from(&error));
+                while self.drain(PIECE) > 0 {}
+            }
         }
+    }
+
+    fn drain(&mut self, most: usize) -> usize {
+        self.make_room();
+        let start = self.plaintext.len();
+        self.plaintext.resize(start + most, 0);
+        let read = self.connection.reader().read(&mut self.plaintext[start..]).unwrap_or(0);
+        self.plaintext.truncate(start + read);
+        read
     }
 
     fn make_room(&mut self) {
@@ -144,6 +156,16 @@ impl Session {
             | flag(self.failure.is_some(), table::IS_FAILED)
     }
 
+    /// It is not to be used any more.
+    pub fn condemn(&mut self) {
+        self.is_condemned = true;
+    }
+
+    #[must_use]
+    pub fn is_condemned(&self) -> bool {
+        self.is_condemned
+    }
+
     #[must_use]
     pub fn failure(&self) -> Option<&Trouble> {
         self.failure.as_ref()
@@ -186,5 +208,7 @@ fn server_name(name: &[u8]) -> Result<ServerName<'static>, Trouble> {
 pub const AT_ONCE: usize = 64 * 1024;
 /// What a peer may say before it is known: chains of certificates are long.
 const GREETING_MAX: usize = 128 * 1024;
+/// Plaintext that is looked for at once where nobody knows how much there is.
+const PIECE: usize = 4 * 1024;
 /// What plaintext may keep when there is none.
 const KEPT: usize = 0;

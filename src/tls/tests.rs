@@ -418,6 +418,20 @@ fn a_damaged_record_ends_it_wherever_it_is_damaged() {
 }
 
 #[test]
+fn what_is_good_in_front_of_a_damaged_record_arrives() {
+    let mut pair = Pair::good();
+    let mut room = [0; 200];
+    pair.client.put(b"good");
+    let good = pair.client.emit(&mut room);
+    pair.client.put(b"damaged");
+    let all = good + pair.client.emit(&mut room[good..]);
+    room[all - 1] ^= 1;
+    pair.server.feed(&room[..all]);
+    assert_eq!(pair.server.state() & (IS_FAILED | HAS_PLAINTEXT), IS_FAILED | HAS_PLAINTEXT);
+    assert_eq!(taken(&mut pair.server), b"good");
+}
+
+#[test]
 fn a_greeting_has_an_end() {
     let mut session = Session::new(&server(good()), b"").unwrap();
     // The beginning of a message that never becomes whole.
