@@ -239,8 +239,8 @@ impl Source for TlsStream {
     }
 }
 
-impl Sink for TlsStream {
-    fn write(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+impl TlsStream {
+    fn write_now(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
         let mut state = self.state.lock();
         let now = state.session.state();
         let is_flushed = state.flush(&self.inner)?;
@@ -264,6 +264,18 @@ impl Sink for TlsStream {
                 return Ok(total);
             }
         }
+    }
+}
+
+impl Sink for TlsStream {
+    /// Without memory in the middle of something the rest is lost: whoever reads learns of it, too.
+    fn write(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.write_now(parts).inspect_err(|error| {
+            if error.kind() == io::ErrorKind::OutOfMemory {
+                self.note_failure(FAULT_OTHER);
+                self.inner.break_off();
+            }
+        })
     }
 
     fn is_ahead(&self) -> bool {
