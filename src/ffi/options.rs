@@ -126,6 +126,7 @@ const _: () = {
     assert!(ws::MESSAGE_TYPE.number == NN_WS_MSG_TYPE && ws::PING.number == SPMSG_WS_PING);
     assert!(tls::LEVEL == SPMSG_TLS && tls::VERIFY.number == SPMSG_TLS_VERIFY);
     assert!(tls::VERSION_MIN.number == SPMSG_TLS_VERSION_MIN);
+    assert!(tls::HANDSHAKES_MAX.number == SPMSG_TLS_HANDSHAKES_MAX);
     assert!(tls::CERTIFICATE.number == SPMSG_TLS_CERTIFICATE && tls::KEY.number == SPMSG_TLS_KEY);
     assert!(tls::TRUST.number == SPMSG_TLS_TRUST && tls::NAME.number == SPMSG_TLS_NAME);
     assert!(tls::REVOKED.number == SPMSG_TLS_REVOKED);

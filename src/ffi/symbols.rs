@@ -198,6 +198,7 @@ mod tests {
                 Unit::Messages
                 | Unit::Seconds
                 | Unit::Hops
+                | Unit::Peers
                 | Unit::Choice
                 | Unit::Permissions
                 | Unit::Address => NN_UNIT_NONE,

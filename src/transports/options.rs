@@ -76,6 +76,7 @@ pub enum Unit {
     Seconds,
     Priority,
     Hops,
+    Peers,
     /// 0 or 1.
     Flag,
     /// One of a few.

@@ -24,6 +24,11 @@ pub trait Wire: Send + Sync {
         Ok(Arc::new(stream))
     }
 
+    /// How many conversations may be in their beginnings at once where somebody listens.
+    fn beginnings_max(&self, _host: &dyn Host) -> usize {
+        usize::MAX
+    }
+
     /// Makes anew what the next streams are covered with, once the result is called.
     ///
     /// # Errors

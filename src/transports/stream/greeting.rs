@@ -128,6 +128,12 @@ impl Greeting {
         state.is_some()
     }
 
+    /// Ends it before its time is over: somebody else has its place. Only the reactor's thread does
+    /// that.
+    pub fn give_up(&self) {
+        self.fail();
+    }
+
     /// The socket may want the connection now.
     pub fn retry(&self) {
         let is_held = self.state.lock().as_ref().is_some_and(|state| state.phase == Phase::Held);

@@ -26,6 +26,8 @@ pub struct Listener {
     /// As it was asked for when the listener was made.
     guard: Guard,
     site: Site,
+    /// How many greetings go on at once.
+    beginnings_max: usize,
     /// None once the listener is closed. Locked while it accepts, so that one that is closed has no
     /// descriptor left.
     open: Mutex<Option<Open>>,
@@ -53,8 +55,25 @@ struct State {
     is_closed: bool,
     /// Nobody is accepted until the socket has received more.
     is_holding: bool,
-    greetings: BTreeMap<u64, Arc<Greeting>>,
+    /// Nobody is accepted until a greeting is over, or the oldest has had its time.
+    is_crowded: bool,
+    greetings: BTreeMap<u64, Guest>,
     next_greeting: u64,
+}
+
+/// Somebody who is being greeted.
+struct Guest {
+    greeting: Arc<Greeting>,
+    since: Instant,
+}
+
+/// Whether there is room for one more greeting.
+enum Place {
+    Free,
+    /// That of the oldest, which has had its time.
+    Outstayed(Arc<Greeting>),
+    /// Not before that moment.
+    Taken(Instant),
 }
 
 struct Open {
@@ -87,6 +106,7 @@ impl Listener {
         let descriptor = os_listener.as_raw_fd();
         let site = if os_listener.own_address().is_some() { Site::Network } else { Site::Machine };
         let guard = host.guard();
+        let beginnings_max = wire.beginnings_max(&*host);
         let open = Open { listener: os_listener, gone: 0, release };
         let listener = Arc::new_cyclic(|me| Listener {
             me: me.clone(),
@@ -97,6 +117,7 @@ impl Listener {
             address,
             guard,
             site,
+            beginnings_max,
             open: Mutex::new(Rank::Accepting, Some(open)),
             state: Mutex::new(Rank::Endpoint, State::default()),
         });
@@ -119,6 +140,11 @@ impl Listener {
             if self.host.is_behind() {
                 return self.hold();
             }
+            let outstayed = match self.place() {
+                Place::Free => None,
+                Place::Outstayed(greeting) => Some(greeting),
+                Place::Taken(until) => return self.wait_for_place(until),
+            };
             let Ok(attempt) = Attempt::begin() else { return self.wait_for_memory() };
             let accepted = {
                 let mut open = self.open.lock();
@@ -133,6 +159,7 @@ impl Listener {
                         self.host.report(Report::TurnedAway { peer, fault });
                         continue;
                     }
+                    outstayed.into_iter().for_each(|greeting| greeting.give_up());
                     if self.greet(stream, attempt).is_err() {
                         return self.wait_for_memory();
                     }
@@ -144,6 +171,44 @@ impl Listener {
                     return self.pause();
                 }
             }
+        }
+    }
+
+    /// Where many say nothing, each of them has a moment nevertheless, because who is only slow
+    /// looks the same; and who comes behind them waits no longer than they do.
+    fn place(&self) -> Place {
+        let mut state = self.state.lock();
+        let oldest = match state.greetings.first_key_value() {
+            Some((_, oldest)) if state.greetings.len() >= self.beginnings_max => oldest,
+            _ => {
+                state.is_crowded = false;
+                return Place::Free;
+            }
+        };
+        let until = oldest.since + PATIENCE;
+        if until > sys::now() {
+            state.is_crowded = true;
+            return Place::Taken(until);
+        }
+        Place::Outstayed(Arc::clone(&oldest.greeting))
+    }
+
+    /// Who comes meanwhile waits in the backlog.
+    fn wait_for_place(&self, until: Instant) {
+        self.rewatch(Interest::default());
+        if let Some(key) = self.key.get() {
+            self.reactor.set_timer(*key, Some(until));
+        }
+    }
+
+    fn greeting_is_over(&self, number: u64) {
+        let was_crowded = {
+            let mut state = self.state.lock();
+            state.greetings.remove(&number);
+            std::mem::take(&mut state.is_crowded)
+        };
+        if was_crowded {
+            self.rewatch(ACCEPTING);
         }
     }
 
@@ -176,7 +241,7 @@ impl Listener {
         let me = self.me.clone();
         let done = move |_| {
             if let Some(listener) = me.upgrade() {
-                listener.state.lock().greetings.remove(&number);
+                listener.greeting_is_over(number);
             }
         };
         let (host, greeter) = (Arc::clone(&self.host), self.wire.greeter(&*self.host));
@@ -188,7 +253,8 @@ impl Listener {
         let kept = {
             let mut state = self.state.lock();
             if !state.is_closed {
-                state.greetings.insert(number, Arc::clone(&greeting));
+                let guest = Guest { greeting: Arc::clone(&greeting), since: sys::now() };
+                state.greetings.insert(number, guest);
             }
             match attempt.check() {
                 Ok(()) if !state.is_closed => return Ok(()),
@@ -292,8 +358,8 @@ impl Maker for Listener {
             self.reactor.unwatch(open.listener.as_raw_fd());
             (open.release)();
         }
-        for greeting in greetings.into_values() {
-            if greeting.cancel() {
+        for guest in greetings.into_values() {
+            if guest.greeting.cancel() {
                 self.host.report(Report::Dropped);
             }
         }
@@ -308,7 +374,10 @@ impl Maker for Listener {
     fn retry(&self) {
         self.resume();
         // Without memory they stay where they are, and come again when their time is over.
-        let greetings = memory::collect(self.state.lock().greetings.values().cloned());
+        let greetings = {
+            let state = self.state.lock();
+            memory::collect(state.greetings.values().map(|guest| Arc::clone(&guest.greeting)))
+        };
         greetings.iter().flatten().for_each(|greeting| greeting.retry());
     }
 
@@ -321,6 +390,8 @@ const ACCEPTING: Interest = Interest { readable: true, writable: false, ended: f
 const ACCEPTS_MAX: usize = 64;
 const GONE_MAX: u32 = 8;
 const PAUSE: Duration = Duration::from_millis(100);
+/// How long everybody is greeted, however many others wait for that.
+const PATIENCE: Duration = Duration::from_millis(1000);
 
 #[cfg(test)]
 mod tests {

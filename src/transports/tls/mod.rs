@@ -107,7 +107,8 @@ pub mod option {
     const OWN: i32 = 0x5350_0000;
     pub const LEVEL: i32 = OWN + 64;
 
-    pub static TABLE: Table = Table { level: LEVEL, len: Len::Exact, rows: &[VERIFY, VERSION_MIN] };
+    pub static TABLE: Table = Table { level: LEVEL, len: Len::Exact, rows: ROWS };
+    const ROWS: &[Row] = &[VERIFY, VERSION_MIN, HANDSHAKES_MAX];
 
     pub static CERTIFICATE: Text = text(OWN + 65, PEM_MAX, Secrecy::Public);
     pub static KEY: Text = text(OWN + 66, PEM_MAX, Secrecy::Secret);
@@ -121,6 +122,8 @@ pub mod option {
         tls_numbers::TLS_1_2.cast_signed(),
         tls_numbers::TLS_1_3.cast_signed(),
     );
+    pub const HANDSHAKES_MAX: Row =
+        Row { unit: Unit::Peers, ..row(OWN + 76, "handshakes at once", 128, 1, i32::MAX) };
     pub static REVOKED: Text = text(OWN + 71, PEM_MAX, Secrecy::Public);
 
     /// Who connects verifies, and who listens does not.
@@ -141,6 +144,12 @@ pub mod option {
     #[must_use]
     pub fn version_min(settings: &Settings) -> u32 {
         settings.values.get(&VERSION_MIN).unsigned_abs()
+    }
+
+    /// How many who come are greeted at once.
+    #[must_use]
+    pub fn handshakes_max(settings: &Settings) -> usize {
+        usize::try_from(settings.values.get(&HANDSHAKES_MAX)).unwrap_or(1)
     }
 
     const fn row(number: i32, name: &'static str, default: i32, least: i32, most: i32) -> Row {

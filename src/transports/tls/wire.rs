@@ -59,6 +59,10 @@ impl<W: Wire> Wire for Covered<W> {
         Ok(Arc::new(TlsStream::new(stream, session)))
     }
 
+    fn beginnings_max(&self, host: &dyn Host) -> usize {
+        option::handshakes_max(&host.settings())
+    }
+
     fn renew(&self, host: &dyn Host) -> Result<Renewal<'_>, Error> {
         let fresh = Arc::new(config(self.purpose, host)?);
         Ok(Box::new(|| {
