@@ -2,7 +2,7 @@
  * second, third ... call of a conversation, until the conversation runs through. What came of it is
  * printed as a table.
  *
- *   calls inproc|ipc|tcp|ws [EFFORT [SEED]]
+ *   calls inproc|ipc|tcp|ws|tls+tcp|wss [EFFORT [SEED]]
  *
  * With an effort of 1 each function has one of its errors, and fewer calls fail the later they
  * come; more than that leaves nothing out. */
@@ -88,7 +88,7 @@ static void try_errors(const struct failure *failure)
 
 int main(int count, char **words)
 {
-    trial_begin("robustness/calls", "inproc|ipc|tcp|ws", 80, count, words);
+    trial_begin("robustness/calls", "inproc|ipc|tcp|ws|tls+tcp|wss", 80, count, words);
     failing_init();
     for (size_t i = 0; i < failures_count; i++) {
         int needs_tcp = is_look_up(&failures[i]);

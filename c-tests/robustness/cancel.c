@@ -1,7 +1,7 @@
 /* Threads that never come back from a call: cancelled, or gone by siglongjmp. Everything else goes
  * on: the socket serves others, and can be closed.
  *
- *   cancel inproc|ipc|tcp|ws [EFFORT [SEED]] */
+ *   cancel inproc|ipc|tcp|ws|tls+tcp|wss [EFFORT [SEED]] */
 
 #include "support/address.h"
 #include "support/cases.h"
@@ -566,7 +566,7 @@ static void exits_and_the_main_threads_end_are_nobodys_trouble(void)
 
 int main(int count, char **words)
 {
-    trial_begin("robustness/cancel", "inproc|ipc|tcp|ws", 30, count, words);
+    trial_begin("robustness/cancel", "inproc|ipc|tcp|ws|tls+tcp|wss", 30, count, words);
 #ifdef __SANITIZE_ADDRESS__
     /* What a frame has poisoned that is unwound by force stays so, and the sanitizer trips over it
      * when the thread ends. */

@@ -2,7 +2,7 @@
  * allocation fails, alone or with those behind it. Calls say so, or one connection ends; the
  * socket, its other contexts and what waits on them go on, and nothing is left.
  *
- *   contexts inproc|ipc|tcp|ws [EFFORT [SEED]] */
+ *   contexts inproc|ipc|tcp|ws|tls+tcp|wss [EFFORT [SEED]] */
 
 #include "allocshim.h"
 
@@ -189,7 +189,7 @@ static void each_type_can_be_without_memory(void)
 
 int main(int count, char **words)
 {
-    trial_begin("robustness/contexts", "inproc|ipc|tcp|ws", 80, count, words);
+    trial_begin("robustness/contexts", "inproc|ipc|tcp|ws|tls+tcp|wss", 80, count, words);
     RUN(each_allocation_may_fail);
     RUN(each_type_can_be_without_memory);
     RUN(nothing_is_left);

@@ -1,12 +1,13 @@
 /* A process that has no descriptor left, or one, at the worst moments. Calls may fail with EMFILE,
  * connections may wait; nothing spins, nothing hangs, and all is well when descriptors return.
  *
- *   descriptors inproc|ipc|tcp|ws [EFFORT [SEED]] */
+ *   descriptors inproc|ipc|tcp|ws|tls+tcp|wss [EFFORT [SEED]] */
 
 #include "support/address.h"
 #include "support/cases.h"
 #include "support/check.h"
 #include "support/clock.h"
+#include "support/credentials.h"
 #include "support/process.h"
 #include "support/raw-stream.h"
 #include "support/resources.h"
@@ -76,7 +77,7 @@ static void a_socket_opens_or_says_why_not(void)
 {
     for (int count = 0; count <= FREE_MOST; count++) {
         leave_free(count);
-        int s = OR_EMFILE(nn_socket(AF_SP, NN_PAIR), count);
+        int s = OR_EMFILE(dressed(nn_socket(AF_SP, NN_PAIR)), count);
         if (s >= 0)
             CHECK_CLOSE(s);
         give_back();
@@ -159,8 +160,8 @@ static void check_all_in_want(int count)
     struct url url = unique_url(trial.scheme);
     char byte;
     leave_free(count);
-    int a = OR_EMFILE(nn_socket(AF_SP, NN_PAIR), count);
-    int b = OR_EMFILE(nn_socket(AF_SP, NN_PAIR), count);
+    int a = OR_EMFILE(dressed(nn_socket(AF_SP, NN_PAIR)), count);
+    int b = OR_EMFILE(dressed(nn_socket(AF_SP, NN_PAIR)), count);
     int bound = a < 0 ? -1 : OR_EMFILE(nn_bind(a, url.text), count);
     int connected = b < 0 ? -1 : OR_EMFILE(nn_connect(b, url.text), count);
     for (int i = 0; i < 10 && a >= 0 && b >= 0; i++) {
@@ -303,6 +304,9 @@ static void check_accept_in_want(int count)
     check_idle();
     CHECK_TALK(a, b);
     CHECK_EQ(nn_get_statistic(a, NN_STAT_CURRENT_EP_ERRORS), 1);
+    /* Who encrypts hears them out first. */
+    for (int i = 0; i < WAITING && is_encrypted(trial.scheme); i++)
+        CHECK_EQ(shutdown(fds[i], SHUT_WR), 0);
     give_back();
     /* They are accepted now, and let go, because the socket has its peer. */
     for (int i = 0; i < WAITING; i++) {
@@ -396,7 +400,7 @@ static void the_standard_descriptors_are_left_to_the_program(void)
 
 int main(int count, char **words)
 {
-    trial_begin("robustness/descriptors", "inproc|ipc|tcp|ws", 40, count, words);
+    trial_begin("robustness/descriptors", "inproc|ipc|tcp|ws|tls+tcp|wss", 40, count, words);
     RUN(a_socket_opens_or_says_why_not);
     RUN(a_bind_succeeds_or_can_be_repeated);
     RUN(a_connect_succeeds_or_can_be_repeated);

@@ -6,6 +6,7 @@
 #include "support/cases.h"
 #include "support/check.h"
 #include "support/clock.h"
+#include "support/credentials.h"
 #include "support/directory.h"
 #include "support/resources.h"
 #include "support/sockets.h"
@@ -117,8 +118,8 @@ static int is_connected(const struct talk *talk)
 
 static void begin(struct talk *talk, const struct failing *plan)
 {
-    judge("nn_socket", talk->left = nn_socket(AF_SP, plan->left));
-    judge("nn_socket", talk->right = nn_socket(AF_SP, plan->right));
+    judge("nn_socket", talk->left = dressed(nn_socket(AF_SP, plan->left)));
+    judge("nn_socket", talk->right = dressed(nn_socket(AF_SP, plan->right)));
     settle(talk->left, plan->left);
     settle(talk->right, plan->right);
     if (talk->left >= 0)
@@ -218,9 +219,9 @@ static void recover(struct talk *talk, const struct failing *plan)
 {
     int count = 0;
     if (talk->left < 0)
-        talk->left = again("left nn_socket", nn_socket(AF_SP, plan->left));
+        talk->left = again("left nn_socket", dressed(nn_socket(AF_SP, plan->left)));
     if (talk->right < 0)
-        talk->right = again("right nn_socket", nn_socket(AF_SP, plan->right));
+        talk->right = again("right nn_socket", dressed(nn_socket(AF_SP, plan->right)));
     settle(talk->left, plan->left);
     settle(talk->right, plan->right);
     if (talk->bound < 0)

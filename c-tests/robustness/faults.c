@@ -3,7 +3,7 @@
  * conversation may fail and be repeated. The process lives, nothing hangs, and the same sockets
  * serve when calls succeed again.
  *
- *   faults inproc|ipc|tcp|ws [EFFORT [SEED]] */
+ *   faults inproc|ipc|tcp|ws|tls+tcp|wss [EFFORT [SEED]] */
 
 #include "failures.h"
 #include "faultshim.h"
@@ -12,6 +12,7 @@
 #include "support/cases.h"
 #include "support/check.h"
 #include "support/clock.h"
+#include "support/credentials.h"
 #include "support/resources.h"
 #include "support/sockets.h"
 #include "support/talk.h"
@@ -51,8 +52,8 @@ static void settle_timeouts(int s)
 
 static void begin(struct conversation *talk)
 {
-    talk->a = nn_socket(AF_SP, NN_PAIR);
-    talk->b = nn_socket(AF_SP, NN_PAIR);
+    talk->a = dressed(nn_socket(AF_SP, NN_PAIR));
+    talk->b = dressed(nn_socket(AF_SP, NN_PAIR));
     settle_timeouts(talk->a);
     settle_timeouts(talk->b);
     talk->bound = talk->a < 0 ? -1 : nn_bind(talk->a, talk->bound_url.text);
@@ -107,9 +108,9 @@ static void recover(struct conversation *talk)
 {
     int sockets[2], patience = PATIENCE_MS;
     if (talk->a < 0)
-        CHECK_OK(talk->a = nn_socket(AF_SP, NN_PAIR));
+        CHECK_OK(talk->a = dressed(nn_socket(AF_SP, NN_PAIR)));
     if (talk->b < 0)
-        CHECK_OK(talk->b = nn_socket(AF_SP, NN_PAIR));
+        CHECK_OK(talk->b = dressed(nn_socket(AF_SP, NN_PAIR)));
     if (talk->bound < 0)
         CHECK_OK(nn_bind(talk->a, talk->bound_url.text));
     if (talk->connected < 0)
@@ -269,7 +270,7 @@ static void check_failure(const struct failure *failure)
 
 int main(int count, char **words)
 {
-    trial_begin("robustness/faults", "inproc|ipc|tcp|ws", 60, count, words);
+    trial_begin("robustness/faults", "inproc|ipc|tcp|ws|tls+tcp|wss", 60, count, words);
     memset(body, 'b', sizeof body);
     for (size_t i = 0; i < failures_count; i++) {
         int needs_tcp = strcmp(failures[i].function, "getaddrinfo") == 0;

@@ -8,6 +8,7 @@
 #include "support/cases.h"
 #include "support/check.h"
 #include "support/clock.h"
+#include "support/credentials.h"
 #include "support/message.h"
 #include "support/process.h"
 #include "support/random.h"
@@ -51,7 +52,7 @@ struct fighter {
 static void open_and_close(struct fighter *fighter)
 {
     char url[32], body[8];
-    int a = nn_socket(AF_SP, NN_PAIR), b = nn_socket(AF_SP, NN_PAIR);
+    int a = dressed(nn_socket(AF_SP, NN_PAIR)), b = dressed(nn_socket(AF_SP, NN_PAIR));
     snprintf(url, sizeof url, "inproc://fighter-%d", fighter->number);
     CHECK(a >= 0 && b >= 0);
     CHECK_OK(nn_bind(a, url));
@@ -277,7 +278,7 @@ static void all_processes_number_their_requests_differently(void)
 
 int main(int count, char **words)
 {
-    trial_begin("robustness/forks", "inproc|tcp", 100, count, words);
+    trial_begin("robustness/forks", "inproc|tcp|tls+tcp", 100, count, words);
     RUN(no_child_waits_for_a_thread_of_its_parent);
     RUN(a_child_says_what_is_wrong_although_its_parent_cannot);
     RUN(all_processes_number_their_requests_differently);

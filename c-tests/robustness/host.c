@@ -1,12 +1,13 @@
 /* What a host does to its own threads and processes: it exits from a signal handler, forks and forks
  * again, calls with little stack, closes every descriptor there is.
  *
- *   host inproc|ipc|tcp|ws [EFFORT [SEED]] */
+ *   host inproc|ipc|tcp|ws|tls+tcp|wss [EFFORT [SEED]] */
 
 #include "support/address.h"
 #include "support/cases.h"
 #include "support/check.h"
 #include "support/clock.h"
+#include "support/credentials.h"
 #include "support/process.h"
 #include "support/random.h"
 #include "support/resources.h"
@@ -22,6 +23,7 @@
 #include <nanomsg/reqrep.h>
 
 #include <pthread.h>
+#include <stdio.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,7 +34,9 @@
 
 /* ---- exit() in a signal handler ---- */
 
-enum { INTERRUPTIONS = 25 };
+enum { INTERRUPTIONS = 25, PLAIN_STACK = 16 * 1024 };
+/* Certificates are understood, and handshakes made, on the stack of whoever calls. */
+enum { ENCRYPTED_STACK = 64 * 1024, STACK_MAX = 128 * 1024 };
 
 struct server {
     struct url url;
@@ -66,14 +70,14 @@ static int serve(void *argument)
     char body[64] = "";
     pthread_t thread;
     sigset_t term;
-    int s = nn_socket(AF_SP, server->type), peer = -1;
+    int s = dressed(nn_socket(AF_SP, server->type)), peer = -1;
     REQUIRE(s >= 0 && nn_bind(s, server->url.text) >= 0);
     /* Nobody reads what is left, and each exit may wait as long for that. */
     set_int(s, NN_LINGER, 50);
     sigemptyset(&term);
     sigaddset(&term, SIGTERM);
     if (server->peer_type != 0) {
-        peer = nn_socket(AF_SP, server->peer_type);
+        peer = dressed(nn_socket(AF_SP, server->peer_type));
         REQUIRE(peer >= 0 && nn_connect(peer, server->url.text) >= 0);
         set_int(peer, NN_LINGER, 50);
         if (server->peer_type == NN_SUB)
@@ -180,7 +184,7 @@ static void *talk_on_little_stack(void *argument)
 {
     const char *url = argument;
     char body[8];
-    int a = nn_socket(AF_SP, NN_PAIR), b = nn_socket(AF_SP, NN_PAIR);
+    int a = dressed(nn_socket(AF_SP, NN_PAIR)), b = dressed(nn_socket(AF_SP, NN_PAIR));
     struct nn_pollfd poll = {b, NN_POLLIN, 0};
     if (a < 0 || b < 0 || nn_bind(a, url) < 0 || nn_connect(b, url) < 0)
         return "no sockets";
@@ -193,20 +197,27 @@ static void *talk_on_little_stack(void *argument)
 /* The first call of a process makes what the library needs: in a child, nothing is there yet. */
 static int call_on_little_stack(void *argument)
 {
-    static char stack[16 * 1024] __attribute__((aligned(4096)));
+    static char stack[STACK_MAX] __attribute__((aligned(4096)));
+    size_t size = is_encrypted(trial.scheme) ? ENCRYPTED_STACK : PLAIN_STACK;
     pthread_attr_t attributes;
     pthread_t thread;
     void *complaint = NULL;
     CHECK_EQ(pthread_attr_init(&attributes), 0);
-    CHECK_EQ(pthread_attr_setstack(&attributes, stack, sizeof stack), 0);
+    CHECK_EQ(pthread_attr_setstack(&attributes, stack + STACK_MAX - size, size), 0);
     CHECK_EQ(pthread_create(&thread, &attributes, talk_on_little_stack, argument), 0);
     CHECK_EQ(pthread_join(thread, &complaint), 0);
     if (complaint != NULL)
         FAIL("%s", (const char *)complaint);
+    /* Nobody has been below it. */
+    size_t used = STACK_MAX;
+    while (used > 0 && stack[STACK_MAX - used] == 0)
+        used--;
+    printf("%zu bytes of stack were used\n", used);
+    CHECK_AT_MOST(used, size);
     return 0;
 }
 
-static void sixteen_kilobytes_of_stack_are_enough(void)
+static void a_little_stack_is_enough(void)
 {
     struct url url = unique_url(trial.scheme);
     struct child child;
@@ -259,14 +270,14 @@ static void closing_ends_after_all_descriptors_were_closed(void)
 
 int main(int count, char **words)
 {
-    trial_begin("robustness/host", "inproc|ipc|tcp|ws", 80, count, words);
+    trial_begin("robustness/host", "inproc|ipc|tcp|ws|tls+tcp|wss", 80, count, words);
     RUN(a_publisher_exits_in_a_signal_handler);
     RUN(a_lonely_publisher_exits_in_a_signal_handler);
     RUN(a_puller_exits_in_a_signal_handler);
     RUN(a_replier_exits_in_a_signal_handler);
     RUN(a_pair_exits_in_a_signal_handler);
     RUN(a_chain_of_forks_has_no_end);
-    RUN(sixteen_kilobytes_of_stack_are_enough);
+    RUN(a_little_stack_is_enough);
     RUN(closing_ends_after_all_descriptors_were_closed);
     RUN(nothing_is_left);
     return test_end();

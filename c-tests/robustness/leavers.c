@@ -1,12 +1,13 @@
 /* Peers that come, say one thing and go, faster than a receiver listens: they are made to wait,
  * what they have said is heard, and nothing takes longer the more of them there were.
  *
- *   leavers inproc|ipc|tcp|ws [EFFORT [SEED]] */
+ *   leavers inproc|ipc|tcp|ws|tls+tcp|wss [EFFORT [SEED]] */
 
 #include "support/address.h"
 #include "support/cases.h"
 #include "support/check.h"
 #include "support/clock.h"
+#include "support/credentials.h"
 #include "support/resources.h"
 #include "support/sockets.h"
 #include "support/thread.h"
@@ -45,7 +46,7 @@ static int say(int s, int number)
 /* False when it could not be said. What was said is said, however soon the socket is closed. */
 static int say_and_leave(const char *url, int number, int wait_ms)
 {
-    int s = nn_socket(AF_SP, NN_PUSH);
+    int s = dressed(nn_socket(AF_SP, NN_PUSH));
     CHECK_OK(s);
     set_int(s, NN_SNDTIMEO, wait_ms);
     set_int(s, NN_LINGER, PATIENCE_MS);
@@ -188,7 +189,7 @@ static void closing_on_many_who_have_left_is_quick(void)
 
 int main(int count, char **words)
 {
-    trial_begin("robustness/leavers", "inproc|ipc|tcp|ws", 60, count, words);
+    trial_begin("robustness/leavers", "inproc|ipc|tcp|ws|tls+tcp|wss", 60, count, words);
     if (strcmp(trial.scheme, "inproc") != 0) {
         measure.size = 1 << 14;
         measure.few = 80;

@@ -2,7 +2,7 @@
  * who waits without a limit: nothing of it is used behind the call, nothing is lost with a call that
  * ends early, and memory that is not there harms nobody else.
  *
- *   lending inproc|ipc|tcp|ws [EFFORT [SEED]] */
+ *   lending inproc|ipc|tcp|ws|tls+tcp|wss [EFFORT [SEED]] */
 
 #include "support/address.h"
 #include "support/cases.h"
@@ -546,7 +546,7 @@ static void closing_ends_a_call_in_the_middle(void)
 
 int main(int count, char **words)
 {
-    trial_begin("robustness/lending", "inproc|ipc|tcp|ws", 75, count, words);
+    trial_begin("robustness/lending", "inproc|ipc|tcp|ws|tls+tcp|wss", 75, count, words);
     RUN(what_is_spoilt_behind_the_call_has_been_sent_as_it_was);
     RUN(replies_are_spoilt_behind_the_call_without_harm);
     RUN(threads_lend_side_by_side);

@@ -1,12 +1,13 @@
 /* Opening, talking and closing thousands of times; loading and unloading; leaving by exit() in the
  * middle of everything; forking. Nothing is left over, and everything ends.
  *
- *   lifecycle inproc|ipc|tcp|ws [EFFORT [SEED]]      effort 10 makes 20000 cycles */
+ *   lifecycle inproc|ipc|tcp|ws|tls+tcp|wss [EFFORT [SEED]]      effort 10 makes 20000 cycles */
 
 #include "support/address.h"
 #include "support/cases.h"
 #include "support/check.h"
 #include "support/clock.h"
+#include "support/credentials.h"
 #include "support/directory.h"
 #include "support/process.h"
 #include "support/resources.h"
@@ -183,6 +184,7 @@ static void exit_ends_a_process_with_blocked_threads(void)
 
 struct loaded {
     int (*socket)(int, int);
+    int (*setsockopt)(int, int, int, const void *, size_t);
     int (*bind)(int, const char *);
     int (*connect)(int, const char *);
     int (*send)(int, const void *, size_t, int);
@@ -202,12 +204,14 @@ static void use_loaded(void *library, const char *url)
     char body[8];
     struct loaded nn;
     *(void **)&nn.socket = symbol(library, "nn_socket");
+    *(void **)&nn.setsockopt = symbol(library, "nn_setsockopt");
     *(void **)&nn.bind = symbol(library, "nn_bind");
     *(void **)&nn.connect = symbol(library, "nn_connect");
     *(void **)&nn.send = symbol(library, "nn_send");
     *(void **)&nn.recv = symbol(library, "nn_recv");
     *(void **)&nn.close = symbol(library, "nn_close");
     int a = nn.socket(AF_SP, NN_PAIR), b = nn.socket(AF_SP, NN_PAIR);
+    CHECK(dress_by(nn.setsockopt, a) && dress_by(nn.setsockopt, b));
     CHECK_OK(nn.bind(a, url));
     CHECK_OK(nn.connect(b, url));
     CHECK_EQ(nn.send(b, "loaded", 6, 0), 6);
@@ -397,7 +401,7 @@ static void a_child_forked_in_the_middle_lives_on_its_own(void)
 
 int main(int count, char **words)
 {
-    trial_begin("robustness/lifecycle", "inproc|ipc|tcp|ws", 60, count, words);
+    trial_begin("robustness/lifecycle", "inproc|ipc|tcp|ws|tls+tcp|wss", 60, count, words);
     RUN(a_child_forked_after_the_last_close_works);
     RUN(cycles_leave_nothing);
     RUN(endpoint_cycles_leave_nothing);

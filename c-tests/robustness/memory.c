@@ -2,7 +2,7 @@
  * few or many behind it, or all until further notice. Setting up says ENOMEM or is tried again, and
  * what goes on goes on or ends one connection.
  *
- *   memory inproc|ipc|tcp|ws [EFFORT [SEED]]
+ *   memory inproc|ipc|tcp|ws|tls+tcp|wss [EFFORT [SEED]]
  *
  * With an effort of 1 some of the allocations are left out; more than that leaves none out. */
 
@@ -12,6 +12,7 @@
 #include "support/cases.h"
 #include "support/check.h"
 #include "support/clock.h"
+#include "support/credentials.h"
 #include "support/process.h"
 #include "support/sockets.h"
 #include "support/trial.h"
@@ -53,6 +54,9 @@ static void try_each(const struct failing *failing, const char *name, long count
     long live = failing_live(failing), failed = 1;
     char what[128];
     plan.count = count;
+    /* A handshake takes its time, and hundreds of allocations. */
+    if (is_encrypted(trial.scheme))
+        step *= 9;
     if (trial.effort > 1)
         step = 1;
     for (plan.nth = 1 + (long)(trial.seed % (uint64_t)step); !failing_is_enough();
@@ -132,7 +136,7 @@ static void failures_wear_nothing_out(void)
 
 int main(int count, char **words)
 {
-    trial_begin("robustness/memory", "inproc|ipc|tcp|ws", 80, count, words);
+    trial_begin("robustness/memory", "inproc|ipc|tcp|ws|tls+tcp|wss", 80, count, words);
     failing_init();
     RUN(setting_up);
     RUN(setting_up_and_closing);

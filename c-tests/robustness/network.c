@@ -1,7 +1,7 @@
 /* A kernel and a host that are within their rights, and seldom meant to be met: accepting that fails
  * for good, and writing that takes a few bytes at a time.
  *
- *   network ipc|tcp|ws [EFFORT [SEED]] */
+ *   network ipc|tcp|ws|tls+tcp|wss [EFFORT [SEED]] */
 
 #include "faultshim.h"
 
@@ -115,7 +115,7 @@ static void an_answer_in_parts_is_whole(void)
 
 int main(int count, char **words)
 {
-    trial_begin("robustness/network", "ipc|tcp|ws", 60, count, words);
+    trial_begin("robustness/network", "ipc|tcp|ws|tls+tcp|wss", 60, count, words);
     RUN(accepting_that_fails_for_good_costs_no_processor);
     RUN(a_greeting_in_parts_is_one);
     RUN(a_message_waits_for_the_greeting);

@@ -1,7 +1,7 @@
 /* Threads that are interrupted by a signal every millisecond while they send and receive. A call
  * fails with EINTR, and has then done nothing, or succeeds; no message is lost or comes twice.
  *
- *   signals inproc|ipc|tcp|ws [EFFORT [SEED]] */
+ *   signals inproc|ipc|tcp|ws|tls+tcp|wss [EFFORT [SEED]] */
 
 #include "support/address.h"
 #include "support/cases.h"
@@ -248,7 +248,7 @@ static void closing_under_signals_loses_nothing(void)
 
 int main(int count, char **words)
 {
-    trial_begin("robustness/signals", "inproc|ipc|tcp|ws", 30, count, words);
+    trial_begin("robustness/signals", "inproc|ipc|tcp|ws|tls+tcp|wss", 30, count, words);
     RUN(an_interrupted_call_has_done_nothing);
     RUN(restarting_handlers_interrupt_as_well);
     RUN(other_calls_do_not_mind_signals);

@@ -1,13 +1,14 @@
 /* Many threads that do everything at once to the same few sockets, names and handles, most of which
  * are closed under their hands. Calls may fail; none hangs or crashes, and nothing is left over.
  *
- *   threads inproc|ipc|tcp|ws [EFFORT [SEED]] */
+ *   threads inproc|ipc|tcp|ws|tls+tcp|wss [EFFORT [SEED]] */
 
 #include "support/address.h"
 #include "support/blocked.h"
 #include "support/cases.h"
 #include "support/check.h"
 #include "support/clock.h"
+#include "support/credentials.h"
 #include "support/random.h"
 #include "support/sockets.h"
 #include "support/talk.h"
@@ -49,7 +50,7 @@ static void note(struct worker *worker, const char *call)
 
 static void open_one(void)
 {
-    int s = nn_socket(AF_SP, NN_PAIR);
+    int s = dressed(nn_socket(AF_SP, NN_PAIR));
     int ms = 5, interval = 2, linger = 5;
     if (s < 0)
         return;
@@ -286,7 +287,7 @@ static void only_one_of_many_closes_succeeds(void)
 
 int main(int count, char **words)
 {
-    trial_begin("robustness/threads", "inproc|ipc|tcp|ws", 50, count, words);
+    trial_begin("robustness/threads", "inproc|ipc|tcp|ws|tls+tcp|wss", 50, count, words);
     RUN(everything_at_once_is_survived);
     RUN(closing_wakes_every_blocked_thread);
     RUN(only_one_of_many_closes_succeeds);

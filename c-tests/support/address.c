@@ -2,6 +2,7 @@
 
 #include "support/check.h"
 #include "support/clock.h"
+#include "support/credentials.h"
 #include "support/directory.h"
 
 #include <nanomsg/nn.h>
@@ -38,12 +39,17 @@ int free_port(void)
     return -1;
 }
 
+static int has_port(const char *scheme)
+{
+    return strcmp(scheme, "tcp") == 0 || strcmp(scheme, "ws") == 0 || is_encrypted(scheme);
+}
+
 struct url unique_url(const char *scheme)
 {
     static int count;
     struct url url;
     count++;
-    if (strcmp(scheme, "tcp") == 0 || strcmp(scheme, "ws") == 0)
+    if (has_port(scheme))
         snprintf(url.text, sizeof url.text, "%s://127.0.0.1:%d", scheme, free_port());
     else if (strcmp(scheme, "ipc") == 0)
         snprintf(url.text, sizeof url.text, "ipc://%s/%d.ipc", test_directory(), count);
@@ -68,7 +74,7 @@ int is_ipc(const char *url)
 
 int is_ws(const char *url)
 {
-    return strncmp(url, "ws://", 5) == 0;
+    return strncmp(url, "ws://", 5) == 0 || strncmp(url, "wss://", 6) == 0;
 }
 
 socklen_t raw_address(const char *url, struct sockaddr_storage *address)
@@ -91,8 +97,7 @@ struct reserved reserve_url(const char *scheme)
 {
     struct reserved reserved = {unique_url(scheme), -1};
     int one = 1;
-    int has_port = strcmp(scheme, "tcp") == 0 || strcmp(scheme, "ws") == 0;
-    for (int tries = 0; has_port; tries++) {
+    for (int tries = 0; has_port(scheme); tries++) {
         struct sockaddr_storage address;
         socklen_t size = raw_address(reserved.url.text, &address);
         reserved.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);

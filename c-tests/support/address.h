@@ -22,7 +22,7 @@ struct url {
  * connecting sockets, and each process starts its search at another place. */
 int free_port(void);
 
-/* An address of that scheme (inproc, ipc, tcp, ws) that nobody else uses. */
+/* An address of that scheme (inproc, ipc, tcp, ws, tls+tcp, wss) that nobody else uses. */
 struct url unique_url(const char *scheme);
 
 /* Whether a host name has an address of IPv4 here: not every machine knows even localhost. */

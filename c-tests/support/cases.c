@@ -1,6 +1,7 @@
 #include "support/cases.h"
 
 #include "support/check.h"
+#include "support/credentials.h"
 #include "support/directory.h"
 #include "support/process.h"
 
@@ -105,6 +106,7 @@ const char *test_begin_with(const char *name, const char *list, int seconds, int
     }
     snprintf(whole, sizeof whole, "%s-%s", name, words[1]);
     test_begin(whole, seconds);
+    credentials_load(words[1]);
     return words[1];
 }
 

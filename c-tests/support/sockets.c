@@ -3,6 +3,7 @@
 #include "support/address.h"
 #include "support/check.h"
 #include "support/clock.h"
+#include "support/credentials.h"
 #include "support/resources.h"
 #include "support/talk.h"
 
@@ -32,7 +33,7 @@ int get_int(int s, int level, int option)
 
 int open_pair(void)
 {
-    int s = nn_socket(AF_SP, NN_PAIR);
+    int s = dressed(nn_socket(AF_SP, NN_PAIR));
     REQUIRE(s >= 0);
     set_int(s, NN_SNDTIMEO, PATIENCE_MS);
     set_int(s, NN_RCVTIMEO, PATIENCE_MS);
@@ -69,7 +70,7 @@ void open_pairs(int *bound, int *connected, const char *url)
 
 int open_socket(int domain, int type)
 {
-    int s = nn_socket(domain, type), deadline = 2 * PATIENCE_MS;
+    int s = dressed(nn_socket(domain, type)), deadline = 2 * PATIENCE_MS;
     REQUIRE(s >= 0);
     if (domain == AF_SP && type == NN_SURVEYOR)
         CHECK_EQ(nn_setsockopt(s, type, NN_SURVEYOR_DEADLINE, &deadline, sizeof deadline), 0);

@@ -34,7 +34,7 @@ static void check_size(int from, int to, size_t size)
 
 static int over_ws(void)
 {
-    return strcmp(scheme, "ws") == 0;
+    return strcmp(scheme, "ws") == 0 || strcmp(scheme, "wss") == 0;
 }
 
 /* core 6.5, transports 3.2, core-quirks A-45 */
@@ -188,7 +188,7 @@ static void both_sides_may_send_large_before_they_receive(void)
 
 int main(int count, char **words)
 {
-    scheme = test_begin_with("transports/limits", "tcp|ipc|ws", 58, count, words);
+    scheme = test_begin_with("transports/limits", "tcp|ipc|ws|tls+tcp|wss", 58, count, words);
     RUN(messages_up_to_the_limit_pass);
     RUN(a_listener_drops_what_is_over_the_limit);
     RUN(a_dialer_drops_what_is_over_the_limit);

@@ -30,7 +30,7 @@ static const char *scheme;
 
 static int over_ws(void)
 {
-    return strcmp(scheme, "ws") == 0;
+    return strcmp(scheme, "ws") == 0 || strcmp(scheme, "wss") == 0;
 }
 
 /* An upper bound for what should take no time, generous enough for a busy machine. */
@@ -293,7 +293,7 @@ static void a_local_address_is_used(void)
 int main(int count, char **words)
 {
     setenv("RES_OPTIONS", "timeout:1 attempts:1", 1);
-    scheme = test_begin_with("transports/stream", "tcp|ipc|ws", 58, count, words);
+    scheme = test_begin_with("transports/stream", "tcp|ipc|ws|tls+tcp|wss", 58, count, words);
     RUN(either_side_may_start_first);
     RUN(a_second_peer_is_refused_and_takes_over_later);
     RUN(a_dialing_pair_uses_one_of_two_listeners);

@@ -90,7 +90,7 @@ static void several_threads_receive_on_one_socket(void)
 
 int main(int count, char **words)
 {
-    scheme = test_begin_with("transports/threads", "inproc|tcp|ipc|ws", 58, count, words);
+    scheme = test_begin_with("transports/threads", "inproc|tcp|ipc|ws|tls+tcp|wss", 58, count, words);
     RUN(several_threads_send_on_one_socket);
     RUN(several_threads_receive_on_one_socket);
     return test_end();
