@@ -152,22 +152,13 @@ impl Distributor {
                     Err(error) => Err(error.into()),
                 },
             };
-            sent += usize::from(result.is_ok());
-            let is_starved = matches!(result, Err(Refusal::NoMemory | Refusal::BusyForMemory));
-            let is_given_back = is_starved && sent == 0 && pipes.drops_nothing();
-            if result.unwrap_or_else(|_| pipes.flow(pipe)) == Flow::Busy {
-                // Where it is not given back, it is counted as missed unless it is sent, or counted
-                // here.
-                let has_had_it = !is_given_back && (result.is_ok() || is_starved);
-                self.retire(pipe, at, self.count + u64::from(has_had_it));
-            }
-            if let (Err(why), true) = (result, is_given_back) {
-                self.close_gaps();
-                return Err(why);
-            }
-            if is_starved {
-                pipes.count_dropped_of(pipe, Loss::NoMemory);
-                starved += 1;
+            match result {
+                Ok(Flow::Ready) => sent += 1,
+                Ok(Flow::Busy) => {
+                    sent += 1;
+                    self.retire(pipe, at, self.count + 1);
+                }
+                Err(why) => starved += self.note_refused((pipe, at), why, sent == 0, pipes)?,
             }
         }
         *message = Message::default();
@@ -180,6 +171,33 @@ impl Distributor {
             pipes.count_dropped(wanted - sent - starved, Loss::Busy);
         }
         Ok(())
+    }
+
+    /// A message was not sent to one of them: the first, or after others have got it. Says how many
+    /// miss it for want of memory.
+    #[cold]
+    fn note_refused(
+        &mut self,
+        (pipe, at): (PipeId, usize),
+        why: Refusal,
+        is_first: bool,
+        pipes: &mut dyn Pipes,
+    ) -> Result<usize, Refusal> {
+        let is_starved = matches!(why, Refusal::NoMemory | Refusal::BusyForMemory);
+        let is_given_back = is_starved && is_first && pipes.drops_nothing();
+        if pipes.flow(pipe) == Flow::Busy {
+            // It is counted as missed here, not by what comes later, or nobody misses it.
+            let is_counted = is_starved && !is_given_back;
+            self.retire(pipe, at, self.count + u64::from(is_counted));
+        }
+        if is_given_back {
+            self.close_gaps();
+            return Err(why);
+        }
+        if is_starved {
+            pipes.count_dropped_of(pipe, Loss::NoMemory);
+        }
+        Ok(usize::from(is_starved))
     }
 
     /// The pipe cannot take another one for now, of those that come behind so many.
