@@ -31,7 +31,8 @@ pub struct Subscriber {
 struct Others {
     /// What the socket itself wants.
     own: Shelf,
-    members: BTreeMap<BranchId, Member>,
+    /// Who has never said what it wants gets nothing, and takes next to nothing.
+    members: BTreeMap<BranchId, Option<Box<Member>>>,
     lost: Lost,
 }
 
@@ -59,6 +60,7 @@ impl Subscriber {
             let own = others.own.keep((&mut message, pipe), &self.subscriptions, pipes);
             let mut is_wanted = own != Kept::Unwanted;
             for (branch, member) in &mut others.members {
+                let Some(member) = member else { continue };
                 let kept = member.shelf.keep((&mut message, pipe), &member.subscriptions, pipes);
                 is_wanted |= kept != Kept::Unwanted;
                 if kept == Kept::First {
@@ -305,7 +307,7 @@ impl Protocol for Subscriber {
 
 impl Branches for Subscriber {
     fn add(&mut self, branch: BranchId) {
-        self.others.get_or_insert_default().members.insert(branch, Member::default());
+        self.others.get_or_insert_default().members.insert(branch, None);
     }
 
     fn remove(&mut self, branch: BranchId) {
@@ -322,14 +324,14 @@ impl Branches for Subscriber {
     ) -> Result<(), Nothing> {
         self.sort(pipes);
         let member = self.others.as_mut().and_then(|others| others.members.get_mut(&branch));
-        let kept = member.and_then(|member| member.shelf.take());
+        let kept = member.and_then(Option::as_mut).and_then(|member| member.shelf.take());
         *message = kept.ok_or_else(|| self.nothing())?;
         Ok(())
     }
 
     fn readiness_of(&mut self, branch: BranchId) -> Readiness {
         let member = self.others.as_ref().and_then(|others| others.members.get(&branch));
-        let can_recv = member.is_some_and(|member| !member.shelf.is_empty());
+        let can_recv = member.and_then(Option::as_ref).is_some_and(|it| !it.shelf.is_empty());
         Readiness { can_send: false, can_recv }
     }
 
@@ -340,7 +342,7 @@ impl Branches for Subscriber {
         value: Option<&[u8]>,
     ) -> Result<(), Error> {
         let others = self.others.as_mut().ok_or(Error::NotOpen)?;
-        let member = others.members.get_mut(&branch).ok_or(Error::NotOpen)?;
+        let member = others.members.get_mut(&branch).ok_or(Error::NotOpen)?.get_or_insert_default();
         let shelf = (&mut member.shelf, &mut others.lost);
         change(&mut member.subscriptions, Some(shelf), number, value)
     }
@@ -349,7 +351,7 @@ impl Branches for Subscriber {
         let member = self.others.as_ref().and_then(|others| others.members.get(&branch));
         let member = member.ok_or(Error::NotOpen)?;
         match number {
-            option::SUB_LAST => Ok(member.shelf.keeps_last().into()),
+            option::SUB_LAST => Ok(member.as_ref().is_some_and(|it| it.shelf.keeps_last()).into()),
             _ => Err(Error::UnknownOption),
         }
     }
