@@ -6,6 +6,9 @@ use std::ffi::c_void;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicPtr, Ordering};
 
+#[cfg(not(simulated))]
+use super::process::is_privileged;
+
 #[path = "../tls/table.rs"]
 #[cfg_attr(
     any(feature = "tls", simulated),
@@ -116,7 +119,7 @@ impl Machine {
             verify: wishes.verify,
             version_min: wishes.version_min,
             is_http: wishes.is_http.into(),
-            is_privileged: super::process::is_privileged().into(),
+            is_privileged: is_privileged().into(),
             certificate: lent(wishes.certificate),
             key: lent(wishes.key),
             trust: lent(wishes.trust),
@@ -391,4 +394,10 @@ pub mod numbers {
         SETTING_NAME, SETTING_REVOKED, SETTING_TRUST, TLS_1_2, TLS_1_3, VERIFY_NONE,
         VERIFY_OPTIONAL, VERIFY_REQUIRED,
     };
+}
+
+/// A simulated process is nobody's.
+#[cfg(simulated)]
+fn is_privileged() -> bool {
+    false
 }
