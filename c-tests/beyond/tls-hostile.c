@@ -1,5 +1,5 @@
-/* tls+tcp and wss among strangers: who is cut off at every byte, who says nothing for long, who says
- * what is no handshake or never ends one. After each of them whoever is as he should be is served,
+/* tls+tcp and wss among strangers: who is cut off at every byte, who says nothing for long, who
+ * says what is no handshake or never ends one. After each of them whoever is as he should be is served,
  * the listener has said what was wrong, and nothing is left of them. */
 
 #include "beyond.h"
@@ -75,8 +75,8 @@ static void check_next_is_heard(int s, const struct url *url)
 
 /* ---- cut at every byte ---- */
 
-/* Somebody between a client and a listener, who cuts each of their connections a byte later than the
- * one before, until some messages have come through. */
+/* Somebody between a client and a listener, who cuts each of their connections a byte later than
+ * the one before, until some messages have come through. */
 struct cutter {
     struct url url;
     int listener, target_port;

@@ -215,11 +215,11 @@ extern "C" {
  * is set, there has to be a list of every authority; one that is out of date does not count. */
 #define SPMSG_TLS_REVOKED (SPMSG_BASE + 71)
 
-/** An int at level SPMSG_TLS, 128 unless set, at least 1: how many who have come to one endpoint are
- * greeted at once. When so many have not finished their handshakes, the next one waits in the
- * backlog until one of them has, or until the oldest has had a second: that one is given up, with an
- * event of SPMSG_REASON_TIMEOUT, and the next takes its place. What it is when nn_bind is called
- * counts. */
+/** An int at level SPMSG_TLS, 128 unless set, at least 1: how many who have come to one endpoint
+ * are greeted at once. When so many have not finished their handshakes, the next one waits in
+ * the backlog until one of them has, or until the oldest has had a second: that one is given up,
+ * with an event of SPMSG_REASON_TIMEOUT, and the next takes its place. What it is when nn_bind
+ * is called counts. */
 #define SPMSG_TLS_HANDSHAKES_MAX (SPMSG_BASE + 76)
 
 /** The size of the longest address of a peer in an event, with its zero byte. */

@@ -214,11 +214,11 @@ pub const SPMSG_TLS_VERSION_MIN: c_int = SPMSG_BASE + 70;
 /// is set, there has to be a list of every authority; one that is out of date does not count.
 pub const SPMSG_TLS_REVOKED: c_int = SPMSG_BASE + 71;
 
-/// An int at level SPMSG_TLS, 128 unless set, at least 1: how many who have come to one endpoint are
-/// greeted at once. When so many have not finished their handshakes, the next one waits in the
-/// backlog until one of them has, or until the oldest has had a second: that one is given up, with an
-/// event of SPMSG_REASON_TIMEOUT, and the next takes its place. What it is when nn_bind is called
-/// counts.
+/// An int at level SPMSG_TLS, 128 unless set, at least 1: how many who have come to one endpoint
+/// are greeted at once. When so many have not finished their handshakes, the next one waits in
+/// the backlog until one of them has, or until the oldest has had a second: that one is given up,
+/// with an event of SPMSG_REASON_TIMEOUT, and the next takes its place. What it is when nn_bind
+/// is called counts.
 pub const SPMSG_TLS_HANDSHAKES_MAX: c_int = SPMSG_BASE + 76;
 
 /// The size of the longest address of a peer in an event, with its zero byte.
