@@ -129,6 +129,7 @@ mod transports {
 
     mod inproc {
         mod outcome;
+        mod patience;
         mod queue;
     }
 

@@ -53,6 +53,8 @@ impl Drop for Visit {
 pub(super) enum Duty {
     /// It is counted among those who sleep on the epoch.
     Follow { socket: Visit, side: Side },
+    /// The same among those who would send, and it looks again soon by itself.
+    Bide { socket: Visit, on: Arc<dyn Connection> },
     /// It drives all streams of the socket, or of its trunk, for as long as it has the lead.
     LeadRecv { socket: Visit, lead: Option<Lead> },
     /// It drives the streams that are full.
@@ -94,11 +96,19 @@ impl Duty {
         Duty::Follow { socket, side }
     }
 
+    /// Of one that has begun its patience there.
+    pub(super) fn bide(socket: Visit, on: Arc<dyn Connection>) -> Duty {
+        socket.waiting.send.handover.begin_sleeping();
+        Duty::Bide { socket, on }
+    }
+
     /// What its thread sleeps for.
     fn purpose(&self) -> &'static str {
         match self {
             Duty::Follow { side: Side::Recv, .. } | Duty::LeadRecv { .. } => "recv",
-            Duty::Follow { side: Side::Send, .. } | Duty::LeadSend { .. } => "send",
+            Duty::Follow { side: Side::Send, .. } | Duty::Bide { .. } | Duty::LeadSend { .. } => {
+                "send"
+            }
             Duty::Watch { .. } | Duty::LookOut { .. } => "poll",
         }
     }
@@ -107,6 +117,7 @@ impl Duty {
     fn handle(&self) -> Option<i32> {
         match self {
             Duty::Follow { socket, .. }
+            | Duty::Bide { socket, .. }
             | Duty::LeadRecv { socket, .. }
             | Duty::LeadSend { socket, .. } => Some(socket.context.handle),
             Duty::Watch { .. } | Duty::LookOut { .. } => None,
@@ -116,7 +127,7 @@ impl Duty {
     /// The thread is awake: what it does from now on, nobody needs to wake it for.
     pub(super) fn stop_polling(&self) {
         match self {
-            Duty::Follow { .. } => {}
+            Duty::Follow { .. } | Duty::Bide { .. } => {}
             Duty::LeadRecv { socket, .. } => socket.waiting.recv.handover.end_polling(),
             Duty::LeadSend { socket, .. } => socket.waiting.send.handover.end_polling(),
             Duty::Watch { led } => led.iter().for_each(Led::stop_polling),
@@ -148,6 +159,10 @@ impl Drop for Duty {
             }
             Duty::Follow { socket, side: Side::Send } => {
                 socket.waiting.send.handover.end_sleeping();
+            }
+            Duty::Bide { socket, on } => {
+                socket.waiting.send.handover.end_sleeping();
+                on.end_patience();
             }
             Duty::LeadSend { socket, driven } => {
                 let streams = || driven.iter().filter_map(|connection| connection.stream());

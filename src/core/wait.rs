@@ -280,6 +280,14 @@ impl Socket {
                 pause(ROOM_TO_GROW);
                 return Ok(Step::Done(()));
             }
+            let visit = self.visit()?;
+            if let Some(on) = self.only_connection().filter(|on| on.begin_patience()) {
+                let (socket, soon) = (Arc::clone(&visit), sys::now() + PATIENCE);
+                let until = until.map_or(soon, |until| until.min(soon));
+                let bed = Bed::Epoch { side: Side::Send, seen };
+                turn.lie_down(Duty::bide(visit, on), bed, Some(socket), Some(until));
+                return Ok(Step::Sleep);
+            }
         } else if bell.handover.try_lead() {
             return Ok(self.lie_down_driving(self.visit()?, unwritten, seen, until, turn));
         }
@@ -332,6 +340,7 @@ impl Socket {
         if let (Duty::LeadSend { .. }, Some(waker)) = (&duty, self.waiting.send.leader.get()) {
             waker.notice();
         }
+        let looks_again = matches!(duty, Duty::Bide { .. });
         // Writes, before anybody looks whether there is room.
         drop(duty);
         with_rhythm(|rhythm| rhythm.end(Moment(sys::nanoseconds())));
@@ -339,6 +348,8 @@ impl Socket {
             Slept::Woken | Slept::Failed => Ok(()),
             // What found room at the last moment is still in time.
             Slept::TimedOut if Some(self.waiting.send.epoch()) != bed.seen() => Ok(()),
+            // It may be his deadline, too: whoever looks again asks for that.
+            Slept::TimedOut if looks_again => Ok(()),
             Slept::TimedOut => Err(Error::TimedOut),
             Slept::Interrupted => Err(Error::Interrupted),
         }
@@ -377,6 +388,8 @@ pub(super) fn pump(connection: &Arc<dyn Connection>, berth: Option<&Berth>) {
 
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
+/// How long a sender sleeps until there is room for many messages, before one is enough.
+const PATIENCE: Duration = Duration::from_micros(100);
 const ROOM_TO_GROW: Duration = Duration::from_micros(3);
 /// So many streams are looked through, and waited for, at most.
 const DRIVEN_MAX: usize = 64;
@@ -569,6 +582,24 @@ mod tests {
             assert_calm(&pair[0].socket().waiting.recv);
             assert_calm(&pair[0].socket().waiting.send);
         }
+    }
+
+    #[test]
+    fn a_sender_goes_on_where_little_room_comes_and_no_more() {
+        let [own, peer] = Opened::pair(By::Inproc);
+        for round in 0..20 {
+            fill(&own);
+            thread::scope(|scope| {
+                let sender = scope.spawn(|| own.send("more"));
+                if round % 2 == 0 {
+                    until(|| own.socket().waiting.send.handover.sleepers() == 1);
+                }
+                peer.recv().unwrap();
+                assert_eq!(sender.join().unwrap(), Ok(()));
+            });
+            while peer.recv_if(Blocking::DontWait).is_ok() {}
+        }
+        assert_calm(&own.socket().waiting.send);
     }
 
     #[test]

@@ -363,6 +363,16 @@ pub trait Connection: Send + Sync {
     /// lock.
     fn resume(&self);
 
+    /// A caller is about to sleep until another message can be sent, and soon looks again by
+    /// himself: he need not be told before there is room for many. False when he is told of any
+    /// room. Under no lock.
+    fn begin_patience(&self) -> bool {
+        false
+    }
+
+    /// He sleeps no more, and has everybody told of what room there is. Under no lock.
+    fn end_patience(&self) {}
+
     /// The stream below, if there is one: an inproc link has none.
     fn stream(&self) -> Option<&dyn Stream> {
         None

@@ -4,6 +4,7 @@
 
 mod names;
 mod outcome;
+mod patience;
 mod queue;
 
 use std::sync::Arc;
@@ -180,6 +181,18 @@ impl Connection for Side {
     fn resume(&self) {
         if let Some(peer) = self.peer() {
             peer.writable();
+        }
+    }
+
+    fn begin_patience(&self) -> bool {
+        self.outgoing().begin_patience()
+    }
+
+    fn end_patience(&self) {
+        if self.outgoing().end_patience()
+            && let Some(pipe) = self.link.sides[self.index].get()
+        {
+            pipe.writable();
         }
     }
 

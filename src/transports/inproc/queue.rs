@@ -21,37 +21,41 @@ use crate::sync::{Mutex, Rank, prefetch};
 use crate::transports::{AfterSend, Backup, Bounds, Stamp, WhenFull};
 
 pub struct Queue {
-    back: OwnLines<Mutex<Back>>,
-    front: OwnLines<Front>,
+    pub(super) back: OwnLines<Mutex<Back>>,
+    pub(super) front: OwnLines<Front>,
 }
 
 /// What one side writes for each message must not share a cache line with what the other side
 /// uses for each message.
 #[repr(align(128))]
-struct OwnLines<T>(T);
+pub(super) struct OwnLines<T>(pub(super) T);
 
-struct Front {
-    consumer: Mutex<Consumer>,
-    popped_bytes: AtomicU64,
+pub(super) struct Front {
+    pub(super) consumer: Mutex<Consumer>,
+    pub(super) popped_bytes: AtomicU64,
     popped_count: AtomicU64,
 }
 
 #[derive(Default)]
-struct Consumer {
+pub(super) struct Consumer {
     messages: Batch,
     /// A message waits with the producer.
-    is_blocked: bool,
+    pub(super) is_blocked: bool,
+    /// So many times nobody sleeps patiently, because that has been of no use lately.
+    pub(super) strict_for: u8,
+    /// The producer is not told of room before so many bytes have been popped in all.
+    pub(super) tell_at: u64,
 }
 
-struct Back {
+pub(super) struct Back {
     messages: Batch,
     /// In bytes; 0 where messages are counted.
-    limit: u64,
+    pub(super) limit: u64,
     /// In messages; 0 where bytes are counted.
-    places: u64,
+    pub(super) places: u64,
     when_full: WhenFull,
     /// Queued in all; the waiting message is not.
-    pushed_bytes: u64,
+    pub(super) pushed_bytes: u64,
     pushed_count: u64,
     /// What the producer knows of the consumer's counters.
     seen_bytes: u64,
@@ -67,7 +71,7 @@ struct Back {
     lost: (u64, u64),
     /// The consumer found nothing when it last looked.
     is_consumer_idle: bool,
-    is_open: bool,
+    pub(super) is_open: bool,
 }
 
 /// Messages in their order. It is filled, then emptied, then filled again: the memory stays.
@@ -240,20 +244,22 @@ impl Queue {
             return NOTHING;
         }
         consumer.messages.pop(message);
-        self.count_popped(size(message));
-        let tell_producer = consumer.is_blocked && self.unblock(&mut consumer);
+        let popped = self.count_popped(size(message));
+        let tell_producer =
+            consumer.is_blocked && popped >= consumer.tell_at && self.unblock(&mut consumer);
         Popped { has_message: true, has_more: !consumer.messages.is_empty(), tell_producer }
     }
 
-    /// The counters change under the lock of the front only.
+    /// The counters change under the lock of the front only. Returns the bytes.
     #[inline]
-    fn count_popped(&self, size: u64) {
+    fn count_popped(&self, size: u64) -> u64 {
         let bytes = self.front.0.popped_bytes.load(Ordering::Relaxed) + size;
         let count = self.front.0.popped_count.load(Ordering::Relaxed) + 1;
         self.front.0.popped_bytes.store(bytes, Ordering::Relaxed);
         // Release: pairs with the acquire in `look_at_consumer`; whoever sees the count sees the
         // bytes.
         self.front.0.popped_count.store(count, Ordering::Release);
+        bytes
     }
 
     /// Takes all that has been pushed. False when that is nothing: then the next push says so.
@@ -325,7 +331,7 @@ impl Queue {
     /// Only the consumer takes the mark away, who then tells: a sender that finds room by itself
     /// may not be the one that sleeps.
     #[inline(never)]
-    fn unblock(&self, consumer: &mut Consumer) -> bool {
+    pub(super) fn unblock(&self, consumer: &mut Consumer) -> bool {
         let mut back = self.back.0.lock();
         let has_room = self.has_room(&mut back);
         consumer.is_blocked &= !has_room;
@@ -486,6 +492,7 @@ fn size(message: &Message) -> u64 {
 
 #[cfg(all(test, not(loom)))]
 mod tests {
+    use super::super::patience::STRICT_FOR;
     use super::*;
     use crate::memory::without_memory;
     use crate::message::{Body, Chunk, Header};
@@ -520,6 +527,43 @@ mod tests {
         assert_eq!([1, 9, 10, 11, 50].map(|size| accepted(1000, size)), [1000, 112, 100, 91, 20]);
         assert_eq!([9, 10, 11, 50].map(|size| accepted(100, size)), [12, 10, 10, 2]);
         assert_eq!(accepted(1, 5), 2);
+    }
+
+    #[test]
+    fn who_sleeps_patiently_is_told_when_half_is_free_or_finds_what_room_there_is() {
+        let queue = open_queue(100);
+        let fill = || while queue.push(&mut message(10)).is_ok() {};
+        let told = || std::iter::from_fn(|| pop(&queue)).take_while(|(_, told)| !told).count();
+        fill();
+        assert_eq!(told(), 0, "whoever is not patient is told of any room");
+        fill();
+        assert!(queue.begin_patience());
+        // 90 bytes are there, and one more message: 50 are left when he is told.
+        assert_eq!(told(), 3);
+        assert!(!queue.end_patience(), "he has been told");
+        fill();
+        assert!(queue.begin_patience());
+        assert_eq!(pop(&queue), Some((10, false)));
+        assert!(queue.end_patience() && queue.can_push());
+        assert!(!queue.begin_patience(), "there is room");
+        fill();
+        assert!(queue.begin_patience());
+        assert!(!queue.end_patience());
+        for _ in 0..STRICT_FOR {
+            assert!(!queue.begin_patience(), "nobody has popped anything lately");
+            assert_eq!(told(), 0);
+            fill();
+        }
+        assert!(queue.begin_patience());
+        queue.close();
+        assert!(!queue.begin_patience());
+    }
+
+    #[test]
+    fn where_messages_are_counted_nobody_sleeps_patiently() {
+        let queue = counted(10, WhenFull::Refuse);
+        while queue.push(&mut message(1)).is_ok() {}
+        assert!(!queue.begin_patience());
     }
 
     fn counted(most: usize, when_full: WhenFull) -> Queue {
@@ -808,6 +852,56 @@ mod models {
             producer.join().unwrap();
             assert_eq!(received + queue.take_displaced(), MESSAGES);
         });
+    }
+
+    /// A producer who sleeps until there is room for many messages is told of it, and of less when
+    /// he gets up before, if he finds none then.
+    fn who_is_patient_does_not_wait_for_ever(gets_up_early: bool) {
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = Some(3);
+        builder.check(move || {
+            let queue = Arc::new(Queue::new(6));
+            queue.open();
+            // One is not half of that, and the last one waits with the producer.
+            for size in [1, 4, 2] {
+                queue.push(&mut message(size)).unwrap();
+            }
+            let told = Arc::new(Flag::default());
+            let producer = {
+                let (queue, told) = (queue.clone(), told.clone());
+                thread::spawn(move || {
+                    let mut last = message(1);
+                    while queue.push(&mut last).is_err() {
+                        let is_patient = queue.begin_patience();
+                        if !(is_patient && gets_up_early) {
+                            told.wait();
+                        }
+                        if is_patient && !queue.end_patience() && gets_up_early {
+                            told.wait();
+                        }
+                    }
+                })
+            };
+            for _ in 0..3 {
+                let popped = queue.pop(&mut Message::default());
+                assert!(popped.has_message);
+                if popped.tell_producer {
+                    told.tell();
+                }
+            }
+            producer.join().unwrap();
+            assert!(queue.pop(&mut Message::default()).has_message);
+        });
+    }
+
+    #[test]
+    fn model_who_is_patient_is_told() {
+        who_is_patient_does_not_wait_for_ever(false);
+    }
+
+    #[test]
+    fn model_who_is_patient_may_get_up_early() {
+        who_is_patient_does_not_wait_for_ever(true);
     }
 
     fn produce(queue: &Queue, told: &Flag, tell: &Flag) {

@@ -1,0 +1,43 @@
+//! How a producer sleeps in front of a full queue: until there is room for many messages at first.
+
+use super::queue::Queue;
+use crate::sync::atomic::Ordering;
+
+impl Queue {
+    /// The producer is about to sleep until there is room, and looks again soon by himself: he is
+    /// not told before half of the bytes are popped. One that was woken for each little room would
+    /// fill it and sleep again, and both would do little else. False when he is told of any room,
+    /// as where there is some already.
+    pub fn begin_patience(&self) -> bool {
+        let mut consumer = self.front.0.consumer.lock();
+        let back = self.back.0.lock();
+        let popped = self.front.0.popped_bytes.load(Ordering::Relaxed);
+        let half = back.pushed_bytes.saturating_sub(back.limit / 2);
+        if !consumer.is_blocked || !back.is_open || back.places > 0 || half <= popped {
+            return false;
+        }
+        if consumer.strict_for > 0 {
+            consumer.strict_for -= 1;
+            return false;
+        }
+        consumer.tell_at = half;
+        true
+    }
+
+    /// He sleeps no more. True when there is room of which nobody has told him.
+    pub fn end_patience(&self) -> bool {
+        let mut consumer = self.front.0.consumer.lock();
+        consumer.tell_at = 0;
+        if !consumer.is_blocked {
+            return false;
+        }
+        let has_room = self.unblock(&mut consumer);
+        if !has_room {
+            consumer.strict_for = STRICT_FOR;
+        }
+        has_room
+    }
+}
+
+/// Behind a patient sleep during which nothing was popped, so many sleeps are not.
+pub(super) const STRICT_FOR: u8 = 16;
