@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include <nanomsg/nn.h>
+#include <spmsg/spmsg.h>
 
 #define PORT_ATTEMPTS 64
 #define DIRECTORY_BYTES_MAX 60
@@ -46,6 +47,32 @@ static void bind_port(int socket, const char *scheme, char *address) {
     must(-1, "nn_bind");
 }
 
+void protect(int socket, enum transport transport) {
+    const char *directory = getenv("BENCH_TLS");
+    char path[256];
+
+    if (transport != TLS && transport != WSS) {
+        return;
+    }
+    if (directory == NULL) {
+        fail("BENCH_TLS is to name a directory with own.pem and ca.pem in it");
+    }
+    snprintf(path, sizeof path, "%s/own.pem", directory);
+    must(nn_setsockopt(socket, SPMSG_TLS, SPMSG_TLS_CERTIFICATE, path, strlen(path)),
+         "SPMSG_TLS_CERTIFICATE");
+    snprintf(path, sizeof path, "%s/ca.pem", directory);
+    must(nn_setsockopt(socket, SPMSG_TLS, SPMSG_TLS_TRUST, path, strlen(path)),
+         "SPMSG_TLS_TRUST");
+}
+
+void go_round(char *address) {
+    const char *other = getenv("BENCH_CONNECT");
+
+    if (other != NULL) {
+        snprintf(address, ADDRESS_BYTES, "%s", other);
+    }
+}
+
 static void ipc_file(char *file, const char *path, unsigned number) {
     if (snprintf(file, ADDRESS_BYTES, "%s.%u", path, number) >= ADDRESS_BYTES - 8) {
         fail("the path for ipc is too long");
@@ -54,9 +81,15 @@ static void ipc_file(char *file, const char *path, unsigned number) {
 
 void bind_somewhere(int socket, enum transport transport, const char *ipc_path, unsigned number,
                     char *address) {
+    const char *given = getenv("BENCH_BIND");
     char file[ADDRESS_BYTES];
 
     memset(address, 0, ADDRESS_BYTES);
+    if (given != NULL) {
+        snprintf(address, ADDRESS_BYTES, "%s", given);
+        must(nn_bind(socket, address), "nn_bind");
+        return;
+    }
     switch (transport) {
     case INPROC:
         snprintf(address, ADDRESS_BYTES, "inproc://bench-%u", number);
@@ -72,6 +105,12 @@ void bind_somewhere(int socket, enum transport transport, const char *ipc_path, 
         break;
     case WS:
         bind_port(socket, "ws", address);
+        break;
+    case TLS:
+        bind_port(socket, "tls+tcp", address);
+        break;
+    case WSS:
+        bind_port(socket, "wss", address);
         break;
     }
 }

@@ -44,7 +44,7 @@ enum activity {
     RAW_MEMORY   /* mem:raw: what a connected peer takes that never says a word. */
 };
 
-enum transport { INPROC, IPC, TCP, WS };
+enum transport { INPROC, IPC, TCP, WS, TLS, WSS };
 
 /* The socket types of the two parties. A new protocol is a new row in plan.c. */
 struct pattern {
@@ -138,6 +138,12 @@ int message_is_wrong(const unsigned char *message, size_t got, size_t size, uint
 /* Binds where nobody else is, and tells where. The path is for ipc; each number has its own. */
 void bind_somewhere(int socket, enum transport transport, const char *ipc_path, unsigned number,
                     char *address);
+/* The socket shows what stands in own.pem of the directory BENCH_TLS, its certificate and key, and
+ * trusts whom ca.pem there names; over transports that encrypt. */
+void protect(int socket, enum transport transport);
+/* What to connect to for that address: BENCH_CONNECT, if something stands between the sides, which
+ * leads to where BENCH_BIND has had the far one bind. */
+void go_round(char *address);
 /* The files of so many numbers will go away in every case. */
 void choose_ipc_path(char *path, unsigned numbers);
 

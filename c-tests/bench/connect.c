@@ -25,6 +25,7 @@ static void ask(struct party *party, int socket, enum kind kind, uint64_t sequen
 static void live(struct party *party, enum kind kind, uint64_t sequence) {
     int socket = must(nn_socket(AF_SP, party->plan->pattern->near_protocol), "nn_socket");
 
+    protect(socket, party->plan->transport);
     must(nn_connect(socket, party->address), "nn_connect");
     ask(party, socket, kind, sequence);
     must(nn_close(socket), "nn_close");

@@ -72,6 +72,7 @@ static int open_socket(const struct plan *plan, int protocol) {
     if (plan->nodelay) {
         must(nn_setsockopt(socket, NN_TCP, NN_TCP_NODELAY, &yes, sizeof yes), "NN_TCP_NODELAY");
     }
+    protect(socket, plan->transport);
     if (protocol == NN_SUB && (plan->activity == FAN_OUT || plan->activity == OLDEST)) {
         must(nn_setsockopt(socket, NN_SUB, NN_SUB_SUBSCRIBE, "", 0), "NN_SUB_SUBSCRIBE");
     }
@@ -165,6 +166,7 @@ static void near_connect(struct party *party) {
 
         if (i < plan->far_sockets) {
             control_recv(party->control, party->address, sizeof party->address);
+            go_round(party->address);
             if (party->device != NULL) {
                 device_insert(party->device, party->address);
             }

@@ -44,7 +44,7 @@ static const struct pattern topics = {"sub", NN_SUB, NN_PUB, 0};
 static const struct pattern surveys = {"survey", NN_SURVEYOR, NN_RESPONDENT, 1};
 static const struct pattern buses = {"bus", NN_BUS, NN_BUS, 1};
 
-static const char *const transports[] = {"inproc", "ipc", "tcp", "ws"};
+static const char *const transports[] = {"inproc", "ipc", "tcp", "ws", "tls+tcp", "wss"};
 
 enum way_back { NO_NEED, NEEDED };
 

@@ -165,6 +165,7 @@ static void names_tell_how_many_sockets(void) {
         {"mem:raw:1000", 1, 1, 1000},        {"threads4:tcp:64", 1, 1, 1},
         {"ctx:tcp:64:64", 1, 1, 1},          {"oldest:ipc:64:8", 8, 1, 1},
         {"askers:tcp:64:8", 1, 1, 1},
+        {"lat:pair:tls+tcp:64@0", 1, 1, 1},  {"churn:conn:wss", 1, 1, 1},
     };
 
     for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {

@@ -5,6 +5,7 @@
  */
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdatomic.h>
 #include <stddef.h>
@@ -23,6 +24,7 @@
 #include <nng/protocol/survey0/respond.h>
 #include <nng/protocol/survey0/survey.h>
 #include <nng/supplemental/util/platform.h>
+#include <nng/transport/tls/tls.h>
 
 #include <nanomsg/bus.h>
 #include <nanomsg/nn.h>
@@ -32,6 +34,7 @@
 #include <nanomsg/reqrep.h>
 #include <nanomsg/survey.h>
 #include <nanomsg/tcp.h>
+#include <spmsg/spmsg.h>
 
 #define COUNTED_SOCKETS 65536u
 #define POLLED_MAX 400
@@ -41,6 +44,9 @@
 static _Atomic uint64_t connections[COUNTED_SOCKETS];
 static __thread nng_msg *allocated;
 static __thread nng_msg *received;
+/* Files of a certificate with its key, and of who is trusted; all sockets have the same. */
+static char own[PATH_MAX];
+static char trusted[PATH_MAX];
 
 static int failed(int error) {
     switch (error) {
@@ -123,6 +129,16 @@ int nn_close(int s) {
     return failed(nng_close(socket_of(s)));
 }
 
+static int set_path(char *path, const void *value, size_t size) {
+    if (size >= PATH_MAX) {
+        errno = EINVAL;
+        return -1;
+    }
+    memcpy(path, value, size);
+    path[size] = '\0';
+    return 0;
+}
+
 int nn_setsockopt(int s, int level, int option, const void *value, size_t size) {
     nng_socket socket = socket_of(s);
     int number = 0;
@@ -135,6 +151,12 @@ int nn_setsockopt(int s, int level, int option, const void *value, size_t size) 
     }
     if (level == NN_SURVEYOR) {
         return failed(nng_socket_set_ms(socket, NNG_OPT_SURVEYOR_SURVEYTIME, number));
+    }
+    if (level == SPMSG_TLS && option == SPMSG_TLS_CERTIFICATE) {
+        return set_path(own, value, size);
+    }
+    if (level == SPMSG_TLS && option == SPMSG_TLS_TRUST) {
+        return set_path(trusted, value, size);
     }
     if (level == NN_TCP && option == NN_TCP_NODELAY) {
         return failed(nng_socket_set_bool(socket, NNG_OPT_TCP_NODELAY, number != 0));
@@ -159,12 +181,32 @@ uint64_t nn_get_statistic(int s, int statistic) {
     return atomic_load(&connections[(uint32_t)s % COUNTED_SOCKETS]);
 }
 
+static int is_encrypted(const char *address) {
+    return strncmp(address, "tls+", 4) == 0 || strncmp(address, "wss:", 4) == 0;
+}
+
 int nn_bind(int s, const char *address) {
-    return failed(nng_listen(socket_of(s), address, NULL, 0));
+    nng_listener listener;
+    int error = nng_listener_create(&listener, socket_of(s), address);
+
+    if (error == 0 && is_encrypted(address)) {
+        error = nng_listener_set_string(listener, NNG_OPT_TLS_CERT_KEY_FILE, own);
+    }
+    return failed(error != 0 ? error : nng_listener_start(listener, 0));
 }
 
 int nn_connect(int s, const char *address) {
-    return failed(nng_dial(socket_of(s), address, NULL, 0));
+    nng_dialer dialer;
+    int error = nng_dialer_create(&dialer, socket_of(s), address);
+
+    if (error == 0 && is_encrypted(address)) {
+        error = nng_dialer_set_string(dialer, NNG_OPT_TLS_CA_FILE, trusted);
+    }
+    /* Numeric names of a certificate are none for what it encrypts with. */
+    if (error == 0 && is_encrypted(address)) {
+        error = nng_dialer_set_string(dialer, NNG_OPT_TLS_SERVER_NAME, "localhost");
+    }
+    return failed(error != 0 ? error : nng_dialer_start(dialer, 0));
 }
 
 void *nn_allocmsg(size_t size, int type) {
