@@ -16,7 +16,7 @@ use super::process::is_privileged;
 )]
 mod table;
 
-use self::table::{Bytes, Complaint, Memory, Request, Table};
+use self::table::{Bytes, Complaint, Fed, Memory, Request, Space, Table};
 use crate::memory::{self, Attempt, OutOfMemory};
 use crate::message::Room;
 
@@ -160,48 +160,67 @@ impl Drop for TlsConfig {
 }
 
 impl TlsSession {
-    /// Takes all of the ciphertext.
+    /// Plaintext in a record, and what is around it at most.
+    pub const RECORD: usize = table::RECORD;
+    pub const AROUND: usize = table::AROUND;
+
+    /// Bytes that are to be free in front of what is fed next.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        // SAFETY: it is a session of this machine, and nobody changes it meanwhile.
+        unsafe { (self.machine.0.held)(self.session.as_ptr()) }
+    }
+
+    /// Takes all of the ciphertext, which lies in `bytes` behind as many as are held and does not
+    /// survive that. Fills `room` first, then `rest`, and says how much; what finds no room waits.
     ///
     /// # Errors
     /// When there was no memory for something: then it is of no use any more.
-    pub fn feed(&mut self, ciphertext: &[u8]) -> Result<TlsState, OutOfMemory> {
+    pub fn feed(
+        &mut self,
+        bytes: &mut [u8],
+        mut room: Option<&mut Room<'_>>,
+        rest: &mut [u8],
+    ) -> Result<(usize, TlsState), OutOfMemory> {
+        assert!(self.held() <= bytes.len(), "what is held has no place");
         let attempt = Attempt::begin()?;
-        // SAFETY: it is a session of this machine, and the bytes live as long as the call.
-        let state = unsafe { (self.machine.0.feed)(self.session.as_ptr(), lent(ciphertext)) };
+        let spaces = spaces(room.as_deref_mut(), rest);
+        let (session, start, len) = (self.session.as_ptr(), bytes.as_mut_ptr(), bytes.len());
+        // SAFETY: it is a session of this machine, and bytes and spaces are ours for the call.
+        let Fed { count, state } =
+            unsafe { (self.machine.0.feed)(session, start, len, &raw const spaces) };
+        // SAFETY: the machine has filled so many bytes of the spaces.
+        unsafe { note_filled(room, &spaces, count) };
         attempt.check()?;
-        Ok(TlsState(state))
+        Ok((count, TlsState(state)))
     }
 
-    /// Gives plaintext, and says how much.
-    pub fn take(&mut self, room: &mut [u8]) -> usize {
-        // SAFETY: it is a session of this machine, and there is so much room.
-        unsafe { (self.machine.0.take)(self.session.as_ptr(), room.as_mut_ptr(), room.len()) }
-    }
-
-    /// The same into what is missing of something.
-    pub fn take_into(&mut self, room: &mut Room<'_>) -> usize {
-        let spare = room.spare();
-        let (start, len) = (spare.as_mut_ptr().cast(), spare.len());
-        // SAFETY: it is a session of this machine, and there is so much room.
-        let count = unsafe { (self.machine.0.take)(self.session.as_ptr(), start, len) };
-        // SAFETY: the machine has filled so many bytes, which lie in front.
-        unsafe { room.advance(count.min(len)) };
+    /// Gives plaintext that found no room when it was fed, as there.
+    pub fn take(&mut self, mut room: Option<&mut Room<'_>>, rest: &mut [u8]) -> usize {
+        let spaces = spaces(room.as_deref_mut(), rest);
+        // SAFETY: it is a session of this machine, and the spaces are ours for the call.
+        let count = unsafe { (self.machine.0.take)(self.session.as_ptr(), &raw const spaces) };
+        // SAFETY: the machine has filled so many bytes of the spaces.
+        unsafe { note_filled(room, &spaces, count) };
         count
     }
 
-    /// Takes plaintext, at most one record of it, and says how much.
+    /// Takes all of the plaintext and makes records of it, says how many bytes they are. It takes
+    /// none where [`TlsState`] says that it is handshaking or has ciphertext, and where there is
+    /// less room than that with [`TlsSession::AROUND`] for each [`TlsSession::RECORD`] begun.
     ///
     /// # Errors
     /// As [`TlsSession::feed`].
-    pub fn put(&mut self, plaintext: &[u8]) -> Result<usize, OutOfMemory> {
+    pub fn put(&mut self, plaintext: &[u8], room: &mut [u8]) -> Result<usize, OutOfMemory> {
         let attempt = Attempt::begin()?;
-        // SAFETY: it is a session of this machine, and the bytes live as long as the call.
-        let count = unsafe { (self.machine.0.put)(self.session.as_ptr(), lent(plaintext)) };
+        let (session, start, len) = (self.session.as_ptr(), room.as_mut_ptr(), room.len());
+        // SAFETY: it is a session of this machine, and bytes and room are ours for the call.
+        let count = unsafe { (self.machine.0.put)(session, lent(plaintext), start, len) };
         attempt.check()?;
-        Ok(count.min(plaintext.len()))
+        Ok(count.min(len))
     }
 
-    /// Gives ciphertext, and says how much.
+    /// Gives ciphertext that is no plaintext of anybody, and says how much.
     pub fn emit(&mut self, room: &mut [u8]) -> usize {
         // SAFETY: it is a session of this machine, and there is so much room.
         unsafe { (self.machine.0.emit)(self.session.as_ptr(), room.as_mut_ptr(), room.len()) }
@@ -286,6 +305,23 @@ impl TlsState {
 
 fn lent(bytes: &[u8]) -> Bytes {
     Bytes { start: bytes.as_ptr(), len: bytes.len() }
+}
+
+fn spaces(room: Option<&mut Room<'_>>, rest: &mut [u8]) -> [Space; 2] {
+    let spare = room.map(Room::spare).unwrap_or_default();
+    [
+        Space { start: spare.as_mut_ptr().cast(), len: spare.len() },
+        Space { start: rest.as_mut_ptr(), len: rest.len() },
+    ]
+}
+
+/// # Safety
+/// So many bytes of the spaces have been filled, of which the first is what is spare in `room`.
+unsafe fn note_filled(room: Option<&mut Room<'_>>, spaces: &[Space; 2], count: usize) {
+    if let Some(room) = room {
+        // SAFETY: the caller vouches for it: the first is filled before the second.
+        unsafe { room.advance(count.min(spaces[0].len)) };
+    }
 }
 
 fn words(why: &Complaint) -> String {

@@ -1,16 +1,18 @@
 //! The machine as C functions. Each catches what panics, and answers as if it had failed.
 
 use std::ffi::c_void;
+use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 
 use super::complaint::Trouble;
 use super::config::{Config, Role, Verify, Wishes};
 use super::identity;
+use super::room::Room;
 use super::session::Session;
 #[cfg(feature = "loaded")]
 use super::table::Memory;
-use super::table::{self, Bytes, Complaint, Request, Table};
+use super::table::{self, Bytes, Complaint, Fed, Request, Space, Table};
 use super::wiping::Wiping;
 
 /// For those into whose library this one is linked, and who have the same memory.
@@ -20,6 +22,7 @@ pub static TABLE: Table = Table {
     config_free,
     session_new,
     session_free,
+    held,
     feed,
     take,
     put,
@@ -87,29 +90,50 @@ unsafe extern "C" fn session_free(session: *mut c_void) {
     unsafe { free::<Session>(session) };
 }
 
-unsafe extern "C" fn feed(session: *mut c_void, ciphertext: Bytes) -> u32 {
-    // SAFETY: the bytes live as long as the call.
-    let ciphertext = unsafe { ciphertext.slice() };
+unsafe extern "C" fn held(session: *mut c_void) -> usize {
+    // SAFETY: it was given out by `session_new`, and is this thread's.
+    unsafe { with(session, 0, |session| session.held()) }
+}
+
+unsafe extern "C" fn feed(
+    session: *mut c_void,
+    start: *mut u8,
+    len: usize,
+    rooms: *const [Space; 2],
+) -> Fed {
+    // SAFETY: libspmsg passes that many bytes, of which it wants nothing any more.
+    let bytes = unsafe { std::slice::from_raw_parts_mut(start, len) };
+    // SAFETY: it passes two rooms, which lie elsewhere.
+    let mut room = unsafe { room(rooms) };
     let fed = |session: &mut Session| {
-        session.feed(ciphertext);
+        session.feed(bytes, &mut room);
         session.state()
     };
     // SAFETY: it was given out by `session_new`, and is this thread's.
-    unsafe { with(session, table::IS_FAILED, fed) }
+    let state = unsafe { with(session, table::IS_FAILED, fed) };
+    Fed { count: room.filled(), state }
 }
 
-unsafe extern "C" fn take(session: *mut c_void, start: *mut u8, len: usize) -> usize {
-    // SAFETY: libspmsg passes room for that many bytes.
-    let room = unsafe { std::slice::from_raw_parts_mut(start, len) };
+unsafe extern "C" fn take(session: *mut c_void, rooms: *const [Space; 2]) -> usize {
+    // SAFETY: libspmsg passes two rooms.
+    let mut room = unsafe { room(rooms) };
     // SAFETY: it was given out by `session_new`, and is this thread's.
-    unsafe { with(session, 0, |session| session.take(room)) }
+    unsafe { with(session, (), |session| session.take(&mut room)) };
+    room.filled()
 }
 
-unsafe extern "C" fn put(session: *mut c_void, plaintext: Bytes) -> usize {
+unsafe extern "C" fn put(
+    session: *mut c_void,
+    plaintext: Bytes,
+    start: *mut u8,
+    len: usize,
+) -> usize {
     // SAFETY: the bytes live as long as the call.
     let plaintext = unsafe { plaintext.slice() };
+    // SAFETY: libspmsg passes that many bytes, all of which it has written to before.
+    let room = unsafe { std::slice::from_raw_parts_mut(start, len) };
     // SAFETY: it was given out by `session_new`, and is this thread's.
-    unsafe { with(session, 0, |session| session.put(plaintext)) }
+    unsafe { with(session, 0, |session| session.put(plaintext, room)) }
 }
 
 unsafe extern "C" fn emit(session: *mut c_void, start: *mut u8, len: usize) -> usize {
@@ -168,6 +192,29 @@ impl Bytes {
         // SAFETY: the caller vouches for it.
         unsafe { std::slice::from_raw_parts(self.start, self.len) }
     }
+}
+
+impl Space {
+    /// # Safety
+    /// Nobody else uses it for as long as this is.
+    unsafe fn slice<'a>(self) -> &'a mut [MaybeUninit<u8>] {
+        if self.len == 0 {
+            return &mut [];
+        }
+        // SAFETY: the caller vouches for it, and what is there need not have been written to.
+        unsafe { std::slice::from_raw_parts_mut(self.start.cast(), self.len) }
+    }
+}
+
+/// # Safety
+/// There are two rooms, which are nobody else's for as long as this is used.
+unsafe fn room<'a>(rooms: *const [Space; 2]) -> Room<'a> {
+    // SAFETY: the caller vouches for it.
+    let [first, second] = unsafe { *rooms };
+    // SAFETY: as above.
+    let first = unsafe { first.slice() };
+    // SAFETY: as above, and the two are not one.
+    Room::new(first, unsafe { second.slice() })
 }
 
 impl Request {
@@ -275,8 +322,11 @@ mod tests {
             assert_eq!(state(session), table::IS_FAILED);
             assert_eq!(emit(session, room.as_mut_ptr(), room.len()), 0);
             let bytes = Bytes { start: room.as_ptr(), len: room.len() };
-            assert_eq!((feed(session, bytes), put(session, bytes)), (table::IS_FAILED, 0));
-            assert_eq!((take(session, room.as_mut_ptr(), room.len()), spoken(session)), (0, 0));
+            let rooms = [Space { start: ptr::null_mut(), len: 0 }; 2];
+            let fed = feed(session, room.as_mut_ptr(), room.len(), &raw const rooms);
+            assert_eq!((fed.count, fed.state), (0, table::IS_FAILED));
+            assert_eq!(put(session, bytes, room.as_mut_ptr(), room.len()), 0);
+            assert_eq!((take(session, &raw const rooms), spoken(session)), (0, 0));
             end(session);
             let mut why = Complaint::NONE;
             complain(session, &raw mut why);

@@ -12,10 +12,13 @@
 mod allocator;
 pub mod complaint;
 pub mod config;
+#[cfg(test)]
+mod end;
 #[allow(unsafe_code, reason = "the C boundary")]
 pub mod exports;
 mod identity;
 mod place;
+pub mod room;
 pub mod session;
 #[cfg(test)]
 mod settings;

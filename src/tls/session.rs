@@ -1,15 +1,25 @@
 //! One end of an encrypted stream: bytes in, bytes out, in both of its directions. It knows no
 //! descriptor and waits for nothing.
+//!
+//! Records are decrypted where they lie and encrypted to where they are wanted, because whoever
+//! reads and writes has memory for that: between two calls there is only what cannot be done
+//! without the next one.
 
-use std::io::{Read, Write};
 use std::net::IpAddr;
+use std::ops::Deref;
 use std::sync::Arc;
 
+use rustls::client::UnbufferedClientConnection;
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConnection, Connection, ProtocolVersion, ServerConnection};
+use rustls::server::UnbufferedServerConnection;
+use rustls::unbuffered::{
+    ConnectionState, EncodeError, EncodeTlsData, UnbufferedStatus, WriteTraffic,
+};
+use rustls::{CommonState, Error, ProtocolVersion};
 
 use super::complaint::{Setting, Trouble};
 use super::config::Config;
+use super::room::Room;
 use super::table;
 
 pub struct Session {
@@ -21,9 +31,36 @@ pub struct Session {
     has_ended: bool,
     /// Bytes of the peer before it was known.
     greeted: usize,
-    /// Plaintext that nobody has taken, from `taken` on.
+    /// The beginning of a record, or of a message of the handshake, whose end has not come.
+    held: Vec<u8>,
+    /// What this end says of its own accord, from `emitted` on: handshakes and alerts.
+    outgoing: Vec<u8>,
+    emitted: usize,
+    /// Plaintext for which there was no room, from `taken` on.
     plaintext: Vec<u8>,
     taken: usize,
+}
+
+enum Connection {
+    Client(UnbufferedClientConnection),
+    Server(UnbufferedServerConnection),
+}
+
+/// What comes of one step of a connection.
+enum Step {
+    /// There may be another one.
+    Taken,
+    /// The peer has said that nothing follows.
+    Ended,
+    /// It goes on when more arrives.
+    Waits,
+}
+
+/// What a step gives.
+struct Yield<'a, 'b> {
+    room: &'a mut Room<'b>,
+    plaintext: &'a mut Vec<u8>,
+    outgoing: &'a mut Vec<u8>,
 }
 
 impl Session {
@@ -35,115 +72,141 @@ impl Session {
         let connection = match config {
             Config::Client(config) => {
                 let name = server_name(name)?;
-                ClientConnection::new(Arc::clone(config), name).map(Connection::from)
+                UnbufferedClientConnection::new(Arc::clone(config), name).map(Connection::Client)
             }
             Config::Server(config) => {
-                ServerConnection::new(Arc::clone(config)).map(Connection::from)
+                UnbufferedServerConnection::new(Arc::clone(config)).map(Connection::Server)
             }
         };
-        let mut connection = connection.map_err(|error| Trouble::from(&error))?;
-        connection.set_buffer_limit(Some(AT_ONCE));
-        Ok(Session {
+        let connection = connection.map_err(|error| Trouble::from(&error))?;
+        let mut session = Session {
             connection,
             failure: None,
             is_condemned: false,
             has_ended: false,
             greeted: 0,
+            held: Vec::new(),
+            outgoing: Vec::new(),
+            emitted: 0,
             plaintext: Vec::new(),
             taken: 0,
-        })
+        };
+        // A client speaks first.
+        session.feed(&mut [], &mut Room::none());
+        Ok(session)
     }
 
-    /// Takes all of the ciphertext. What comes behind a failure or an end is forgotten.
-    pub fn feed(&mut self, mut ciphertext: &[u8]) {
-        while !ciphertext.is_empty() && self.failure.is_none() && !self.has_ended {
-            let is_greeting = self.connection.is_handshaking();
-            match self.connection.read_tls(&mut ciphertext) {
-                Ok(0) => return,
-                Ok(count) => {
-                    self.digest();
-                    self.greeted += if is_greeting { count } else { 0 };
-                    if self.greeted > GREETING_MAX && self.connection.is_handshaking() {
-                        let words = "the greeting of the peer is too long";
-                        let trouble = Trouble::new(table::FAULT_TOO_LONG, words);
-                        self.failure.get_or_insert(trouble);
-                    }
-                }
-                Err(error) => {
-                    let words = error.to_string();
-                    self.failure = Some(Trouble::new(table::FAULT_PROTOCOL, &words));
-                }
+    /// Bytes that are to be free in front of what is fed next.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.held.len()
+    }
+
+    /// Takes all of the ciphertext, which lies in `bytes` behind as many as are [`Session::held`];
+    /// they do not survive that. Plaintext goes into the room, and waits to be taken where there
+    /// is no more. What comes behind a failure or an end is forgotten.
+    pub fn feed(&mut self, bytes: &mut [u8], room: &mut Room<'_>) {
+        let held = std::mem::take(&mut self.held);
+        let (front, _) = bytes.split_at_mut(held.len());
+        front.copy_from_slice(&held);
+        drop(held);
+        let mut rest = bytes;
+        while !self.has_ended && self.failure.is_none() {
+            let was_greeting = self.connection.is_handshaking();
+            let (used, step) = self.step(rest, room);
+            rest = &mut rest[used..];
+            self.greeted += if was_greeting { used } else { 0 };
+            match step {
+                Ok(Step::Taken) => (),
+                Ok(Step::Ended) => self.has_ended = true,
+                Ok(Step::Waits) => break,
+                Err(error) => return self.fail(Trouble::from(&error), room),
             }
+        }
+        if self.has_ended || self.failure.is_some() {
+            return;
+        }
+        let is_greeting = self.connection.is_handshaking();
+        if rest.len() > HELD_MAX || is_greeting && self.greeted + rest.len() > GREETING_MAX {
+            let words = "the greeting of the peer is too long";
+            self.failure = Some(Trouble::new(table::FAULT_TOO_LONG, words));
+        } else if !rest.is_empty() {
+            self.held = rest.to_vec();
         }
     }
 
-    /// What is good in front of a record that is not has come from the peer all the same.
-    fn digest(&mut self) {
-        match self.connection.process_new_packets() {
-            Ok(state) => {
-                self.drain(state.plaintext_bytes_to_read());
-                self.has_ended = state.peer_has_closed();
-            }
-            Err(error) => {
-                self.failure = Some(Trouble::from(&error));
-                while self.drain(PIECE) > 0 {}
-            }
+    /// Takes what is good in front of what is not, and what tells the peer about that.
+    fn fail(&mut self, trouble: Trouble, room: &mut Room<'_>) {
+        self.failure = Some(trouble);
+        while self.connection.wants_write() {
+            // As long as it has something to say, it looks at nothing.
+            let _ = self.step(&mut [], room);
         }
     }
 
-    fn drain(&mut self, most: usize) -> usize {
-        self.make_room();
-        let start = self.plaintext.len();
-        self.plaintext.resize(start + most, 0);
-        let read = self.connection.reader().read(&mut self.plaintext[start..]).unwrap_or(0);
-        self.plaintext.truncate(start + read);
-        read
+    fn step(&mut self, bytes: &mut [u8], room: &mut Room<'_>) -> (usize, Result<Step, Error>) {
+        let Session { connection, plaintext, outgoing, .. } = self;
+        let gives = Yield { room, plaintext, outgoing };
+        match connection {
+            Connection::Client(connection) => gives.of(connection.process_tls_records(bytes)),
+            Connection::Server(connection) => gives.of(connection.process_tls_records(bytes)),
+        }
     }
 
-    fn make_room(&mut self) {
+    /// Gives plaintext that waits.
+    pub fn take(&mut self, room: &mut Room<'_>) {
+        self.taken += room.fill(&self.plaintext[self.taken..]);
         if self.taken == self.plaintext.len() {
-            self.plaintext.clear();
+            self.plaintext = Vec::new();
             self.taken = 0;
         }
     }
 
-    /// Gives plaintext.
-    pub fn take(&mut self, room: &mut [u8]) -> usize {
-        let left = &self.plaintext[self.taken..];
+    /// Makes records of the plaintext and says how many bytes they are in `room`; 0 when it takes
+    /// none, or when they may be more than that ([`table::AROUND`]).
+    pub fn put(&mut self, plaintext: &[u8], room: &mut [u8]) -> usize {
+        if self.connection.is_handshaking() || self.failure.is_some() || self.has_outgoing() {
+            return 0;
+        }
+        // The bytes that are held belong to what it has seen of a handshake.
+        match &mut self.connection {
+            Connection::Client(connection) => {
+                encrypt(connection.process_tls_records(&mut self.held), plaintext, room)
+            }
+            Connection::Server(connection) => {
+                encrypt(connection.process_tls_records(&mut self.held), plaintext, room)
+            }
+        }
+    }
+
+    /// Gives ciphertext that it has made of its own accord.
+    pub fn emit(&mut self, room: &mut [u8]) -> usize {
+        let left = &self.outgoing[self.emitted..];
         let count = left.len().min(room.len());
         room[..count].copy_from_slice(&left[..count]);
-        self.taken += count;
-        self.make_room();
-        if self.plaintext.is_empty() && self.plaintext.capacity() > KEPT {
-            self.plaintext = Vec::new();
+        self.emitted += count;
+        if self.emitted == self.outgoing.len() {
+            self.outgoing = Vec::new();
+            self.emitted = 0;
         }
         count
     }
 
-    /// Takes plaintext, as much as it makes records of at once.
-    pub fn put(&mut self, plaintext: &[u8]) -> usize {
-        if self.connection.is_handshaking() || self.failure.is_some() {
-            return 0;
-        }
-        let count = plaintext.len().min(AT_ONCE);
-        self.connection.writer().write(&plaintext[..count]).unwrap_or(0)
-    }
-
-    /// Gives ciphertext.
-    pub fn emit(&mut self, room: &mut [u8]) -> usize {
-        let mut rest = room;
-        let before = rest.len();
-        while self.connection.wants_write() && !rest.is_empty() {
-            if self.connection.write_tls(&mut rest).is_err() {
-                break;
-            }
-        }
-        before - rest.len()
-    }
-
     /// Tells the peer that nothing follows.
     pub fn end(&mut self) {
-        self.connection.send_close_notify();
+        if self.connection.is_handshaking() || self.failure.is_some() {
+            return;
+        }
+        let mut room = [0; END_MAX];
+        let count = match &mut self.connection {
+            Connection::Client(connection) => {
+                close(connection.process_tls_records(&mut self.held), &mut room)
+            }
+            Connection::Server(connection) => {
+                close(connection.process_tls_records(&mut self.held), &mut room)
+            }
+        };
+        self.outgoing.extend_from_slice(&room[..count]);
     }
 
     #[must_use]
@@ -151,9 +214,13 @@ impl Session {
         let flag = |is_so: bool, flag| if is_so { flag } else { 0 };
         flag(self.connection.is_handshaking(), table::IS_HANDSHAKING)
             | flag(self.taken < self.plaintext.len(), table::HAS_PLAINTEXT)
-            | flag(self.connection.wants_write(), table::HAS_CIPHERTEXT)
+            | flag(self.has_outgoing(), table::HAS_CIPHERTEXT)
             | flag(self.has_ended, table::IS_ENDED)
             | flag(self.failure.is_some(), table::IS_FAILED)
+    }
+
+    fn has_outgoing(&self) -> bool {
+        self.emitted < self.outgoing.len()
     }
 
     /// It is not to be used any more.
@@ -194,6 +261,86 @@ impl Session {
     }
 }
 
+impl Deref for Connection {
+    type Target = CommonState;
+
+    fn deref(&self) -> &CommonState {
+        match self {
+            Connection::Client(connection) => connection,
+            Connection::Server(connection) => connection,
+        }
+    }
+}
+
+impl Yield<'_, '_> {
+    /// Takes what has come of a step; the first number is of bytes that were used up.
+    fn of<Data>(self, status: UnbufferedStatus<'_, '_, Data>) -> (usize, Result<Step, Error>) {
+        let UnbufferedStatus { mut discard, state } = status;
+        let step = match state {
+            Err(error) => Err(error),
+            Ok(ConnectionState::ReadTraffic(mut traffic)) => {
+                let mut step = Ok(Step::Taken);
+                while let Some(record) = traffic.next_record() {
+                    match record {
+                        Ok(record) => {
+                            discard += record.discard;
+                            let count = self.room.fill(record.payload);
+                            self.plaintext.extend_from_slice(&record.payload[count..]);
+                        }
+                        Err(error) => step = Err(error),
+                    }
+                }
+                step
+            }
+            Ok(ConnectionState::EncodeTlsData(data)) => say(data, self.outgoing),
+            Ok(ConnectionState::TransmitTlsData(data)) => {
+                // Whoever asks for it has it from here.
+                data.done();
+                Ok(Step::Taken)
+            }
+            Ok(ConnectionState::PeerClosed | ConnectionState::Closed) => Ok(Step::Ended),
+            // Early data is off, and of other states nobody knows.
+            Ok(_) => Ok(Step::Waits),
+        };
+        (discard, step)
+    }
+}
+
+fn say<Data>(mut data: EncodeTlsData<'_, Data>, outgoing: &mut Vec<u8>) -> Result<Step, Error> {
+    let Err(EncodeError::InsufficientSize(size)) = data.encode(&mut []) else {
+        return Ok(Step::Taken);
+    };
+    let start = outgoing.len();
+    outgoing.resize(start + size.required_size, 0);
+    match data.encode(&mut outgoing[start..]) {
+        Ok(_) => Ok(Step::Taken),
+        Err(error) => Err(Error::General(error.to_string())),
+    }
+}
+
+fn encrypt<Data>(
+    status: UnbufferedStatus<'_, '_, Data>,
+    plaintext: &[u8],
+    room: &mut [u8],
+) -> usize {
+    with_traffic(status, |mut traffic| traffic.encrypt(plaintext, room).unwrap_or(0))
+}
+
+fn close<Data>(status: UnbufferedStatus<'_, '_, Data>, room: &mut [u8]) -> usize {
+    with_traffic(status, |mut traffic| traffic.queue_close_notify(room).unwrap_or(0))
+}
+
+/// There is no other state where everything has been taken that was given.
+fn with_traffic<Data>(
+    status: UnbufferedStatus<'_, '_, Data>,
+    write: impl FnOnce(WriteTraffic<'_, Data>) -> usize,
+) -> usize {
+    match status.state {
+        Ok(ConnectionState::WriteTraffic(traffic)) => write(traffic),
+        _ => 0,
+    }
+}
+
 fn server_name(name: &[u8]) -> Result<ServerName<'static>, Trouble> {
     let text = std::str::from_utf8(name).unwrap_or_default();
     let plain = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
@@ -204,11 +351,9 @@ fn server_name(name: &[u8]) -> Result<ServerName<'static>, Trouble> {
         .map_err(|_| Setting::NAME.trouble(table::FLAW_DAMAGED, "no certificate can be for it"))
 }
 
-/// Plaintext that is made into records at once.
-pub const AT_ONCE: usize = 64 * 1024;
 /// What a peer may say before it is known: chains of certificates are long.
 const GREETING_MAX: usize = 128 * 1024;
-/// Plaintext that is looked for at once where nobody knows how much there is.
-const PIECE: usize = 4 * 1024;
-/// What plaintext may keep when there is none.
-const KEPT: usize = 0;
+/// What is kept of a message that is not whole.
+const HELD_MAX: usize = 80 * 1024;
+/// An alert, with all that is around it.
+const END_MAX: usize = 256;

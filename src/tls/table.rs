@@ -4,7 +4,7 @@
 use std::ffi::c_void;
 
 /// Of this page. A library that speaks another one is not used.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// The one function that is exported, which returns a [`Table`], or null for another version.
 pub const ENTRY: &[u8] = b"spmsg_tls_table\0";
@@ -29,6 +29,14 @@ pub struct Memory {
 #[derive(Clone, Copy, Debug)]
 pub struct Bytes {
     pub start: *const u8,
+    pub len: usize,
+}
+
+/// Room that is lent for a call, of which nothing is read.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Space {
+    pub start: *mut u8,
     pub len: usize,
 }
 
@@ -157,6 +165,20 @@ pub const IS_ENDED: u32 = 8;
 /// It has failed; what ciphertext there is tells the peer why.
 pub const IS_FAILED: u32 = 16;
 
+/// Plaintext in a record (RFC 8446, section 5.1).
+pub const RECORD: usize = 16 * 1024;
+/// What is around it when it is encrypted, with what may have to be said before.
+pub const AROUND: usize = 512;
+
+/// What comes of feeding a session.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Fed {
+    /// Bytes of plaintext that are in the rooms.
+    pub count: usize,
+    pub state: u32,
+}
+
 /// All that libspmsg-tls does. No function blocks, and none unwinds. Each session is used by one
 /// thread at a time; a configuration by any number.
 #[repr(C)]
@@ -169,13 +191,19 @@ pub struct Table {
     /// A session of that configuration; a client expects a peer of that name, or of that address.
     pub session_new: unsafe extern "C" fn(*mut c_void, Bytes, *mut Complaint) -> *mut c_void,
     pub session_free: unsafe extern "C" fn(*mut c_void),
-    /// Takes all of the ciphertext. What state it leads to is the result.
-    pub feed: unsafe extern "C" fn(*mut c_void, Bytes) -> u32,
-    /// Gives plaintext: how many bytes.
-    pub take: unsafe extern "C" fn(*mut c_void, *mut u8, usize) -> usize,
-    /// Takes plaintext: how many bytes, none while it is handshaking.
-    pub put: unsafe extern "C" fn(*mut c_void, Bytes) -> usize,
-    /// Gives ciphertext: how many bytes.
+    /// Bytes that are to be free in front of what is fed next.
+    pub held: unsafe extern "C" fn(*mut c_void) -> usize,
+    /// Takes all of the ciphertext, which lies behind so many bytes, and is destroyed; none of them
+    /// is ciphertext. Plaintext goes into the two rooms, of which the first is filled first; what
+    /// finds no room there is taken later. How much they were filled, and what state it leads to.
+    pub feed: unsafe extern "C" fn(*mut c_void, *mut u8, usize, *const [Space; 2]) -> Fed,
+    /// Gives plaintext that found no room, as before: how many bytes.
+    pub take: unsafe extern "C" fn(*mut c_void, *const [Space; 2]) -> usize,
+    /// Takes all of the plaintext and makes records of it in the room, whose bytes have been
+    /// written to: how many bytes they are. None while it is handshaking or has something to say
+    /// itself, and where there is less room than that with [`AROUND`] for every [`RECORD`] begun.
+    pub put: unsafe extern "C" fn(*mut c_void, Bytes, *mut u8, usize) -> usize,
+    /// Gives what it has to say itself: how many bytes.
     pub emit: unsafe extern "C" fn(*mut c_void, *mut u8, usize) -> usize,
     pub state: unsafe extern "C" fn(*mut c_void) -> u32,
     /// Tells the peer that nothing follows.

@@ -1,5 +1,6 @@
 //! Two machines that talk, with certificates made on the spot.
 
+use std::mem::MaybeUninit;
 use std::sync::OnceLock;
 
 use rcgen::{
@@ -10,7 +11,8 @@ use rcgen::{
 use time::{Duration, OffsetDateTime};
 
 use super::config::{Config, Role, Verify, Wishes};
-use super::session::{AT_ONCE, Session};
+use super::end::{End, written};
+use super::room::Room;
 use super::table::*;
 
 /// Who vouches for others.
@@ -125,16 +127,13 @@ fn old_client() -> Config {
 }
 
 pub(super) struct Pair {
-    client: Session,
-    server: Session,
+    client: End,
+    server: End,
 }
 
 impl Pair {
     pub fn new(client: &Config, server: &Config) -> Pair {
-        Pair {
-            client: Session::new(client, b"here.test").unwrap(),
-            server: Session::new(server, b"").unwrap(),
-        }
+        Pair { client: End::new(client, b"here.test"), server: End::new(server, b"") }
     }
 
     fn good() -> Pair {
@@ -169,7 +168,7 @@ impl Pair {
     }
 }
 
-fn pass(from: &mut Session, to: &mut Session, step: usize) -> usize {
+fn pass(from: &mut End, to: &mut End, step: usize) -> usize {
     let mut room = [0; 4096];
     let room = &mut room[..step.min(4096)];
     let count = from.emit(room);
@@ -177,7 +176,7 @@ fn pass(from: &mut Session, to: &mut Session, step: usize) -> usize {
     count
 }
 
-fn taken(session: &mut Session) -> Vec<u8> {
+fn taken(session: &mut End) -> Vec<u8> {
     let mut all = Vec::new();
     let mut room = [0; 1000];
     loop {
@@ -198,13 +197,13 @@ fn two_machines_greet_and_talk_byte_by_byte() {
             assert_eq!(pair.client.put(b"too early"), 0);
             pair.settle(step);
             assert_eq!((pair.client.state(), pair.server.state()), (0, 0));
-            assert_eq!(pair.client.put(b"hello"), 5);
+            assert!(pair.client.put(b"hello") > 5);
             pair.settle(step);
             assert_eq!(
                 (pair.server.state(), taken(&mut pair.server)),
                 (HAS_PLAINTEXT, b"hello".to_vec())
             );
-            assert_eq!(pair.server.put(b"and back"), 8);
+            assert!(pair.server.put(b"and back") > 8);
             pair.settle(step);
             assert_eq!(taken(&mut pair.client), b"and back");
             assert_eq!(pair.client.spoken(), TLS_1_3);
@@ -213,19 +212,63 @@ fn two_machines_greet_and_talk_byte_by_byte() {
 }
 
 #[test]
-fn what_is_large_takes_many_records_and_arrives_whole() {
+fn what_is_large_takes_few_records_and_arrives_whole() {
     let mut pair = Pair::good();
     let bytes: Vec<u8> = (0..300_000_usize).map(|at| (at * 7 % 251) as u8).collect();
-    let (mut rest, mut arrived) = (&bytes[..], Vec::new());
-    while !rest.is_empty() {
-        let count = pair.server.put(rest);
-        assert!(count > 0 && count <= AT_ONCE);
-        // Nothing is taken beyond what has a place.
-        rest = &rest[count..];
-        pair.settle(usize::MAX);
-        arrived.extend(taken(&mut pair.client));
+    let records = bytes.len().div_ceil(RECORD);
+    // In each of TLS 1.3 there are a header of 5 bytes, the type and a tag of 16.
+    assert_eq!(pair.server.put(&bytes), bytes.len() + records * 22);
+    pair.settle(usize::MAX);
+    assert!(taken(&mut pair.client) == bytes);
+}
+
+#[test]
+fn no_record_is_made_where_it_would_have_no_room() {
+    let mut pair = Pair::good();
+    let mut room = [0; 26];
+    assert_eq!(pair.client.session.put(b"hello", &mut room), 0);
+    assert_eq!(room, [0; 26]);
+    let mut room = [0; 27];
+    assert_eq!(pair.client.session.put(b"hello", &mut room), 27);
+    pair.server.feed(&room);
+    assert_eq!(taken(&mut pair.server), b"hello");
+}
+
+#[test]
+fn plaintext_fills_the_room_there_is_and_what_is_left_waits() {
+    for room in [0, 1, 3, 4, 9, 10, 11, 12, 20] {
+        let mut pair = Pair::good();
+        for word in [&b"hello "[..], b"there", b"!"] {
+            pair.client.put(word);
+        }
+        let mut cells = vec![MaybeUninit::new(b'?'); room];
+        let (first, second) = cells.split_at_mut(room.min(4));
+        let mut bytes = std::mem::take(&mut pair.client.outbox);
+        let mut places = Room::new(first, second);
+        pair.server.session.feed(&mut bytes, &mut places);
+        let filled = places.filled();
+        assert_eq!(filled, room.min(12));
+        assert_eq!(pair.server.state(), if room < 12 { HAS_PLAINTEXT } else { 0 });
+        let mut all = written(&cells[..filled]);
+        all.extend(taken(&mut pair.server));
+        assert_eq!(all, b"hello there!", "{room}");
+        assert!(written(&cells[filled..]).iter().all(|byte| *byte == b'?'));
     }
-    assert!(arrived == bytes);
+}
+
+#[test]
+fn a_record_that_comes_in_pieces_disturbs_nothing_that_is_said_meanwhile() {
+    let mut pair = Pair::good();
+    pair.client.put(b"in pieces");
+    let record = std::mem::take(&mut pair.client.outbox);
+    for (number, byte) in record.iter().enumerate() {
+        pair.server.feed(&[*byte]);
+        assert_eq!(pair.server.held(), (number + 1) % record.len());
+        assert!(pair.server.put(b"word") > 0);
+        pair.settle(usize::MAX);
+        assert_eq!(taken(&mut pair.client), b"word");
+    }
+    assert_eq!(taken(&mut pair.server), b"in pieces");
 }
 
 #[test]
@@ -238,7 +281,7 @@ fn an_end_that_is_said_is_told_from_one_that_is_not() {
     assert_eq!(taken(&mut pair.server), b"last words");
     assert_eq!((pair.server.state(), pair.faults()), (IS_ENDED, [FAULT_NONE; 2]));
     // The other direction goes on.
-    assert_eq!(pair.server.put(b"x"), 1);
+    assert!(pair.server.put(b"x") > 1);
     pair.settle(usize::MAX);
     assert_eq!(taken(&mut pair.client), b"x");
 }
@@ -387,7 +430,7 @@ fn a_client_that_comes_again_behind_many_others_is_known() {
 #[test]
 fn what_is_no_tls_is_told_from_tls_that_is_wrong() {
     for garbage in [&b"\0SP\0\0\x10\0\0"[..], b"GET / HTTP/1.1\r\n\r\n", &[0xff; 64]] {
-        let mut session = Session::new(&server(good()), b"").unwrap();
+        let mut session = End::new(&server(good()), b"");
         session.feed(garbage);
         assert_eq!(session.failure().unwrap().fault, FAULT_NOT_TLS, "{garbage:?}");
         // Whatever comes then.
@@ -395,7 +438,7 @@ fn what_is_no_tls_is_told_from_tls_that_is_wrong() {
         assert_eq!(session.put(b"x"), 0);
     }
     // A record of a handshake that is none.
-    let mut session = Session::new(&server(good()), b"").unwrap();
+    let mut session = End::new(&server(good()), b"");
     session.feed(b"\x16\x03\x01\0\x05\x01\0\0\x01\0");
     assert_eq!(session.failure().unwrap().fault, FAULT_PROTOCOL);
 }
@@ -433,7 +476,7 @@ fn what_is_good_in_front_of_a_damaged_record_arrives() {
 
 #[test]
 fn a_greeting_has_an_end() {
-    let mut session = Session::new(&server(good()), b"").unwrap();
+    let mut session = End::new(&server(good()), b"");
     // The beginning of a message that never becomes whole.
     let mut record = vec![0x16, 3, 1, 0x10, 0, 1, 0, 0xff, 0];
     record.resize(5 + 0x1000, 0);

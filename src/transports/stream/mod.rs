@@ -32,7 +32,7 @@ mod queue;
 mod ration;
 mod reader;
 mod readership;
-mod scratch;
+pub mod scratch;
 mod store;
 mod tally;
 mod urgency;

@@ -1,4 +1,5 @@
-//! Buffers to read into, shared by all connections: one is needed only during a read.
+//! Buffers to read into, and to encrypt into, shared by all connections: one is needed only during
+//! a read or a write.
 //!
 //! A big one begins 64 bytes into a page, as the payload of a big chunk does: copies to small
 //! offsets of a page are many times slower on some processors.

@@ -19,7 +19,7 @@ use crate::sync::{
 };
 use crate::sys::tls_numbers::{FAULT_NONE, FAULT_OTHER, FAULT_TRUNCATED};
 use crate::sys::{Credentials, OsStream, Read, TlsSession};
-use crate::transports::stream::{Awaits, ByteStream, Sink, Source};
+use crate::transports::stream::{Awaits, ByteStream, Sink, Source, scratch};
 use crate::transports::{Fault, TlsFault};
 
 pub struct TlsStream {
@@ -41,21 +41,20 @@ struct State {
     is_owing: bool,
     /// Nothing more is read.
     is_at_end: bool,
-    /// Plaintext that becomes one record.
-    gathered: Vec<u8>,
+}
+
+/// How much of what is to be written has become how much ciphertext.
+#[derive(Default)]
+struct Encrypted {
+    plaintext: usize,
+    ciphertext: usize,
 }
 
 impl TlsStream {
     #[must_use]
     pub fn new(inner: OsStream, session: TlsSession) -> TlsStream {
-        let state = State {
-            session,
-            outgoing: Vec::new(),
-            sent: 0,
-            is_owing: false,
-            is_at_end: false,
-            gathered: Vec::new(),
-        };
+        let state =
+            State { session, outgoing: Vec::new(), sent: 0, is_owing: false, is_at_end: false };
         TlsStream {
             inner,
             state: Mutex::new(Rank::Ciphering, state),
@@ -86,12 +85,41 @@ impl TlsStream {
         Read::End
     }
 
-    fn digest(&self, state: &mut State, ciphertext: &[u8]) -> Option<Read> {
-        let Ok(now) = state.session.feed(ciphertext) else {
+    /// Reads from the kernel, and decrypts that. `None` when no plaintext has come of it.
+    fn read_records(
+        &self,
+        state: &mut State,
+        room: Option<&mut Room<'_>>,
+        rest: &mut [u8],
+    ) -> Option<Read> {
+        let held = state.session.held();
+        let missing = room.as_ref().map_or(0, |room| room.missing());
+        // Where there is little room, more than fits is better than a read for every few bytes.
+        let size = (missing + rest.len()).clamp(READ_MIN, READ_MAX);
+        let mut memory = scratch::take();
+        let mut own = Vec::new();
+        let buffer = if held + READ_MIN <= memory.len() {
+            &mut memory[..]
+        } else {
+            if memory::reserve_exact(&mut own, held + READ_MIN).is_err() {
+                return Some(self.end_reading(state, FAULT_OTHER));
+            }
+            own.resize(held + READ_MIN, 0);
+            &mut own[..]
+        };
+        let end = (held + size).min(buffer.len());
+        let bytes = match self.inner.read(None, &mut buffer[held..end]) {
+            Read::Nothing => return Some(Read::Nothing),
+            Read::End => return Some(self.end_reading(state, FAULT_TRUNCATED)),
+            Read::Bytes(count) => &mut buffer[..held + count],
+        };
+        let Ok((count, now)) = state.session.feed(bytes, room, rest) else {
             return Some(self.end_reading(state, FAULT_OTHER));
         };
         // Answers of the handshake, and what tells the peer why it has failed.
-        let _ = state.flush(&self.inner);
+        if now.has_ciphertext() {
+            let _ = state.flush(&self.inner);
+        }
         if !now.is_handshaking() {
             self.note_peer(&state.session);
         }
@@ -101,7 +129,7 @@ impl TlsStream {
         } else if now.is_ended() {
             state.is_at_end = true;
         }
-        None
+        if count > 0 { Some(Read::Bytes(count)) } else { None }
     }
 }
 
@@ -113,9 +141,7 @@ impl State {
                 self.outgoing.clear();
                 self.sent = 0;
                 if !self.collect().map_err(no_memory)? {
-                    if self.outgoing.capacity() > KEPT {
-                        self.outgoing = Vec::new();
-                    }
+                    self.outgoing = Vec::new();
                     return Ok(true);
                 }
             }
@@ -127,13 +153,13 @@ impl State {
         }
     }
 
-    /// Takes what the machine has encrypted; false when there is nothing.
+    /// Takes what the machine says of its own accord; false when there is nothing.
     fn collect(&mut self) -> Result<bool, OutOfMemory> {
         let before = self.outgoing.len();
         while self.session.state().has_ciphertext() {
             let start = self.outgoing.len();
-            memory::reserve(&mut self.outgoing, RECORD_MAX)?;
-            self.outgoing.resize(start + RECORD_MAX, 0);
+            memory::reserve(&mut self.outgoing, PIECE)?;
+            self.outgoing.resize(start + PIECE, 0);
             let count = self.session.emit(&mut self.outgoing[start..]);
             self.outgoing.truncate(start + count);
             if count == 0 {
@@ -143,59 +169,63 @@ impl State {
         Ok(self.outgoing.len() > before)
     }
 
-    /// Encrypts `parts` behind the first `skipped` bytes, until they are at an end or there is
-    /// much; says how many bytes that were.
-    fn encrypt(&mut self, parts: &[IoSlice<'_>], mut skipped: usize) -> io::Result<usize> {
-        let mut total = 0;
-        let mut gathered = std::mem::take(&mut self.gathered);
-        gathered.clear();
+    /// Makes records in `room` of so much of `parts`, behind the first `skipped` bytes of them, as
+    /// there is room for. Small parts are gathered in `gathered`.
+    fn encrypt(
+        &mut self,
+        parts: &[IoSlice<'_>],
+        mut skipped: usize,
+        gathered: &mut [u8],
+        room: &mut [u8],
+    ) -> io::Result<Encrypted> {
+        let mut done = Encrypted::default();
+        let mut waiting = 0;
         for part in parts {
             let skip = skipped.min(part.len());
             skipped -= skip;
             let mut rest = &part[skip..];
-            while !rest.is_empty() && self.outgoing.len() - self.sent < AT_ONCE {
-                if gathered.is_empty() && rest.len() >= RECORD {
-                    total += self.encrypt_record(&rest[..RECORD])?;
-                    rest = &rest[RECORD..];
+            while !rest.is_empty() {
+                let records = (room.len() - done.ciphertext) / (gathered.len() + AROUND);
+                let most = records * gathered.len();
+                if most == 0 {
+                    return Ok(done);
+                }
+                let whole = (rest.len() - rest.len() % gathered.len()).min(most);
+                if waiting == 0 && whole > 0 {
+                    self.put(&rest[..whole], room, &mut done)?;
+                    rest = &rest[whole..];
                     continue;
                 }
-                let count = rest.len().min(RECORD - gathered.len());
-                memory::reserve(&mut gathered, count).map_err(no_memory)?;
-                gathered.extend_from_slice(&rest[..count]);
-                rest = &rest[count..];
-                if gathered.len() == RECORD {
-                    total += self.encrypt_record(&gathered)?;
-                    gathered.clear();
+                let count = rest.len().min(gathered.len() - waiting);
+                gathered[waiting..waiting + count].copy_from_slice(&rest[..count]);
+                (waiting, rest) = (waiting + count, &rest[count..]);
+                if waiting == gathered.len() {
+                    self.put(gathered, room, &mut done)?;
+                    waiting = 0;
                 }
             }
         }
-        if !gathered.is_empty() {
-            total += self.encrypt_record(&gathered)?;
+        if waiting > 0 {
+            self.put(&gathered[..waiting], room, &mut done)?;
         }
-        if gathered.capacity() <= KEPT {
-            self.gathered = gathered;
-        }
-        Ok(total)
+        Ok(done)
     }
 
-    fn encrypt_record(&mut self, plaintext: &[u8]) -> io::Result<usize> {
-        let count = self.session.put(plaintext).map_err(no_memory)?;
-        if count != plaintext.len() {
+    fn put(&mut self, plaintext: &[u8], room: &mut [u8], done: &mut Encrypted) -> io::Result<()> {
+        let count = self.session.put(plaintext, &mut room[done.ciphertext..]).map_err(no_memory)?;
+        if count == 0 {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
-        self.collect().map_err(no_memory)?;
-        Ok(count)
+        done.plaintext += plaintext.len();
+        done.ciphertext += count;
+        Ok(())
     }
 
-    fn take(&mut self, room: Option<&mut Room<'_>>, rest: &mut [u8]) -> usize {
-        let mut count = 0;
-        if let Some(room) = room.filter(|room| room.missing() > 0) {
-            count = self.session.take_into(room);
-            if room.missing() > 0 {
-                return count;
-            }
-        }
-        count + self.session.take(rest)
+    /// The kernel has not taken these: they go before everything else.
+    fn keep(&mut self, ciphertext: &[u8]) -> io::Result<()> {
+        memory::reserve(&mut self.outgoing, ciphertext.len()).map_err(no_memory)?;
+        self.outgoing.extend_from_slice(ciphertext);
+        Ok(())
     }
 }
 
@@ -203,27 +233,18 @@ impl Source for TlsStream {
     fn read(&self, mut room: Option<&mut Room<'_>>, rest: &mut [u8]) -> Read {
         let mut state = self.state.lock();
         for _ in 0..READS_MAX {
-            let count = state.take(room.as_deref_mut(), rest);
-            if count > 0 {
-                return Read::Bytes(count);
+            if state.session.state().has_plaintext() {
+                return match state.session.take(room, rest) {
+                    // There is no room: what comes behind it stays with the kernel.
+                    0 => Read::Nothing,
+                    count => Read::Bytes(count),
+                };
             }
             if state.is_at_end {
                 return Read::End;
             }
-            // There was no room for any of it: what comes behind it stays with the kernel.
-            if state.session.state().has_plaintext() {
-                return Read::Nothing;
-            }
-            let mut small = [0; SMALL];
-            let buffer = if rest.len() < SMALL { &mut small[..] } else { &mut *rest };
-            match self.inner.read(None, buffer) {
-                Read::Nothing => return Read::Nothing,
-                Read::End => return self.end_reading(&mut state, FAULT_TRUNCATED),
-                Read::Bytes(count) => {
-                    if let Some(read) = self.digest(&mut state, &buffer[..count]) {
-                        return read;
-                    }
-                }
+            if let Some(read) = self.read_records(&mut state, room.as_deref_mut(), rest) {
+                return read;
             }
         }
         // It goes on sending what is no message. The kernel will report that again.
@@ -233,7 +254,6 @@ impl Source for TlsStream {
     fn holds(&self) -> bool {
         self.state.lock().session.state().has_plaintext()
     }
-
     fn is_bare(&self) -> bool {
         false
     }
@@ -251,16 +271,29 @@ impl TlsStream {
         if !is_flushed || now.is_handshaking() || offered == 0 {
             return Ok(0);
         }
+        let mut memory = scratch::take();
+        // With little memory left, records are small.
+        let record = RECORD.min(memory.len() / 4);
+        let (gathered, room) = memory.split_at_mut(record);
         let owed = usize::from(std::mem::take(&mut state.is_owing));
         let mut total = owed;
         loop {
-            let count = state.encrypt(parts, total)?;
-            total += count;
-            if !state.flush(&self.inner)? {
+            // What is little more than that goes along.
+            let most = if offered - total <= AT_ONCE + RECORD { room.len() } else { AT_ONCE };
+            let size = room.len().min(most);
+            let done = state.encrypt(parts, total, gathered, &mut room[..size])?;
+            total += done.plaintext;
+            if done.plaintext == 0 {
+                return Ok(total);
+            }
+            let ciphertext = &room[..done.ciphertext];
+            let count = self.inner.write(&[IoSlice::new(ciphertext)])?;
+            if count < ciphertext.len() {
+                state.keep(&ciphertext[count..])?;
                 state.is_owing = true;
                 return Ok(total - 1);
             }
-            if count == 0 || total == offered {
+            if total == offered {
                 return Ok(total);
             }
         }
@@ -385,16 +418,16 @@ fn no_memory(OutOfMemory: OutOfMemory) -> io::Error {
     io::ErrorKind::OutOfMemory.into()
 }
 
-/// Plaintext in a record (RFC 8446, section 5.1).
-const RECORD: usize = 16 * 1024;
-/// What a record takes, with all that is around it.
-const RECORD_MAX: usize = RECORD + 512;
+/// Plaintext in a record, and what is around it.
+const RECORD: usize = TlsSession::RECORD;
+const AROUND: usize = TlsSession::AROUND;
 /// How much is encrypted before the kernel is given it.
-const AT_ONCE: usize = 64 * 1024;
-/// What a buffer keeps when it is empty.
-const KEPT: usize = 4 * 1024;
-/// Smaller buffers are not read into.
-const SMALL: usize = 4 * 1024;
+const AT_ONCE: usize = 8 * (RECORD + AROUND);
+/// How much is read at once.
+const READ_MIN: usize = 4 * 1024;
+const READ_MAX: usize = 128 * 1024;
+/// What a machine says of its own accord is mostly less than that.
+const PIECE: usize = 2 * 1024;
 /// Reads in a row that give no plaintext.
 const READS_MAX: usize = 64;
 /// How long the handshake may take, beside the greeting behind it.
