@@ -206,10 +206,6 @@ impl Source for Attended {
     fn holds(&self) -> bool {
         self.stream.holds()
     }
-
-    fn is_bare(&self) -> bool {
-        self.stream.is_bare()
-    }
 }
 
 impl Sink for Attended {

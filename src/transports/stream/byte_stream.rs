@@ -18,11 +18,6 @@ pub trait Source {
     fn holds(&self) -> bool {
         false
     }
-
-    /// Whether that never is so, and what is read may lie in the memory of a caller.
-    fn is_bare(&self) -> bool {
-        true
-    }
 }
 
 /// Where bytes are written. Nothing here waits.

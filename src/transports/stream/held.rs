@@ -28,9 +28,10 @@ impl Reader {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use crate::message::{Limit, Message, Room};
+    use crate::message::{Landing, Limit, Message, Room};
     use crate::sys::Read;
     use crate::transports::fuzzing::tcp;
+    use crate::transports::stream::landing::Visitor;
     use std::cell::RefCell;
 
     /// What is left of a record that the kernel knows nothing of any more.
@@ -56,10 +57,6 @@ mod tests {
         fn holds(&self) -> bool {
             !self.0.borrow().is_empty()
         }
-
-        fn is_bare(&self) -> bool {
-            false
-        }
     }
 
     /// However many may wait: else they would wait for ever.
@@ -80,5 +77,61 @@ mod tests {
             (0..90).for_each(|_| assert!(reader.take(|| None, &mut message).has_message));
             assert!(reader.is_empty() && !reader.is_full());
         }
+    }
+
+    /// Records of which one is opened by each read, unless something is left of the one before.
+    struct Records {
+        left: RefCell<Vec<u8>>,
+        coming: RefCell<Vec<Vec<u8>>>,
+    }
+
+    impl Source for Records {
+        fn read(&self, room: Option<&mut Room<'_>>, rest: &mut [u8]) -> Read {
+            let mut left = self.left.borrow_mut();
+            if left.is_empty() {
+                let Some(record) = self.coming.borrow_mut().pop() else { return Read::Nothing };
+                *left = record;
+            }
+            let first = room.map_or(0, |room| {
+                let count = room.missing().min(left.len());
+                room.extend(&left[..count]);
+                count
+            });
+            let second = rest.len().min(left.len() - first);
+            rest[..second].copy_from_slice(&left[first..first + second]);
+            left.drain(..first + second);
+            Read::Bytes(first + second)
+        }
+
+        fn holds(&self) -> bool {
+            !self.left.borrow().is_empty()
+        }
+    }
+
+    #[test]
+    fn what_is_behind_a_message_that_has_landed_is_taken_too() {
+        const BIG: usize = 100_000;
+        let mut bytes = (BIG as u64).to_be_bytes().to_vec();
+        bytes.extend((0..BIG).map(|at| (at % 251) as u8));
+        bytes.extend([0, 0, 0, 0, 0, 0, 0, 1, b'x'].repeat(1000));
+        let behind = bytes.split_off(16_000);
+        let records =
+            Records { left: RefCell::default(), coming: RefCell::new(vec![behind, bytes]) };
+        let reader = Reader::new(tcp().decoder, Limit::of(0, 1_000_000));
+        let mut memory = vec![0; BIG];
+        let landing = Landing::of(&mut memory);
+        let visitor = Visitor { landing: &landing, wait: &|_| false };
+        let mut buffer = vec![0; 64 * 1024];
+        let (arrival, _) = reader.pump(&records, || None, &mut buffer, Some(&visitor));
+        assert!(arrival.news == News::Readable && landing.is_used() && !records.holds());
+        let mut message = Message::default();
+        assert!(reader.take(|| None, &mut message).has_message);
+        assert!(message.body.is_lent() && message.body.len() == BIG);
+        assert!((0..BIG).all(|at| message.body.as_slice()[at] == (at % 251) as u8));
+        for _ in 0..1000 {
+            assert!(reader.take(|| None, &mut message).has_message);
+            assert_eq!(message.body.as_slice(), b"x");
+        }
+        assert!(reader.is_empty());
     }
 }

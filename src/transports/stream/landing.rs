@@ -44,19 +44,22 @@ impl Reader {
     ) -> Option<Arrival> {
         let visitor = visitor?;
         let size = turn.partial.as_ref().and_then(Partial::size_to_land)?;
-        if size > LANDED_MAX || !self.lands() || !source.is_bare() {
+        if size > LANDED_MAX || !self.lands() {
             return None;
         }
         let mut room = visitor.landing.room(size)?;
         let mut partial = turn.partial.take()?;
         let arrived = partial.as_slice().len();
         room.extend(partial.as_slice());
-        let behind = BEHIND_BIG.min(buffer.len());
-        let behind = &mut buffer[..behind];
-        match fill(&mut room, source, behind, visitor) {
-            Reached::All { behind: count } => {
+        let most = BEHIND_BIG.min(buffer.len());
+        match fill(&mut room, source, &mut buffer[..most], visitor) {
+            Reached::All { behind } => {
                 self.land(room, turn);
-                Some(self.digest(turn, &mut behind[..count], size_max))
+                let arrival = self.digest(turn, &mut buffer[..behind], size_max);
+                if behind == most && source.holds() {
+                    return Some(self.read_held(turn, source, size_max, buffer, arrival));
+                }
+                Some(arrival)
             }
             Reached::End => Some(turn.end()),
             Reached::Part => {

@@ -254,9 +254,6 @@ impl Source for TlsStream {
     fn holds(&self) -> bool {
         self.state.lock().session.state().has_plaintext()
     }
-    fn is_bare(&self) -> bool {
-        false
-    }
 }
 
 impl TlsStream {
