@@ -15,6 +15,7 @@ use zeroize::Zeroize;
 
 use super::complaint::{Setting, Trouble};
 use super::place::{self, Pem};
+use super::provider::provider;
 use super::table;
 use super::unverified::Unverified;
 
@@ -72,7 +73,7 @@ impl Config {
 }
 
 fn client(wishes: &Wishes<'_>) -> Result<Config, Trouble> {
-    let provider = Arc::new(ring::default_provider());
+    let provider = Arc::new(provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(versions(wishes))
         .map_err(|error| Trouble::from(&error))?;
@@ -97,7 +98,7 @@ fn client(wishes: &Wishes<'_>) -> Result<Config, Trouble> {
 }
 
 fn server(wishes: &Wishes<'_>) -> Result<Config, Trouble> {
-    let provider = Arc::new(ring::default_provider());
+    let provider = Arc::new(provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(versions(wishes))
         .map_err(|error| Trouble::from(&error))?;

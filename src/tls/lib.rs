@@ -18,6 +18,7 @@ mod end;
 pub mod exports;
 mod identity;
 mod place;
+mod provider;
 pub mod room;
 pub mod session;
 #[cfg(test)]
