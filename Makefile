@@ -46,6 +46,8 @@ help:
 	@echo "make uninstall  remove what these two install"
 	@echo "make bench    compare with libnanomsg on a quiet machine; ARGS are those of compare.py"
 	@echo "make bench-report  measure everything and write doc/performance and README's table"
+	@echo "make bench-tls  measure what encryption costs, also with nng and stunnel, and write"
+	@echo "              doc/performance/tls.md; ARGS are those of c-tests/bench/tls.py"
 	@echo "make differential  run random sequences of calls on libnanomsg, too, and compare the answers;"
 	@echo "              ARGS are those of c-tests/differential/compare.py"
 	@echo "make soak     four processes under fire for a minute; ARGS=\"--minutes 30\" for longer, and"
@@ -129,6 +131,14 @@ bench-report: bench-program
 	python3 c-tests/bench/compare.py --hogs --json target/bench-hogs.json
 	python3 c-tests/bench/report.py --readme README.md --hogs target/bench-hogs.json \
 		target/bench.json
+
+# Encryption against plain streams, nng and stunnel; writes a page of doc/performance.
+.PHONY: bench-tls
+bench-tls: tools tls
+	@.ci/install.sh libnng-dev libzmq3-dev stunnel4 openssl
+	cmake -S c-tests -B $(BUILD) -DCMAKE_BUILD_TYPE=Release -DSPMSG_BENCH_RIVALS=ON
+	cmake --build $(BUILD) --parallel $(JOBS) --target bench bench-rival-nng
+	python3 -B c-tests/bench/tls.py --write doc/performance/tls.md $(ARGS)
 
 # What the rivals of `ARGS=--rivals` are made of is installed for them alone.
 .PHONY: bench-program
