@@ -308,6 +308,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[expect(clippy::multiple_unsafe_ops_per_block, reason = "all calls are on one session")]
     fn what_has_panicked_is_used_no_more() {
         let session = Box::into_raw(Box::new(Session::new(&client(), b"here.test").unwrap()));
         let session = session.cast::<c_void>();
