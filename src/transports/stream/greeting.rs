@@ -413,12 +413,16 @@ fn fault(claim: &Claim, host: &dyn Host) -> Fault {
 }
 
 /// What is left of the words. A fresh connection takes a few bytes, and mostly all of them; else it
-/// is broken, and reading will tell.
+/// is broken, and reading tells: also where the kernel itself does not know that yet, and the peer
+/// would go on waiting.
 fn say(stream: &dyn ByteStream, mut words: Vec<u8>) -> Vec<u8> {
     if !words.is_empty() || stream.awaits() == Awaits::Room {
         match stream.write(&[IoSlice::new(&words)]) {
             Ok(count) => drop(words.drain(..count)),
-            Err(_) => words.clear(),
+            Err(_) => {
+                stream.break_off();
+                words.clear();
+            }
         }
     }
     words

@@ -117,8 +117,9 @@ impl TlsStream {
             return Some(self.end_reading(state, FAULT_OTHER));
         };
         // Answers of the handshake, and what tells the peer why it has failed.
-        if now.has_ciphertext() {
-            let _ = state.flush(&self.inner);
+        if now.has_ciphertext() && state.flush(&self.inner).is_err() {
+            // The peer would wait for ever for what is lost.
+            self.inner.break_off();
         }
         if !now.is_handshaking() {
             self.note_peer(&state.session);
