@@ -88,7 +88,7 @@ class Place:
         self.processes.append(process)
         return process
 
-    def start_proxy(self, port, *words):
+    def start_listening(self, port, *words):
         """Returns when it accepts connections."""
         with open(self.directory / "log", "ab") as log:
             process = self.start(*words, stdout=log, stderr=log)
@@ -221,7 +221,7 @@ STUNNEL = "foreground = yes\npid =\nsyslog = no\n"
 
 def start_stunnel(place, name, port, **more):
     program = shutil.which("stunnel4") or shutil.which("stunnel")
-    return place.start_proxy(port, program, place.configuration(name, STUNNEL, **more))
+    return place.start_listening(port, program, place.configuration(name, STUNNEL, **more))
 
 
 def start_nginx(place, name="nginx-site.conf", port="6555"):
@@ -231,7 +231,7 @@ def start_nginx(place, name="nginx-site.conf", port="6555"):
                         ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
     whole.write_text(f"daemon off;\npid {place.directory}/nginx.pid;\nevents {{}}\n"
                      f"http {{\n    access_log off;\n{temporary}    include {site};\n}}\n")
-    return place.start_proxy(port, "nginx", "-e", "stderr", "-p", place.directory, "-c", whole)
+    return place.start_listening(port, "nginx", "-e", "stderr", "-p", place.directory, "-c", whole)
 
 
 def stunnel(place):
@@ -263,7 +263,7 @@ def nginx(place):
 
 
 def haproxy(place):
-    place.start_proxy("6555", "haproxy", "-db", "-f", place.configuration("haproxy.cfg"))
+    place.start_listening("6555", "haproxy", "-db", "-f", place.configuration("haproxy.cfg"))
     start_stunnel(place, "stunnel-client.conf", "7555")
     inside = f"ws://127.0.0.1:{place.port('5555')}/service"
     check_conversation(place, f"ws://127.0.0.1:{place.port('7555')}/service", inside)
@@ -275,8 +275,8 @@ def haproxy(place):
 
 
 def start_idle(place):
-    place.start(place.programs / "interop" / "interop-idle", "serve",
-                f"ws://127.0.0.1:{place.port('5555')}/service")
+    place.start_listening("5555", place.programs / "interop" / "interop-idle", "serve",
+                          f"ws://127.0.0.1:{place.port('5555')}/service")
 
 
 def nginx_idle(place):
@@ -296,7 +296,7 @@ def nginx_idle(place):
 
 
 def haproxy_idle(place):
-    place.start_proxy("6558", "haproxy", "-db", "-f", place.configuration("haproxy-idle.cfg"))
+    place.start_listening("6558", "haproxy", "-db", "-f", place.configuration("haproxy-idle.cfg"))
     start_idle(place)
     check_silence(place, "6558", ["x-forwarded-for: 127.0.0.1"])
     check_silence(place, "6559", [])
