@@ -92,10 +92,11 @@ extern "C" {
  * for bytes.
  *
  * Of what is sent, so many wait for the kernel to take them, besides one of which it has a part.
- * Of what arrives, so many are read before they are received, and no other. What the kernel holds
- * between the two is not counted; NN_SNDBUF and NN_RCVBUF still say how much that is. On inproc
- * there is one queue in each direction, for as many messages as the one may send and the other may
- * receive together. */
+ * Of what arrives, so many are read before they are received, and no other, but for up to 20 KiB
+ * of them on tls+tcp and wss, where a record is read as a whole. What the kernel holds between the
+ * two is not counted; NN_SNDBUF and NN_RCVBUF still say how much that is. On inproc there is one
+ * queue in each direction, for as many messages as the one may send and the other may receive
+ * together. */
 #define SPMSG_SNDBUF_MESSAGES (SPMSG_BASE + 6)
 #define SPMSG_RCVBUF_MESSAGES (SPMSG_BASE + 7)
 
@@ -401,7 +402,7 @@ struct spmsg_event {
   /** What the peer has sent, 0 if it is not known: with SPMSG_REASON_TYPE the type of its socket,
    * such as NN_PUB, with SPMSG_REASON_SIZE the size of its message, or UINT_MAX if that is more,
    * with SPMSG_REASON_DENIED the status, with SPMSG_REASON_STRANGER on ipc the user, or
-   * UINT_MAX. */
+   * UINT_MAX; with SPMSG_REASON_TLS one of SPMSG_TLS_FAULT_*. */
   unsigned int found;
   /** What would have done: the only type that fits, the largest size, the only user; 0 where that
    * is unlimited. */
@@ -528,8 +529,8 @@ SPMSG_EXPORT int spmsg_disconnect(int s, unsigned int peer);
 SPMSG_EXPORT int spmsg_log(spmsg_log_function function, void *argument);
 
 /** Reads the files that the options of level SPMSG_TLS name again, and what those options are set
- * to now, for all connections that the endpoints of the socket make from now on. Connections that
- * are there are not touched.
+ * to now, but for SPMSG_TLS_NAME and SPMSG_TLS_HANDSHAKES_MAX, for all connections that the
+ * endpoints of the socket make from now on. Connections that are there are not touched.
  *
  * Returns 0, or -1 with errno EBADF, ENOTSUP for a context, EINVAL when something does not fit,
  * ENOMEM, or that of the system when a file cannot be read, as ENOENT; then everything stays as it

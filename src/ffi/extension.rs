@@ -185,8 +185,8 @@ fn log_level(level: JournalLevel) -> c_int {
 }
 
 /// Reads the files that the options of level SPMSG_TLS name again, and what those options are set
-/// to now, for all connections that the endpoints of the socket make from now on. Connections that
-/// are there are not touched.
+/// to now, but for SPMSG_TLS_NAME and SPMSG_TLS_HANDSHAKES_MAX, for all connections that the
+/// endpoints of the socket make from now on. Connections that are there are not touched.
 ///
 /// Returns 0, or -1 with errno EBADF, ENOTSUP for a context, EINVAL when something does not fit,
 /// ENOMEM, or that of the system when a file cannot be read, as ENOENT; then everything stays as it

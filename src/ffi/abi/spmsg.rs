@@ -80,10 +80,11 @@ pub const SPMSG_CERTIFICATE_NAME: c_int = 3;
 /// for bytes.
 ///
 /// Of what is sent, so many wait for the kernel to take them, besides one of which it has a part.
-/// Of what arrives, so many are read before they are received, and no other. What the kernel holds
-/// between the two is not counted; NN_SNDBUF and NN_RCVBUF still say how much that is. On inproc
-/// there is one queue in each direction, for as many messages as the one may send and the other may
-/// receive together.
+/// Of what arrives, so many are read before they are received, and no other, but for up to 20 KiB
+/// of them on tls+tcp and wss, where a record is read as a whole. What the kernel holds between the
+/// two is not counted; NN_SNDBUF and NN_RCVBUF still say how much that is. On inproc there is one
+/// queue in each direction, for as many messages as the one may send and the other may receive
+/// together.
 pub const SPMSG_SNDBUF_MESSAGES: c_int = SPMSG_BASE + 6;
 pub const SPMSG_RCVBUF_MESSAGES: c_int = SPMSG_BASE + 7;
 
@@ -248,7 +249,7 @@ pub struct spmsg_event {
     /// What the peer has sent, 0 if it is not known: with SPMSG_REASON_TYPE the type of its socket,
     /// such as NN_PUB, with SPMSG_REASON_SIZE the size of its message, or UINT_MAX if that is more,
     /// with SPMSG_REASON_DENIED the status, with SPMSG_REASON_STRANGER on ipc the user, or
-    /// UINT_MAX.
+    /// UINT_MAX; with SPMSG_REASON_TLS one of SPMSG_TLS_FAULT_*.
     pub found: c_uint,
     /// What would have done: the only type that fits, the largest size, the only user; 0 where that
     /// is unlimited.
