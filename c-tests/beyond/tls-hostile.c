@@ -1,6 +1,6 @@
 /* tls+tcp and wss among strangers: who is cut off at every byte, who says nothing for long, who
- * says what is no handshake or never ends one. After each of them whoever is as he should be is served,
- * the listener has said what was wrong, and nothing is left of them. */
+ * says what is no handshake or never ends one. After each of them whoever is as he should be is
+ * served, the listener has said what was wrong, and nothing is left of them. */
 
 #include "beyond.h"
 
@@ -32,7 +32,7 @@
 
 static const char *scheme;
 
-/* Bytes that one of them may take; doc/security.md tells them. */
+/* Bytes that one of them may take; SECURITY.md tells how many it is. */
 enum { STRANGER_MAX = 6000, RECORD_MAX = 30000, HANDSHAKE_MAX = 140000, CONNECTION_MAX = 16000,
        USED_MAX = 60000 };
 
