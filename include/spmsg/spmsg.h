@@ -445,9 +445,10 @@ struct spmsg_credentials {
 SPMSG_EXPORT const char *spmsg_version(void);
 
 /** Makes the socket listen as nn_bind does, and understands two more kinds of addresses:
- * "tcp://127.0.0.1:0" and "ws://127.0.0.1:0/path" listen at any port that is free, and
- * "ipc://@NAME" at a name that is no file, can be left behind by nobody, and that every process of
- * the machine, or of the container, can connect to. spmsg_address tells the port.
+ * "tcp://127.0.0.1:0" and "ws://127.0.0.1:0/path" listen at any port that is free, as they do with
+ * tls+tcp and wss, and "ipc://@NAME" at a name that is no file, can be left behind by nobody, and
+ * that every process of the machine, or of the container, can connect to. spmsg_address tells the
+ * port.
  *
  * Returns what nn_bind returns, and fails as it does. */
 SPMSG_EXPORT int spmsg_bind(int s, const char *addr);
