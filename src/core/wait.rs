@@ -39,32 +39,52 @@ impl Socket {
         }
         let has_news = self.look_at_streams(seen, berth);
         trunk.resign();
+        // To look first would be in vain where turns are taken, as it is where one sleeps. Nobody
+        // leads meanwhile: others would have to follow somebody who does not run.
+        let berth = berth.filter(|_| self.takes_berths());
         has_news
+            || trunk.waiting.spin.try_giving_way(|| {
+                if trunk.try_lead() {
+                    let only = trunk.only_connection();
+                    self.pump_once(only.as_ref(), &mut None, berth);
+                    trunk.resign();
+                }
+                bell.epoch() != seen
+            })
     }
 
     fn look_at_streams(&self, seen: u32, berth: Option<&Berth>) -> bool {
-        // Branches wait for the same streams.
         let trunk = self.trunk();
         let waiting = &trunk.waiting;
         let only = trunk.only_connection();
         let berth = berth.filter(|_| self.takes_berths());
         let mut events = None;
         let mut look = || {
-            match (&only, trunk.poller()) {
-                (Some(only), _) => pump(only, berth),
-                (None, Ok(poller)) => trunk.pump_ready(poller, events.get_or_insert_default()),
-                (None, Err(_)) => {}
-            }
+            self.pump_once(only.as_ref(), &mut events, berth);
             self.waiting.recv.epoch() != seen
         };
         let has_news = waiting.spin.try_spin(&mut look)
             || (!waiting.has_slept.swap(true, Ordering::Relaxed) && look());
         if has_news {
             waiting.has_slept.store(false, Ordering::Relaxed);
-            return true;
         }
-        // To look first would be in vain where turns are taken, as it is where one sleeps.
-        waiting.spin.try_giving_way(&mut look)
+        has_news
+    }
+
+    /// Reads what there is, for whoever leads.
+    fn pump_once(
+        &self,
+        only: Option<&Arc<dyn Connection>>,
+        events: &mut Option<EventBuffer>,
+        berth: Option<&Berth>,
+    ) {
+        // Branches wait for the same streams.
+        let trunk = self.trunk();
+        match (only, trunk.poller()) {
+            (Some(only), _) => pump(only, berth),
+            (None, Ok(poller)) => trunk.pump_ready(poller, events.get_or_insert_default()),
+            (None, Err(_)) => {}
+        }
     }
 
     /// Prepares to sleep until something may have become receivable since `seen`. It is done when

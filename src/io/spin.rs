@@ -42,9 +42,10 @@ impl Spin {
     /// Where there is one processor, lets those run who would like to before it is slept, if that
     /// has paid lately: what takes turns in one thread after the other need not put itself to sleep
     /// and be woken each time. Who has hardly ever waited sleeps at once, because those who would
-    /// like to run may keep the processor for long.
+    /// like to run may keep the processor for long. Nor does who handles signals: giving way does
+    /// not tell that one has come, as a sleep does, and a handler must not jump out of it.
     pub fn try_giving_way(&self, mut look: impl FnMut() -> bool) -> bool {
-        if usable_cpus() >= 2 || !self.may_give_way() {
+        if usable_cpus() >= 2 || !self.may_give_way() || are_signals_handled() {
             return false;
         }
         let began = sys::now();
@@ -141,6 +142,21 @@ fn usable_cpus() -> usize {
     }
 }
 
+/// Whether signals run code of the application, as of a moment ago: who takes turns, does so often.
+fn are_signals_handled() -> bool {
+    let known = SIGNALS.get().load(Ordering::Relaxed);
+    let now = match known.checked_sub(ASKED) {
+        Some(now) => now,
+        None => ASKED_EVERY * ASKED + u32::from(sys::are_signals_handled()),
+    };
+    SIGNALS.get().store(now, Ordering::Relaxed);
+    now % ASKED == 1
+}
+
+/// What [`are_signals_handled`] has found, and how often that is believed: [`ASKED`] for each time.
+static SIGNALS: Inherited<AtomicU32> = Inherited::new(AtomicU32::new(0));
+const ASKED: u32 = 2;
+const ASKED_EVERY: u32 = 255;
 /// What [`usable_cpus`] has found; 0 while nobody has asked. Any thread may find out: in a forked
 /// child there is none of those that were about to.
 static USABLE_CPUS: Inherited<AtomicUsize> = Inherited::new(AtomicUsize::new(0));

@@ -18,6 +18,33 @@ pub fn with_signals_blocked<T>(start: impl FnOnce() -> T) -> T {
     result
 }
 
+/// Whether there is a signal that may run code of the application at any moment: not counted are
+/// those that a thread gets for what it does itself.
+pub fn are_signals_handled() -> bool {
+    // The C library has no part in the numbers behind the last one, nor tells of its own ones.
+    (1..=LAST).filter(|signal| !OF_THE_THREAD.contains(signal)).any(|signal| {
+        let mut action = MaybeUninit::<libc::sigaction>::uninit();
+        // SAFETY: with no new action, the old one is only written.
+        let result = unsafe { libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr()) };
+        result == 0 && {
+            // SAFETY: the call above has filled it.
+            let handler = unsafe { action.assume_init() }.sa_sigaction;
+            handler != libc::SIG_DFL && handler != libc::SIG_IGN
+        }
+    })
+}
+
+const LAST: libc::c_int = 64;
+const OF_THE_THREAD: [libc::c_int; 7] = [
+    libc::SIGSEGV,
+    libc::SIGBUS,
+    libc::SIGFPE,
+    libc::SIGILL,
+    libc::SIGTRAP,
+    libc::SIGABRT,
+    libc::SIGSYS,
+];
+
 #[cfg(test)]
 pub mod tests {
     use super::*;
@@ -52,6 +79,14 @@ pub mod tests {
             thread::yield_now();
         }
         waiter.join().unwrap()
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "it has no signals")]
+    fn a_handler_is_noticed() {
+        // Whether there was one before depends on what else runs here; it stays from now on.
+        interrupted(thread::yield_now);
+        assert!(are_signals_handled());
     }
 
     fn is_blocked(signal: libc::c_int) -> bool {
