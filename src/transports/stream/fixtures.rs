@@ -207,6 +207,7 @@ pub struct Script {
     pub decline: Decline,
     /// What a peer that says anything else is told.
     pub refusal: &'static [u8],
+    pub beginnings_max: usize,
 }
 
 struct FakeGreeter {
@@ -216,7 +217,13 @@ struct FakeGreeter {
 
 impl Default for Script {
     fn default() -> Script {
-        Script { limit: HANG, is_committed: false, decline: Decline::AtOnce, refusal: b"" }
+        Script {
+            limit: HANG,
+            is_committed: false,
+            decline: Decline::AtOnce,
+            refusal: b"",
+            beginnings_max: usize::MAX,
+        }
     }
 }
 
@@ -229,6 +236,10 @@ impl Script {
 impl Wire for Script {
     fn greeter(&self, _host: &dyn Host) -> Box<dyn Greeter> {
         self.clone().greeter()
+    }
+
+    fn beginnings_max(&self, _host: &dyn Host) -> usize {
+        self.beginnings_max
     }
 }
 

@@ -16,7 +16,10 @@ use super::greeter::{Claim, Decline, Greeter, Heard, Welcome};
 use super::watch::Standing;
 use crate::io::{Handler, Key, Reactor};
 use crate::memory::{Attempt, OutOfMemory};
-use crate::sync::{Mutex, OnceLock, Rank};
+use crate::sync::{
+    Mutex, OnceLock, Rank,
+    atomic::{AtomicBool, Ordering},
+};
 use crate::sys::{self, Event, Interest, Read};
 use crate::trace;
 use crate::transports::{Connection, Fault, Host, Report, Stream};
@@ -26,6 +29,8 @@ pub struct Greeting {
     host: Arc<dyn Host>,
     key: OnceLock<Key>,
     state: Mutex<Option<State>>,
+    /// Whether its phase is [`Phase::Held`], for who has a lock of the same rank.
+    is_held: AtomicBool,
 }
 
 /// A fresh stream, and who greets on it.
@@ -105,6 +110,7 @@ impl Greeting {
             host,
             key: OnceLock::new(),
             state: Mutex::new(Rank::Endpoint, Some(state)),
+            is_held: AtomicBool::new(false),
         });
         let handler: Arc<dyn Handler> = Arc::clone(&greeting) as _;
         let fresh = reactor.add(|_| handler).inspect_err(|OutOfMemory| {
@@ -141,6 +147,11 @@ impl Greeting {
             // The rest happens on the reactor's thread.
             self.set_timer(sys::now());
         }
+    }
+
+    /// Whether the peer has said everything, and waits for the socket to want it.
+    pub fn is_held(&self) -> bool {
+        self.is_held.load(Ordering::Relaxed)
     }
 
     /// Takes the state out; from then on nothing more happens.
@@ -225,6 +236,7 @@ impl Greeting {
         match greeter.decline() {
             Decline::AtLimit(_) => {
                 state.phase = Phase::Held;
+                self.is_held.store(true, Ordering::Relaxed);
                 Verdict::Held
             }
             Decline::AtOnce => {
@@ -286,6 +298,7 @@ impl Greeting {
     fn refuse(&self, answer: &[u8]) {
         if let Some(state) = self.state.lock().as_mut() {
             state.phase = Phase::Leaving;
+            self.is_held.store(false, Ordering::Relaxed);
             self.set_timer(sys::now() + LEAVING);
         }
         self.say_on(answer);

@@ -175,16 +175,19 @@ impl Listener {
     }
 
     /// Where many say nothing, each of them has a moment nevertheless, because who is only slow
-    /// looks the same; and who comes behind them waits no longer than they do.
+    /// looks the same; and who comes behind them waits no longer than they do. Who has said
+    /// everything, and waits for the socket to want him, is in nobody's way.
     fn place(&self) -> Place {
         let mut state = self.state.lock();
-        let oldest = match state.greetings.first_key_value() {
-            Some((_, oldest)) if state.greetings.len() >= self.beginnings_max => oldest,
-            _ => {
-                state.is_crowded = false;
-                return Place::Free;
-            }
-        };
+        state.is_crowded = false;
+        if state.greetings.len() < self.beginnings_max {
+            return Place::Free;
+        }
+        let mut beginning = state.greetings.values().filter(|guest| !guest.greeting.is_held());
+        let Some(oldest) = beginning.next() else { return Place::Free };
+        if beginning.count() + 1 < self.beginnings_max {
+            return Place::Free;
+        }
         let until = oldest.since + PATIENCE;
         if until > sys::now() {
             state.is_crowded = true;
@@ -398,6 +401,7 @@ mod tests {
     use super::*;
     use crate::sys::{Address, random};
     use crate::testing::{FakeSocket, Traits, Watched};
+    use crate::transports::stream::Decline;
     use crate::transports::stream::fixtures::{HELLO, Peer, Script};
     use crate::transports::{Fault, Networks};
 
@@ -438,6 +442,42 @@ mod tests {
         }
         assert_eq!(socket.pipes(), peers.len());
         assert_eq!(socket.count(Report::Accepted), peers.len());
+    }
+
+    fn crowded(script: Script, traits: Traits) -> (FakeSocket, Vec<Peer>) {
+        let (socket, address) = (FakeSocket::new(traits), fresh_name());
+        let bound = Bound::plain(OsListener::listening(&address, 100).unwrap(), "here");
+        let listener = Listener::new(bound, Box::new(script), socket.host()).unwrap();
+        socket.start(listener);
+        (socket, (0..5).map(|_| dial(&address)).collect())
+    }
+
+    #[test]
+    fn who_says_nothing_keeps_others_waiting_for_a_moment_only() {
+        let script = Script { beginnings_max: 2, ..Script::default() };
+        let (socket, peers) = crowded(script, Traits::pair());
+        let timed_out = Report::HandshakeFailed { peer: None, fault: Some(Fault::TimedOut) };
+        // The last two find the places of those in front of them.
+        socket.await_reports(3, timed_out);
+        assert_eq!(peers[4].read(2), b"hi");
+        assert_eq!(socket.count(timed_out), 3);
+        peers[3].write(HELLO);
+        assert_eq!(peers[3].read(4), b"hiok");
+    }
+
+    #[test]
+    fn who_waits_for_the_socket_to_want_him_takes_no_place() {
+        let decline = Decline::AtLimit(b"later".to_vec());
+        let script = Script { beginnings_max: 1, decline, ..Script::default() };
+        let (socket, peers) = crowded(script, Traits::pair().wanting(0));
+        for peer in &peers {
+            assert_eq!(peer.read(2), b"hi");
+            peer.write(HELLO);
+        }
+        assert_eq!(socket.count(Report::Accepted), peers.len());
+        assert!(peers.iter().all(Peer::hears_nothing));
+        let timed_out = Report::HandshakeFailed { peer: None, fault: Some(Fault::TimedOut) };
+        assert_eq!(socket.count(timed_out), 0);
     }
 
     #[test]
