@@ -231,6 +231,12 @@ impl OsStream {
         let _ = self.inner.shutdown(Shutdown::Write);
     }
 
+    /// Nothing more is read: who watches the descriptor is told of the end.
+    pub fn end_reading(&self) {
+        before_io();
+        let _ = self.inner.shutdown(Shutdown::Read);
+    }
+
     /// Ends both directions: whoever waits for the descriptor wakes up.
     pub fn break_off(&self) {
         before_io();

@@ -14,6 +14,8 @@ pub mod complaint;
 pub mod config;
 #[cfg(test)]
 mod end;
+#[cfg(test)]
+mod exhaustion;
 #[allow(unsafe_code, reason = "the C boundary")]
 pub mod exports;
 mod identity;

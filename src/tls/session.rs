@@ -13,7 +13,7 @@ use rustls::client::UnbufferedClientConnection;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{
-    ConnectionState, EncodeError, EncodeTlsData, UnbufferedStatus, WriteTraffic,
+    ConnectionState, EncodeError, EncodeTlsData, EncryptError, UnbufferedStatus,
 };
 use rustls::{CommonState, Error, ProtocolVersion};
 
@@ -169,12 +169,21 @@ impl Session {
             return 0;
         }
         // The bytes that are held belong to what it has seen of a handshake.
-        match &mut self.connection {
+        let made = match &mut self.connection {
             Connection::Client(connection) => {
                 encrypt(connection.process_tls_records(&mut self.held), plaintext, room)
             }
             Connection::Server(connection) => {
                 encrypt(connection.process_tls_records(&mut self.held), plaintext, room)
+            }
+        };
+        match made {
+            Ok(count) => count,
+            Err(EncryptError::InsufficientSize(_)) => 0,
+            Err(EncryptError::EncryptExhausted) => {
+                let words = "its keys are used up, and TLS 1.2 has no others";
+                self.fail(Trouble::new(table::FAULT_OTHER, words), &mut Room::none());
+                0
             }
         }
     }
@@ -322,21 +331,19 @@ fn encrypt<Data>(
     status: UnbufferedStatus<'_, '_, Data>,
     plaintext: &[u8],
     room: &mut [u8],
-) -> usize {
-    with_traffic(status, |mut traffic| traffic.encrypt(plaintext, room).unwrap_or(0))
+) -> Result<usize, EncryptError> {
+    match status.state {
+        Ok(ConnectionState::WriteTraffic(mut traffic)) => traffic.encrypt(plaintext, room),
+        _ => Ok(0),
+    }
 }
 
 fn close<Data>(status: UnbufferedStatus<'_, '_, Data>, room: &mut [u8]) -> usize {
-    with_traffic(status, |mut traffic| traffic.queue_close_notify(room).unwrap_or(0))
-}
-
-/// There is no other state where everything has been taken that was given.
-fn with_traffic<Data>(
-    status: UnbufferedStatus<'_, '_, Data>,
-    write: impl FnOnce(WriteTraffic<'_, Data>) -> usize,
-) -> usize {
     match status.state {
-        Ok(ConnectionState::WriteTraffic(traffic)) => write(traffic),
+        Ok(ConnectionState::WriteTraffic(mut traffic)) => {
+            traffic.queue_close_notify(room).unwrap_or(0)
+        }
+        // There is no other state where everything has been taken that was given.
         _ => 0,
     }
 }

@@ -115,10 +115,13 @@ pub(super) fn client() -> Config {
 
 /// Who speaks nothing newer than TLS 1.2.
 fn old_client() -> Config {
+    old_client_with(rustls::crypto::ring::default_provider())
+}
+
+pub(super) fn old_client_with(provider: rustls::crypto::CryptoProvider) -> Config {
     let mut roots = rustls::RootCertStore::empty();
     roots.add(rustls::pki_types::CertificateDer::from(authority().0.der().to_vec())).unwrap();
-    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
+    let config = rustls::ClientConfig::builder_with_provider(std::sync::Arc::new(provider))
         .with_protocol_versions(&[&rustls::version::TLS12])
         .unwrap()
         .with_root_certificates(roots)
@@ -127,8 +130,8 @@ fn old_client() -> Config {
 }
 
 pub(super) struct Pair {
-    client: End,
-    server: End,
+    pub client: End,
+    pub server: End,
 }
 
 impl Pair {
@@ -141,7 +144,7 @@ impl Pair {
     }
 
     /// Moves so many bytes at a time until both are silent.
-    fn settle(&mut self, step: usize) {
+    pub fn settle(&mut self, step: usize) {
         loop {
             let moved = pass(&mut self.client, &mut self.server, step)
                 + pass(&mut self.server, &mut self.client, step);

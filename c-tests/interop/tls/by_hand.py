@@ -4,6 +4,7 @@
     SPMSG_SO=libspmsg.so by_hand.py [CASE...]
 """
 
+import contextlib
 import itertools
 import socket
 import ssl
@@ -283,6 +284,52 @@ def leave(ours, stream, how, what):
         equal((event.reason, event.found), (SPMSG["REASON_TLS"], FAULTS["TRUNCATED"]), what)
 
 
+class InPieces:
+    """A stream whose user says what goes into one piece of it."""
+
+    def __init__(self, context, plain_stream):
+        self.plain = plain_stream
+        self.coming, self.going = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.machine = context.wrap_bio(self.coming, self.going, server_hostname="localhost")
+        self.until_done(self.machine.do_handshake)
+
+    def until_done(self, step, *words):
+        while True:
+            try:
+                result = step(*words)
+                self.flush()
+                return result
+            except ssl.SSLWantReadError:
+                self.flush()
+                self.coming.write(self.plain.recv(65536))
+
+    def flush(self):
+        self.plain.sendall(self.going.read())
+
+    def sendall(self, data):
+        self.machine.write(data)
+        self.flush()
+
+    def recv(self, size):
+        return self.until_done(self.machine.read, size)
+
+
+def what_comes_with_a_farewell(place):
+    """It is received, and the end is heard of although the stream stays open."""
+    for version in VERSIONS:
+        with Socket(PAIR, place, shows="here") as ours:
+            port = ours.bind("tls+tcp://127.0.0.1:0")
+            with plain(port) as plain_stream:
+                stream = InPieces(place.context("dial", version), plain_stream)
+                converse(ours, greeted("tls+tcp", stream, PAIR, port, dials=True), PAIR)
+                stream.machine.write((4).to_bytes(8, "big") + b"last")
+                with contextlib.suppress(ssl.SSLWantReadError):
+                    stream.machine.unwrap()
+                stream.flush()
+                equal(ours.recv(), b"last", version)
+                equal(ours.event("DISCONNECTED").reason, SPMSG["REASON_LEFT"], version)
+
+
 def sessions_are_resumed(place):
     """In both roles and versions; the conversation is as the first one."""
     for scheme, version in itertools.product(SCHEMES, VERSIONS):
@@ -321,7 +368,7 @@ def records_of_a_byte(place):
 
 CASES = [every_type, application_protocols, names_are_asked_for, paths_and_protocols,
          certificates_of_clients, certificates_of_servers, versions_that_do_not_meet, farewells,
-         sessions_are_resumed, records_of_a_byte]
+         what_comes_with_a_farewell, sessions_are_resumed, records_of_a_byte]
 
 if __name__ == "__main__":
     run(CASES, sys.argv[1:])

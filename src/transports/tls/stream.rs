@@ -130,6 +130,11 @@ impl TlsStream {
         } else if now.is_ended() {
             state.is_at_end = true;
         }
+        if state.is_at_end {
+            // What came with it is given first, and the kernel would report nothing more: the peer
+            // may well wait for our end before it closes.
+            self.inner.end_reading();
+        }
         if count > 0 { Some(Read::Bytes(count)) } else { None }
     }
 }
@@ -193,7 +198,9 @@ impl State {
                 }
                 let whole = (rest.len() - rest.len() % gathered.len()).min(most);
                 if waiting == 0 && whole > 0 {
-                    self.put(&rest[..whole], room, &mut done)?;
+                    if !self.put(&rest[..whole], room, &mut done)? {
+                        return Ok(done);
+                    }
                     rest = &rest[whole..];
                     continue;
                 }
@@ -201,7 +208,9 @@ impl State {
                 gathered[waiting..waiting + count].copy_from_slice(&rest[..count]);
                 (waiting, rest) = (waiting + count, &rest[count..]);
                 if waiting == gathered.len() {
-                    self.put(gathered, room, &mut done)?;
+                    if !self.put(gathered, room, &mut done)? {
+                        return Ok(done);
+                    }
                     waiting = 0;
                 }
             }
@@ -212,14 +221,20 @@ impl State {
         Ok(done)
     }
 
-    fn put(&mut self, plaintext: &[u8], room: &mut [u8], done: &mut Encrypted) -> io::Result<()> {
+    /// False when it takes no more, and what it has taken is to be written first.
+    fn put(&mut self, plaintext: &[u8], room: &mut [u8], done: &mut Encrypted) -> io::Result<bool> {
         let count = self.session.put(plaintext, &mut room[done.ciphertext..]).map_err(no_memory)?;
         if count == 0 {
-            return Err(io::ErrorKind::BrokenPipe.into());
+            let is_something_made = done.plaintext > 0;
+            return if is_something_made {
+                Ok(false)
+            } else {
+                Err(io::ErrorKind::BrokenPipe.into())
+            };
         }
         done.plaintext += plaintext.len();
         done.ciphertext += count;
-        Ok(())
+        Ok(true)
     }
 
     /// The kernel has not taken these: they go before everything else.
@@ -279,7 +294,11 @@ impl TlsStream {
             // What is little more than that goes along.
             let most = if offered - total <= AT_ONCE + RECORD { room.len() } else { AT_ONCE };
             let size = room.len().min(most);
-            let done = state.encrypt(parts, total, gathered, &mut room[..size])?;
+            let made = state.encrypt(parts, total, gathered, &mut room[..size]);
+            if made.is_err() && state.session.state().is_failed() {
+                self.note_failure(state.session.complaint().0);
+            }
+            let done = made?;
             total += done.plaintext;
             if done.plaintext == 0 {
                 return Ok(total);
