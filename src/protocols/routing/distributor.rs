@@ -95,7 +95,8 @@ impl Distributor {
             if is_held_up {
                 return Err(Refusal::Busy);
             }
-            self.prepare(message, except, pipes)?;
+            // Those that were found full have left gaps.
+            self.prepare(message, except, pipes).inspect_err(|_| self.close_gaps())?;
         }
         self.distribute(message, except, pipes)
     }
