@@ -301,7 +301,10 @@ impl Socket {
                 return Ok(Step::Done(()));
             }
             let visit = self.visit()?;
-            if let Some(on) = self.only_connection().filter(|on| on.begin_patience()) {
+            // Others wait for a descriptor to show any room.
+            let may_bide = self.shown.descriptor(Side::Send).is_none();
+            let only = self.only_connection().filter(|on| may_bide && on.begin_patience());
+            if let Some(on) = only {
                 let (socket, soon) = (Arc::clone(&visit), sys::now() + PATIENCE);
                 let until = until.map_or(soon, |until| until.min(soon));
                 let bed = Bed::Epoch { side: Side::Send, seen };

@@ -18,6 +18,8 @@ impl Queue {
         }
         if consumer.strict_for > 0 {
             consumer.strict_for -= 1;
+            // He sleeps for as long as it takes, and another one may be in his patience.
+            consumer.tell_at = 0;
             return false;
         }
         consumer.tell_at = half;
