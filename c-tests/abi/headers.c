@@ -99,6 +99,7 @@ int sample_of_ours(char *room)
 {
     struct spmsg_event event;
     struct spmsg_credentials who;
+    struct spmsg_statistics figures[1];
     int (*start[2])(int, const char *);
     int (*adopt[2])(int, int);
     start[0] = spmsg_bind;
@@ -109,6 +110,8 @@ int sample_of_ours(char *room)
     who.pid = event.error + (int)sizeof(char[sizeof event == 176 && sizeof who == 12 ? 1 : -1]);
     start[0](spmsg_context(0), room);
     spmsg_log((spmsg_log_function)0, room);
+    who.pid += spmsg_error_text(room, 1) + spmsg_event_text(&event, room, 1)
+        + (int)spmsg_statistics(0, figures, 1) + (int)spmsg_statistics_text(0, room, 1);
     return who.pid + start[0](0, room) + start[1](0, room) + adopt[0](0, 1) + adopt[1](0, 1)
         + spmsg_address(0, 1, room, 1) + *spmsg_version() + spmsg_disconnect(0, 1)
         + spmsg_tls_reload(0) + spmsg_next_event_certificate(0, &event, room, 1)
