@@ -147,16 +147,16 @@ fn are_signals_handled() -> bool {
     let known = SIGNALS.get().load(Ordering::Relaxed);
     let now = match known.checked_sub(ASKED) {
         Some(now) => now,
-        None => ASKED_EVERY * ASKED + u32::from(sys::are_signals_handled()),
+        None => ASKED_EVERY * ASKED + usize::from(sys::are_signals_handled()),
     };
     SIGNALS.get().store(now, Ordering::Relaxed);
     now % ASKED == 1
 }
 
 /// What [`are_signals_handled`] has found, and how often that is believed: [`ASKED`] for each time.
-static SIGNALS: Inherited<AtomicU32> = Inherited::new(AtomicU32::new(0));
-const ASKED: u32 = 2;
-const ASKED_EVERY: u32 = 255;
+static SIGNALS: Inherited<AtomicUsize> = Inherited::new(AtomicUsize::new(0));
+const ASKED: usize = 2;
+const ASKED_EVERY: usize = 255;
 /// What [`usable_cpus`] has found; 0 while nobody has asked. Any thread may find out: in a forked
 /// child there is none of those that were about to.
 static USABLE_CPUS: Inherited<AtomicUsize> = Inherited::new(AtomicUsize::new(0));
