@@ -3,12 +3,14 @@
 #ifndef SPMSG_BEYOND_H
 #define SPMSG_BEYOND_H
 
+#include "support/address.h"
 #include "support/check.h"
 #include "support/clock.h"
 
 #include <spmsg/spmsg.h>
 
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,6 +26,16 @@ static inline struct spmsg_event next_event(int s)
     return event;
 }
 
+/* The next event of that type. */
+static inline struct spmsg_event await_event(int s, int type)
+{
+    struct spmsg_event event = next_event(s);
+    while (event.type != type && event.type != -1)
+        event = next_event(s);
+    CHECK_EQ(event.type, type);
+    return event;
+}
+
 /* The address of an endpoint. */
 static inline const char *address_of(int s, int endpoint)
 {
@@ -31,6 +43,18 @@ static inline const char *address_of(int s, int endpoint)
     int length = spmsg_address(s, endpoint, address, sizeof address);
     CHECK_EQ(length, (int)strlen(address));
     return address;
+}
+
+/* The address at which `s` listens from now on. */
+static inline struct url listen_at(int s, const char *scheme)
+{
+    struct url url;
+    char address[64];
+    snprintf(address, sizeof address, "%s://127.0.0.1:0", scheme);
+    int endpoint = spmsg_bind(s, address);
+    CHECK_OK(endpoint);
+    snprintf(url.text, sizeof url.text, "%s", address_of(s, endpoint));
+    return url;
 }
 
 /* The port in an address. */

@@ -28,16 +28,6 @@
 
 enum { LIMIT = 100 };
 
-/* The next event of that type. */
-static struct spmsg_event await_event(int s, int type)
-{
-    struct spmsg_event event = next_event(s);
-    while (event.type != type && event.type != -1)
-        event = next_event(s);
-    CHECK_EQ(event.type, type);
-    return event;
-}
-
 static const char *text_of(const struct spmsg_event *event)
 {
     static char text[200];

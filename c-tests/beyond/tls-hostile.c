@@ -57,15 +57,6 @@ static int open_listener(int type, const struct url *url)
     return s;
 }
 
-static struct spmsg_event await_event(int s, int type)
-{
-    struct spmsg_event event = next_event(s);
-    while (event.type != type && event.type != -1)
-        event = next_event(s);
-    CHECK_EQ(event.type, type);
-    return event;
-}
-
 static void check_next_is_fine(int s, const struct url *url)
 {
     int next = open_connected(AF_SP, NN_PAIR, url->text);

@@ -140,19 +140,8 @@ static int open_as(const char *name, int verify)
     return s;
 }
 
-static struct url listen_at(int s, const char *scheme)
-{
-    struct url url;
-    char address[64];
-    snprintf(address, sizeof address, "%s://127.0.0.1:0", scheme);
-    int endpoint = spmsg_bind(s, address);
-    CHECK_OK(endpoint);
-    snprintf(url.text, sizeof url.text, "%s", address_of(s, endpoint));
-    return url;
-}
-
 /* The next event of that type, and the certificate with it. */
-static struct spmsg_event await_event(int s, int type, char *certificate)
+static struct spmsg_event await_certified(int s, int type, char *certificate)
 {
     struct spmsg_event event = {.type = -1};
     struct pollfd ready = {spmsg_events(s), POLLIN, 0};
@@ -168,7 +157,7 @@ static struct spmsg_event await_event(int s, int type, char *certificate)
 static struct spmsg_event await_failure(int s)
 {
     char certificate[SPMSG_CERTIFICATE_MAX] = "";
-    struct spmsg_event event = await_event(s, SPMSG_EVENT_HANDSHAKE_FAILED, certificate);
+    struct spmsg_event event = await_certified(s, SPMSG_EVENT_HANDSHAKE_FAILED, certificate);
     CHECK_EQ(event.reason, SPMSG_REASON_TLS);
     CHECK_EQ(event.error, EPROTO);
     return event;
@@ -256,13 +245,13 @@ static void peers_are_known_by_their_certificates(void)
             CHECK_EQ(receive(client, told), 1);
             check_identity(told, "here");
         }
-        struct spmsg_event event = await_event(client, SPMSG_EVENT_CONNECTED, told);
+        struct spmsg_event event = await_certified(client, SPMSG_EVENT_CONNECTED, told);
         check_identity(told, "here");
-        event = await_event(s, SPMSG_EVENT_CONNECTED, told);
+        event = await_certified(s, SPMSG_EVENT_CONNECTED, told);
         CHECK(event.number != 0);
         check_identity(told, "guest");
         CHECK_CLOSE(client);
-        event = await_event(s, SPMSG_EVENT_DISCONNECTED, told);
+        event = await_certified(s, SPMSG_EVENT_DISCONNECTED, told);
         check_identity(told, "guest");
         /* Whoever reads events without it misses nothing else. */
         client = open_as("guest", SPMSG_TLS_VERIFY_REQUIRED);
@@ -285,7 +274,7 @@ static void who_shows_nothing_has_no_name(void)
         CHECK_OK(nn_connect(client, url.text));
         CHECK_SEND(client, "nobody");
         CHECK_EQ(receive(s, told), 0);
-        await_event(s, SPMSG_EVENT_CONNECTED, told);
+        await_certified(s, SPMSG_EVENT_CONNECTED, told);
         CHECK(strcmp(told, "") == 0);
         CHECK_CLOSE(client, s);
     }
@@ -537,7 +526,7 @@ static void who_is_revoked_does_not_come_again(void)
         CHECK_OK(spmsg_tls_reload(s));
         CHECK_TALK(s, client);
         char told[SPMSG_CERTIFICATE_MAX];
-        unsigned number = await_event(s, SPMSG_EVENT_CONNECTED, told).number;
+        unsigned number = await_certified(s, SPMSG_EVENT_CONNECTED, told).number;
         CHECK_OK(spmsg_disconnect(s, number));
         CHECK_EQ(await_failure(s).found, SPMSG_TLS_FAULT_REVOKED);
         CHECK_CLOSE(client, s);
@@ -682,9 +671,9 @@ static void what_a_client_says_first(void)
             check_says(&server, expected);
             char told[SPMSG_CERTIFICATE_MAX];
             /* Also of whom one knows again. */
-            await_event(s, SPMSG_EVENT_CONNECTED, told);
+            await_certified(s, SPMSG_EVENT_CONNECTED, told);
             check_identity(told, "here");
-            CHECK_EQ(await_event(s, SPMSG_EVENT_DISCONNECTED, told).reason, SPMSG_REASON_LEFT);
+            CHECK_EQ(await_certified(s, SPMSG_EVENT_DISCONNECTED, told).reason, SPMSG_REASON_LEFT);
         }
         check_ends(&server);
         CHECK_CLOSE(s);
@@ -719,9 +708,9 @@ static void what_a_listener_answers(void)
             snprintf(expected, sizeof expected, "alpn=None resumed=%s version=TLSv1.%d",
                      i ? "True" : "False", version - 10);
             check_says(&client, expected);
-            await_event(s, SPMSG_EVENT_CONNECTED, told);
+            await_certified(s, SPMSG_EVENT_CONNECTED, told);
             check_identity(told, "guest");
-            CHECK_EQ(await_event(s, SPMSG_EVENT_DISCONNECTED, told).reason, SPMSG_REASON_LEFT);
+            CHECK_EQ(await_certified(s, SPMSG_EVENT_DISCONNECTED, told).reason, SPMSG_REASON_LEFT);
         }
         check_ends(&client);
     }
@@ -750,7 +739,7 @@ static void what_a_listener_answers(void)
     /* The others left before they had asked for anything. */
     struct spmsg_event event;
     do
-        event = await_event(s, SPMSG_EVENT_HANDSHAKE_FAILED, told);
+        event = await_certified(s, SPMSG_EVENT_HANDSHAKE_FAILED, told);
     while (event.type != -1 && event.found != SPMSG_TLS_FAULT_INCOMPATIBLE);
     CHECK_EQ(event.found, SPMSG_TLS_FAULT_INCOMPATIBLE);
     CHECK_CLOSE(s);
@@ -780,7 +769,7 @@ static void a_stream_that_is_cut_off_is_told_from_one_that_has_ended(void)
         }
         CHECK_RECV(s, "to");
         CHECK_SEND(s, "from");
-        struct spmsg_event event = await_event(s, SPMSG_EVENT_DISCONNECTED, told);
+        struct spmsg_event event = await_certified(s, SPMSG_EVENT_DISCONNECTED, told);
         CHECK_EQ(event.reason, is_cut ? SPMSG_REASON_TLS : SPMSG_REASON_LEFT);
         CHECK_EQ(event.found, is_cut ? SPMSG_TLS_FAULT_TRUNCATED : 0U);
         CHECK(child_line(&stranger, line, sizeof line, PATIENCE_MS));
@@ -954,12 +943,12 @@ static void certificates_are_changed_on_both_ends(void)
         CHECK_SEND(client, "still guest");
         CHECK_EQ(receive(s, told), 1);
         check_identity(told, "guest");
-        unsigned number = await_event(s, SPMSG_EVENT_CONNECTED, told).number;
-        await_event(client, SPMSG_EVENT_CONNECTED, told);
+        unsigned number = await_certified(s, SPMSG_EVENT_CONNECTED, told).number;
+        await_certified(client, SPMSG_EVENT_CONNECTED, told);
         CHECK_OK(spmsg_disconnect(s, number));
-        await_event(client, SPMSG_EVENT_CONNECTED, told);
+        await_certified(client, SPMSG_EVENT_CONNECTED, told);
         check_identity(told, "guest");
-        await_event(s, SPMSG_EVENT_CONNECTED, told);
+        await_certified(s, SPMSG_EVENT_CONNECTED, told);
         check_identity(told, "here");
         CHECK_CLOSE(client, s);
     }

@@ -96,34 +96,12 @@ static int open_trusting(int type, const char *name)
     return s;
 }
 
-/* The address at which `s` listens from now on. */
-static struct url listen_at(int s, const char *scheme)
-{
-    struct url url;
-    char address[64];
-    snprintf(address, sizeof address, "%s://127.0.0.1:0", scheme);
-    int endpoint = spmsg_bind(s, address);
-    CHECK_OK(endpoint);
-    snprintf(url.text, sizeof url.text, "%s", address_of(s, endpoint));
-    return url;
-}
-
 /* The same address over tcp. */
 static struct url beneath(const struct url *url)
 {
     struct url plain;
     snprintf(plain.text, sizeof plain.text, "tcp://127.0.0.1:%d", port_of(url->text));
     return plain;
-}
-
-/* The next event of that type. */
-static struct spmsg_event await_event(int s, int type)
-{
-    struct spmsg_event event = next_event(s);
-    while (event.type != type && event.type != -1)
-        event = next_event(s);
-    CHECK_EQ(event.type, type);
-    return event;
 }
 
 /* Whoever failed before may have tried again. */
