@@ -173,7 +173,8 @@ static int measure(void *argument)
 {
     enum { COUNT = 400 };
     const struct shape *shape = argument;
-    int sockets[COUNT], threads = count_threads(), to_show = 2;
+    struct threads threads = threads_now();
+    int sockets[COUNT], to_show = 2;
     if (!limit_descriptors(4096))
         return 77;
     /* The library itself is not counted, only its thread. */
@@ -201,10 +202,10 @@ static int measure(void *argument)
     descriptors = count_descriptors() - descriptors;
     printf("%s: per socket %.2f KiB and %.2f descriptors; %d more threads\n", shape->name,
            (double)(resident_kb() - memory) / COUNT, (double)descriptors / COUNT,
-           count_threads() - threads);
+           count_more_threads(&threads));
     /* core 1.2: one thread however many sockets, and two descriptors to show the readiness, or two
      * pipes; a tcp or ipc pair has a listener and two ends. */
-    CHECK_AT_MOST(count_threads() - threads, 1);
+    CHECK_AT_MOST(count_more_threads(&threads), 1);
     CHECK_AT_MOST(descriptors, COUNT * to_show +
                   (shape->scheme && strcmp(shape->scheme, "inproc") != 0 ? COUNT * 3 / 2 : 0));
     for (int i = 0; i < COUNT; i++)

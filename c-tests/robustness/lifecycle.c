@@ -112,7 +112,7 @@ static void endpoint_cycles_leave_nothing(void)
 static void lonely_cycles_leave_nothing(void)
 {
     struct url url = unique_url(trial.scheme);
-    struct belongings before = {0, 0, 0};
+    struct belongings before = belongings();
     long memory = 0;
     for (int i = 0; i < WARM_UP + CYCLES * trial.effort / 4; i++) {
         int s = open_quick();
@@ -230,7 +230,8 @@ static int load_fifty_times(void *argument)
     snprintf(copy, sizeof copy, "%s/copy.so", test_directory());
     snprintf(command, sizeof command, "cp '%s' '%s'", library.dli_fname, copy);
     REQUIRE(system(command) == 0);
-    int descriptors = 0, threads = 0;
+    struct threads threads = threads_now();
+    int descriptors = 0;
     long memory = 0;
     for (int i = 0; i < 50; i++) {
         void *handle = dlopen(copy, RTLD_NOW | RTLD_LOCAL);
@@ -239,13 +240,12 @@ static int load_fifty_times(void *argument)
         CHECK_EQ(dlclose(handle), 0);
         if (i == 5) {
             descriptors = count_descriptors();
-            threads = count_threads();
             memory = resident_kb();
         }
     }
     unlink(copy);
     CHECK_EQ(count_descriptors(), descriptors);
-    CHECK(wait_until(count_threads() <= threads, PATIENCE_MS));
+    CHECK(wait_until(count_more_threads(&threads) == 0, PATIENCE_MS));
     check_memory_flat(memory, GROWTH_KB);
     return 0;
 }

@@ -138,18 +138,18 @@ static void connect_names(int s, const struct url *bound, int count)
 static void a_few_threads_ask_for_all_names(void)
 {
     struct url url = unique_url("tcp");
-    int threads = count_threads(), s = open_bound(AF_SP, NN_PULL, url.text);
-    int peer = open_socket(AF_SP, NN_PUSH);
+    struct threads threads = threads_now();
+    int s = open_bound(AF_SP, NN_PULL, url.text), peer = open_socket(AF_SP, NN_PUSH);
     answer("127.0.0.1", NULL, NULL);
     be_silent(1);
     connect_names(peer, &url, PENDING);
     CHECK(wait_until(calls() >= THREADS_MAX - 1, PATIENCE_MS));
     nap_ms(20);
-    CHECK_AT_MOST(count_threads(), threads + THREADS_MAX);
+    CHECK_AT_MOST(count_more_threads(&threads), THREADS_MAX);
     be_silent(0);
     CHECK(wait_stat(peer, NN_STAT_CURRENT_CONNECTIONS, PENDING, PATIENCE_MS));
     CHECK_EQ(calls(), PENDING);
-    CHECK(wait_until(count_threads() == threads + 1, PATIENCE_MS));
+    CHECK(wait_until(count_more_threads(&threads) == 1, PATIENCE_MS));
     CHECK_CLOSE(peer, s);
 }
 
@@ -157,7 +157,8 @@ static void a_few_threads_ask_for_all_names(void)
 static void closing_waits_for_no_name(void)
 {
     struct url url = unique_url("tcp");
-    int threads = count_threads(), s = open_socket(AF_SP, NN_PUSH), other;
+    struct threads threads = threads_now();
+    int s = open_socket(AF_SP, NN_PUSH), other;
     answer("127.0.0.1", NULL, NULL);
     be_silent(1);
     connect_names(s, &url, PENDING);
@@ -172,7 +173,7 @@ static void closing_waits_for_no_name(void)
     CHECK(wait_stat(s, NN_STAT_CURRENT_CONNECTIONS, 1, PATIENCE_MS));
     CHECK_AT_MOST(calls(), THREADS_MAX);
     CHECK_CLOSE(s, other);
-    CHECK(wait_until(count_threads() == threads, PATIENCE_MS));
+    CHECK(wait_until(count_more_threads(&threads) == 0, PATIENCE_MS));
 }
 
 /* ---- what becomes of the answers ---- */

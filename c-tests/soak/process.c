@@ -138,7 +138,7 @@ int process_main(int process)
     for (int i = 0; i < count; i++)
         thread_join(&threads[i]);
     /* The files are those of other processes as well. */
-    CHECK(wait_until(count_threads() == before.threads, PATIENCE_MS));
+    CHECK(wait_until(count_more_threads(&before.threads) == 0, PATIENCE_MS));
     CHECK_EQ(count_descriptors(), before.descriptors);
     for (int i = 0; i < count; i++)
         free(ends[i].book);

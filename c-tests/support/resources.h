@@ -4,6 +4,7 @@
 #define SPMSG_SUPPORT_RESOURCES_H
 
 #include <stdint.h>
+#include <sys/types.h>
 
 /* The entries of a directory. */
 int count_entries(const char *path);
@@ -15,7 +16,17 @@ int count_descriptors(void);
  * nothing smaller. */
 int is_pipe(int fd);
 
-int count_threads(void);
+/* The threads of the process, and perhaps some that have been joined: the kernel lists those for a
+ * moment longer, and an emulator for longer still. Only who is new says something. */
+struct threads {
+    int count;
+    pid_t ids[64];
+};
+
+struct threads threads_now(void);
+
+/* How many there are besides those. */
+int count_more_threads(const struct threads *before);
 
 /* Allows that many descriptors; false where the system does not. */
 int limit_descriptors(unsigned count);
@@ -33,13 +44,13 @@ int64_t cpu_us(void);
 /* What a process holds of the system while no socket is open. */
 struct belongings {
     int descriptors;
-    int threads;
+    struct threads threads;
     int files;
 };
 
 struct belongings belongings(void);
 
-/* The kernel lists a joined thread for a moment longer, hence the patience. */
+/* Has patience with threads that have been joined. */
 void check_nothing_left(struct belongings before);
 
 #endif
