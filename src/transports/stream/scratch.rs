@@ -3,6 +3,10 @@
 //!
 //! A big one begins 64 bytes into a page, as the payload of a big chunk does: copies to small
 //! offsets of a page are many times slower on some processors.
+//!
+//! Nobody waits for the lock: whoever holds it may have been interrupted by a signal handler that
+//! calls exit(3) and never goes on, and what is left to be written then needs a buffer. Who finds
+//! it held makes do with fresh memory, or gives his own back.
 
 use std::ops::{Deref, DerefMut, Range};
 
@@ -20,7 +24,7 @@ pub struct Scratch {
 /// Borrows a buffer; its content is whatever the last reader left.
 #[must_use]
 pub fn take() -> Scratch {
-    let idle = IDLE.get().lock().pop();
+    let idle = IDLE.get().try_lock().and_then(|mut idle| idle.pop());
     Scratch::of(idle.unwrap_or_else(fresh))
 }
 
@@ -60,7 +64,7 @@ impl DerefMut for Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        let mut idle = IDLE.get().lock();
+        let Some(mut idle) = IDLE.get().try_lock() else { return };
         let is_full_size = self.len() == SIZE;
         if is_full_size && idle.len() < IDLE_MAX && memory::reserve(&mut *idle, 1).is_ok() {
             idle.push(std::mem::take(&mut self.memory));
@@ -91,6 +95,19 @@ mod tests {
         for (number, buffer) in all.iter().enumerate() {
             assert!(buffer.iter().all(|byte| *byte == number as u8));
         }
+    }
+
+    /// As when the thread that holds it never goes on.
+    #[test]
+    fn nobody_waits_for_the_lock() {
+        let held = IDLE.get().lock();
+        let other = std::thread::spawn(|| {
+            let mut buffer = take();
+            buffer.fill(7);
+            buffer.len()
+        });
+        assert_eq!(other.join().unwrap(), SIZE);
+        drop(held);
     }
 
     #[test]
