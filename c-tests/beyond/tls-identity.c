@@ -15,10 +15,12 @@
 #include <nanomsg/pair.h>
 
 #include <errno.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static const char *const ENCRYPTED[] = {"tls+tcp", "wss"};
@@ -603,6 +605,14 @@ static void what_cannot_be_used_is_told_at_once(void)
                       "SPMSG_TLS_TRUST: there is no certificate in it");
         check_refused(is_bound, SPMSG_TLS_TRUST, file("bad.pem"), EINVAL,
                       "SPMSG_TLS_TRUST: it is damaged, or not in PEM");
+        check_refused(is_bound, SPMSG_TLS_CERTIFICATE, "/dev/zero", EINVAL,
+                      "SPMSG_TLS_CERTIFICATE: it is neither a file nor a pipe");
+        check_refused(is_bound, SPMSG_TLS_KEY, "/dev/tty", EINVAL,
+                      "SPMSG_TLS_KEY: it is neither a file nor a pipe");
+        check_refused(is_bound, SPMSG_TLS_TRUST, "/dev/null", EINVAL,
+                      "SPMSG_TLS_TRUST: it is neither a file nor a pipe");
+        check_refused(is_bound, SPMSG_TLS_REVOKED, "/dev/zero", EINVAL,
+                      "SPMSG_TLS_REVOKED: it is neither a file nor a pipe");
         check_refused(is_bound, SPMSG_TLS_REVOKED, file("missing"), ENOENT,
                       "SPMSG_TLS_REVOKED: No such file or directory");
         check_refused(is_bound, SPMSG_TLS_REVOKED, file("empty"), EINVAL,
@@ -617,6 +627,36 @@ static void what_cannot_be_used_is_told_at_once(void)
     CHECK_OK(spmsg_error_text(text, sizeof text));
     CHECK(strncmp(text, "SPMSG_TLS_NAME: ", 16) == 0);
     CHECK_CLOSE(s);
+}
+
+/* A pipe, as a shell makes one for <(...), is read to its end, and no further than a file. */
+static void what_comes_through_a_pipe_is_read(void)
+{
+    char command[512], text[256];
+    char *const words[] = {"/bin/sh", "-c", command, NULL};
+    char *const environment[] = {"PATH=/usr/local/bin:/usr/bin:/bin", NULL};
+    run("mkfifo pipe");
+    for (int is_endless = 0; is_endless < 2; is_endless++) {
+        struct child writer;
+        snprintf(command, sizeof command, "cd '%s' && %s >pipe", test_directory(),
+                 is_endless ? "! yes 2>log" : "cat ca.pem");
+        child_exec(&writer, words, environment);
+        int s = open_as("here", SPMSG_TLS_VERIFY_REQUIRED);
+        set_text(s, SPMSG_TLS_TRUST, file("pipe"));
+        if (is_endless) {
+            CHECK_ERRNO(spmsg_bind(s, "tls+tcp://127.0.0.1:0"), -1, EINVAL);
+            CHECK_OK(spmsg_error_text(text, sizeof text));
+            CHECK_STR(text, "SPMSG_TLS_TRUST: it is larger than 4 MiB, or its directory than 16 MiB");
+        } else {
+            int client = open_as("guest", SPMSG_TLS_VERIFY_REQUIRED);
+            struct url url = listen_at(s, "tls+tcp");
+            CHECK_OK(nn_connect(client, url.text));
+            CHECK_TALK(s, client);
+            CHECK_CLOSE(client);
+        }
+        CHECK_EQ(child_wait(&writer, PATIENCE_MS), 0);
+        CHECK_CLOSE(s);
+    }
 }
 
 /* What a stranger says, line by line. */
@@ -1006,17 +1046,26 @@ static int found_in(pid_t pid, const unsigned char *needle, size_t size)
     return count;
 }
 
+#define USE_A_KEY "use a key"
+#define READ_WITH_LITTLE_MEMORY "read with little memory"
+
+/* Another process of this program, with a memory of its own. */
+static void start_part(struct child *child, const char *name)
+{
+    char *const words[] = {"/proc/self/exe", (char *)name, (char *)test_directory(), NULL};
+    char path[1024];
+    const char *way = getenv("LD_LIBRARY_PATH");
+    snprintf(path, sizeof path, "LD_LIBRARY_PATH=%s", way ? way : "");
+    char *const environment[] = {path, NULL};
+    child_exec(child, words, environment);
+}
+
 static void keys_do_not_stay_behind(void)
 {
     unsigned char secret[32], text[33];
     char line[64];
     struct child child;
-    char *const words[] = {"/proc/self/exe", "use a key", (char *)test_directory(), NULL};
-    char path[1024];
-    const char *way = getenv("LD_LIBRARY_PATH");
-    snprintf(path, sizeof path, "LD_LIBRARY_PATH=%s", way ? way : "");
-    char *const environment[] = {path, NULL};
-    child_exec(&child, words, environment);
+    start_part(&child, USE_A_KEY);
     CHECK(child_line(&child, line, sizeof line, PATIENCE_MS));
     CHECK(strcmp(line, "closed") == 0);
     for (int i = 0; i < 2; i++) {
@@ -1046,11 +1095,72 @@ static void keys_do_not_stay_behind(void)
     child_kill(&child);
 }
 
+static void limit_memory(size_t more)
+{
+    unsigned long pages = 0;
+    FILE *from = fopen("/proc/self/statm", "r");
+    REQUIRE(from != NULL && fscanf(from, "%lu", &pages) == 1);
+    fclose(from);
+    struct rlimit limit;
+    REQUIRE(getrlimit(RLIMIT_AS, &limit) == 0);
+    limit.rlim_cur = more ? pages * (size_t)sysconf(_SC_PAGESIZE) + more : limit.rlim_max;
+    REQUIRE(setrlimit(RLIMIT_AS, &limit) == 0);
+}
+
+enum { MEGABYTE = 1 << 20 };
+
+/* There is no room for a file that is there and large, or for what is made of it. */
+static int read_with_little_memory(void)
+{
+    static const int options[] = {SPMSG_TLS_TRUST, SPMSG_TLS_REVOKED};
+    static const char *const names[] = {"big.pem", "big.crl"};
+    /* Else what is freed stays where the next block may be put. */
+    mallopt(M_MMAP_THRESHOLD, 65536);
+    for (int i = 0; i < 2; i++) {
+        char text[256];
+        int s = open_as("here", SPMSG_TLS_VERIFY_REQUIRED);
+        struct url url = listen_at(s, "tls+tcp");
+        int client = open_as("guest", SPMSG_TLS_VERIFY_REQUIRED);
+        CHECK_OK(nn_connect(client, url.text));
+        CHECK_TALK(s, client);
+        set_text(s, options[i], file(names[i]));
+        for (int more = MEGABYTE; more <= 7 * MEGABYTE; more += 2 * MEGABYTE) {
+            limit_memory((size_t)more);
+            CHECK_ERRNO(spmsg_tls_reload(s), -1, ENOMEM);
+            CHECK_OK(spmsg_error_text(text, sizeof text));
+            CHECK_ERRNO(spmsg_bind(s, "wss://127.0.0.1:0"), -1, ENOMEM);
+            CHECK_ERRNO(nn_connect(s, "tls+tcp://127.0.0.1:9"), -1, ENOMEM);
+            limit_memory(0);
+            CHECK_TALK(s, client);
+        }
+        CHECK_OK(spmsg_tls_reload(s));
+        int next = open_as("guest", SPMSG_TLS_VERIFY_REQUIRED);
+        CHECK_CLOSE(client);
+        CHECK_OK(nn_connect(next, url.text));
+        CHECK_TALK(s, next);
+        CHECK_CLOSE(next, s);
+    }
+    return case_failed();
+}
+
+static void memory_for_what_is_read_may_be_missing(void)
+{
+    struct child child;
+#if defined __SANITIZE_ADDRESS__
+    test_skip("the sanitizer itself needs more memory");
+    return;
+#endif
+    run("{ yes '# of no meaning' | head -c 3000000; cat ca.pem; } >big.pem;"
+        " { yes '# of no meaning' | head -c 3000000; cat none.crl; } >big.crl");
+    start_part(&child, READ_WITH_LITTLE_MEMORY);
+    CHECK_EQ(child_wait(&child, 3 * PATIENCE_MS), 0);
+}
+
 int main(int count, char **words)
 {
-    if (count == 3 && strcmp(words[1], "use a key") == 0) {
+    if (count == 3) {
         directory = words[2];
-        return use_a_key();
+        return strcmp(words[1], USE_A_KEY) == 0 ? use_a_key() : read_with_little_memory();
     }
     test_begin("beyond/tls-identity", 170);
     make_authority();
@@ -1064,6 +1174,8 @@ int main(int count, char **words)
     RUN(revocations_are_heeded);
     RUN(who_is_revoked_does_not_come_again);
     RUN(what_cannot_be_used_is_told_at_once);
+    RUN(what_comes_through_a_pipe_is_read);
+    RUN(memory_for_what_is_read_may_be_missing);
     RUN(names_are_checked);
     RUN(what_a_client_says_first);
     RUN(what_a_listener_answers);

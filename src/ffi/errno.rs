@@ -5,8 +5,8 @@ use super::abi::spmsg::*;
 use crate::core::{Fault, Printer, TlsFault, type_name};
 use crate::error::{Error, Part, SystemCode};
 use crate::sys::tls_numbers::{
-    FLAW_DAMAGED, FLAW_EMPTY, FLAW_ENCRYPTED, FLAW_MISSING, FLAW_OF_ANOTHER, FLAW_SYSTEM,
-    FLAW_TOO_LARGE, FLAW_UNKNOWN_KIND, SETTING_CERTIFICATE, SETTING_KEY, SETTING_NAME,
+    FLAW_DAMAGED, FLAW_EMPTY, FLAW_ENCRYPTED, FLAW_MISSING, FLAW_NO_FILE, FLAW_OF_ANOTHER,
+    FLAW_SYSTEM, FLAW_TOO_LARGE, FLAW_UNKNOWN_KIND, SETTING_CERTIFICATE, SETTING_KEY, SETTING_NAME,
     SETTING_REVOKED, SETTING_TRUST,
 };
 use std::ffi::{CStr, c_char, c_int};
@@ -192,6 +192,7 @@ fn setting_text(setting: u8, flaw: u8, code: SystemCode) -> String {
     let words = match (u32::from(flaw), u32::from(setting)) {
         (FLAW_SYSTEM, _) if code.0 != 0 => &system_text(code.0),
         (FLAW_TOO_LARGE, _) => "it is larger than 4 MiB, or its directory than 16 MiB",
+        (FLAW_NO_FILE, _) => "it is neither a file nor a pipe",
         (FLAW_EMPTY, SETTING_KEY) => "there is no private key in it",
         (FLAW_EMPTY, SETTING_REVOKED) => "there is no list in it",
         (FLAW_EMPTY, _) => "there is no certificate in it",

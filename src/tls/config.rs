@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
+#[cfg(not(target_os = "macos"))]
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustls::client::{VerifierBuilderError, WebPkiServerVerifier};
@@ -222,6 +224,12 @@ fn roots(wishes: &Wishes<'_>) -> Result<RootCertStore, Trouble> {
 #[cfg(not(target_os = "macos"))]
 fn system_roots(is_privileged: bool) -> Result<Vec<CertificateDer<'static>>, Trouble> {
     if !is_privileged {
+        // What is not there is nobody's.
+        if let Some(file) = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from)
+            && file.exists()
+        {
+            place::check(&file, Setting::TRUST)?;
+        }
         return Ok(rustls_native_certs::load_native_certs().certs);
     }
     let read = |directory| rustls_native_certs::load_certs_from_paths(None, Some(directory)).certs;

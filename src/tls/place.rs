@@ -1,9 +1,10 @@
 //! Where certificates, keys and lists come from: PEM itself, a file of it, or a directory of files.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
+use std::hint::black_box;
 use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
@@ -20,10 +21,16 @@ pub struct Pem {
 
 /// The PEM itself, or what stands in the file of that path.
 pub fn one(place: &[u8], setting: Setting) -> Result<Zeroizing<Vec<u8>>, Trouble> {
-    if is_pem(place) {
-        return Ok(Zeroizing::new(place.to_vec()));
-    }
-    content(path(place, setting)?, setting, SIZE_MAX)
+    let bytes = if is_pem(place) {
+        let mut bytes = Zeroizing::new(Vec::new());
+        bytes.try_reserve_exact(place.len()).map_err(|_| no_memory(setting))?;
+        bytes.extend_from_slice(place);
+        bytes
+    } else {
+        content(path(place, setting)?, setting, SIZE_MAX)?
+    };
+    expect_memory(bytes.len(), setting)?;
+    Ok(bytes)
 }
 
 /// The same, and what stands in the files of a directory, not in those below: each once, by
@@ -41,7 +48,40 @@ pub fn all(place: &[u8], setting: Setting) -> Result<Vec<Pem>, Trouble> {
         left -= bytes.len() as u64;
         Ok(Pem { bytes, name })
     };
-    files.into_iter().map(read).collect()
+    let all: Vec<Pem> = files.into_iter().map(read).collect::<Result<_, Trouble>>()?;
+    expect_memory(all.iter().map(|pem| pem.bytes.len()).sum(), setting)?;
+    Ok(all)
+}
+
+/// Whether the file of that path may be read: what has an end, or is a pipe, whose writer may come
+/// later. A terminal would wait for ever, and of zeros there are always more.
+pub fn check(path: &Path, setting: Setting) -> Result<(), Trouble> {
+    let about = fs::metadata(path).map_err(|error| setting.unreadable("", &error))?;
+    check_kind(&about, setting)
+}
+
+fn check_kind(about: &Metadata, setting: Setting) -> Result<(), Trouble> {
+    let kind = about.file_type();
+    // Reading says of a directory what it is.
+    if kind.is_file() || kind.is_fifo() || kind.is_dir() {
+        return Ok(());
+    }
+    Err(setting.trouble(table::FLAW_NO_FILE, "neither a file nor a pipe"))
+}
+
+/// Whoever decodes and parses so many bytes of PEM asks for memory as if there always were some,
+/// and ends the process when there is none. So it has to be there before.
+fn expect_memory(size: usize, setting: Setting) -> Result<(), Trouble> {
+    let times = if setting == Setting::REVOKED { TIMES_OF_LISTS } else { TIMES };
+    let mut room = Vec::<u8>::new();
+    let is_there = room.try_reserve_exact(size.saturating_mul(times)).is_ok();
+    // So that the compiler does not find out that nobody needs it.
+    black_box(room.as_ptr());
+    if is_there { Ok(()) } else { Err(no_memory(setting)) }
+}
+
+fn no_memory(setting: Setting) -> Trouble {
+    setting.unreadable("", &io::Error::from_raw_os_error(ENOMEM))
 }
 
 /// In the order of their names.
@@ -77,20 +117,22 @@ fn path(place: &[u8], setting: Setting) -> Result<&Path, Trouble> {
 }
 
 fn content(path: &Path, setting: Setting, size_max: u64) -> Result<Zeroizing<Vec<u8>>, Trouble> {
+    check(path, setting)?;
     // As much at once as there may be: what grows would leave a copy behind.
     let mut bytes = Zeroizing::new(Vec::new());
-    let read = File::open(path).and_then(|file| {
-        let size = file.metadata()?.len().min(size_max) as usize;
-        bytes.reserve_exact(size + 1);
-        file.take(size_max + 1).read_to_end(&mut bytes)
-    });
-    match read {
+    let file = File::open(path).map_err(|error| setting.unreadable("", &error))?;
+    let about = file.metadata().map_err(|error| setting.unreadable("", &error))?;
+    check_kind(&about, setting)?;
+    let size = if about.is_file() { about.len().min(size_max) as usize } else { 0 };
+    bytes.try_reserve_exact(size + 1).map_err(|_| no_memory(setting))?;
+    match file.take(size_max + 1).read_to_end(&mut bytes) {
         // A part of it might lack what matters, such as the later of two lists.
         Ok(size) if size as u64 > size_max => {
             let words = "larger than 4 MiB, or with others than 16";
             Err(setting.trouble(table::FLAW_TOO_LARGE, words))
         }
         Ok(_) => Ok(bytes),
+        Err(error) if error.kind() == io::ErrorKind::OutOfMemory => Err(no_memory(setting)),
         Err(error) => Err(setting.unreadable("", &error)),
     }
 }
@@ -100,3 +142,9 @@ const SIZE_MAX: u64 = 4 * 1024 * 1024;
 /// The files of a directory together.
 const TOTAL_MAX: u64 = 16 * 1024 * 1024;
 const PEM: &[u8] = b"-----BEGIN ";
+/// How many times as much memory as PEM is what is made of that, with what is needed meanwhile. Of
+/// a list that is a table of all that is in it, twice while it grows.
+const TIMES: usize = 4;
+const TIMES_OF_LISTS: usize = 16;
+/// Everywhere.
+const ENOMEM: i32 = 12;

@@ -197,3 +197,45 @@ fn a_file_that_is_too_large_is_refused() {
     assert_eq!((why.setting, why.flaw), (SETTING_REVOKED, FLAW_TOO_LARGE));
     assert_eq!(why.words, "revocations: larger than 4 MiB, or with others than 16");
 }
+
+/// The environment says where the system's authorities are, in a process of its own.
+#[test]
+fn what_has_no_end_is_not_read_and_a_pipe_is_read_up_to_a_bound() {
+    if let Some(file) = std::env::var_os("SSL_CERT_FILE").filter(|file| file == "/dev/zero") {
+        let why = Config::new(&Wishes::default()).unwrap_err();
+        assert_eq!((why.setting, why.flaw), (SETTING_TRUST, FLAW_NO_FILE), "{file:?}");
+        return;
+    }
+    for device in ["/dev/zero", "/dev/null", "/dev/tty"] {
+        let place = device.as_bytes();
+        let trust = Wishes { trust: place, ..Wishes::default() };
+        let certificate = Wishes { verify: Verify::None, certificate: place, ..Wishes::default() };
+        for (wishes, setting) in [(trust, SETTING_TRUST), (certificate, SETTING_CERTIFICATE)] {
+            let why = Config::new(&wishes).unwrap_err();
+            assert_eq!((why.setting, why.flaw), (setting, FLAW_NO_FILE), "{device}");
+            assert!(why.words.ends_with(": neither a file nor a pipe"), "{}", why.words);
+        }
+    }
+    let name = "settings::what_has_no_end_is_not_read_and_a_pipe_is_read_up_to_a_bound";
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    child.args(["--exact", name, "--nocapture"]).env_remove("SSL_CERT_DIR");
+    assert!(child.env("SSL_CERT_FILE", "/dev/zero").status().unwrap().success());
+    let directory = Directory::new("pipe");
+    let pipe = directory.0.join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    // Who waits for its reader waits for as long as for its writer.
+    let from_pipe = |content: String| {
+        let writer = std::thread::spawn({
+            let pipe = pipe.clone();
+            move || fs::write(pipe, content)
+        });
+        let trust = lasting(pipe.to_str().unwrap());
+        let config = Config::new(&Wishes { trust, ..Wishes::default() });
+        // It hears that nobody reads on.
+        (config, writer.join().unwrap().is_ok())
+    };
+    let (config, _) = from_pipe(authority().pem());
+    Pair::new(&config.unwrap(), &server(good())).greeted();
+    let (config, is_read) = from_pipe("\n".repeat(64 * 1024 * 1024));
+    assert_eq!((config.unwrap_err().flaw, is_read), (FLAW_TOO_LARGE, false));
+}

@@ -4,7 +4,7 @@
 use std::ffi::c_void;
 
 /// Of this page. A library that speaks another one is not used.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// The one function that is exported, which returns a [`Table`], or null for another version.
 pub const ENTRY: &[u8] = b"spmsg_tls_table\0";
@@ -153,6 +153,8 @@ pub const FLAW_ENCRYPTED: u32 = 6;
 pub const FLAW_UNKNOWN_KIND: u32 = 7;
 /// It is a key that does not belong to the certificate.
 pub const FLAW_OF_ANOTHER: u32 = 8;
+/// It is the path of what is neither a file nor a pipe, such as a device.
+pub const FLAW_NO_FILE: u32 = 9;
 
 /// How a session stands: a sum of these.
 pub const IS_HANDSHAKING: u32 = 1;
