@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use socket2::{Domain, SockAddr};
 
 use super::descriptor::above_standard;
-use super::kernel;
+use super::{kernel, pacing};
 
 /// Where a stream socket is bound or connected to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +42,15 @@ impl Address {
             // effort: it works without, if slowly.
             let _ = fresh.set_tcp_nodelay(true);
         }
+        if self.is_in_machine() {
+            pacing::end(&fresh);
+        }
         Ok((fresh, family))
+    }
+
+    /// Whether it is an Internet address that every machine has for itself.
+    pub(super) fn is_in_machine(&self) -> bool {
+        matches!(self, Address::Internet(address) if pacing::is_in_machine(*address))
     }
 
     /// Whether names without a file are to be had.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::address::Family;
 use super::cancellation::{Owned, held};
 use super::descriptor::above_standard;
-use super::{Address, OsStream, check, kernel, random};
+use super::{Address, OsStream, check, kernel, pacing, random};
 use crate::sync::{before_io, thread};
 
 /// A socket of the kernel that accepts streams, once it listens.
@@ -16,6 +16,8 @@ use crate::sync::{before_io, thread};
 pub struct OsListener {
     inner: Owned<kernel::Socket>,
     family: Family,
+    /// Peers in this machine may come to it, and others, too.
+    is_mixed: bool,
 }
 
 /// What one attempt to accept gave.
@@ -32,11 +34,13 @@ impl OsListener {
     /// One fit for `address`, which is neither bound nor listens.
     pub fn new(address: &Address) -> io::Result<OsListener> {
         let (inner, family) = address.open()?;
-        Ok(OsListener::of(inner, family))
+        let mut listener = OsListener::of(inner, family);
+        listener.is_mixed &= !address.is_in_machine();
+        Ok(listener)
     }
 
     pub(super) fn of(inner: kernel::Socket, family: Family) -> OsListener {
-        OsListener { inner: Owned::new(inner), family }
+        OsListener { inner: Owned::new(inner), family, is_mixed: family == Family::Internet }
     }
 
     /// One that listens at `address`.
@@ -83,8 +87,11 @@ impl OsListener {
         before_io();
         match held(|| kernel::accept(&self.inner)) {
             Ok((fresh, peer)) => {
-                let inner = above_standard(fresh)?;
-                Ok(Accepted::Connection(OsStream::of(inner, self.family, peer.as_socket())))
+                let (inner, peer) = (above_standard(fresh)?, peer.as_socket());
+                if self.is_mixed && peer.is_some_and(pacing::is_in_machine) {
+                    pacing::end(&inner);
+                }
+                Ok(Accepted::Connection(OsStream::of(inner, self.family, peer)))
             }
             Err(error) => match error.raw_os_error() {
                 Some(libc::EAGAIN) => Ok(Accepted::Nobody),

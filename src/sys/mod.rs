@@ -35,6 +35,7 @@ mod memory;
 mod names;
 #[cfg(not(portable))]
 mod nap;
+mod pacing;
 mod poll;
 #[cfg(portable)]
 mod portable;

@@ -153,6 +153,14 @@ impl Socket {
         Ok(())
     }
 
+    pub fn tcp_congestion(&self) -> io::Result<Vec<u8>> {
+        Ok(b"reno".to_vec())
+    }
+
+    pub fn set_tcp_congestion(&self, _name: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
+
     pub fn set_tcp_keepalive(&self, _probes: &TcpKeepalive) -> io::Result<()> {
         Ok(())
     }
