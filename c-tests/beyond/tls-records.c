@@ -26,7 +26,7 @@
 enum {
     HEAD = 5,             /* Of a record. */
     DATA = 23,            /* The type of those that are of use to somebody. */
-    PLAIN_MAX = 16384,    /* What a record has of that at most. */
+    PLAIN_MAX = 16255,    /* What a record has of that at most: less than it may have. */
     BIG = 1 << 20,
     SMALL = 64,
     AROUND = 22           /* A head, the true type and a tag. */

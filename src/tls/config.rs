@@ -95,6 +95,7 @@ fn client(wishes: &Wishes<'_>) -> Result<Config, Trouble> {
         None => builder.with_no_client_auth(),
     };
     config.enable_early_data = false;
+    config.max_fragment_size = Some(FRAGMENT);
     config.alpn_protocols = protocols(wishes);
     Ok(Config::Client(Arc::new(config)))
 }
@@ -122,6 +123,7 @@ fn server(wishes: &Wishes<'_>) -> Result<Config, Trouble> {
         .ok_or_else(|| Setting::CERTIFICATE.trouble(table::FLAW_MISSING, "a listener needs one"))?;
     let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(own)));
     config.max_early_data_size = 0;
+    config.max_fragment_size = Some(FRAGMENT);
     // Who comes again brings along what is known of him: nothing is kept for each.
     config.ticketer = ring::Ticketer::new().map_err(|error| Trouble::from(&error))?;
     config.alpn_protocols = protocols(wishes);
@@ -275,5 +277,7 @@ fn unverifiable(error: &VerifierBuilderError) -> Trouble {
     setting.trouble(table::FLAW_DAMAGED, &error.to_string())
 }
 
+/// A record, as rustls counts it: with what stands in front of it.
+const FRAGMENT: usize = table::RECORD + 5;
 static MODERN: &[&SupportedProtocolVersion] = &[&version::TLS13];
 static ALL: &[&SupportedProtocolVersion] = &[&version::TLS13, &version::TLS12];

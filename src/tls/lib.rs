@@ -21,6 +21,8 @@ pub mod exports;
 mod identity;
 mod place;
 mod provider;
+#[cfg(test)]
+mod records;
 pub mod room;
 pub mod session;
 #[cfg(test)]

@@ -167,8 +167,10 @@ pub const IS_ENDED: u32 = 8;
 /// It has failed; what ciphertext there is tells the peer why.
 pub const IS_FAILED: u32 = 16;
 
-/// Plaintext in a record (RFC 8446, section 5.1).
-pub const RECORD: usize = 16 * 1024;
+/// Plaintext in a record, a little less than there may be (RFC 8446, section 5.1): with the type
+/// behind it that is whole blocks of every cipher, and four records pass a loopback in one packet.
+/// Of larger ones the last bytes would take a packet more with each write.
+pub const RECORD: usize = 127 * 128 - 1;
 /// What is around it when it is encrypted, with what may have to be said before.
 pub const AROUND: usize = 512;
 

@@ -114,7 +114,7 @@ pub(super) fn client() -> Config {
 }
 
 /// Who speaks nothing newer than TLS 1.2.
-fn old_client() -> Config {
+pub(super) fn old_client() -> Config {
     old_client_with(rustls::crypto::ring::default_provider())
 }
 
