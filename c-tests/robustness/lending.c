@@ -220,6 +220,30 @@ static void memory_that_is_not_there_is_no_message(void)
     CHECK_CLOSE(a, b);
 }
 
+/* What is encrypted is read in the process, which asks first whether it is there. */
+static void memory_that_is_unmapped_is_no_encrypted_message(void)
+{
+    char *gone = holed(MEGABYTE, MEGABYTE), *buffer = buffer_of(LARGEST);
+    int a, b;
+    open_two(NN_PULL, NN_PUSH, &a, &b);
+    memset(gone, 1, MEGABYTE);
+    REQUIRE(munmap(gone + MEGABYTE - PAGE, PAGE) == 0);
+    fill_body(buffer, MEGABYTE, 7);
+    CHECK_EQ(nn_send(b, buffer, MEGABYTE, 0), MEGABYTE);
+    check_arrives(a, buffer, MEGABYTE, 7);
+    for (int i = 0; i < 3; i++) {
+        CHECK_ERRNO(nn_send(b, gone, MEGABYTE, 0), -1, EFAULT);
+        fill_body(buffer, MEGABYTE, (uint64_t)i);
+        CHECK_EQ(nn_send(b, buffer, MEGABYTE, 0), MEGABYTE);
+        check_arrives(a, buffer, MEGABYTE, (uint64_t)i);
+    }
+    /* It was one connection all the time. */
+    CHECK_EQ(nn_get_statistic(b, NN_STAT_BROKEN_CONNECTIONS), 0);
+    CHECK_EQ(munmap(gone, MEGABYTE - PAGE), 0);
+    free(buffer);
+    CHECK_CLOSE(a, b);
+}
+
 /* A part of it has gone then, which cannot be taken back: the peer never hears of it. */
 static void memory_that_ends_too_early_is_no_message_either(void)
 {
@@ -564,6 +588,8 @@ int main(int count, char **words)
         RUN(who_stops_in_the_middle_holds_up_nobody_without_limit);
         RUN(closing_ends_a_call_in_the_middle);
     }
+    if (strcmp(trial.scheme, "tls+tcp") == 0 || strcmp(trial.scheme, "wss") == 0)
+        RUN(memory_that_is_unmapped_is_no_encrypted_message);
     RUN(nothing_is_left);
     return test_end();
 }

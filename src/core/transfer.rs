@@ -91,20 +91,21 @@ impl Socket {
     /// waits for a lock meanwhile.
     #[cold]
     fn use_loan(&self, body: &mut Body) -> Result<(), Error> {
-        let can_do_without =
-            |connection: &dyn Connection| connection.takes_loans() || !connection.can_send();
-        let is_of_use = self.socket_type().hands_on && {
+        let use_of = |connection: &dyn Connection| {
+            let is_of_use = connection.takes_loans() || !connection.can_send();
+            (is_of_use, !is_of_use || connection.reads_loans())
+        };
+        let (is_of_use, is_read_here) = if self.socket_type().hands_on {
             let state = self.joint.as_ref().map_or(self, |joint| &joint.trunk).lock();
             // Among many only the machine knows whose turn it is.
-            state.pipes.only_live().is_none_or(|pipe| can_do_without(&*pipe.connection))
+            state.pipes.only_live().map_or((true, false), |pipe| use_of(&*pipe.connection))
+        } else {
+            (false, true)
         };
-        if is_of_use {
-            return Ok(());
-        }
-        if !sys::is_mapped(body.as_slice()) {
+        if is_read_here && !sys::is_mapped(body.as_slice()) {
             return Err(Error::BadPointer);
         }
-        Ok(body.own()?)
+        if is_of_use { Ok(()) } else { Ok(body.own()?) }
     }
 
     /// What is to be done about a message that could not be sent at once, and why it could not.

@@ -348,6 +348,12 @@ pub trait Connection: Send + Sync {
         false
     }
 
+    /// Whether a body that is lent is read by this process, and not by the kernel, which says so
+    /// where nothing is.
+    fn reads_loans(&self) -> bool {
+        false
+    }
+
     /// Does what [`Connection::deliver`] does. Of the body that was lent nothing is used behind
     /// this: what is left of it is copied.
     ///

@@ -239,8 +239,8 @@ impl ByteStream for Attended {
         self.stream.greeting_time()
     }
 
-    fn takes_loans(&self) -> bool {
-        self.stream.takes_loans()
+    fn reads_bytes(&self) -> bool {
+        self.stream.reads_bytes()
     }
 
     fn is_within_reach(&self, patience: Duration) -> bool {

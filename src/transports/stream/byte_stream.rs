@@ -113,10 +113,10 @@ mod os {
             Duration::ZERO
         }
 
-        /// Whether bytes that an application lends may be written from where they lie: it may have
-        /// said where none are.
-        fn takes_loans(&self) -> bool {
-            true
+        /// Whether what is written is read here, and not by the kernel: where an application says
+        /// that bytes are, there may be none.
+        fn reads_bytes(&self) -> bool {
+            false
         }
 
         /// Whether nobody holds a lock of this for so long that he may be gone.

@@ -278,7 +278,11 @@ impl Connection for StreamConnection {
     }
 
     fn takes_loans(&self) -> bool {
-        self.stream.takes_loans() && self.writer.takes_loans()
+        self.writer.takes_loans()
+    }
+
+    fn reads_loans(&self) -> bool {
+        self.stream.reads_bytes()
     }
 
     fn deliver_lent(&self) -> Result<(), Error> {

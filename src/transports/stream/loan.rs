@@ -100,6 +100,7 @@ mod tests {
         room: Cell<usize>,
         readable: Cell<usize>,
         has_rest: bool,
+        is_ahead: bool,
         taken: RefCell<Vec<u8>>,
     }
 
@@ -119,6 +120,10 @@ mod tests {
         fn has_bytes(&self, _bytes: &[u8]) -> bool {
             self.has_rest
         }
+
+        fn is_ahead(&self) -> bool {
+            self.is_ahead
+        }
     }
 
     const SIZE: usize = 20_000;
@@ -126,7 +131,7 @@ mod tests {
 
     fn kernel(room: usize, readable: usize) -> Kernel {
         let (room, readable) = (Cell::new(room), Cell::new(readable));
-        Kernel { room, readable, has_rest: true, taken: RefCell::default() }
+        Kernel { room, readable, has_rest: true, is_ahead: false, taken: RefCell::default() }
     }
 
     fn writer() -> Writer {
@@ -231,5 +236,16 @@ mod tests {
             assert!(!writer.uses(&BIG) && writer.is_empty());
             assert_eq!(send(&writer, Body::default()).is_err(), room > 0);
         }
+    }
+
+    #[test]
+    fn nothing_follows_a_first_byte_that_is_ahead_of_a_rest_that_is_not_there() {
+        let writer = writer();
+        let kernel = Kernel { has_rest: false, is_ahead: true, ..kernel(0, usize::MAX) };
+        lend(&writer);
+        writer.write(&kernel);
+        let (written, result) = writer.return_loan(&kernel);
+        assert_eq!((written.is_broken, result), (true, Err(Error::BadPointer)));
+        assert!(!writer.uses(&BIG) && send(&writer, Body::default()).is_err());
     }
 }

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 #[cfg(test)]
 use super::batch::Segment;
-use super::batch::{Batch, Done};
+use super::batch::{Batch, Done, Kept};
 use super::byte_stream::Sink;
 use super::circumstances::{Before, Circumstances, Gathering};
 use super::codec::Encoder;
@@ -213,7 +213,11 @@ impl Writer {
             has_loan
         };
         // A big one takes its time, in which others may append to the queue.
-        let kept = batch.keep_lent(|bytes| sink.has_bytes(bytes));
+        let kept = match batch.keep_lent(|bytes| sink.has_bytes(bytes)) {
+            // Of its frame the first byte is on its way.
+            Kept::NoneOf { why, .. } if sink.is_ahead() => Kept::Half(why),
+            kept => kept,
+        };
         let (mut written, result) = self.queue.lock().note_kept(kept);
         if is_untaken {
             let done = batch.write(sink, &*self.encoder);

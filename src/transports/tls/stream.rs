@@ -406,8 +406,8 @@ impl ByteStream for TlsStream {
         state.session.state().is_failed().then(|| state.session.complaint().1)
     }
 
-    fn takes_loans(&self) -> bool {
-        false
+    fn reads_bytes(&self) -> bool {
+        true
     }
 
     fn greeting_time(&self) -> Duration {
