@@ -3,7 +3,7 @@
 use super::arrival::{Arrival, News};
 use super::byte_stream::Source;
 use super::ration::EVERYTHING;
-use super::reader::{Reader, Turn};
+use super::reader::{Fill, Reader, Turn};
 
 impl Reader {
     /// Takes what the source has beyond the kernel's knowledge, too: nobody would be told of it. It
@@ -17,11 +17,15 @@ impl Reader {
         buffer: &mut [u8],
         before: Arrival,
     ) -> Arrival {
-        if matches!(before.news, News::Last | News::Ended) {
-            return before;
+        let mut arrival = before;
+        while !matches!(arrival.news, News::Last | News::Ended) {
+            let (next, fill) = self.read_once(turn, source, &size_max, buffer, EVERYTHING);
+            arrival = Arrival { news: next.news, answer: next.answer.or(arrival.answer) };
+            if fill == Fill::Part || !source.holds() {
+                break;
+            }
         }
-        let after = self.read(turn, source, size_max, buffer, EVERYTHING);
-        Arrival { news: after.news, answer: after.answer.or(before.answer) }
+        arrival
     }
 }
 
@@ -77,6 +81,15 @@ mod tests {
             (0..90).for_each(|_| assert!(reader.take(|| None, &mut message).has_message));
             assert!(reader.is_empty() && !reader.is_full());
         }
+    }
+
+    /// In whatever steps, on as little stack as a caller may have.
+    #[test]
+    fn a_record_that_is_read_in_many_steps_takes_no_more_stack() {
+        let (reader, record) =
+            (Reader::new(tcp().decoder, Limit::of(0, 1_000_000)), Record::of(90_000));
+        assert_eq!(reader.pump(&record, || None, &mut [0; 1], None).0.news, News::Readable);
+        assert!(!record.holds());
     }
 
     /// Records of which one is opened by each read, unless something is left of the one before.

@@ -44,6 +44,13 @@ pub(super) struct Turn {
     pub is_behind_big: bool,
 }
 
+/// How much of its room a read has filled.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fill {
+    Part,
+    Whole,
+}
+
 impl Turn {
     /// The stream has come to its end.
     pub(super) fn end(&mut self) -> Arrival {
@@ -338,6 +345,22 @@ impl Reader {
         buffer: &mut [u8],
         most: Most,
     ) -> Arrival {
+        let (arrival, fill) = self.read_once(turn, source, &size_max, buffer, most);
+        if fill == Fill::Whole && source.holds() {
+            return self.read_held(turn, source, size_max, buffer, arrival);
+        }
+        arrival
+    }
+
+    /// The same, and whether it has filled all the room that there was.
+    pub(super) fn read_once(
+        &self,
+        turn: &mut Turn,
+        source: &(impl Source + ?Sized),
+        size_max: impl Fn() -> Option<u64>,
+        buffer: &mut [u8],
+        most: Most,
+    ) -> (Arrival, Fill) {
         if turn.partial.is_none() {
             turn.partial = self.inbox.lock().begun(&size_max);
         }
@@ -351,15 +374,12 @@ impl Reader {
             None => source.read(None, rest),
         };
         match read {
-            Read::Nothing => NOTHING,
-            Read::End => turn.end(),
+            Read::Nothing => (NOTHING, Fill::Part),
+            Read::End => (turn.end(), Fill::Part),
             Read::Bytes(count) => {
                 let bytes = &mut buffer[..count.saturating_sub(room)];
-                let arrival = self.digest(turn, bytes, &size_max);
-                if count == room + size && source.holds() {
-                    return self.read_held(turn, source, size_max, buffer, arrival);
-                }
-                arrival
+                let fill = if count == room + size { Fill::Whole } else { Fill::Part };
+                (self.digest(turn, bytes, &size_max), fill)
             }
         }
     }
