@@ -340,6 +340,129 @@ static void strangers_are_told_what_they_are(void)
     CHECK_CLOSE(s);
 }
 
+/* What speaks TLS 1.0 and nothing newer begins so, and so does what answers in it. */
+#define RANDOM "0123456789abcdefghijklmnopqrstuv"
+#define OLD_CLIENT \
+    "\x16\x03\x01\x00\x2d\x01\x00\x00\x29\x03\x01" RANDOM "\x00\x00\x02\x00\x2f\x01\x00"
+#define OLD_SERVER "\x16\x03\x01\x00\x2a\x02\x00\x00\x26\x03\x01" RANDOM "\x00\x00\x2f\x00"
+
+static void old_versions_are_not_spoken(void)
+{
+    static const char minor[] = {0, 1, 2};
+    char hello[sizeof OLD_CLIENT - 1], answer[sizeof OLD_SERVER - 1];
+    struct url url = unique_url(scheme), next;
+    int s = open_listener(NN_PAIR, &url);
+    check_next_is_fine(s, &url);
+    for (size_t i = 0; i < COUNT_OF(minor); i++) {
+        memcpy(hello, OLD_CLIENT, sizeof hello);
+        memcpy(answer, OLD_SERVER, sizeof answer);
+        hello[10] = answer[10] = minor[i];
+        check_stranger(s, &url, hello, sizeof hello, SPMSG_TLS_FAULT_INCOMPATIBLE);
+        struct url raw = unique_url("tcp");
+        int client = open_socket(AF_SP, NN_PAIR), listener = raw_listen(raw.text);
+        CHECK_OK(spmsg_events(client));
+        snprintf(next.text, sizeof next.text, "%s://127.0.0.1:%d", scheme, port_of(raw.text));
+        CHECK_OK(nn_connect(client, next.text));
+        int fd = raw_accept(listener, PATIENCE_MS);
+        raw_send(fd, answer, sizeof answer);
+        struct spmsg_event event = await_event(client, SPMSG_EVENT_HANDSHAKE_FAILED);
+        CHECK_EQ(event.reason, SPMSG_REASON_TLS);
+        CHECK_EQ(event.found, SPMSG_TLS_FAULT_INCOMPATIBLE);
+        close(fd);
+        close(listener);
+        CHECK_CLOSE(client);
+    }
+    CHECK_CLOSE(s);
+}
+
+/* ---- who comes again and again ---- */
+
+static long heap(void)
+{
+    struct mallinfo2 info = mallinfo2();
+    return (long)(info.uordblks + info.hblkhd);
+}
+
+enum { STORMERS = 30, FAILURES = 400, GROWTH_MAX = 300000 };
+
+struct storm {
+    struct url url;
+    int told[2];
+};
+
+/* Expects somebody else each time, and comes again at once. */
+static int be_a_storm(void *argument)
+{
+    struct storm *storm = argument;
+    int clients[STORMERS];
+    char byte;
+    for (int i = 0; i < STORMERS; i++) {
+        clients[i] = open_socket(AF_SP, NN_PAIR);
+        set_int(clients[i], NN_RECONNECT_IVL, 1);
+        CHECK_EQ(nn_setsockopt(clients[i], SPMSG_TLS, SPMSG_TLS_NAME, "elsewhere.test", 14), 0);
+        CHECK_OK(nn_connect(clients[i], storm->url.text));
+    }
+    close(storm->told[1]);
+    CHECK_EQ(read(storm->told[0], &byte, 1), 0);
+    for (int i = 0; i < STORMERS; i++) {
+        CHECK_EQ(nn_get_statistic(clients[i], NN_STAT_CURRENT_CONNECTIONS), 0);
+        CHECK_CLOSE(clients[i]);
+    }
+    return 0;
+}
+
+/* Takes events for as long as there are any, and says how many handshakes have failed. */
+static int count_failures(int s)
+{
+    struct spmsg_event event;
+    int count = 0;
+    while (spmsg_next_event(s, &event) == 0) {
+        if (event.type != SPMSG_EVENT_HANDSHAKE_FAILED)
+            continue;
+        count += 1 + (int)event.missed;
+        /* Either the alert has come, or the reset behind it was faster. */
+        if (event.reason != SPMSG_REASON_SYSTEM) {
+            CHECK_EQ(event.reason, SPMSG_REASON_TLS);
+            CHECK_EQ(event.found, SPMSG_TLS_FAULT_ALERT + 42);
+        }
+    }
+    return count;
+}
+
+static void a_storm_is_in_nobodys_way(void)
+{
+    struct storm storm = {.url = unique_url(scheme)};
+    struct child child;
+    int s = open_socket(AF_SP, NN_PAIR), failures = 0;
+    REQUIRE(pipe(storm.told) == 0);
+    child_start(&child, be_a_storm, &storm);
+    close(storm.told[0]);
+    set_handshakes(s, AT_ONCE);
+    CHECK_OK(spmsg_events(s));
+    CHECK_OK(nn_bind(s, storm.url.text));
+    check_next_is_fine(s, &storm.url);
+    int before = count_descriptors();
+    long memory = heap();
+    while (failures < FAILURES && !case_failed()) {
+        int more = 0;
+        CHECK(wait_until((more = count_failures(s)) > 0, PATIENCE_MS));
+        failures += more;
+        /* One may have just been accepted, and one just be closed. */
+        CHECK_AT_MOST(count_descriptors(), before + AT_ONCE + 2);
+    }
+    /* In the midst of it, and behind it. */
+    check_next_is_fine(s, &storm.url);
+    close(storm.told[1]);
+    CHECK_EQ(child_wait(&child, PATIENCE_MS), 0);
+    CHECK_PIPES(s, 0);
+    CHECK(wait_until(count_descriptors() <= before, PATIENCE_MS));
+    printf("%s: %d handshakes have failed, %ld bytes are left of them\n", scheme, failures,
+           heap() - memory);
+    CHECK_AT_MOST(heap() - memory, GROWTH_MAX);
+    check_next_is_fine(s, &storm.url);
+    CHECK_CLOSE(s);
+}
+
 /* A byte in a while is no sign of life: the handshake has an end all the same. */
 static void who_is_slow_is_given_up(void)
 {
@@ -358,12 +481,6 @@ static void who_is_slow_is_given_up(void)
 }
 
 /* ---- memory ---- */
-
-static long heap(void)
-{
-    struct mallinfo2 info = mallinfo2();
-    return (long)(info.uordblks + info.hblkhd);
-}
 
 enum { STRANGERS = 50, CLIENTS = 50 };
 
@@ -465,7 +582,9 @@ int main(int count, char **words)
     RUN(a_silent_crowd_is_in_nobodys_way);
     RUN(who_is_quick_is_waited_for);
     RUN(strangers_are_told_what_they_are);
+    RUN(old_versions_are_not_spoken);
     RUN(who_is_slow_is_given_up);
+    RUN(a_storm_is_in_nobodys_way);
 #if defined __SANITIZE_ADDRESS__
     return test_end();
 #endif

@@ -856,6 +856,100 @@ static void old_versions_are_refused(void)
     child_kill(&stranger);
 }
 
+/* Who shows a certificate that is not for what he does with it. */
+static void a_certificate_has_a_purpose(void)
+{
+    run("for name in asking serving; do"
+        "  purpose=clientAuth; [ $name = serving ] && purpose=serverAuth;"
+        "  openssl req " KEY "-keyout $name.key -out $name.csr -subj /CN=$name"
+        "    -addext subjectAltName=DNS:localhost,IP:127.0.0.1 -addext extendedKeyUsage=$purpose"
+        "    && " VOUCH "-in $name.csr -out $name.pem || exit 1;"
+        "done");
+    EACH_ENCRYPTED(scheme) for (int listens = 0; listens < 2; listens++) {
+        for (int is_wrong = 0; is_wrong < 2; is_wrong++) {
+            int judge = open_as("here", SPMSG_TLS_VERIFY_REQUIRED);
+            const char *name = listens == is_wrong ? "serving" : "asking";
+            int other = open_as(name, SPMSG_TLS_VERIFY_NONE);
+            struct url url = listen_at(listens ? judge : other, *scheme);
+            CHECK_OK(nn_connect(listens ? other : judge, url.text));
+            if (is_wrong) {
+                struct spmsg_event event = await_failure(judge);
+                CHECK_EQ(event.found, SPMSG_TLS_FAULT_WRONG_PURPOSE);
+                check_words(&event, "is for another purpose");
+            } else {
+                CHECK_TALK(judge, other);
+            }
+            CHECK_CLOSE(judge, other);
+        }
+    }
+}
+
+/* Keys that are too short, and signatures that others can make, whoever vouches for them. We do not
+ * show such ourselves: strangers do. */
+static void who_is_weak_is_refused(void)
+{
+    static const struct {
+        const char *name;
+        int version;
+        unsigned fault;
+    } cases[] = {
+        {"rsa512", 12, SPMSG_TLS_FAULT_BAD_CERTIFICATE},
+        {"rsa1024", 12, SPMSG_TLS_FAULT_BAD_CERTIFICATE},
+        {"rsa1024", 13, SPMSG_TLS_FAULT_BAD_CERTIFICATE},
+        {"sha1", 12, SPMSG_TLS_FAULT_BAD_CERTIFICATE},
+        {"sha1", 13, SPMSG_TLS_FAULT_BAD_CERTIFICATE},
+        {"md5", 13, SPMSG_TLS_FAULT_BAD_CERTIFICATE},
+    };
+    run("openssl req -x509 -newkey rsa:2048 -nodes -keyout rsa.key -out rsa.pem -days 30"
+        "  -subj /CN=rsa && cat ca.pem rsa.pem >both.pem;"
+        "for name in rsa512 rsa1024 sha1 md5; do"
+        "  key='" KEY "'; [ $name = rsa512 ] && key='-newkey rsa:512 -nodes';"
+        "  [ $name = rsa1024 ] && key='-newkey rsa:1024 -nodes';"
+        "  openssl req $key -keyout $name.key -out $name.csr -subj /CN=$name"
+        "    -addext subjectAltName=DNS:localhost,IP:127.0.0.1 || exit 1;"
+        "done;"
+        VOUCH "-in rsa512.csr -out rsa512.pem && " VOUCH "-in rsa1024.csr -out rsa1024.pem &&"
+        VOUCH "-md sha1 -in sha1.csr -out sha1.pem &&"
+        " openssl x509 -req -md5 -in md5.csr -CA rsa.pem -CAkey rsa.key -CAcreateserial"
+        "  -copy_extensions copy -days 30 -out md5.pem");
+    struct child stranger;
+    char line[256], arguments[160];
+    int port = 0;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) for (int listens = 0; listens < 2; listens++) {
+        int s = open_as("here", SPMSG_TLS_VERIFY_REQUIRED);
+        struct url url = {""};
+        set_text(s, SPMSG_TLS_TRUST, file("both.pem"));
+        int length = snprintf(arguments, sizeof arguments,
+                              "%s --weak --only-greet --version %d --certificate %s",
+                              listens ? "connect" : "listen", cases[i].version, cases[i].name);
+        if (listens) {
+            url = listen_at(s, "tls+tcp");
+            snprintf(arguments + length, sizeof arguments - (size_t)length, " --port %d",
+                     port_of(url.text));
+            start_stranger(&stranger, arguments);
+        } else {
+            start_stranger(&stranger, arguments);
+            CHECK(child_line(&stranger, line, sizeof line, PATIENCE_MS));
+            CHECK_EQ(sscanf(line, "port=%d", &port), 1);
+            snprintf(url.text, sizeof url.text, "tls+tcp://localhost:%d", port);
+            CHECK_OK(nn_connect(s, url.text));
+        }
+        struct spmsg_event event = await_failure(s);
+        if (event.found != cases[i].fault)
+            printf("%s, TLS 1.%d, listens %d\n", cases[i].name, cases[i].version - 10, listens);
+        CHECK_EQ(event.found, cases[i].fault);
+        check_words(&event, "the peer");
+        child_kill(&stranger);
+        if (listens) {
+            int next = open_as("guest", SPMSG_TLS_VERIFY_REQUIRED);
+            CHECK_OK(nn_connect(next, url.text));
+            CHECK_TALK(s, next);
+            CHECK_CLOSE(next);
+        }
+        CHECK_CLOSE(s);
+    }
+}
+
 /* The name is what the certificate has to be for: that of the address, or the one that is set; a
  * name, or a number. */
 static void names_are_checked(void)
@@ -1176,6 +1270,8 @@ int main(int count, char **words)
     RUN(what_cannot_be_used_is_told_at_once);
     RUN(what_comes_through_a_pipe_is_read);
     RUN(memory_for_what_is_read_may_be_missing);
+    RUN(a_certificate_has_a_purpose);
+    RUN(who_is_weak_is_refused);
     RUN(names_are_checked);
     RUN(what_a_client_says_first);
     RUN(what_a_listener_answers);

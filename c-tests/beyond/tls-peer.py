@@ -46,6 +46,8 @@ def context(arguments):
     is_client = arguments.mode == "connect"
     role = ssl.PROTOCOL_TLS_CLIENT if is_client else ssl.PROTOCOL_TLS_SERVER
     context = ssl.SSLContext(role)
+    if arguments.weak:
+        context.set_ciphers("DEFAULT@SECLEVEL=0")
     context.load_verify_locations("ca.pem")
     context.load_cert_chain(f"{arguments.certificate}.pem", f"{arguments.certificate}.key")
     if arguments.version:
@@ -109,6 +111,7 @@ parser.add_argument("--certificate", default="here")
 parser.add_argument("--name", default="localhost")
 parser.add_argument("--alpn")
 parser.add_argument("--version", type=int)
+parser.add_argument("--weak", action="store_true")
 parser.add_argument("--cut", action="store_true")
 parser.add_argument("--only-greet", action="store_true")
 arguments = parser.parse_args()
