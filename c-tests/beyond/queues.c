@@ -395,7 +395,7 @@ static void the_rule_can_change_at_any_time(void)
 
 int main(void)
 {
-    test_begin("beyond/queues", 100);
+    test_begin("beyond/queues", 200);
     RUN(they_are_0_unless_set);
     RUN(who_waits_anyway_drops_nothing);
     RUN(so_many_wait_and_no_more);

@@ -270,7 +270,7 @@ static void check_failure(const struct failure *failure)
 
 int main(int count, char **words)
 {
-    trial_begin("robustness/faults", "inproc|ipc|tcp|ws|tls+tcp|wss", 60, count, words);
+    trial_begin("robustness/faults", "inproc|ipc|tcp|ws|tls+tcp|wss", 150, count, words);
     memset(body, 'b', sizeof body);
     for (size_t i = 0; i < failures_count; i++) {
         int needs_tcp = strcmp(failures[i].function, "getaddrinfo") == 0;
