@@ -12,10 +12,14 @@ mod ledger;
 mod operations;
 mod place;
 mod stranger;
+#[cfg(feature = "tls-fuzzing")]
+mod tls_streams;
 
 pub use connections::{connections, keep_reactor};
 pub use operations::operations;
 pub use place::Belongings;
+#[cfg(feature = "tls-fuzzing")]
+pub use tls_streams::tls_streams;
 
 use crate::message::{Message, control};
 use crate::transports::fuzzing as transports;

@@ -293,13 +293,16 @@ fn unacknowledged(descriptor: RawFd) -> usize {
     if result == 0 { count.max(0) as usize } else { 0 }
 }
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 impl OsStream {
     /// Two connected ones.
+    #[must_use]
     pub fn pair() -> (OsStream, OsStream) {
         let (domain, kind) = (socket2::Domain::UNIX, socket2::Type::STREAM);
-        let (one, other) = kernel::Socket::pair(domain, kind, None).unwrap();
-        [&one, &other].iter().for_each(|end| end.set_nonblocking(true).unwrap());
+        let (one, other) = kernel::Socket::pair(domain, kind, None).expect("descriptors are left");
+        for end in [&one, &other] {
+            end.set_nonblocking(true).expect("a stream need not wait");
+        }
         (OsStream::of(one, Family::Local, None), OsStream::of(other, Family::Local, None))
     }
 }

@@ -38,11 +38,15 @@ const TARGETS: &[Target] = &[
     #[cfg(not(miri))]
     Target { name: "operations", run: fuzzing::operations, samples: operations },
     Target { name: "sp_messages", run: fuzzing::sp_messages, samples: sp_messages },
+    #[cfg(feature = "tls-fuzzing")]
+    Target { name: TLS_STREAMS, run: fuzzing::tls_streams, samples: tls_streams },
     Target { name: "ws_frames", run: fuzzing::ws_frames, samples: ws_frames },
     Target { name: "ws_request", run: fuzzing::ws_request, samples: ws_request },
     Target { name: "ws_response", run: fuzzing::ws_response, samples: ws_response },
 ];
 
+/// What encrypts is a part of a test only where somebody asks for it.
+const TLS_STREAMS: &str = "tls_streams";
 const SECONDS: f64 = 0.2;
 const NOISE_MAX: usize = 400;
 /// Beyond the size from which a message is received in another way.
@@ -108,7 +112,8 @@ fn no_target_is_forgotten() {
         .map(|file| file.expect("the targets can be listed").file_name())
         .map(|name| name.to_string_lossy().trim_end_matches(".rs").to_owned())
         .collect();
-    let names: BTreeSet<String> = TARGETS.iter().map(|target| target.name.to_owned()).collect();
+    let mut names: BTreeSet<String> = TARGETS.iter().map(|target| target.name.to_owned()).collect();
+    names.insert(TLS_STREAMS.to_owned());
     assert_eq!(files, names);
     let manifest = fs::read_to_string(folder.join("Cargo.toml")).expect("there is a manifest");
     for name in names {
@@ -344,4 +349,36 @@ fn ws_response() -> Vec<(Vec<u8>, usize)> {
         Sec-WebSocket-Protocol: pair.sp.nanomsg.org\r\n\r\n";
     let refusal = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 3\r\n\r\nno\n";
     vec![(good.to_vec(), 1), (refusal.to_vec(), 0)]
+}
+
+/// On each side, with each framing and version, greeted before or by the input: messages of both
+/// ends, and the end.
+#[cfg(feature = "tls-fuzzing")]
+fn tls_streams() -> Vec<(Vec<u8>, usize)> {
+    let [say, pass_all, hear, write, end] = [0, 3, 4, 5, 12];
+    let mut samples = Vec::new();
+    for first in 0..32_u8 {
+        let [is_client, is_ws, by_itself] = [1, 2, 8].map(|bit| first & bit != 0);
+        let step = if first & 4 == 0 { [0, 7] } else { [0x40, 0] };
+        let mut bytes = vec![first, step[0], step[1]];
+        for _ in 0..if by_itself { 4 } else { 0 } {
+            bytes.extend([write, 0, 0, 0, hear, pass_all]);
+        }
+        for size in [0, 3, 120] {
+            let body = vec![b'x'; size];
+            let message = if is_ws {
+                frame(0x80 | BINARY, !is_client, &body)
+            } else {
+                [&(size as u64).to_be_bytes()[..], &body].concat()
+            };
+            bytes.extend([say, message.len() as u8]);
+            bytes.extend(message);
+        }
+        bytes.extend([2, 0, 20, write, 0x80, 0, b'y', hear, pass_all, end]);
+        samples.push((bytes, 3));
+    }
+    // A large message, and a stranger who is none.
+    samples.push((vec![4, 0x40, 0, say, 8, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 1, 0xff, 0xff, b'z'], 1));
+    samples.push((b"\x08\x40\x00\x0b\x10\x16\x03\x01\x02\x00\x01\x00\x01\xfc".to_vec(), 0));
+    samples
 }

@@ -18,6 +18,8 @@ mod end;
 mod exhaustion;
 #[allow(unsafe_code, reason = "the C boundary")]
 pub mod exports;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod identity;
 mod place;
 mod provider;

@@ -44,6 +44,8 @@ pub use outcome::{AfterRecv, AfterSend, Next, Received, Sent};
 pub use pace::{Moment, with_rhythm};
 pub use stream::Parting;
 pub use tcp::option as tcp_option;
+#[cfg(all(feature = "tls-fuzzing", any(test, fuzzing)))]
+pub use tls::fuzzing as tls_fuzzing;
 pub use tls::option as tls_option;
 pub use ws::Kind as MessageKind;
 pub use ws::label as message_label;

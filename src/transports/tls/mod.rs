@@ -1,6 +1,8 @@
 //! tls+tcp and wss: tcp and ws over streams that are encrypted. Addresses, greetings and framings
 //! are theirs; what encrypts is a library of its own, which is loaded for the first of them.
 
+#[cfg(all(feature = "tls-fuzzing", any(test, fuzzing)))]
+pub mod fuzzing;
 mod stream;
 mod wire;
 

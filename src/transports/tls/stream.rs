@@ -431,6 +431,23 @@ impl ByteStream for TlsStream {
     }
 }
 
+#[cfg(all(feature = "tls-fuzzing", any(test, fuzzing)))]
+impl TlsStream {
+    pub fn is_handshaking(&self) -> bool {
+        self.state.lock().session.state().is_handshaking()
+    }
+
+    pub fn is_at_end(&self) -> bool {
+        self.state.lock().is_at_end
+    }
+
+    /// Memory that it keeps between two calls.
+    pub fn kept(&self) -> usize {
+        let state = self.state.lock();
+        state.session.held() + state.outgoing.len()
+    }
+}
+
 fn no_memory(OutOfMemory: OutOfMemory) -> io::Error {
     io::ErrorKind::OutOfMemory.into()
 }
