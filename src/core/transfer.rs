@@ -78,7 +78,7 @@ impl Socket {
     pub fn send_now(&self, message: &mut Message, blocking: Blocking<'_>) -> Result<Now, Error> {
         self.look_after_stock();
         if message.body.is_lent() {
-            self.use_loan(&mut message.body)?;
+            self.use_loan(&mut message.body, blocking)?;
         }
         let seen = self.waiting.send.epoch();
         match self.try_send(message) {
@@ -88,9 +88,9 @@ impl Socket {
     }
 
     /// Makes a copy of a body that is lent, unless a connection can do without: here, where nobody
-    /// waits for a lock meanwhile.
+    /// waits for a lock meanwhile. Who waits for as long as it takes stays with it for a moment.
     #[cold]
-    fn use_loan(&self, body: &mut Body) -> Result<(), Error> {
+    fn use_loan(&self, body: &mut Body, blocking: Blocking<'_>) -> Result<(), Error> {
         let use_of = |connection: &dyn Connection| {
             let is_of_use = connection.takes_loans() || !connection.can_send();
             (is_of_use, !is_of_use || connection.reads_loans())
@@ -105,7 +105,18 @@ impl Socket {
         if is_read_here && !sys::is_mapped(body.as_slice()) {
             return Err(Error::BadPointer);
         }
-        if is_of_use { Ok(()) } else { Ok(body.own()?) }
+        if !is_of_use {
+            return Ok(body.own()?);
+        }
+        // What is read here is not stayed with: it is there now, and the kernel would not say when
+        // it no longer is.
+        if !is_read_here
+            && matches!(blocking, Blocking::Wait)
+            && self.options().send_deadline().is_none()
+        {
+            body.let_stay();
+        }
+        Ok(())
     }
 
     /// What is to be done about a message that could not be sent at once, and why it could not.

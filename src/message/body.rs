@@ -1,7 +1,7 @@
 //! The body of a message: inside the message while it is small, else a chunk, or for the time of a
 //! call where its sender has it.
 
-use super::{Chunk, Lent, OutOfMemory, SharedChunk};
+use super::{Chunk, Lender, Lent, OutOfMemory, SharedChunk};
 
 /// The user's bytes. Cheap to move; a big one can be shared, and is copied only for an owner who
 /// wants it alone.
@@ -25,6 +25,7 @@ enum Storage {
     Lent {
         bytes: Lent,
         start: usize,
+        lender: Lender,
     },
 }
 
@@ -120,7 +121,21 @@ impl Body {
     /// What somebody lends until the body is dropped or [`Body::own`] has succeeded.
     #[must_use]
     pub fn lent(bytes: Lent) -> Body {
-        Body(Storage::Lent { bytes, start: 0 })
+        Body(Storage::Lent { bytes, start: 0, lender: Lender::Goes })
+    }
+
+    /// Whoever lends it stays with it for a moment.
+    pub fn let_stay(&mut self) {
+        if let Storage::Lent { lender, .. } = &mut self.0 {
+            *lender = Lender::Stays;
+        }
+    }
+
+    /// Who lends it, if somebody does.
+    #[must_use]
+    #[inline]
+    pub fn lender(&self) -> Option<Lender> {
+        if let Storage::Lent { lender, .. } = self.0 { Some(lender) } else { None }
     }
 
     #[must_use]
@@ -147,7 +162,7 @@ impl Body {
             Storage::Inline { len, bytes } => &bytes[..usize::from(*len)],
             Storage::Chunk { chunk, start } => &chunk.as_slice()[*start..],
             Storage::Shared { chunk, start } => &chunk.as_slice()[*start..],
-            Storage::Lent { bytes, start } => &bytes.as_slice()[*start..],
+            Storage::Lent { bytes, start, .. } => &bytes.as_slice()[*start..],
         }
     }
 

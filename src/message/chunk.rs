@@ -41,6 +41,14 @@ pub struct Lent {
     len: usize,
 }
 
+/// Whether who lends bytes stays a little longer where that spares a copy of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Lender {
+    #[default]
+    Goes,
+    Stays,
+}
+
 #[repr(C)]
 struct Prefix {
     /// Where its memory begins.

@@ -15,7 +15,7 @@ mod room;
 
 pub use crate::memory::OutOfMemory;
 pub use body::Body;
-pub use chunk::{Chunk, Lent, Memory, SharedChunk};
+pub use chunk::{Chunk, Lender, Lent, Memory, SharedChunk};
 pub use header::Header;
 pub use limit::Limit;
 pub use packed::{PACKED_MAX, PACKED_MIN};

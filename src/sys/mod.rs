@@ -80,7 +80,7 @@ pub use memory::is_mapped;
 pub use names::{NameFamily, interface_number, look_up};
 #[cfg(not(portable))]
 pub use nap::{nap, nap_with_cancellation};
-pub use poll::{PollEntry, WaitFor, is_readable, poll};
+pub use poll::{PollEntry, WaitFor, is_readable, is_writable_within, poll};
 #[cfg(not(simulated))]
 pub use process::{Inherited, PerProcess, environment, generation};
 pub use random::{Secret, random, random_bytes};

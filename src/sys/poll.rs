@@ -52,6 +52,18 @@ pub fn is_readable(descriptor: RawFd) -> io::Result<bool> {
     Ok(entry.is_ready())
 }
 
+/// Waits until the descriptor takes more, for so long at most. False when it does not by then, or
+/// when a signal has interrupted.
+#[must_use]
+pub fn is_writable_within(descriptor: RawFd, limit: Duration) -> bool {
+    before_io();
+    let mut entry = PollEntry::new(descriptor, WaitFor::Writable);
+    let limit = Span::from(limit);
+    // SAFETY: one entry and the limit live during the call; no signal mask is given.
+    let wait = || unsafe { kernel::ppoll(&raw mut entry.0, 1, &raw const limit, std::ptr::null()) };
+    check(held(wait)).is_ok() && entry.is_ready()
+}
+
 fn entry((fd, wait_for): (RawFd, WaitFor)) -> libc::pollfd {
     PollEntry::new(fd, wait_for).0
 }
@@ -105,6 +117,19 @@ mod tests {
         drop(peer);
         let waits = [(own.as_raw_fd(), WaitFor::Readable), (i32::MAX, WaitFor::Writable)];
         assert_eq!(poll(waits.into_iter(), None).unwrap(), [0, 1]);
+    }
+
+    #[test]
+    fn room_is_waited_for_only_so_long() {
+        let (own, peer) = OsStream::pair();
+        assert!(is_writable_within(own.as_raw_fd(), Duration::from_secs(60)));
+        while own.write(&[IoSlice::new(&[0; 4096])]).unwrap() > 0 {}
+        assert!(!is_writable_within(own.as_raw_fd(), Duration::ZERO));
+        assert!(!is_writable_within(own.as_raw_fd(), Duration::from_micros(100)));
+        std::thread::scope(|scope| {
+            scope.spawn(|| peer.discard_input());
+            assert!(is_writable_within(own.as_raw_fd(), Duration::from_secs(60)));
+        });
     }
 
     #[test]

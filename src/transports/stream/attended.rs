@@ -235,6 +235,10 @@ impl ByteStream for Attended {
         self.stream.awaits()
     }
 
+    fn await_room(&self, limit: Duration) -> bool {
+        self.stream.await_room(limit)
+    }
+
     fn greeting_time(&self) -> Duration {
         self.stream.greeting_time()
     }

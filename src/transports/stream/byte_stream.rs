@@ -54,7 +54,7 @@ mod os {
 
     use super::super::attended::Attention;
     use super::{IoSlice, Read, Room, Sink, Source, io};
-    use crate::sys::{Credentials, OsStream, is_mapped};
+    use crate::sys::{Credentials, OsStream, is_mapped, is_writable_within};
     use crate::transports::Fault;
 
     /// What a stream waits for that has a greeting of its own, below that of its users.
@@ -119,6 +119,11 @@ mod os {
             false
         }
 
+        /// Waits until more can be written, for so long at most. False when it cannot by then.
+        fn await_room(&self, _limit: Duration) -> bool {
+            false
+        }
+
         /// Whether nobody holds a lock of this for so long that he may be gone.
         fn is_within_reach(&self, _patience: Duration) -> bool {
             true
@@ -175,6 +180,10 @@ mod os {
 
         fn set_recv_buffer(&self, size: u32) {
             OsStream::set_recv_buffer(self, size);
+        }
+
+        fn await_room(&self, limit: Duration) -> bool {
+            is_writable_within(self.as_raw_fd(), limit)
         }
 
         fn break_off(&self) {

@@ -287,10 +287,18 @@ impl Connection for StreamConnection {
 
     fn deliver_lent(&self) -> Result<(), Error> {
         let borrower = Borrower(&self.writer);
+        let stay = self.writer.begin_staying();
         self.deliver();
+        if let Some(size) = stay {
+            self.write_for_a_moment(size);
+        }
         let (written, result) = self.writer.return_loan(&*self.stream);
         std::mem::forget(borrower);
         self.after_write(written);
+        if stay.is_some() && !self.writer.is_empty() {
+            // Nobody was told while this thread drove.
+            self.write_all();
+        }
         result
     }
 

@@ -101,6 +101,12 @@ impl Driver {
         self.role = Role::Caller;
     }
 
+    /// Whether one does.
+    #[must_use]
+    pub fn is_driven(&self) -> bool {
+        self.role == Role::Caller
+    }
+
     /// He waits no more, and writes before he does anything else.
     pub fn end_driving(&mut self) {
         if self.role == Role::Caller {

@@ -41,6 +41,8 @@ pub struct Deeds {
     pub ended: usize,
     pub broken_off: usize,
     pub discarded: usize,
+    /// How often room was waited for.
+    pub awaited: usize,
     /// Bytes that were read.
     pub read: usize,
     /// What the buffers were set to at last.
@@ -112,6 +114,11 @@ impl ByteStream for FakeStream {
     fn set_recv_buffer(&self, size: u32) {
         self.inner.set_recv_buffer(size);
         self.deeds.change(|deeds| deeds.recv_buffer = size);
+    }
+
+    fn await_room(&self, limit: Duration) -> bool {
+        self.deeds.change(|deeds| deeds.awaited += 1);
+        ByteStream::await_room(&self.inner, limit)
     }
 
     fn discard_input(&self) {

@@ -8,6 +8,7 @@ use super::queue::{Kernel, Queue};
 use super::writer::Writer;
 use super::written::Written;
 use crate::error::Error;
+use crate::message::Lender;
 
 /// What a connection has been lent. That is one body at a time, until its sender has taken it back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,7 +16,7 @@ pub enum Loan {
     None,
     /// It is lent nothing.
     Never,
-    Out,
+    Out(Lender),
     /// It is not sent.
     Lost(Error),
 }
@@ -25,6 +26,18 @@ impl Queue {
     #[must_use]
     pub fn takes_loans(&self) -> bool {
         self.pending == 0 && self.loan == Loan::None && self.kernel == Kernel::TookAll
+    }
+
+    /// The sender drives, if he stays with what he has lent and that is much. Says how much it is.
+    #[must_use]
+    pub fn begin_staying(&mut self) -> Option<usize> {
+        let stays = self.loan == Loan::Out(Lender::Stays)
+            && self.pending >= STAYS_FROM
+            && !self.driver.is_driven();
+        if stays {
+            self.driver.begin_driving();
+        }
+        stays.then_some(self.pending)
     }
 
     /// The sender takes back what he has lent, if nobody uses it any more.
@@ -38,7 +51,7 @@ impl Queue {
     fn outcome_of_loan(&mut self) -> Result<(), Error> {
         match std::mem::replace(&mut self.loan, Loan::None) {
             Loan::Lost(why) => Err(why),
-            Loan::None | Loan::Never | Loan::Out => Ok(()),
+            Loan::None | Loan::Never | Loan::Out(_) => Ok(()),
         }
     }
 
@@ -71,6 +84,9 @@ impl Drop for Borrower<'_> {
         self.0.abandon();
     }
 }
+
+/// Of less, the kernel has mostly room for all of it.
+const STAYS_FROM: usize = 256 * 1024;
 
 #[cfg(all(test, not(loom)))]
 mod tests {
@@ -176,6 +192,38 @@ mod tests {
         lend(&writer);
         assert_eq!(writer.return_loan(&kernel).1, Ok(()));
         assert!(writer.is_empty() && !writer.uses(&BIG) && *kernel.taken.borrow() == wire(1));
+    }
+
+    #[test]
+    fn who_stays_drives_if_it_is_much_and_nobody_else_does() {
+        static MUCH: [u8; STAYS_FROM] = [b'x'; STAYS_FROM];
+        let begin = |bytes: &'static [u8], stays: bool, is_driven: bool| {
+            let writer = Writer::new(Arc::new(Headed), 100_000, Gathering::Allowed);
+            let mut body = Body::lent(Lent::of(bytes));
+            if stays {
+                body.let_stay();
+            }
+            if is_driven {
+                writer.begin_driving();
+            }
+            assert_eq!(send(&writer, body).unwrap().then, AfterSend::DeliverLent);
+            let size = writer.begin_staying();
+            let written = writer.write(&kernel(10, usize::MAX));
+            assert!(written.is_stuck);
+            // Who drives is relied on, and nobody else.
+            assert_eq!(written.must_tick, size.is_none() && !is_driven);
+            let (_, result) = writer.return_loan(&kernel(0, usize::MAX));
+            assert_eq!(result, Ok(()));
+            writer.end_driving();
+            assert!(
+                writer.write_all(&kernel(0, usize::MAX)).must_tick == (size.is_some() || is_driven)
+            );
+            size
+        };
+        assert_eq!(begin(&MUCH, true, false), Some(2 + STAYS_FROM));
+        assert_eq!(begin(&MUCH, false, false), None);
+        assert_eq!(begin(&MUCH, true, true), None);
+        assert_eq!(begin(&BIG, true, false), None);
     }
 
     #[test]

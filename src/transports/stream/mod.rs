@@ -33,6 +33,7 @@ mod ration;
 mod reader;
 mod readership;
 pub mod scratch;
+mod staying;
 mod store;
 mod tally;
 mod urgency;

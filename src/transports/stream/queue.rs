@@ -129,15 +129,17 @@ impl Queue {
             return self.accept_mustered(encoder, message, circumstances, rhythm, clock);
         }
         let position = self.position();
-        let was_lent = message.body.is_lent();
+        let lender = message.body.lender();
         let appended = self.append(encoder, message);
         let Some(size) = appended else { return Err(self.refuse_for_memory()) };
         self.room = self.room_left();
         self.driver.note_fresh();
         let mut then = self.next_step(size, position, circumstances, rhythm, clock);
         self.is_wanted |= matches!(then, AfterSend::Deliver | AfterSend::DeliverAll);
-        if was_lent && self.segments.back().is_some_and(Segment::is_lent) {
-            (self.loan, self.is_wanted, then) = (Loan::Out, true, AfterSend::DeliverLent);
+        if let Some(lender) = lender
+            && self.segments.back().is_some_and(Segment::is_lent)
+        {
+            (self.loan, self.is_wanted, then) = (Loan::Out(lender), true, AfterSend::DeliverLent);
         }
         Ok(Sent { can_send_more: self.room == Room::Open, then })
     }

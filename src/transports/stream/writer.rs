@@ -193,6 +193,12 @@ impl Writer {
         self.encoder.is_plain() && self.queue.lock().takes_loans()
     }
 
+    /// See [`Queue::begin_staying`].
+    #[must_use]
+    pub fn begin_staying(&self) -> Option<usize> {
+        self.queue.lock().begin_staying()
+    }
+
     /// A sender takes back the body that he has lent; what has not been written of it is copied.
     pub fn return_loan(&self, sink: &(impl Sink + ?Sized)) -> (Written, Result<(), Error>) {
         if let Some(result) = self.queue.lock().end_loan() {
