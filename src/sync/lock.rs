@@ -200,8 +200,8 @@ const BETWEEN_LOOKS: Duration = Duration::from_micros(100);
 // The product's locks have no rank, and are no larger than they look.
 #[cfg(not(any(debug_assertions, simulated)))]
 const _: () = {
-    assert!(size_of::<Mutex<u32>>() == 8);
-    assert!(size_of::<RwLock<u8>>() == 12);
+    assert!(size_of::<Mutex<u32>>() == 12);
+    assert!(size_of::<RwLock<u8>>() == 16);
     assert!(size_of::<MutexGuard<'_, u8>>() == size_of::<usize>());
 };
 

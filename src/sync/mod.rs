@@ -8,6 +8,10 @@
 #[cfg(tsan)]
 #[forbid(unsafe_code)]
 pub mod atomic;
+#[cfg(any(not(simulated), loom))]
+#[allow(unsafe_code, reason = "the kernel is asked for a fence")]
+#[cfg_attr(loom, allow(dead_code, reason = "models use it, and nothing else"))]
+mod barrier;
 #[cfg(not(any(loom, simulated, tsan)))]
 #[allow(unsafe_code, reason = "instructions that the language has no word for")]
 mod fence;
@@ -35,6 +39,8 @@ mod raw;
 #[allow(unsafe_code, reason = "locks of a scheduler promise what others do")]
 pub mod simulated;
 
+#[cfg(all(target_os = "linux", not(any(portable, loom, simulated, tsan, miri))))]
+pub use barrier::agree;
 pub use prefetch::prefetch;
 pub use rank::{Rank, before_io};
 

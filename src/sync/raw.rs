@@ -5,7 +5,8 @@
 //! exist there, and its own threads would walk through them. It notes something for the end of each
 //! thread that waits, too, for which the C library needs memory, or ends the process.
 
-use super::atomic::Ordering;
+use super::atomic::{AtomicU32, Ordering};
+use super::barrier;
 #[cfg(not(any(portable, loom)))]
 use super::futex::Futex;
 #[cfg(all(portable, not(loom)))]
@@ -14,9 +15,15 @@ use super::lobby::Futex;
 use super::model::Futex;
 
 /// Excludes all others.
+///
+/// Unlocking is a store, and a look at whether somebody sleeps: the one instruction less is half of
+/// what a lock costs that nobody contends for. Who is about to sleep pays for that, by a heavy
+/// fence ([`barrier`]).
 #[derive(Debug, Default)]
 pub struct RawMutex {
     state: Futex,
+    /// How many sleep, or are about to.
+    sleepers: AtomicU32,
 }
 
 /// Lets readers in together, and a writer alone.
@@ -48,34 +55,32 @@ impl RawMutex {
     #[cold]
     fn lock_slowly(&self) {
         let mut spin = Spin::default();
-        // Who has slept knows nothing of the others who did: it stays awaited.
-        let mut taken = HELD;
-        loop {
-            let state = self.state.load(Ordering::Relaxed);
-            if state == FREE {
-                // Acquire: pairs with the release in `unlock`.
-                let (success, failure) = (Ordering::Acquire, Ordering::Relaxed);
-                if self.state.compare_exchange_weak(FREE, taken, success, failure).is_ok() {
-                    return;
-                }
-            } else if state == AWAITED || !spin.once() && self.announce() {
-                self.state.wait(AWAITED);
-                taken = AWAITED;
-                spin = Spin::default();
+        while spin.once() {
+            if self.is_free() && self.try_lock() {
+                return;
             }
         }
+        self.sleepers.fetch_add(1, Ordering::Relaxed);
+        // Pairs with the fence in `unlock`: either we see that it is free, or who frees it sees us.
+        barrier::heavy();
+        while !(self.is_free() && self.try_lock()) {
+            self.state.wait(HELD);
+        }
+        self.sleepers.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Tells the one who has it that others sleep. False if it has changed hands meanwhile.
-    fn announce(&self) -> bool {
-        let relaxed = Ordering::Relaxed;
-        self.state.compare_exchange(HELD, AWAITED, relaxed, relaxed).is_ok()
+    #[inline]
+    fn is_free(&self) -> bool {
+        self.state.load(Ordering::Relaxed) == FREE
     }
 
     #[inline]
     pub fn unlock(&self) {
-        // Release: pairs with the acquire in `try_lock` and in `lock_slowly`.
-        if self.state.swap(FREE, Ordering::Release) == AWAITED {
+        // Release: pairs with the acquire in `try_lock`.
+        self.state.store(FREE, Ordering::Release);
+        // Pairs with the fence in `lock_slowly`.
+        barrier::light();
+        if self.sleepers.load(Ordering::Relaxed) > 0 {
             self.wake();
         }
     }
@@ -232,11 +237,11 @@ impl RawRwLock {
 
 #[cfg(not(loom))]
 mod api {
-    use super::{FREE, Futex, RawMutex, RawRwLock};
+    use super::{AtomicU32, FREE, Futex, RawMutex, RawRwLock};
 
     // SAFETY: who has locked it is alone until it is unlocked.
     unsafe impl lock_api::RawMutex for RawMutex {
-        const INIT: RawMutex = RawMutex { state: Futex::new(FREE) };
+        const INIT: RawMutex = RawMutex { state: Futex::new(FREE), sleepers: AtomicU32::new(0) };
 
         type GuardMarker = lock_api::GuardNoSend;
 
@@ -334,10 +339,7 @@ const ROUNDS_MAX: u32 = if cfg!(loom) { 0 } else { 10 };
 
 /// A mutex that nobody has.
 const FREE: u32 = 0;
-/// Somebody has it, and nobody sleeps.
 const HELD: u32 = 1;
-/// Somebody has it, and others may sleep.
-const AWAITED: u32 = 2;
 
 /// Somebody writes.
 const WRITTEN: u32 = 1 << 31;
@@ -418,7 +420,7 @@ mod tests {
                 })
             })
             .collect();
-        wait_for(|| mutex.state.load(Ordering::SeqCst) == AWAITED);
+        wait_for(|| mutex.sleepers.load(Ordering::SeqCst) > 0);
         assert_eq!(came.load(Ordering::SeqCst), 0);
         mutex.unlock();
         sleepers.into_iter().for_each(|sleeper| sleeper.join().unwrap());

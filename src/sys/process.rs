@@ -117,6 +117,8 @@ extern "C" fn at_load() {
     unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
     super::exit::watch_quick_exits();
     super::thread::make_keys();
+    #[cfg(all(target_os = "linux", not(any(portable, loom, simulated, tsan, miri))))]
+    crate::sync::agree();
 }
 
 // When the library is loaded: later there may be threads, and a fork in the middle of it.
