@@ -10,7 +10,7 @@
 use super::atomic::{Ordering, fence};
 
 #[cfg(all(target_os = "linux", not(any(portable, loom, simulated, tsan, miri))))]
-pub use offered::{agree, heavy, light};
+pub use offered::{agree, heavy, is_light, light};
 
 /// Pairs with [`heavy`].
 #[cfg(not(all(target_os = "linux", not(any(portable, loom, simulated, tsan, miri)))))]
@@ -25,6 +25,12 @@ pub fn light() {
 pub fn heavy() {
     // Pairs with the fence in `light`.
     fence(Ordering::SeqCst);
+}
+
+/// A model tells whether it would work.
+#[cfg(not(all(target_os = "linux", not(any(portable, loom, simulated, tsan, miri)))))]
+pub fn is_light() -> bool {
+    cfg!(loom)
 }
 
 #[cfg(all(target_os = "linux", not(any(portable, loom, simulated, tsan, miri))))]
@@ -49,6 +55,11 @@ mod offered {
             // Pairs with the fence in `heavy`.
             fence(Ordering::SeqCst);
         }
+    }
+
+    /// Whether the light one costs next to nothing.
+    pub fn is_light() -> bool {
+        AGREED.0.load(Ordering::Relaxed)
     }
 
     /// Pairs with [`light`].

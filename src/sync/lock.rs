@@ -201,7 +201,7 @@ const BETWEEN_LOOKS: Duration = Duration::from_micros(100);
 #[cfg(not(any(debug_assertions, simulated)))]
 const _: () = {
     assert!(size_of::<Mutex<u32>>() == 12);
-    assert!(size_of::<RwLock<u8>>() == 16);
+    assert!(size_of::<RwLock<*const u8>>() == 64);
     assert!(size_of::<MutexGuard<'_, u8>>() == size_of::<usize>());
 };
 

@@ -12,6 +12,10 @@ pub mod atomic;
 #[allow(unsafe_code, reason = "the kernel is asked for a fence")]
 #[cfg_attr(loom, allow(dead_code, reason = "models use it, and nothing else"))]
 mod barrier;
+#[cfg(any(not(simulated), loom))]
+#[forbid(unsafe_code)]
+#[cfg_attr(loom, allow(dead_code, reason = "models use it, and nothing else"))]
+mod desk;
 #[cfg(not(any(loom, simulated, tsan)))]
 #[allow(unsafe_code, reason = "instructions that the language has no word for")]
 mod fence;
@@ -35,6 +39,10 @@ mod rank;
 #[allow(unsafe_code, reason = "what is a lock says so")]
 #[cfg_attr(loom, allow(dead_code, reason = "models use it, and nothing else"))]
 mod raw;
+#[cfg(any(not(simulated), loom))]
+#[allow(unsafe_code, reason = "instructions that the language has no word for")]
+#[cfg_attr(loom, allow(dead_code, reason = "models use it, and nothing else"))]
+mod reader;
 #[cfg(simulated)]
 #[allow(unsafe_code, reason = "locks of a scheduler promise what others do")]
 pub mod simulated;

@@ -7,12 +7,14 @@
 
 use super::atomic::{AtomicU32, Ordering};
 use super::barrier;
+use super::desk::Desks;
 #[cfg(not(any(portable, loom)))]
 use super::futex::Futex;
 #[cfg(all(portable, not(loom)))]
 use super::lobby::Futex;
 #[cfg(loom)]
 use super::model::Futex;
+use super::reader::Reader;
 
 /// Excludes all others.
 ///
@@ -30,8 +32,11 @@ pub struct RawMutex {
 ///
 /// A writer who waits keeps new readers out, and so gets in when the last one leaves. Those who
 /// may be reading already pass him: he would wait for them, and they for him.
+///
+/// Threads that read often have desks, and are not counted with the others: see [`Desks`].
 #[derive(Debug, Default)]
 pub struct RawRwLock {
+    desks: Desks,
     /// How many read, and what the flags say.
     state: Futex,
     /// One writer at a time waits for readers.
@@ -104,25 +109,32 @@ impl RawRwLock {
 
     #[inline]
     pub fn try_read(&self) -> bool {
-        self.try_read_quickly() || self.try_read_unless(WRITTEN | WANTED)
+        self.desks.enter(Reader::me())
+            || self.try_read_quickly()
+            || self.try_read_unless(WRITTEN | WANTED)
     }
 
     #[inline]
     pub fn try_read_recursive(&self) -> bool {
-        self.try_read_quickly() || self.try_read_unless(WRITTEN)
+        self.desks.enter(Reader::me()) || self.try_read_quickly() || self.try_read_unless(WRITTEN)
     }
 
     #[inline]
     pub fn read(&self) {
+        let me = Reader::me();
+        if self.desks.enter(me) {
+            return;
+        }
         if !self.try_read_quickly() {
             self.read_slowly(WRITTEN | WANTED);
         }
+        self.desks.note_stranger(me);
     }
 
     /// For who may be reading already.
     #[inline]
     pub fn read_recursive(&self) {
-        if !self.try_read_quickly() {
+        if !self.desks.enter(Reader::me()) && !self.try_read_quickly() {
             self.read_slowly(WRITTEN);
         }
     }
@@ -165,8 +177,12 @@ impl RawRwLock {
         self.state.compare_exchange(state, state | ASLEEP, relaxed, relaxed).is_ok()
     }
 
+    /// Whichever way somebody has come: there is no difference between two reads of one thread.
     #[inline]
     pub fn unlock_read(&self) {
+        if self.desks.leave(Reader::me()) {
+            return;
+        }
         // Release: pairs with the acquire of the writers in `try_write` and in `write_slowly`.
         let before = self.state.fetch_sub(1, Ordering::Release);
         if before & !ASLEEP == WANTED | 1 {
@@ -178,17 +194,32 @@ impl RawRwLock {
         if !self.writers.try_lock() {
             return false;
         }
-        let is_ours = self.try_write_at_once();
-        if !is_ours {
-            self.writers.unlock();
+        if let Some(taken) = self.desks.try_close() {
+            if self.try_write_at_once() {
+                if self.desks.taken() == taken {
+                    return true;
+                }
+                self.let_readers_in();
+            }
+            self.desks.open();
         }
-        is_ours
+        self.writers.unlock();
+        false
     }
 
     pub fn write(&self) {
         self.writers.lock();
-        if !self.try_write_at_once() {
-            self.write_slowly();
+        loop {
+            // Before the lock is held: who may be reading already passes us meanwhile.
+            let taken = self.desks.close();
+            if !self.try_write_at_once() {
+                self.write_slowly();
+            }
+            if self.desks.taken() == taken {
+                return;
+            }
+            // Somebody has been given a desk who does not know that they are closed.
+            self.let_readers_in();
         }
     }
 
@@ -220,12 +251,17 @@ impl RawRwLock {
     }
 
     pub fn unlock_write(&self) {
+        self.desks.open();
+        self.let_readers_in();
+        self.writers.unlock();
+    }
+
+    fn let_readers_in(&self) {
         // Release: pairs with the acquire of the readers in `try_read_quickly` and in
         // `try_read_unless`. They come before the next writer.
         if self.state.swap(0, Ordering::Release) & ASLEEP != 0 {
             self.wake();
         }
-        self.writers.unlock();
     }
 
     /// Readers and the writer sleep on the same number, because those who write are few.
@@ -237,7 +273,7 @@ impl RawRwLock {
 
 #[cfg(not(loom))]
 mod api {
-    use super::{AtomicU32, FREE, Futex, RawMutex, RawRwLock};
+    use super::{AtomicU32, Desks, FREE, Futex, RawMutex, RawRwLock};
 
     // SAFETY: who has locked it is alone until it is unlocked.
     unsafe impl lock_api::RawMutex for RawMutex {
@@ -263,8 +299,11 @@ mod api {
 
     // SAFETY: a writer is alone until it has unlocked, and readers are without one.
     unsafe impl lock_api::RawRwLock for RawRwLock {
-        const INIT: RawRwLock =
-            RawRwLock { state: Futex::new(0), writers: <RawMutex as lock_api::RawMutex>::INIT };
+        const INIT: RawRwLock = RawRwLock {
+            desks: Desks::new(),
+            state: Futex::new(0),
+            writers: <RawMutex as lock_api::RawMutex>::INIT,
+        };
 
         type GuardMarker = lock_api::GuardNoSend;
 
@@ -639,6 +678,17 @@ mod models {
         guarded.lock.unlock_read();
     }
 
+    /// The second time it is at a desk.
+    fn read_again(guarded: &Guarded<RawRwLock>) {
+        read(guarded);
+        read(guarded);
+    }
+
+    fn write_again(guarded: &Guarded<RawRwLock>) {
+        write(guarded);
+        write(guarded);
+    }
+
     fn try_read(guarded: &Guarded<RawRwLock>) {
         if guarded.lock.try_read() {
             guarded.look();
@@ -675,6 +725,13 @@ mod models {
     fn model_who_reads_again_passes_the_writer() {
         together([read_twice, write]);
         together([read_twice, read, write]);
+    }
+
+    #[test]
+    fn model_who_reads_at_a_desk_and_who_writes_are_not_in_at_once() {
+        together([read_again, write_again]);
+        together([read_again, write, try_write]);
+        together([read_again, read, write]);
     }
 
     #[test]
