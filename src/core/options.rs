@@ -17,7 +17,6 @@ use crate::sync::{
 use crate::sys;
 use crate::transports::{
     self, Guard, NETWORKS, Networks, Row, Secrecy, Settings, TEXTS, Text, Unit, Values, WhenFull,
-    rows,
 };
 
 /// A value as it is given to the caller, who may have room for less.
@@ -34,7 +33,7 @@ pub enum OptionValue {
 /// What the options of one socket are set to.
 #[derive(Debug)]
 pub struct Options {
-    /// Those that every socket has room for, in the order of [`all`].
+    /// Those that every socket has room for, in the order of [`PLACED`].
     values: [AtomicI32; COMMON],
     /// The one that is an address, which is nothing but kept.
     address: AtomicUsize,
@@ -52,7 +51,7 @@ pub struct Options {
 /// What few sockets set, in memory of its own: a socket that does not use it has no room for it.
 #[derive(Debug)]
 struct Seldom {
-    /// In the order of [`all`].
+    /// In the order of [`PLACED`].
     values: [i32; SELDOM],
     /// What the user calls the socket. `None` while that is the default, the handle.
     name: Option<Vec<u8>>,
@@ -70,20 +69,19 @@ enum Place {
 impl Default for Seldom {
     fn default() -> Seldom {
         let mut values = [0; SELDOM];
-        let rows = all().filter(|row| is_seldom(row));
-        values.iter_mut().zip(rows).for_each(|(value, row)| *value = row.default);
+        for (place, row) in &PLACED {
+            if let Place::Seldom(at) = *place {
+                values[at] = row.default;
+            }
+        }
         Seldom { values, name: None, texts: Default::default() }
     }
 }
 
 impl Default for Options {
     fn default() -> Options {
-        let values = [const { AtomicI32::new(0) }; COMMON];
-        for (value, row) in values.iter().zip(all().filter(|row| !is_seldom(row))) {
-            value.store(row.default, Ordering::Relaxed);
-        }
         Options {
-            values,
+            values: DEFAULTS.map(AtomicI32::new),
             address: AtomicUsize::new(0),
             chosen_buffers: AtomicU8::new(0),
             tells_peers: AtomicBool::new(false),
@@ -204,7 +202,7 @@ impl Options {
     /// Whether they come with what those have said besides when they greeted.
     #[must_use]
     pub fn tells_headers(&self) -> bool {
-        self.get(LEVEL, PEER_INFO.number) == Ok(OptionValue::Int(2))
+        self.tells_peers() && self.get(LEVEL, PEER_INFO.number) == Ok(OptionValue::Int(2))
     }
 
     /// Whom what is bound now lets in.
@@ -256,12 +254,13 @@ impl Options {
         let send_buffer = self.number(const { place(&SEND_BUFFER) }) as usize;
         let seldom = self.seldom.lock();
         let seldom_value =
-            |row: &Row, at| seldom.as_ref().map_or(row.default, |seldom| seldom.values[at]);
-        let values = placed().skip(TABLE.rows.len()).map(|(place, row)| match place {
+            |row: &Row, at: usize| seldom.as_ref().map_or(row.default, |seldom| seldom.values[at]);
+        let values = PLACED[TABLE.rows.len()..].iter().map(|(place, row)| match *place {
             Place::Common(at) => self.value(at),
             Place::Seldom(at) => seldom_value(row, at),
         });
-        let own = |row: &Row| seldom_value(row, seldom_place(row));
+        let own =
+            |row: &Row| seldom.as_ref().map_or(row.default, |it| it.values[seldom_place(row)]);
         Settings {
             send_buffer,
             send_budget: send_buffer,
@@ -364,7 +363,7 @@ impl Options {
 }
 
 fn find(level: i32, option: i32) -> Result<(Place, &'static Row), Error> {
-    placed().find(|(_, row)| row.is(level, option)).ok_or(Error::UnknownOption)
+    PLACED.iter().find(|(_, row)| row.is(level, option)).copied().ok_or(Error::UnknownOption)
 }
 
 /// Where the value of a common option of the socket's own level is, known when this is compiled.
@@ -400,41 +399,51 @@ fn deadline(ms: i32) -> Option<Instant> {
     Some(sys::now() + Duration::from_millis(ms))
 }
 
-/// Options of all levels. The socket's own comes first.
-fn all() -> impl Iterator<Item = &'static Row> {
-    TABLE.rows.iter().chain(rows())
-}
-
-/// The same, each with its place.
-fn placed() -> impl Iterator<Item = (Place, &'static Row)> {
-    let (mut common, mut seldom) = (0.., 0..);
-    all().filter_map(move |row| {
-        let place = if is_seldom(row) {
-            Place::Seldom(seldom.next()?)
+/// Options of all levels, each with its place. The socket's own comes first.
+static PLACED: [(Place, &Row); COMMON + SELDOM] = {
+    let mut placed = [(Place::Common(0), row(0)); COMMON + SELDOM];
+    let (mut at, mut common, mut seldom) = (0, 0, 0);
+    while at < placed.len() {
+        let row = row(at);
+        placed[at] = if is_seldom(row) {
+            seldom += 1;
+            (Place::Seldom(seldom - 1), row)
         } else {
-            Place::Common(common.next()?)
+            common += 1;
+            (Place::Common(common - 1), row)
         };
-        Some((place, row))
-    })
-}
+        at += 1;
+    }
+    placed
+};
 
-/// How many rows of all levels are seldom set, or are not.
-const fn count(seldom: bool) -> usize {
-    let (mut count, mut table) = (0, 0);
-    while table <= transports::TABLES.len() {
-        let rows = if table == 0 { TABLE.rows } else { transports::TABLES[table - 1].rows };
-        let mut at = 0;
-        while at < rows.len() {
-            count += (is_seldom(&rows[at]) == seldom) as usize;
-            at += 1;
+/// What the common ones are in a new socket.
+const DEFAULTS: [i32; COMMON] = {
+    let (mut values, mut at) = ([0; COMMON], 0);
+    while at < PLACED.len() {
+        if let (Place::Common(place), row) = PLACED[at] {
+            values[place] = row.default;
         }
-        table += 1;
+        at += 1;
+    }
+    values
+};
+
+const SELDOM: usize = {
+    let (mut count, mut at) = (0, 0);
+    while at < TABLE.rows.len() + transports::ROWS.len() {
+        count += is_seldom(row(at)) as usize;
+        at += 1;
     }
     count
-}
+};
+const COMMON: usize = TABLE.rows.len() + transports::ROWS.len() - SELDOM;
 
-const COMMON: usize = count(false);
-const SELDOM: usize = count(true);
+/// The option that stands there among those of all levels.
+const fn row(at: usize) -> &'static Row {
+    let own = TABLE.rows.len();
+    if at < own { &TABLE.rows[at] } else { transports::ROWS[at - own] }
+}
 
 /// How long a name may be locked by somebody who runs.
 const PATIENCE: Duration = Duration::from_millis(20);
@@ -464,13 +473,14 @@ mod tests {
 
     #[test]
     fn one_option_is_an_address() {
-        assert_eq!(all().filter(|row| row.unit == Unit::Address).count(), 1);
+        let rows = PLACED.iter().map(|(_, row)| row);
+        assert_eq!(rows.filter(|row| row.unit == Unit::Address).count(), 1);
     }
 
     #[test]
     fn every_option_has_its_default_and_keeps_to_its_range() {
         let options = Options::default();
-        for row in all().filter(|row| row.unit != Unit::Address) {
+        for (_, row) in PLACED.iter().filter(|(_, row)| row.unit != Unit::Address) {
             let get = || options.get(row.level, row.number);
             let set = |value| set(&options, row.level, row.number, value);
             let (low, high) = (*row.range.start(), *row.range.end());
@@ -488,8 +498,7 @@ mod tests {
 
     #[test]
     fn no_two_options_have_a_number_in_common() {
-        assert_eq!(all().count(), COMMON + SELDOM);
-        for (place, row) in placed() {
+        for (place, row) in PLACED {
             assert_eq!(find(row.level, row.number), Ok((place, row)));
         }
     }

@@ -107,7 +107,7 @@ impl State {
         let what = if pipe.stream().is_some() { Occupied::Descriptor } else { Occupied::Memory };
         let held = pipe.connection.held();
         let allowance = Allowance {
-            recv_buffer: context.options.settings().recv_buffer,
+            recv_buffer: context.options.recv_buffer(),
             descriptors: sys::descriptor_limit() / 2,
         };
         self.pipes.backlog.add(id, held, what, allowance);

@@ -13,7 +13,7 @@ use crate::protocols::SOCKET_TYPES;
 use crate::sys::Event;
 use crate::transports::{
     Adopter, AfterRecv, AfterSend, Connection, Dialect, Guard, Host, IfNameless, Maker, Parting,
-    Rejected, Report, Row, Settings, Stream, Transport, TypeTag, Values, WhenFull, rows,
+    ROWS, Rejected, Report, Row, Settings, Stream, Transport, TypeTag, Values, WhenFull,
 };
 
 /// Something that other threads change and a test waits for.
@@ -171,7 +171,7 @@ impl Traits {
             let own = values.iter().find(|(other, _)| *other == row);
             own.map_or(row.default, |(_, value)| *value)
         };
-        self.settings.values = Values::gather(rows().map(value));
+        self.settings.values = Values::gather(ROWS.into_iter().map(value));
         self
     }
 

@@ -39,7 +39,7 @@ pub use fault::{Fault, TlsFault};
 pub use guard::{Guard, Networks, Visitor};
 pub use ipc::option as ipc_option;
 pub use load::{Backup, Load, ReadBy, Stamp};
-pub use options::{Len, NETWORKS, Row, Secrecy, TABLES, TEXTS, Table, Text, Unit, Values, rows};
+pub use options::{Len, NETWORKS, ROWS, Row, Secrecy, TABLES, TEXTS, Table, Text, Unit, Values};
 pub use outcome::{AfterRecv, AfterSend, Next, Received, Sent};
 pub use pace::{Moment, with_rhythm};
 pub use stream::Parting;

@@ -115,14 +115,14 @@ impl Values {
 
     #[must_use]
     pub fn get(&self, option: &Row) -> i32 {
-        let at = rows().position(|row| row.is(option.level, option.number));
+        let at = ROWS.iter().position(|row| row.is(option.level, option.number));
         at.map_or(option.default, |at| self.0[at])
     }
 }
 
 impl Default for Values {
     fn default() -> Values {
-        Values::gather(rows().map(|row| row.default))
+        Values::gather(ROWS.iter().map(|row| row.default))
     }
 }
 
@@ -153,8 +153,19 @@ impl Len {
 }
 
 /// The options of all transports, one table after the other.
-pub fn rows() -> impl Iterator<Item = &'static Row> {
-    TABLES.into_iter().flat_map(|table| table.rows)
+pub static ROWS: [&Row; COUNT] = gather();
+
+const fn gather() -> [&'static Row; COUNT] {
+    let (mut rows, mut count, mut table) = ([&TABLES[0].rows[0]; COUNT], 0, 0);
+    while count < COUNT {
+        let mut at = 0;
+        while at < TABLES[table].rows.len() {
+            rows[count] = &TABLES[table].rows[at];
+            (count, at) = (count + 1, at + 1);
+        }
+        table += 1;
+    }
+    rows
 }
 
 const fn count() -> usize {
@@ -175,9 +186,9 @@ mod tests {
         for table in TABLES {
             assert!(table.rows.iter().all(|row| row.level == table.level), "{table:?}");
         }
-        for row in rows() {
-            let same = rows().filter(|other| other.is(row.level, row.number)).count();
-            let named_so = rows().filter(|other| other.name == row.name).count();
+        for row in ROWS {
+            let same = ROWS.iter().filter(|other| other.is(row.level, row.number)).count();
+            let named_so = ROWS.iter().filter(|other| other.name == row.name).count();
             assert_eq!((same, named_so), (1, 1), "{row:?}");
             assert!(row.range.contains(&row.default), "{row:?}");
         }
@@ -186,7 +197,7 @@ mod tests {
     #[test]
     fn values_are_found_by_their_rows() {
         let values = Values::gather(100..);
-        for (at, row) in rows().enumerate() {
+        for (at, row) in ROWS.into_iter().enumerate() {
             assert_eq!(values.get(row), 100 + at as i32, "{row:?}");
             assert_eq!(Values::default().get(row), row.default, "{row:?}");
         }
