@@ -17,12 +17,15 @@ impl Socket {
         match &self.joint {
             Some(joint) => self.set_option_of(joint, level, option, value),
             None if self.is_own_level(level) => {
-                let mut state = self.lock();
-                state.protocol.set_option(option, value)?;
-                let follows = state.protocol.follows_pipes();
-                let takes_at_once = state.protocol.takes_at_once();
-                drop(state);
-                self.tell(|protocol, view| protocol.option_set(view));
+                let (follows, owes, takes_at_once) = {
+                    let protocol = &mut self.lock().protocol;
+                    protocol.set_option(option, value)?;
+                    let owes = protocol.owes_after_option();
+                    (protocol.follows_pipes(), owes, protocol.takes_at_once())
+                };
+                if owes {
+                    self.tell(|protocol, view| protocol.option_set(view));
+                }
                 self.follows_pipes.store(follows, Ordering::Relaxed);
                 if takes_at_once {
                     // What has come already is taken first.

@@ -285,7 +285,13 @@ pub trait Protocol: Send {
         Err(Error::UnknownOption)
     }
 
-    /// An option has been set, of the socket or of a branch.
+    /// Whether an option that has been set, of the socket or of a branch, leaves something to be
+    /// done with the pipes.
+    fn owes_after_option(&self) -> bool {
+        false
+    }
+
+    /// Does it.
     fn option_set(&mut self, _pipes: &mut dyn Pipes) {}
 
     /// # Errors

@@ -289,6 +289,10 @@ impl Protocol for Subscriber {
         change(&mut self.subscriptions, shelf, number, value)
     }
 
+    fn owes_after_option(&self) -> bool {
+        self.others.is_some()
+    }
+
     fn option_set(&mut self, pipes: &mut dyn Pipes) {
         self.count_lost(pipes);
     }
