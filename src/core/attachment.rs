@@ -229,14 +229,16 @@ impl Socket {
                 Whose::Peer(id) => state.pipes.live(id).map(|pipe| pipe.id).into_iter().collect(),
             };
             self.end_pipes(state, &ids);
-            if !self.life.is_closing() {
+            let is_closing = self.life.is_closing();
+            if !is_closing {
                 // All of them have ended before the first one's messages may go elsewhere.
                 let (protocol, mut view) = state.parts(&self.context, aftermath);
                 ids.iter().for_each(|id| protocol.pipe_ended(*id, &mut view));
             }
             let shown =
                 linger::show(self.lingering(ids.iter().filter_map(|id| state.pipes.get(*id))));
-            ids.iter().for_each(|id| drop(state.remove_pipe(*id)));
+            let remove = if is_closing { State::discard_pipe } else { State::remove_pipe };
+            ids.iter().for_each(|id| drop(remove(state, *id)));
             shown
         };
         // The second time, no machine is asked that could panic.

@@ -172,40 +172,18 @@ impl Figure {
         let causes = Figure::DroppedNoRoom as usize..=Figure::RefusedStranger as usize;
         self == Figure::Reconnected || causes.contains(&place)
     }
-
-    /// Whether it is about what waits at this moment, so that who has gone has nothing of it.
-    fn is_of_now(self) -> bool {
-        matches!(
-            self,
-            Figure::SendQueueMessages
-                | Figure::SendQueueBytes
-                | Figure::SendQueueOldestMs
-                | Figure::ReceiveQueueMessages
-                | Figure::ReceiveQueueBytes
-                | Figure::ReceiveQueueOldestMs
-                | Figure::ReadBy
-        )
-    }
 }
 
 /// What a connection tells, as figures.
-#[must_use]
-pub fn of_load(load: &Load) -> [(Figure, u64); 15] {
+pub fn of_load(load: &Load) -> impl Iterator<Item = (Figure, u64)> + use<> {
+    let Bequest { sums, largest } = Bequest::of(load);
     let (sending, receiving) = (load.sending, load.receiving);
-    [
-        (Figure::MessagesSent, load.messages_sent),
-        (Figure::BytesSent, load.bytes_sent),
-        (Figure::MessagesReceived, load.messages_received),
-        (Figure::BytesReceived, load.bytes_received),
+    let of_now = [
         (Figure::SendQueueMessages, sending.messages as u64),
         (Figure::SendQueueBytes, sending.bytes as u64),
-        (Figure::SendQueueMessagesMost, sending.messages_most as u64),
-        (Figure::SendQueueBytesMost, sending.bytes_most as u64),
         (Figure::SendQueueOldestMs, sending.oldest_ms.into()),
         (Figure::ReceiveQueueMessages, receiving.messages as u64),
         (Figure::ReceiveQueueBytes, receiving.bytes as u64),
-        (Figure::ReceiveQueueMessagesMost, receiving.messages_most as u64),
-        (Figure::ReceiveQueueBytesMost, receiving.bytes_most as u64),
         (Figure::ReceiveQueueOldestMs, receiving.oldest_ms.into()),
         (
             Figure::ReadBy,
@@ -215,7 +193,35 @@ pub fn of_load(load: &Load) -> [(Figure, u64); 15] {
                 ReadBy::Everybody => 3,
             },
         ),
-    ]
+    ];
+    sums.into_iter().chain(largest).chain(of_now)
+}
+
+/// What stays of a connection that has gone, and with it what waited there.
+#[derive(Clone, Copy)]
+pub struct Bequest {
+    pub sums: [(Figure, u64); 4],
+    pub largest: [(Figure, u64); 4],
+}
+
+impl Bequest {
+    pub fn of(load: &Load) -> Bequest {
+        let (sending, receiving) = (load.sending, load.receiving);
+        Bequest {
+            sums: [
+                (Figure::MessagesSent, load.messages_sent),
+                (Figure::BytesSent, load.bytes_sent),
+                (Figure::MessagesReceived, load.messages_received),
+                (Figure::BytesReceived, load.bytes_received),
+            ],
+            largest: [
+                (Figure::SendQueueMessagesMost, sending.messages_most as u64),
+                (Figure::SendQueueBytesMost, sending.bytes_most as u64),
+                (Figure::ReceiveQueueMessagesMost, receiving.messages_most as u64),
+                (Figure::ReceiveQueueBytesMost, receiving.bytes_most as u64),
+            ],
+        }
+    }
 }
 
 /// Adds the figures of one to those of all.
@@ -242,24 +248,23 @@ impl Tally {
     }
 
     /// A peer goes, and its endpoint remembers what it has done. Under the socket's lock.
-    pub fn inherit(&self, figures: impl IntoIterator<Item = (Figure, u64)>) {
-        for (figure, count) in figures {
-            if count == 0 || figure.is_of_now() {
-                continue;
-            }
-            match figure.union() {
-                Union::Sum => self.add(figure, count),
-                Union::Largest if count > self.get(figure) => {
-                    self.counter(figure).store(count, Ordering::Relaxed);
-                }
-                Union::Largest | Union::None => {}
-            }
+    pub fn inherit(&self, Bequest { sums, largest }: &Bequest) {
+        for (figure, count) in sums.iter().filter(|(_, count)| *count > 0) {
+            // Nobody else counts these.
+            let counter = self.counter(*figure);
+            counter.store(counter.load(Ordering::Relaxed) + count, Ordering::Relaxed);
         }
+        self.rise_to(largest);
     }
 
-    #[must_use]
-    pub fn get(&self, figure: Figure) -> u64 {
-        self.0.get().map_or(0, |counters| counters[figure as usize].load(Ordering::Relaxed))
+    /// Remembers what is more than there was before. Under the socket's lock.
+    pub fn rise_to(&self, largest: &[(Figure, u64)]) {
+        for (figure, count) in largest.iter().filter(|(_, count)| *count > 0) {
+            let counter = self.counter(*figure);
+            if *count > counter.load(Ordering::Relaxed) {
+                counter.store(*count, Ordering::Relaxed);
+            }
+        }
     }
 
     #[must_use]
@@ -277,30 +282,25 @@ impl Tally {
 }
 
 /// What peers have cost, by the cause. Most cost nothing, and have no place here.
-#[derive(Debug)]
-pub struct Losses(Mutex<BTreeMap<PipeId, Lost>>);
+#[derive(Debug, Default)]
+pub struct Losses(OnceLock<Box<Mutex<BTreeMap<PipeId, Lost>>>>);
 
 /// What one of them has.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Lost([u64; Loss::COUNT]);
 
-impl Default for Losses {
-    fn default() -> Losses {
-        Losses(Mutex::new(Rank::Failure, BTreeMap::new()))
-    }
-}
-
 impl Losses {
     pub fn add(&self, pipe: PipeId, loss: Loss, count: u64) {
-        self.0.lock().entry(pipe).or_default().0[loss as usize] += count;
+        let all = self.0.get_or_init(|| Box::new(Mutex::new(Rank::Failure, BTreeMap::new())));
+        all.lock().entry(pipe).or_default().0[loss as usize] += count;
     }
 
     pub fn of(&self, pipe: PipeId) -> Lost {
-        self.0.lock().get(&pipe).copied().unwrap_or_default()
+        self.0.get().and_then(|all| all.lock().get(&pipe).copied()).unwrap_or_default()
     }
 
-    pub fn remove(&self, pipe: PipeId) {
-        self.0.lock().remove(&pipe);
+    pub fn take(&self, pipe: PipeId) -> Option<Lost> {
+        self.0.get().and_then(|all| all.lock().remove(&pipe))
     }
 }
 
@@ -314,6 +314,11 @@ impl Lost {
 mod tests {
     use super::*;
     use crate::error::Error;
+    use crate::transports::Backup;
+
+    fn get(tally: &Tally, figure: Figure) -> u64 {
+        tally.figures()[figure as usize]
+    }
 
     #[test]
     fn each_stands_in_its_place() {
@@ -325,30 +330,27 @@ mod tests {
     #[test]
     fn what_is_never_counted_takes_no_memory() {
         let tally = Tally::default();
-        assert_eq!(tally.get(Figure::DroppedStale), 0);
-        tally.inherit([(Figure::MessagesSent, 0), (Figure::SendQueueBytes, 7)]);
+        assert_eq!(get(&tally, Figure::DroppedStale), 0);
+        let waiting = Backup { bytes: 7, ..Backup::default() };
+        tally.inherit(&Bequest::of(&Load { sending: waiting, ..Load::default() }));
         assert_eq!(tally.figures(), [0; Figure::COUNT]);
         assert!(tally.0.get().is_none());
         tally.add(Figure::DroppedStale, 2);
         tally.add(Figure::DroppedStale, 1);
-        assert_eq!((tally.get(Figure::DroppedStale), tally.get(Figure::DroppedHops)), (3, 0));
+        assert_eq!((get(&tally, Figure::DroppedStale), get(&tally, Figure::DroppedHops)), (3, 0));
     }
 
     #[test]
     fn an_endpoint_remembers_what_peers_did_and_not_what_waited() {
         let tally = Tally::default();
         for (count, most) in [(2, 9), (3, 5)] {
-            let load = |figure| match figure {
-                Figure::MessagesSent => count,
-                Figure::SendQueueBytesMost => most,
-                _ => 1,
-            };
-            let all = [Figure::MessagesSent, Figure::SendQueueBytesMost, Figure::SendQueueBytes];
-            tally.inherit(all.map(|figure| (figure, load(figure))));
+            let sending = Backup { bytes: 1, bytes_most: most, ..Backup::default() };
+            let load = Load { messages_sent: count, sending, ..Load::default() };
+            tally.inherit(&Bequest::of(&load));
         }
-        assert_eq!(tally.get(Figure::MessagesSent), 5);
-        assert_eq!(tally.get(Figure::SendQueueBytesMost), 9);
-        assert_eq!(tally.get(Figure::SendQueueBytes), 0);
+        assert_eq!(get(&tally, Figure::MessagesSent), 5);
+        assert_eq!(get(&tally, Figure::SendQueueBytesMost), 9);
+        assert_eq!(get(&tally, Figure::SendQueueBytes), 0);
     }
 
     #[test]
@@ -362,7 +364,7 @@ mod tests {
         let expected = [(Figure::DroppedNoRoom, 1), (Figure::DroppedHops, 2)];
         assert_eq!(told(&losses, one), expected);
         assert_eq!(told(&losses, other), []);
-        losses.remove(one);
+        assert!(losses.take(one).is_some() && losses.take(other).is_none());
         assert_eq!(told(&losses, one), []);
         for (place, loss) in Loss::ALL.into_iter().enumerate() {
             assert_eq!(loss as usize, place);

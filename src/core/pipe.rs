@@ -10,7 +10,7 @@ use super::backlog::Backlog;
 use super::deferred;
 use super::endpoint::{Cause, Endpoint};
 use super::events::{EventKind, SocketEvent};
-use super::figures::{Union, of_load};
+use super::figures::{Bequest, Lost};
 use super::handover::Heirs;
 use super::life::Change;
 use super::peer;
@@ -161,13 +161,19 @@ impl PipeTable {
     }
 
     pub fn remove(&mut self, id: PipeId) -> Option<Pipe> {
+        let pipe = self.discard(id)?;
+        pipe.leave_figures();
+        Some(pipe)
+    }
+
+    /// The same where nobody will ask what it has carried.
+    pub fn discard(&mut self, id: PipeId) -> Option<Pipe> {
         let pipe = self.pipes.remove(id)?;
         self.by_endpoint.remove(&(pipe.endpoint.id, id));
         self.backlog.remove(id);
         if !pipe.is_ended {
             self.live.go(id);
         }
-        pipe.leave_figures();
         Some(pipe)
     }
 
@@ -227,11 +233,12 @@ impl Pipe {
 
     /// Its endpoint and its socket remember what it has carried.
     fn leave_figures(&self) {
-        let statistics = &self.endpoint.context.statistics;
-        let (load, lost) = (of_load(&self.connection.load()), statistics.lost(self.id));
-        self.endpoint.tally.inherit(load.into_iter().chain(lost.figures()));
-        let largest = load.into_iter().filter(|(figure, _)| figure.union() == Union::Largest);
-        statistics.leave(self.id, largest);
+        let bequest = Bequest::of(&self.connection.load());
+        let tally = &self.endpoint.tally;
+        tally.inherit(&bequest);
+        let lost = self.endpoint.context.statistics.leave(self.id, &bequest);
+        let lost = lost.into_iter().flat_map(Lost::figures).filter(|(_, count)| *count > 0);
+        lost.for_each(|(figure, count)| tally.add(figure, count));
     }
 
     /// What has happened to its connection, for whoever wants to know.

@@ -175,7 +175,7 @@ impl Member {
         let mut entry = own.part(Level::Peer, self.endpoint.id, address);
         entry.peer = self.id.peer_number();
         let load = self.connection.load();
-        for (figure, count) in of_load(&load).into_iter().chain(self.lost.figures()) {
+        for (figure, count) in of_load(&load).chain(self.lost.figures()) {
             entry.set(figure, count);
         }
         entry

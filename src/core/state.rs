@@ -77,6 +77,13 @@ impl State {
         self.pipes.remove(id)
     }
 
+    /// The same where the socket goes with it: figures are told of no socket that is closed.
+    pub fn discard_pipe(&mut self, id: PipeId) -> Option<Pipe> {
+        self.pipes.get(id)?;
+        self.protocol.remove_pipe(id);
+        self.pipes.discard(id)
+    }
+
     /// Whether another connection would be taken in.
     pub fn wants_pipe(&mut self) -> bool {
         let is_wanted = !self.pipes.backlog.is_full() && self.protocol.wants_pipe();

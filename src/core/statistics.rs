@@ -1,6 +1,6 @@
 //! Counters of one socket. Messages and bytes are counted under the socket's lock, the rest here.
 
-use super::figures::{Figure, Figures, Losses, Lost, Tally};
+use super::figures::{Bequest, Figure, Figures, Losses, Lost, Tally};
 use crate::error::Error;
 use crate::protocols::{Loss, PipeId, SendPriority};
 use crate::sync::{
@@ -106,11 +106,11 @@ impl Statistics {
         lost.unwrap_or_default()
     }
 
-    /// The peer goes. Under the socket's lock.
-    pub fn leave(&self, pipe: PipeId, figures: impl IntoIterator<Item = (Figure, u64)>) {
+    /// The peer goes: whoever remembers it has what it has lost. Under the socket's lock.
+    pub fn leave(&self, pipe: PipeId, Bequest { largest, .. }: &Bequest) -> Option<Lost> {
         let counters = self.counters();
-        counters.tally.inherit(figures);
-        counters.losses.remove(pipe);
+        counters.tally.rise_to(largest);
+        counters.losses.take(pipe)
     }
 
     /// What of that was ever counted.

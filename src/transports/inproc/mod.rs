@@ -153,7 +153,7 @@ impl Connection for Side {
 
     fn load(&self) -> Load {
         let (messages_sent, bytes_sent) = self.outgoing().pushed();
-        let ((messages_received, bytes_received), receiving) = self.incoming().popped(now_ms());
+        let ((messages_received, bytes_received), receiving) = self.incoming().popped(now_ms);
         Load {
             messages_sent,
             bytes_sent,

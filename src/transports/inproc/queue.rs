@@ -298,13 +298,13 @@ impl Queue {
     }
 
     /// What has been popped by who receives, likewise, and what waits.
-    pub fn popped(&self, now_ms: u32) -> ((u64, u64), Backup) {
+    pub fn popped(&self, now_ms: impl FnOnce() -> u32) -> ((u64, u64), Backup) {
         let mut back = self.back.0.lock();
         self.look_at_consumer(&mut back);
         let popped = (back.seen_count, back.seen_bytes);
         back.note_most();
         let (messages, bytes) = back.held();
-        let oldest_ms = if messages > 0 { back.oldest.age(popped.0, now_ms) } else { 0 };
+        let oldest_ms = if messages > 0 { back.oldest.age(popped.0, now_ms()) } else { 0 };
         let (messages_most, bytes_most) = (back.most.0 as usize, back.most.1 as usize);
         let (messages, bytes) = (messages as usize, bytes as usize);
         let received = (popped.0 - back.lost.0, popped.1.saturating_sub(back.lost.1));
@@ -614,7 +614,7 @@ mod tests {
             let rest: Vec<_> = std::iter::from_fn(|| pop(&queue)).map(|(size, _)| size).collect();
             assert_eq!(rest, (most + 100 - most + 1..=most + 100).collect::<Vec<_>>());
             assert_eq!(queue.held(), 0);
-            let ((received, _), _) = queue.popped(0);
+            let ((received, _), _) = queue.popped(|| 0);
             assert_eq!(received as usize, taken + most, "what is thrown away is not received");
         }
     }
