@@ -110,10 +110,10 @@ impl StreamConnection {
     pub(super) fn begin_attending(&self) -> io::Result<()> {
         let Some(attention) = self.stream.attention() else { return Ok(()) };
         let attendant = Arc::new(Attendant(self.me.clone()));
-        let key = self.reactor.add(|_| attendant as Arc<dyn Handler>);
+        let key = self.watch.reactor().add(|_| attendant as Arc<dyn Handler>);
         let key = key.map_err(|OutOfMemory| io::ErrorKind::OutOfMemory)?;
         attention.key.get_or_init(|| key);
-        attention.set_timer(&self.reactor, attention.due());
+        attention.set_timer(self.watch.reactor(), attention.due());
         Ok(())
     }
 
@@ -121,7 +121,7 @@ impl StreamConnection {
     pub(super) fn stop_watching(&self) {
         self.watch.stop();
         if let Some(key) = self.stream.attention().and_then(|attention| attention.key.get()) {
-            self.reactor.forget(*key);
+            self.watch.reactor().forget(*key);
         }
     }
 
@@ -167,7 +167,7 @@ impl StreamConnection {
                 return self.end();
             }
         };
-        attention.set_timer(&self.reactor, next);
+        attention.set_timer(self.watch.reactor(), next);
     }
 
     fn hearing(&self) -> Hearing {

@@ -17,14 +17,17 @@ pub struct Batch {
     pub segments: VecDeque<Segment>,
     /// Bytes of the first segment that are written.
     offset: usize,
-    pub messages: usize,
     /// A buffer whose bytes are written.
     used: Vec<u8>,
+    pub messages: u32,
     is_unreadable: bool,
     /// Where bodies are veiled. It stays while it is of use: fresh memory for each would cost more
-    /// than the veiling.
-    veil_buffer: Vec<u8>,
+    /// than the veiling. Most connections veil nothing, and have no room for it.
+    veil_buffer: Option<Box<VeilBuffer>>,
 }
+
+#[derive(Default)]
+struct VeilBuffer(Vec<u8>);
 
 /// Bytes that lie together.
 pub enum Segment {
@@ -97,7 +100,7 @@ impl Batch {
         Done {
             result,
             is_empty,
-            messages: if is_empty { std::mem::take(&mut self.messages) } else { 0 },
+            messages: if is_empty { std::mem::take(&mut self.messages) as usize } else { 0 },
             used: std::mem::take(&mut self.used),
             is_unreadable: std::mem::take(&mut self.is_unreadable),
         }
@@ -105,7 +108,7 @@ impl Batch {
 
     /// Nothing has been written lately.
     pub fn rest(&mut self) {
-        self.veil_buffer = Vec::new();
+        self.veil_buffer = None;
     }
 
     /// Writes until everything is written or the sink is full.
@@ -161,7 +164,8 @@ impl Batch {
             return Ok(());
         };
         let piece = range.start..range.end.min(range.start + VEILED_AT_ONCE);
-        let mut bytes = std::mem::take(&mut self.veil_buffer);
+        let kept = self.veil_buffer.as_mut().map(|kept| std::mem::take(&mut kept.0));
+        let mut bytes = kept.unwrap_or_default();
         memory::reserve_exact(&mut bytes, piece.len()).map_err(no_memory)?;
         bytes.extend_from_slice(&body.as_slice()[piece.clone()]);
         encoder.apply(*veil, *at, &mut bytes);
@@ -267,7 +271,7 @@ impl Batch {
                 }
                 Some(Segment::Veiled(mut buffer)) => {
                     buffer.clear();
-                    self.veil_buffer = buffer;
+                    self.veil_buffer.get_or_insert_default().0 = buffer;
                 }
                 Some(Segment::Rest { .. } | Segment::Body(_) | Segment::Part { .. }) | None => {}
             }
@@ -465,9 +469,9 @@ mod tests {
         assert!(*kernel.taken.borrow() == [b"head", &wire[..]].concat());
         // The head goes with the first piece.
         assert_eq!(*kernel.calls.borrow(), [2, 1, 1, 1]);
-        let capacity = batch.veil_buffer.capacity();
+        let capacity = batch.veil_buffer.as_ref().unwrap().0.capacity();
         assert!((1..2 * VEILED_AT_ONCE).contains(&capacity), "{capacity}");
         batch.rest();
-        assert_eq!(batch.veil_buffer.capacity(), 0);
+        assert!(batch.veil_buffer.is_none());
     }
 }

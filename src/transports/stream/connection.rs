@@ -46,7 +46,6 @@ pub struct StreamConnection {
     patience: Patience,
     pub(super) watch: Watch,
     pub(super) host: Arc<dyn Host>,
-    pub(super) reactor: Arc<Reactor>,
     pipe: OnceLock<Box<dyn Adopter>>,
     pub(super) is_ended: AtomicBool,
 }
@@ -73,10 +72,9 @@ impl StreamConnection {
             send_width: Width::new(settings.send_buffer_grown, reach),
             writer: Writer::new(codec.encoder, settings.send_bounds(), gathering),
             patience: Patience::new(reach),
-            watch: Watch::new(Arc::clone(&reactor), stream.descriptor()),
+            watch: Watch::new(reactor, stream.descriptor()),
             stream,
             host,
-            reactor,
             pipe: OnceLock::new(),
             is_ended: AtomicBool::new(false),
         })
@@ -442,7 +440,7 @@ impl Handler for StreamConnection {
                 // Even if there is enough by now: mostly that is received before more comes.
                 may_rest = !event.writable && self.watch.lasts();
                 if self.digest(arrival) == News::Readable && may_rest {
-                    self.reactor.expect_more();
+                    self.watch.reactor().expect_more();
                 }
             }
         }

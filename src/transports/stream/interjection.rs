@@ -1,6 +1,6 @@
 //! Frames of a connection's own, which no application has sent, such as the answer to a ping.
 
-use super::queue::{Kernel, Queue, Room};
+use super::queue::{Frame, Kernel, Queue, Room};
 
 impl Queue {
     /// Appends a whole frame of the connection's own, whatever the limit. Of several that nobody
@@ -14,8 +14,8 @@ impl Queue {
             return;
         }
         self.pending += frame.len();
-        let outdated = self.interjection.replace(frame);
-        self.pending -= outdated.map_or(0, |frame| frame.len());
+        let outdated = self.interjection.replace(Box::new(Frame(frame)));
+        self.pending -= outdated.map_or(0, |outdated| outdated.0.len());
         self.is_wanted = true;
         self.driver.note_fresh();
     }

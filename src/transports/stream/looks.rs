@@ -14,7 +14,7 @@ impl StreamConnection {
     pub(super) fn begin_ticking(&self) {
         self.trace(trace::Happening::ReactorLooks);
         if let Some(me) = self.me.upgrade() {
-            self.reactor.tick_often(me);
+            self.watch.reactor().tick_often(me);
         }
     }
 

@@ -318,7 +318,7 @@ impl Queue {
             let sizes = muster.pieces.iter().take(taken).skip(kept).map(|piece| piece.size);
             let untaken = if self.untaken == 0 { 0 } else { muster.untaken };
             muster.untaken = untaken + sizes.sum::<usize>();
-            batch.messages -= taken - kept;
+            batch.messages -= (taken - kept) as u32;
             self.untaken += taken - kept;
         }
         written.has_displaced |= self.displace();

@@ -28,7 +28,7 @@ pub struct Queue {
     /// A used buffer to gather in next time.
     spare: Vec<u8>,
     /// A frame that no application has sent, to be written behind everything else.
-    pub(super) interjection: Option<Vec<u8>>,
+    pub(super) interjection: Option<Box<Frame>>,
     /// Bytes accepted and not with the kernel, those in the writer's batch included.
     pub(super) pending: usize,
     /// Messages likewise.
@@ -55,6 +55,9 @@ pub struct Queue {
     /// Who writes what its sender leaves here.
     pub driver: Driver,
 }
+
+/// A frame in memory of its own: few connections ever have one.
+pub(super) struct Frame(pub Vec<u8>);
 
 /// Whether messages are accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -222,7 +225,8 @@ impl Queue {
         self.driver.note_taken();
         self.is_wanted = false;
         self.urgency.note_taken();
-        batch.messages += std::mem::take(&mut self.untaken);
+        // Fewer than bytes, of which no queue holds so many.
+        batch.messages += std::mem::take(&mut self.untaken) as u32;
         batch.segments.append(&mut self.segments);
         if !self.gathered.is_empty() {
             let spare = std::mem::take(&mut self.spare);
@@ -230,6 +234,7 @@ impl Queue {
             batch.segments.push_back(Segment::Bytes(gathered));
         }
         if let Some(frame) = self.interjection.take() {
+            let Frame(frame) = *frame;
             if let Some(muster) = &mut self.muster {
                 muster.note_interjection(frame.len());
             }

@@ -12,8 +12,8 @@ use crate::transports::{Backup, Load, Stamp};
 pub struct SendTally {
     /// Messages that are with the kernel: the low half of the number.
     left: u32,
-    /// Bytes accepted, but for what a framing puts around them.
-    bytes: u64,
+    /// Bytes accepted, but for what a framing puts around them: the low half.
+    bytes: u32,
     detail: Option<Box<Detail>>,
 }
 
@@ -40,7 +40,10 @@ impl SendTally {
     /// A message is accepted.
     #[inline]
     pub fn count(&mut self, bytes: usize) {
-        self.bytes += bytes as u64;
+        let high = add(&mut self.bytes, bytes);
+        if high > 0 {
+            carry(&mut self.detail, 0, high);
+        }
     }
 
     /// So many messages of all that are pending have left: before that, a queue is at its longest.
@@ -55,8 +58,10 @@ impl SendTally {
         }
     }
 
-    fn left(&self) -> u64 {
-        whole(self.left, self.detail.as_ref().map_or(0, |detail| detail.messages))
+    /// Messages that have left, and bytes that were accepted.
+    fn whole(&self) -> (u64, u64) {
+        let (messages, bytes) = high(&self.detail);
+        (whole(self.left, messages), whole(self.bytes, bytes))
     }
 }
 
@@ -71,7 +76,7 @@ impl ReceiveTally {
     }
 
     pub fn messages(&self) -> u64 {
-        whole(self.messages, self.detail.as_ref().map_or(0, |detail| detail.messages))
+        whole(self.messages, high(&self.detail).0)
     }
 
     /// So many bytes wait.
@@ -129,6 +134,11 @@ fn add(low: &mut u32, more: usize) -> u32 {
     (sum >> u32::BITS) as u32
 }
 
+/// The high halves of the numbers.
+fn high(detail: &Option<Box<Detail>>) -> (u32, u32) {
+    detail.as_ref().map_or((0, 0), |detail| (detail.messages, detail.bytes))
+}
+
 #[cold]
 fn carry(detail: &mut Option<Box<Detail>>, messages: u32, bytes: u32) {
     let detail = detail.get_or_insert_default();
@@ -139,7 +149,7 @@ fn carry(detail: &mut Option<Box<Detail>>, messages: u32, bytes: u32) {
 impl Queue {
     /// The kernel takes no more for now.
     pub fn note_standstill(&mut self, now_ms: impl FnOnce() -> u32) {
-        let left = self.tally.left();
+        let (left, _) = self.tally.whole();
         let detail = self.tally.detail.get_or_insert_default();
         detail.note_most(self.messages, self.pending);
         if self.messages > 0 && detail.oldest.is_outdated(left) {
@@ -151,7 +161,7 @@ impl Queue {
     pub fn load(&mut self, now_ms: u32) -> Load {
         let (messages, bytes) =
             if self.is_empty() { (0, 0) } else { (self.messages, self.pending) };
-        let (left, bytes_sent) = (self.tally.left(), self.tally.bytes);
+        let (left, bytes_sent) = self.tally.whole();
         let detail = self.tally.detail.get_or_insert_default();
         detail.note_most(messages, bytes);
         let sending = Backup {
@@ -204,7 +214,10 @@ mod tests {
         let mut queue = Queue::new(100);
         queue.tally.left = u32::MAX;
         queue.tally.note_written(0, 0, 3);
-        assert_eq!(queue.load(0).messages_sent, (1 << 32) + 2);
+        queue.tally.bytes = u32::MAX - 9;
+        (0..3).for_each(|_| queue.tally.count(5));
+        let sent = queue.load(0);
+        assert_eq!((sent.messages_sent, sent.bytes_sent), ((1 << 32) + 2, (1 << 32) + 5));
     }
 
     #[test]

@@ -67,6 +67,10 @@ pub struct Wanted {
 
 impl Watch {
     #[must_use]
+    pub fn reactor(&self) -> &Reactor {
+        &self.reactor
+    }
+
     pub fn new(reactor: Arc<Reactor>, descriptor: RawFd) -> Watch {
         Watch {
             reactor,
