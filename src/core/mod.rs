@@ -16,9 +16,11 @@
 //!
 //! Locks are taken in the order of `sync::Rank`, which debug builds check.
 
+mod aside;
 mod attachment;
 mod backlog;
 mod beacon;
+mod bed;
 mod berth;
 mod branch;
 mod closing;

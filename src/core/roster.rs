@@ -84,22 +84,34 @@ impl Routine {
     ) -> Result<Option<Step<usize>>, Error> {
         // Until the end of the step, whatever becomes of it.
         let _stay = Stay::new(&self.lookout);
-        match turn.rise() {
-            Some(risen) => {
-                if self.rise(risen?, turn)? == Rise::Failed {
-                    return Ok(None);
+        let spin = &self.lookout.spin;
+        let glance = |events: &mut _| self.glance(self.only_stream().as_ref(), events);
+        let back = turn.go_on_aside(spin, glance).transpose()?;
+        match back {
+            Some(Step::Sleep) => return Ok(Some(Step::Sleep)),
+            Some(Step::Done(has_news)) => self.has_looked = has_news,
+            None => match turn.rise() {
+                Some(risen) => {
+                    if self.rise(risen?, turn)? == Rise::Failed {
+                        return Ok(None);
+                    }
                 }
-            }
-            None => {
-                deferred::write_out();
-                sleep::settle();
-            }
+                None => {
+                    deferred::write_out();
+                    sleep::settle();
+                }
+            },
         }
         // What lies beyond the clock's end is for ever.
         let deadline =
             turn.deadline(|| timeout.and_then(|timeout| sys::now().checked_add(timeout)));
-        if !self.has_looked && timeout != Some(Duration::ZERO) {
-            self.has_looked = self.look_before_sleep(turn.events());
+        if !self.has_looked && back.is_none() && timeout != Some(Duration::ZERO) && self.is_idle() {
+            let only = self.only_stream();
+            self.has_looked = spin.try_spin(|| self.glance(only.as_ref(), turn.events_slot()));
+            if !self.has_looked && spin.gives_way() {
+                turn.step_aside(Duty::LookOut { from: Stay::new(&self.lookout) }, None, None);
+                return Ok(Some(Step::Sleep));
+            }
         }
         if self.has_looked {
             let is_over = turn.is_over();
@@ -131,22 +143,25 @@ impl Routine {
         }
     }
 
-    /// Looks for a moment for what may become ready, if nothing is and that has paid lately. True
-    /// when there is something, or something is wrong.
-    fn look_before_sleep(&self, events: &mut EventBuffer) -> bool {
-        let is_idle = || matches!(self.look(|roster| roster.ready), Ok(Some(0)));
-        if !is_idle() {
-            return false;
-        }
-        let only = with_roster(|roster| roster.only_stream(self.number)).flatten();
-        let mut look = || {
-            match &only {
-                Some(only) => pump(only, None),
-                None => _ = self.lookout.glance(events).map(|sights| self.read(sights)),
+    fn only_stream(&self) -> Option<Arc<dyn Connection>> {
+        with_roster(|roster| roster.only_stream(self.number)).flatten()
+    }
+
+    /// Whether nothing is ready, and nothing wrong.
+    fn is_idle(&self) -> bool {
+        matches!(self.look(|roster| roster.ready), Ok(Some(0)))
+    }
+
+    /// Reads what has arrived without waiting. True when something is ready, or wrong.
+    fn glance(&self, only: Option<&Arc<dyn Connection>>, events: &mut Option<EventBuffer>) -> bool {
+        match only {
+            Some(only) => pump(only, None),
+            None => {
+                let sights = self.lookout.glance(events.get_or_insert_default());
+                _ = sights.map(|sights| self.read(sights));
             }
-            !is_idle()
-        };
-        self.lookout.spin.try_spin(&mut look) || self.lookout.spin.try_giving_way(&mut look)
+        }
+        !self.is_idle()
     }
 
     /// Gets up, and reads what has arrived.

@@ -15,14 +15,16 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::lookout::{Lookout, Stay};
+use super::bed::Aside;
+pub(super) use super::bed::Bed;
+use super::lookout::Stay;
 use super::probing;
 use super::readiness::Side;
 use super::socket::Socket;
 use crate::error::Error;
 use crate::memory;
 use crate::sys::probe::{self, Probe};
-use crate::sys::{self, Belongings, EventBuffer, Nap, PollEntry, Slept};
+use crate::sys::{self, Belongings, EventBuffer, Nap, Slept};
 use crate::transports::{Connection, Stream};
 
 /// A socket on which a call has slept. Closing waits for it to be given back, but not for ever.
@@ -51,6 +53,8 @@ impl Drop for Visit {
 
 /// What a thread that sleeps owes to others. Dropping it settles it.
 pub(super) enum Duty {
+    /// It gives way, and no more.
+    StandAside { socket: Visit },
     /// It is counted among those who sleep on the epoch.
     Follow { socket: Visit, side: Side },
     /// The same among those who would send, and it looks again soon by itself.
@@ -105,7 +109,9 @@ impl Duty {
     /// What its thread sleeps for.
     fn purpose(&self) -> &'static str {
         match self {
-            Duty::Follow { side: Side::Recv, .. } | Duty::LeadRecv { .. } => "recv",
+            Duty::StandAside { .. }
+            | Duty::Follow { side: Side::Recv, .. }
+            | Duty::LeadRecv { .. } => "recv",
             Duty::Follow { side: Side::Send, .. } | Duty::Bide { .. } | Duty::LeadSend { .. } => {
                 "send"
             }
@@ -116,7 +122,8 @@ impl Duty {
     /// The number of the socket, if it is for one.
     fn handle(&self) -> Option<i32> {
         match self {
-            Duty::Follow { socket, .. }
+            Duty::StandAside { socket }
+            | Duty::Follow { socket, .. }
             | Duty::Bide { socket, .. }
             | Duty::LeadRecv { socket, .. }
             | Duty::LeadSend { socket, .. } => Some(socket.context.handle),
@@ -127,7 +134,7 @@ impl Duty {
     /// The thread is awake: what it does from now on, nobody needs to wake it for.
     pub(super) fn stop_polling(&self) {
         match self {
-            Duty::Follow { .. } | Duty::Bide { .. } => {}
+            Duty::StandAside { .. } | Duty::Follow { .. } | Duty::Bide { .. } => {}
             Duty::LeadRecv { socket, .. } => socket.waiting.recv.handover.end_polling(),
             Duty::LeadSend { socket, .. } => socket.waiting.send.handover.end_polling(),
             Duty::Watch { led } => led.iter().for_each(Led::stop_polling),
@@ -171,7 +178,10 @@ impl Drop for Duty {
                 socket.waiting.send.resign();
             }
             // The lead, and each of those that are led, resigns by itself, and a stay ends.
-            Duty::LeadRecv { .. } | Duty::Watch { .. } | Duty::LookOut { .. } => {}
+            Duty::StandAside { .. }
+            | Duty::LeadRecv { .. }
+            | Duty::Watch { .. }
+            | Duty::LookOut { .. } => {}
         }
     }
 }
@@ -212,38 +222,6 @@ enum Place {
     Listed(Listing),
     /// The list cannot be had: the thread ends, or this interrupts somebody who uses it.
     Here(Duty),
-}
-
-/// What to sleep on.
-pub(super) enum Bed {
-    Epoch {
-        side: Side,
-        seen: u32,
-    },
-    /// What happens is reported in the turn's buffer.
-    Poller {
-        seen: u32,
-    },
-    Descriptors {
-        entries: Vec<PollEntry>,
-        seen: u32,
-    },
-    /// As with a poller.
-    Lookout {
-        from: Arc<Lookout>,
-    },
-}
-
-impl Bed {
-    /// The epoch that was read before, if one was.
-    pub fn seen(&self) -> Option<u32> {
-        match self {
-            Bed::Epoch { seen, .. } | Bed::Poller { seen } | Bed::Descriptors { seen, .. } => {
-                Some(*seen)
-            }
-            Bed::Lookout { .. } => None,
-        }
-    }
 }
 
 /// Whether a call is done, or has to sleep before it goes on.
@@ -295,7 +273,9 @@ impl Turn {
         socket: Option<Arc<Socket>>,
         until: Option<Instant>,
     ) {
-        show(&probe::SLEEP, &duty, until, &duty.purpose());
+        if !matches!(bed, Bed::Aside(_)) {
+            show(&probe::SLEEP, &duty, until, &duty.purpose());
+        }
         let place = list(duty);
         self.asleep = Some(Asleep { place, bed, socket, until, slept: Slept::Woken });
     }
@@ -307,7 +287,11 @@ impl Turn {
     }
 
     pub(super) fn events(&mut self) -> &mut EventBuffer {
-        self.events.get_or_insert_default()
+        self.events_slot().get_or_insert_default()
+    }
+
+    pub(super) fn events_slot(&mut self) -> &mut Option<EventBuffer> {
+        &mut self.events
     }
 
     /// Until when the call waits, which `find` says once.
@@ -341,8 +325,22 @@ impl Turn {
                 let events = self.events.get_or_insert_default();
                 Nap::Events(from.set(), events)
             }
+            Bed::Aside(aside) => {
+                let word = waiting.map(|waiting| waiting.recv.handover.word());
+                Nap::GiveWay(word.zip(aside.seen))
+            }
         };
         Some((nap, until))
+    }
+
+    /// What one is about who gives way, how that has gone, and what he may look with.
+    pub(super) fn aside(&mut self) -> Option<(&mut Aside, Slept, &mut Option<EventBuffer>)> {
+        match &mut self.asleep {
+            Some(Asleep { bed: Bed::Aside(aside), slept, .. }) => {
+                Some((aside, *slept, &mut self.events))
+            }
+            _ => None,
+        }
     }
 
     /// How the sleep has ended.
@@ -373,7 +371,7 @@ impl Turn {
         };
         // Before anything is read: what this thread reads is no news that it must be woken for.
         duty.iter().for_each(Duty::stop_polling);
-        if let Some(duty) = &duty {
+        if let (Some(duty), false) = (&duty, matches!(bed, Bed::Aside(_))) {
             show(&probe::WAKE, duty, until, &format_args!("{slept:?}"));
         }
         Some(duty.map(|duty| Risen { duty, bed, slept }).ok_or(Error::Interrupted))

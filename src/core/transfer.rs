@@ -272,6 +272,11 @@ impl Socket {
     ) -> Result<Step<()>, Error> {
         // It goes to somebody else when this call is done.
         let mut lead = None;
+        let back = self.return_to_recv(turn).transpose().map_err(|error| self.fail(error))?;
+        if back == Some(Step::Sleep) {
+            return Ok(Step::Sleep);
+        }
+        let mut may_step_aside = back.is_none();
         if let Some(risen) = turn.rise() {
             match risen.and_then(|risen| self.rise_to_recv(risen, turn, blocking.berth())) {
                 // The reactor says so, too, but there may be no reactor to be had.
@@ -289,6 +294,12 @@ impl Socket {
             };
             if turn.is_over() {
                 return Err(self.fail(Error::TimedOut));
+            }
+            if mem::take(&mut may_step_aside) {
+                let step = self.step_aside_to_recv(miss, turn);
+                if step.map_err(|error| self.fail(error))? == Step::Sleep {
+                    return Ok(Step::Sleep);
+                }
             }
             let deadline = turn.deadline(|| self.options().recv_deadline());
             let earliest = [deadline, miss.until].into_iter().flatten().min();

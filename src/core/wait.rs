@@ -12,10 +12,10 @@ use super::berth::Berth;
 use super::deferred;
 use super::lookout::watch;
 use super::readiness::Side;
-use super::sleep::{self, Bed, Duty, Lead, Risen, Step, Turn, Visit};
+use super::sleep::{self, Bed, Duty, Lead, Miss, Risen, Step, Turn, Visit};
 use super::socket::{Joint, Socket};
 use crate::error::Error;
-use crate::io::Poller;
+use crate::io::{Poller, Spin};
 use crate::memory;
 use crate::protocols::PipeId;
 use crate::sync::atomic::Ordering;
@@ -30,27 +30,63 @@ impl Socket {
         let bell = &self.waiting.recv;
         let trunk = self.trunk();
         if !trunk.waiting.has_streams() {
-            let has_news = || bell.epoch() != seen;
-            let spin = &self.waiting.spin;
-            return spin.try_spin(has_news) || spin.try_giving_way(has_news);
+            return self.waiting.spin.try_spin(|| bell.epoch() != seen);
         }
         if !trunk.try_lead() {
             return false;
         }
         let has_news = self.look_at_streams(seen, berth);
         trunk.resign();
-        // To look first would be in vain where turns are taken, as it is where one sleeps. Nobody
-        // leads meanwhile: others would have to follow somebody who does not run.
-        let berth = berth.filter(|_| self.takes_berths());
         has_news
-            || trunk.waiting.spin.try_giving_way(|| {
-                if trunk.try_lead() {
-                    let only = trunk.only_connection();
-                    self.pump_once(only.as_ref(), &mut None, berth);
-                    trunk.resign();
+    }
+
+    /// Prepares to give way before a sleep, if that has paid lately. `Sleep` if it has.
+    pub(super) fn step_aside_to_recv(
+        &self,
+        miss: Miss,
+        turn: &mut Turn,
+    ) -> Result<Step<()>, Error> {
+        if !self.spin().gives_way() {
+            return Ok(Step::Done(()));
+        }
+        sleep::settle();
+        let socket = self.visit()?;
+        let me = Arc::clone(&socket);
+        turn.miss = Some(miss);
+        let rings = !self.trunk().waiting.has_streams();
+        let seen = rings.then_some(miss.seen);
+        turn.step_aside(Duty::StandAside { socket }, seen, Some(me));
+        Ok(Step::Sleep)
+    }
+
+    /// Goes on with giving way, if that is what the call does. It is done when it does no longer.
+    pub(super) fn return_to_recv(&self, turn: &mut Turn) -> Option<Result<Step<()>, Error>> {
+        let seen = turn.miss?.seen;
+        let trunk = self.trunk();
+        // Nobody leads while others have their turn: who follows would follow somebody who does
+        // not run.
+        let look = |events: &mut Option<EventBuffer>| {
+            if trunk.waiting.has_streams() && trunk.waiting.recv.handover.try_lead() {
+                let only = trunk.only_connection();
+                self.pump_once(only.as_ref(), events, None);
+                trunk.resign();
+            }
+            self.waiting.recv.epoch() != seen
+        };
+        let step = turn.go_on_aside(self.spin(), look)?;
+        Some(step.map(|step| {
+            step.map(|has_news| {
+                if has_news {
+                    turn.miss = None;
                 }
-                bell.epoch() != seen
             })
+        }))
+    }
+
+    /// What is known of the waits for what one receives.
+    fn spin(&self) -> &Spin {
+        let trunk = &self.trunk().waiting;
+        if trunk.has_streams() { &trunk.spin } else { &self.waiting.spin }
     }
 
     fn look_at_streams(&self, seen: u32, berth: Option<&Berth>) -> bool {

@@ -39,25 +39,14 @@ impl Spin {
         has_found
     }
 
-    /// Where there is one processor, lets those run who would like to before it is slept, if that
-    /// has paid lately: what takes turns in one thread after the other need not put itself to sleep
-    /// and be woken each time. Who has hardly ever waited sleeps at once, because those who would
-    /// like to run may keep the processor for long. Nor does who handles signals: giving way does
-    /// not tell that one has come, as a sleep does, and a handler must not jump out of it.
-    pub fn try_giving_way(&self, mut look: impl FnMut() -> bool) -> bool {
-        if usable_cpus() >= 2 || !self.may_give_way() || are_signals_handled() {
-            return false;
-        }
-        let began = sys::now();
-        let has_found = (0..TURNS).any(|_| {
-            yield_now();
-            look()
-        });
-        self.judge(has_found, sys::now().duration_since(began));
-        has_found
+    /// Whether this wait starts with letting those run who would like to, before it is slept: where
+    /// there is one processor, if that has paid lately. What takes turns in one thread after the
+    /// other need not put itself to sleep and be woken each time. Who has hardly ever waited sleeps
+    /// at once, because those who would like to run may keep the processor for long.
+    pub fn gives_way(&self) -> bool {
+        usable_cpus() < 2 && self.may_give_way()
     }
 
-    /// Whether this wait starts with giving way.
     fn may_give_way(&self) -> bool {
         if self.penalty.load(Ordering::Relaxed) == 0 {
             self.penalty.store(1, Ordering::Relaxed);
@@ -72,7 +61,7 @@ impl Spin {
     }
 
     /// Others have had their turns, for so long.
-    fn judge(&self, has_found: bool, took: Duration) {
+    pub fn judge(&self, has_found: bool, took: Duration) {
         let penalty = self.penalty.load(Ordering::Relaxed);
         if took > GIVEN_AWAY {
             self.set_penalty((penalty * 2 + 1).clamp(SKIPS_LONG, SKIPS_LONGEST));
@@ -142,21 +131,6 @@ fn usable_cpus() -> usize {
     }
 }
 
-/// Whether signals run code of the application, as of a moment ago: who takes turns, does so often.
-fn are_signals_handled() -> bool {
-    let known = SIGNALS.get().load(Ordering::Relaxed);
-    let now = match known.checked_sub(ASKED) {
-        Some(now) => now,
-        None => ASKED_EVERY * ASKED + usize::from(sys::are_signals_handled()),
-    };
-    SIGNALS.get().store(now, Ordering::Relaxed);
-    now % ASKED == 1
-}
-
-/// What [`are_signals_handled`] has found, and how often that is believed: [`ASKED`] for each time.
-static SIGNALS: Inherited<AtomicUsize> = Inherited::new(AtomicUsize::new(0));
-const ASKED: usize = 2;
-const ASKED_EVERY: usize = 255;
 /// What [`usable_cpus`] has found; 0 while nobody has asked. Any thread may find out: in a forked
 /// child there is none of those that were about to.
 static USABLE_CPUS: Inherited<AtomicUsize> = Inherited::new(AtomicUsize::new(0));
@@ -170,8 +144,6 @@ const SKIPS_LONG: u32 = 0xfff;
 const SKIPS_LONGEST: u32 = 0xffff;
 /// A socket has to wait so often before it gives way.
 const WAITS_BEFORE: u32 = 63;
-/// How often the others have their turn before a sleep.
-const TURNS: u32 = 2;
 /// Pauses between two looks.
 const PAUSES: u32 = 8;
 

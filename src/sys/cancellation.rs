@@ -85,7 +85,10 @@ pub struct Cleanup {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Point {
     Is,
+    /// It is made one.
     IsNot,
+    /// Nor is it made one: a handler may jump out of it, and that is all.
+    IsNever,
 }
 
 /// Makes a call during which the thread can be cancelled, if its owner allows that.

@@ -15,7 +15,7 @@ use super::clock::Span;
 
 pub use libc::{
     clock_gettime, epoll_create1, epoll_ctl, eventfd, fchmod, fcntl, fstat, getrlimit, getrusage,
-    getsockopt, ioctl, pthread_sigmask,
+    getsockopt, ioctl, pthread_sigmask, sigaction, sigpending,
 };
 pub use socket2::Socket;
 pub use std::os::fd::OwnedFd;

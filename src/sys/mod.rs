@@ -85,7 +85,6 @@ pub use poll::{PollEntry, WaitFor, is_readable, is_writable_within, poll};
 pub use process::{Inherited, PerProcess, environment, generation};
 pub use random::{Secret, random, random_bytes};
 pub use read::Read;
-pub use signals::are_signals_handled;
 #[cfg(test)]
 pub use signals::tests::interrupted;
 #[cfg(simulated)]

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::cancellation::{Cleanup, Point, held, let_through};
 use super::clock::{Span, milliseconds};
 use super::poll::PollEntry;
-use super::sleep::{Nap, Slept};
+use super::sleep::{Look, Nap, Slept, give_way};
 use super::{kernel, now};
 use crate::sync::{atomic::AtomicU32, before_io};
 
@@ -34,7 +34,11 @@ pub unsafe fn nap_with_cancellation(
     cleanup: Cleanup,
 ) -> Slept {
     before_io();
-    let point = if let Nap::Word(..) = nap { Point::IsNot } else { Point::Is };
+    let point = match nap {
+        Nap::Word(..) => Point::IsNot,
+        Nap::Events(..) | Nap::Ready(_) => Point::Is,
+        Nap::GiveWay(_) => Point::IsNever,
+    };
     let call = Call::new(&mut nap, until);
     // SAFETY: what it points to is borrowed by `nap`, and `let_through` asks for the rest.
     let make = || unsafe { call.make() };
@@ -57,6 +61,8 @@ enum Kind {
     Word(*const AtomicU32, u32),
     Events(RawFd, *mut libc::epoll_event, c_int),
     Ready(*mut PollEntry, libc::nfds_t),
+    /// Without a number, there is no place.
+    GiveWay(*const AtomicU32, u32),
 }
 
 impl Call {
@@ -75,6 +81,11 @@ impl Call {
                 }
                 Nap::Ready(entries) => {
                     Kind::Ready(entries.as_mut_ptr(), entries.len() as libc::nfds_t)
+                }
+                Nap::GiveWay(number) => {
+                    let (word, expected) = number.unzip();
+                    let word = word.map_or(ptr::null(), ptr::from_ref);
+                    Kind::GiveWay(word, expected.unwrap_or_default())
                 }
             },
             limit: limit.into(),
@@ -105,12 +116,21 @@ impl Call {
                 // given.
                 c_long::from(unsafe { kernel::ppoll(entries.cast(), count, limit, ptr::null()) })
             }
+            Kind::GiveWay(word, expected) => {
+                // SAFETY: forwarded from our own contract, unless it is null.
+                let number = unsafe { word.as_ref() }.map(|word| (word, expected));
+                let slept = give_way(|| Look::at(number));
+                if slept == Slept::Interrupted { INTERRUPTED } else { 0 }
+            }
         }
     }
 }
 
 /// What the result means. The error number is still that of the call.
 fn end(nap: Nap<'_>, call: &Call, result: c_long) -> Slept {
+    if let Kind::GiveWay(..) = call.kind {
+        return if result == INTERRUPTED { Slept::Interrupted } else { Slept::Woken };
+    }
     let error = if result < 0 { io::Error::last_os_error().raw_os_error() } else { None };
     let is_word = matches!(nap, Nap::Word(..));
     if let Nap::Events(_, events) = nap {
@@ -125,4 +145,6 @@ fn end(nap: Nap<'_>, call: &Call, result: c_long) -> Slept {
     }
 }
 
+/// What no system call returns.
+const INTERRUPTED: c_long = c_long::MIN;
 const FOR_EVER: Duration = Duration::from_secs(1 << 30);

@@ -1,7 +1,11 @@
 //! What a call that blocks sleeps on, and how that ends.
 
+use super::signals::Silence;
 use super::{Epoll, EventBuffer, PollEntry};
-use crate::sync::atomic::AtomicU32;
+use crate::sync::{
+    atomic::{AtomicU32, Ordering},
+    yield_now,
+};
 
 /// What to sleep on.
 pub enum Nap<'a> {
@@ -11,6 +15,9 @@ pub enum Nap<'a> {
     Events(&'a Epoll, &'a mut EventBuffer),
     /// Until one of the descriptors is ready.
     Ready(&'a mut [PollEntry]),
+    /// Nothing: others run on this processor who would like to. With a number they do so several
+    /// times, while it is this one.
+    GiveWay(Option<(&'a AtomicU32, u32)>),
 }
 
 /// How a sleep has ended.
@@ -23,3 +30,42 @@ pub enum Slept {
     /// The kernel would not have it.
     Failed,
 }
+
+/// Lets others run who would like to. Signals are held off meanwhile: their handlers run at the
+/// end, of which the caller learns unless there is news, and need not come back: there is nothing
+/// to drop.
+pub(super) fn give_way(look: impl Fn() -> Look) -> Slept {
+    let silence = Silence::begin();
+    let has_news = (0..TURNS).find_map(|_| {
+        yield_now();
+        match look() {
+            Look::News => Some(true),
+            Look::Nothing => None,
+            Look::Unknown => Some(false),
+        }
+    });
+    let is_interrupted = has_news != Some(true) && silence.is_disturbed();
+    silence.end();
+    if is_interrupted { Slept::Interrupted } else { Slept::Woken }
+}
+
+/// What one sees who gives way.
+pub(super) enum Look {
+    News,
+    Nothing,
+    /// He has to go and look elsewhere.
+    Unknown,
+}
+
+impl Look {
+    pub fn at(number: Option<(&AtomicU32, u32)>) -> Look {
+        match number {
+            None => Look::Unknown,
+            Some((word, expected)) if word.load(Ordering::Relaxed) == expected => Look::Nothing,
+            Some(_) => Look::News,
+        }
+    }
+}
+
+/// How often the others have their turn.
+const TURNS: u32 = 2;

@@ -16,7 +16,9 @@ use crate::sys::clock::{Span, milliseconds};
 pub use super::conversation::{peer_credentials, unacknowledged};
 #[cfg(not(target_vendor = "apple"))]
 pub use libc::getrusage;
-pub use libc::{clock_gettime, fcntl, fstat, getrlimit, getsockopt, pthread_sigmask};
+pub use libc::{
+    clock_gettime, fcntl, fstat, getrlimit, getsockopt, pthread_sigmask, sigaction, sigpending,
+};
 pub use socket2::Socket;
 
 // A thread may be cancelled in it, and then it unwinds where the system unwinds at all.

@@ -10,6 +10,7 @@ use super::{futex, kernel};
 use crate::sync::{atomic::AtomicU32, before_io};
 use crate::sys::cancellation::{Cleanup, Point, held, let_through};
 use crate::sys::clock::milliseconds;
+use crate::sys::sleep::{Look, give_way};
 use crate::sys::{Nap, PollEntry, Slept, WaitFor, now};
 
 /// Sleeps at most until `until`.
@@ -53,6 +54,14 @@ unsafe fn sleep(nap: Nap<'_>, until: Option<Instant>, cleanup: Option<Cleanup>) 
         Nap::Ready(entries) => {
             // SAFETY: forwarded from our own contract.
             unsafe { poll_until(entries.as_mut_ptr(), entries.len(), until, cleanup) }
+        }
+        Nap::GiveWay(number) => {
+            let take = || give_way(|| Look::at(number));
+            match cleanup {
+                None => take(),
+                // SAFETY: forwarded from our own contract, and nobody is cancelled in it.
+                Some(cleanup) => unsafe { let_through(Point::IsNever, cleanup, take) },
+            }
         }
     }
 }

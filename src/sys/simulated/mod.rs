@@ -17,7 +17,7 @@ mod thread;
 
 pub use calls::{
     OwnedFd, clock_gettime, eventfd, fchmod, fcntl, fstat, futex, getrandom, getrlimit, getrusage,
-    getsockopt, ioctl, now, pthread_sigmask, read, usable_cpus, write,
+    getsockopt, ioctl, now, pthread_sigmask, read, sigaction, sigpending, usable_cpus, write,
 };
 pub use faults::Faults;
 pub use file::{FileIdentity, NameLock, PinnedFile, absolute, set_file_mode, unlink};
