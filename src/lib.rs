@@ -146,6 +146,7 @@ mod transports {
         mod landing;
         mod loan;
         mod muster;
+        mod pieces;
         mod queue;
         mod ration;
         mod reader;

@@ -27,6 +27,7 @@ mod loan;
 mod looks;
 mod muster;
 mod patience;
+mod pieces;
 mod pulse;
 mod queue;
 mod ration;
