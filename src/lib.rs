@@ -151,6 +151,7 @@ mod transports {
         mod ration;
         mod reader;
         mod readership;
+        mod runs;
         mod store;
         mod tally;
         mod urgency;

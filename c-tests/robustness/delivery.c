@@ -733,6 +733,73 @@ static void the_tail_of_a_stream_leaves_while_its_sender_computes(void)
         CHECK_CLOSE(s[way]);
 }
 
+/* ---- runs of one length, and one that ends before its time ---- */
+
+static const int runs[] = {30, 30, 30, 12};
+
+static void send_runs(struct url *url)
+{
+    int s = open_quick(), number = 0;
+    char body[16];
+    CHECK_OK(nn_connect(s, url->text));
+    CHECK_SEND(s, "begin");
+    for (size_t run = 0; run < COUNT_OF(runs); run++) {
+        nap_ms(2);
+        for (int i = 0; i < runs[run]; i++) {
+            snprintf(body, sizeof body, "%d", number++);
+            CHECK_SEND(s, body);
+        }
+    }
+}
+
+static int send_runs_and_compute(void *argument)
+{
+    volatile unsigned long work = 0;
+    send_runs(argument);
+    while (work != ~0UL)
+        work++;
+    return 0;
+}
+
+static int send_runs_and_die(void *argument)
+{
+    send_runs(argument);
+    raise(SIGKILL);
+    return 9;
+}
+
+static void check_runs(int (*sender)(void *argument))
+{
+    struct url url = unique_url(trial.scheme);
+    struct child child;
+    int number = 0;
+    char body[16];
+    child_start(&child, sender, &url);
+    int s = open_quick();
+    CHECK_OK(nn_bind(s, url.text));
+    CHECK_RECV(s, "begin");
+    for (size_t run = 0; run < COUNT_OF(runs); run++) {
+        for (int i = 0; i < runs[run] && !case_failed(); i++) {
+            snprintf(body, sizeof body, "%d", number++);
+            CHECK_RECV(s, body);
+        }
+    }
+    child_kill(&child);
+    CHECK_CLOSE(s);
+}
+
+/* Whoever waits for the rest of a run, as long as those before, has what there is all the same. */
+static void a_run_that_ends_early_leaves_while_its_sender_computes(void)
+{
+    check_runs(send_runs_and_compute);
+}
+
+static void a_run_that_ends_early_outlives_a_sudden_death(void)
+{
+    for (int i = 0; i < 3 * trial.effort && !case_failed(); i++)
+        check_runs(send_runs_and_die);
+}
+
 /* ---- exit() while nn_close waits for a slow reader ---- */
 
 enum { SLOW_MESSAGES = 20, SLOW_SIZE = 2 << 20 };
@@ -796,6 +863,8 @@ int main(int count, char **words)
     if (strcmp(trial.scheme, "inproc") != 0) {
         run_across_processes();
         RUN(the_tail_of_a_stream_leaves_while_its_sender_computes);
+        RUN(a_run_that_ends_early_leaves_while_its_sender_computes);
+        RUN(a_run_that_ends_early_outlives_a_sudden_death);
     }
     RUN(what_a_close_still_waits_for_outlives_exit_in_a_handler);
     RUN(short_bursts_outlive_a_sudden_death);

@@ -130,6 +130,7 @@ enum Leftover {
 #[derive(Clone, Copy)]
 enum Duty {
     Deliver,
+    DeliverAhead,
     DeliverAll,
     DeliverLent,
     WriteLater,
@@ -308,6 +309,7 @@ impl Aftermath {
         match then {
             AfterSend::Nothing | AfterSend::Displaced => {}
             AfterSend::Deliver => self.note(connection, Duty::Deliver),
+            AfterSend::DeliverAhead => self.note(connection, Duty::DeliverAhead),
             AfterSend::DeliverAll => self.note(connection, Duty::DeliverAll),
             AfterSend::DeliverLent => self.note(connection, Duty::DeliverLent),
             AfterSend::WriteLater => self.note(connection, Duty::WriteLater),
@@ -436,6 +438,10 @@ impl Duty {
     fn fulfil(self, connection: &Arc<dyn Connection>) -> Option<Error> {
         match (self, connection.stream()) {
             (Duty::Deliver, _) => connection.deliver(),
+            (Duty::DeliverAhead, _) => {
+                connection.deliver();
+                deferred::note(connection);
+            }
             (Duty::DeliverAll, _) => {
                 connection.deliver();
                 deferred::write_out();

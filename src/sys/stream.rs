@@ -145,6 +145,33 @@ impl OsStream {
         }
     }
 
+    /// Whether the kernel can be told to wait for more: see [`OsStream::keep`].
+    #[must_use]
+    pub fn can_wait(&self) -> bool {
+        cfg!(target_os = "linux") && self.family == Family::Internet
+    }
+
+    /// What is written from now on waits in the kernel until there is a packet full of it, or
+    /// [`OsStream::release`]. If the stream ends before that, it goes out with the end.
+    pub fn keep(&self) {
+        self.set_waiting(true);
+    }
+
+    /// What waits goes out, and so does what is written from now on.
+    pub fn release(&self) {
+        self.set_waiting(false);
+    }
+
+    #[cfg(target_os = "linux")]
+    fn set_waiting(&self, waits: bool) {
+        before_io();
+        let _ = self.inner.set_tcp_cork(waits);
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    #[expect(clippy::unused_self, reason = "only Linux's can wait")]
+    fn set_waiting(&self, _waits: bool) {}
+
     /// Reads into `room` first, then into `rest`.
     pub fn read(&self, room: Option<&mut Room<'_>>, rest: &mut [u8]) -> Read {
         // SAFETY: `MaybeUninit<u8>` has the layout of `u8`, and recvmsg only writes valid bytes.
@@ -477,6 +504,31 @@ mod tests {
         assert!(own.inner.keepalive().unwrap() && own.inner.tcp_nodelay().unwrap());
         peer.tune(tuning);
         assert!(peer.inner.tcp_nodelay().unwrap() && !peer.inner.keepalive().unwrap());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_waits_for_more_goes_out_when_it_is_released_and_with_the_end() {
+        let (own, peer) = tcp_pair();
+        assert!(own.can_wait() && !OsStream::pair().0.can_wait());
+        let mut buffer = [0; 8];
+        own.keep();
+        assert_eq!((write(&own, b"ab"), write(&own, b"c")), (2, 1));
+        assert_eq!(peer.read(None, &mut buffer), Read::Nothing);
+        own.release();
+        await_input(&peer);
+        assert_eq!((peer.read(None, &mut buffer), &buffer[..3]), (Read::Bytes(3), &b"abc"[..]));
+        write(&own, b"d");
+        await_input(&peer);
+        assert_eq!(peer.read(None, &mut buffer), Read::Bytes(1));
+        own.keep();
+        write(&own, b"last");
+        // As at the end of a process, whatever ends it.
+        drop(own);
+        await_input(&peer);
+        assert_eq!((peer.read(None, &mut buffer), &buffer[..4]), (Read::Bytes(4), &b"last"[..]));
+        await_input(&peer);
+        assert_eq!(peer.read(None, &mut buffer), Read::End);
     }
 
     #[test]

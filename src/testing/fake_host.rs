@@ -513,7 +513,9 @@ impl Pipe {
             AfterSend::Displaced => {
                 self.news.change(|news| news.displaced += self.connection.take_displaced());
             }
-            AfterSend::Deliver | AfterSend::DeliverAll => self.connection.deliver(),
+            AfterSend::Deliver | AfterSend::DeliverAhead | AfterSend::DeliverAll => {
+                self.connection.deliver();
+            }
             AfterSend::DeliverLent => self.connection.deliver_lent().unwrap(),
             AfterSend::WriteLater => self.stream().write_later(),
         }

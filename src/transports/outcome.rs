@@ -13,7 +13,10 @@ pub enum AfterSend {
     Nothing,
     /// Call [`Connection::deliver`](super::Connection::deliver) at once.
     Deliver,
-    /// The same, and write at once whatever else this thread has left to be written later.
+    /// The same, and call [`Stream::write_out`](super::Stream::write_out) before blocking: it may
+    /// wait in the kernel for what seems to follow.
+    DeliverAhead,
+    /// As for `Deliver`, and write at once whatever else this thread has left to be written later.
     DeliverAll,
     /// Call [`Connection::deliver_lent`](super::Connection::deliver_lent) at once: the body is its
     /// sender's.
@@ -24,6 +27,14 @@ pub enum AfterSend {
     /// Nothing; others have been thrown away for it, and
     /// [`Connection::take_displaced`](super::Connection::take_displaced) tells how many.
     Displaced,
+}
+
+impl AfterSend {
+    /// Whether [`Connection::deliver`](super::Connection::deliver) is to be called.
+    #[must_use]
+    pub fn is_delivery(self) -> bool {
+        matches!(self, AfterSend::Deliver | AfterSend::DeliverAhead | AfterSend::DeliverAll)
+    }
 }
 
 /// What [`Connection::recv`](super::Connection::recv) gave.

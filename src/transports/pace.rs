@@ -389,7 +389,9 @@ impl Default for Since {
 }
 
 impl Moment {
-    fn until(self, later: Moment) -> Duration {
+    /// How much later that is.
+    #[must_use]
+    pub fn until(self, later: Moment) -> Duration {
         Duration::from_nanos(later.0.saturating_sub(self.0))
     }
 }

@@ -161,6 +161,11 @@ impl Socket {
         Ok(())
     }
 
+    /// This machine's TCP makes a packet of every write.
+    pub fn set_tcp_cork(&self, _waits: bool) -> io::Result<()> {
+        Ok(())
+    }
+
     pub fn set_tcp_keepalive(&self, _probes: &TcpKeepalive) -> io::Result<()> {
         Ok(())
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::byte_stream::{Sink, UNREADABLE};
 use super::codec::{Encoder, Veil};
+use super::runs::Follows;
 use crate::error::Error;
 use crate::memory::{self, OutOfMemory};
 use crate::message::Body;
@@ -21,6 +22,10 @@ pub struct Batch {
     used: Vec<u8>,
     pub messages: u32,
     is_unreadable: bool,
+    /// What comes behind what is here.
+    pub follows: Follows,
+    /// What the kernel has been given last waits there for more.
+    waits: bool,
     /// Where bodies are veiled. It stays while it is of use: fresh memory for each would cost more
     /// than the veiling. Most connections veil nothing, and have no room for it.
     veil_buffer: Option<Box<VeilBuffer>>,
@@ -65,6 +70,8 @@ pub struct Done {
     /// What a sender lends cannot be read. If nothing of its frame was written, all of it counts
     /// as written now.
     pub is_unreadable: bool,
+    /// The kernel has been told that more follows, and may keep what it has until then.
+    pub waits: bool,
 }
 
 /// What has become of the rest of a body when its sender took it back.
@@ -81,7 +88,7 @@ pub enum Kept {
 impl Default for Done {
     fn default() -> Done {
         let (used, is_unreadable) = (Vec::new(), false);
-        Done { result: Ok(0), is_empty: true, messages: 0, used, is_unreadable }
+        Done { result: Ok(0), is_empty: true, messages: 0, used, is_unreadable, waits: false }
     }
 }
 
@@ -95,9 +102,19 @@ impl Done {
 impl Batch {
     /// Writes as much as the sink takes.
     pub fn write(&mut self, sink: &(impl Sink + ?Sized), encoder: &dyn Encoder) -> Done {
+        let follows = std::mem::take(&mut self.follows);
+        if follows == Follows::More && !self.waits {
+            self.waits = true;
+            sink.keep();
+        }
         let result = self.write_until_full(sink, encoder);
         let is_empty = self.segments.is_empty();
+        if self.waits && (follows == Follows::Unknown || !is_empty) {
+            self.waits = false;
+            sink.release();
+        }
         Done {
+            waits: self.waits,
             result,
             is_empty,
             messages: if is_empty { std::mem::take(&mut self.messages) as usize } else { 0 },

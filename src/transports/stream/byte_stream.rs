@@ -28,6 +28,12 @@ pub trait Sink {
     /// [`UNREADABLE`], or when the stream is broken.
     fn write(&self, parts: &[IoSlice<'_>]) -> io::Result<usize>;
 
+    /// Has what it takes from now on wait for more, if it can.
+    fn keep(&self) {}
+
+    /// Has it go out.
+    fn release(&self) {}
+
     /// Whether there are bytes where the application says so.
     fn has_bytes(&self, _bytes: &[u8]) -> bool {
         true
@@ -129,6 +135,11 @@ mod os {
             true
         }
 
+        /// Whether what is written may wait in the kernel for more: see [`Sink::keep`].
+        fn can_wait(&self) -> bool {
+            false
+        }
+
         fn peer_address(&self) -> Option<SocketAddr>;
 
         fn peer_credentials(&self) -> Option<Credentials>;
@@ -158,6 +169,14 @@ mod os {
     impl Sink for OsStream {
         fn write(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
             OsStream::write(self, parts)
+        }
+
+        fn keep(&self) {
+            OsStream::keep(self);
+        }
+
+        fn release(&self) {
+            OsStream::release(self);
         }
 
         fn has_bytes(&self, bytes: &[u8]) -> bool {
@@ -200,6 +219,10 @@ mod os {
 
         fn failure(&self) -> Option<io::Error> {
             OsStream::failure(self)
+        }
+
+        fn can_wait(&self) -> bool {
+            OsStream::can_wait(self)
         }
 
         fn peer_address(&self) -> Option<SocketAddr> {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use super::arrival::{Arrival, Beginning, Handback, News, Passage};
 use super::byte_stream::ByteStream;
 use super::circumstances::Gathering;
-use super::codec::{Codec, Parting};
+use super::codec::{Codec, Encoder, Parting};
 use super::ending::read_rest;
 use super::landing::Visitor;
 use super::loan::Borrower;
@@ -70,7 +70,7 @@ impl StreamConnection {
             reader: Reader::new(codec.decoder, settings.recv_limit())
                 .with_width(Width::new(settings.recv_buffer_grown, reach)),
             send_width: Width::new(settings.send_buffer_grown, reach),
-            writer: Writer::new(codec.encoder, settings.send_bounds(), gathering),
+            writer: writer(codec.encoder, settings, gathering, &*stream),
             patience: Patience::new(reach),
             watch: Watch::new(reactor, stream.descriptor()),
             stream,
@@ -385,7 +385,7 @@ impl Stream for StreamConnection {
     }
 
     fn has_unwritten(&self) -> bool {
-        !self.writer.is_empty()
+        !self.writer.is_settled()
     }
 
     fn begin_driving(&self) {
@@ -480,6 +480,16 @@ impl Handler for StreamConnection {
     fn broken(&self) {
         self.host.broken();
     }
+}
+
+fn writer(
+    encoder: Arc<dyn Encoder>,
+    settings: &Settings,
+    gathering: Gathering,
+    stream: &dyn ByteStream,
+) -> Writer {
+    let writer = Writer::new(encoder, settings.send_bounds(), gathering);
+    if stream.can_wait() { writer.waiting_in_kernel() } else { writer }
 }
 
 fn now() -> Moment {

@@ -67,7 +67,8 @@ impl Queue {
             Kept::All => return (Written::default(), self.outcome_of_loan()),
             Kept::NoneOf { removed, is_empty, why } => {
                 self.messages -= 1;
-                (Done { result: Ok(removed), is_empty, ..Done::default() }, why)
+                let waits = self.waits;
+                (Done { result: Ok(removed), is_empty, waits, ..Done::default() }, why)
             }
             Kept::Half(why) => (Done::failed(io::ErrorKind::Other), why),
         };

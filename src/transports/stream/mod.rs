@@ -33,6 +33,7 @@ mod queue;
 mod ration;
 mod reader;
 mod readership;
+mod runs;
 pub mod scratch;
 mod staying;
 mod store;

@@ -188,7 +188,7 @@ impl Queue {
         let circumstances = Circumstances { gathering, ..circumstances };
         self.driver.note_fresh();
         let then = self.next_step(size, position, circumstances, rhythm, clock);
-        self.is_wanted |= matches!(then, AfterSend::Deliver | AfterSend::DeliverAll);
+        self.is_wanted |= then.is_delivery();
         // What is thrown away either waits for the kernel, or for the senders of others that are
         // about to write all of it.
         let then = if has_excess { AfterSend::Displaced } else { then };
@@ -487,7 +487,7 @@ mod tests {
         let sent = RHYTHM.with(|rhythm| writer.accept(message, rhythm, || Moment(1)))?;
         let displaced = match sent.then {
             AfterSend::Displaced => writer.take_displaced(),
-            AfterSend::Deliver | AfterSend::DeliverAll => {
+            AfterSend::Deliver | AfterSend::DeliverAhead | AfterSend::DeliverAll => {
                 displaced_by(writer, writer.write(kernel))
             }
             AfterSend::Nothing | AfterSend::WriteLater => 0,

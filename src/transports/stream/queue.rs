@@ -12,6 +12,7 @@ use super::driver::{Content, Driver};
 use super::loan::Loan;
 use super::muster::Muster;
 use super::pieces::share_body;
+use super::runs::{Follows, Runs};
 use super::tally::SendTally;
 use super::urgency::Urgency;
 use super::written::Written;
@@ -48,6 +49,12 @@ pub struct Queue {
     urgency: Urgency,
     /// Messages have been gathered lately, so that a big buffer is worth keeping.
     gathers: bool,
+    /// How many messages come here in a run of their sender, where those may wait in the kernel.
+    pub(super) runs: Option<Runs>,
+    /// What comes behind what is queued.
+    follows: Follows,
+    /// What the kernel has taken waits there for more.
+    pub(super) waits: bool,
     /// When the last message was accepted, as far as its sender knew the time.
     last: Moment,
     /// When the first message was gathered that lies here.
@@ -106,6 +113,9 @@ impl Queue {
             is_wanted: false,
             urgency: Urgency::None,
             gathers: false,
+            runs: None,
+            follows: Follows::Unknown,
+            waits: false,
             last: NEVER,
             since: Since::default(),
             driver: Driver::default(),
@@ -138,7 +148,7 @@ impl Queue {
         self.room = self.room_left();
         self.driver.note_fresh();
         let mut then = self.next_step(size, position, circumstances, rhythm, clock);
-        self.is_wanted |= matches!(then, AfterSend::Deliver | AfterSend::DeliverAll);
+        self.is_wanted |= then.is_delivery();
         if let Some(lender) = lender
             && self.segments.back().is_some_and(Segment::is_lent)
         {
@@ -160,7 +170,13 @@ impl Queue {
     /// What the reactor sees here.
     #[must_use]
     pub fn content(&self) -> Content {
-        if self.is_empty() { Content::Nothing } else { Content::Something }
+        if self.is_settled() { Content::Nothing } else { Content::Something }
+    }
+
+    /// Whether everything is on its way to the peer.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.is_empty() && (!self.waits || self.room == Room::Closed)
     }
 
     /// Whether a sender waits for whoever writes. He may have lost his processor in the middle, and
@@ -184,6 +200,7 @@ impl Queue {
     /// Wants to have everything written, even if the kernel did not want more a moment ago.
     pub fn want_all(&mut self) {
         self.is_wanted = true;
+        self.follows = Follows::Unknown;
         self.kernel = Kernel::TookAll;
     }
 
@@ -224,6 +241,7 @@ impl Queue {
         }
         self.driver.note_taken();
         self.is_wanted = false;
+        batch.follows = std::mem::take(&mut self.follows);
         self.urgency.note_taken();
         // Fewer than bytes, of which no queue holds so many.
         batch.messages += std::mem::take(&mut self.untaken) as u32;
@@ -253,6 +271,7 @@ impl Queue {
         if done.is_unreadable {
             self.loan = Loan::Lost(Error::BadPointer);
         }
+        self.waits = done.waits;
         self.urgency.note_written();
         let Ok(count) = done.result else {
             self.room = Room::Closed;
@@ -271,7 +290,7 @@ impl Queue {
             became_ready: was_full && self.room == Room::Open,
             is_stuck: !done.is_empty,
             is_broken: false,
-            must_tick: !done.is_empty && self.driver.rely_on_ticks(),
+            must_tick: (!done.is_empty || done.waits) && self.driver.rely_on_ticks(),
             has_displaced: false,
         }
     }
@@ -308,6 +327,14 @@ impl Queue {
         if !has_had_one {
             rhythm.note_connection();
         }
+        let follows = match &mut self.runs {
+            None => Follows::Unknown,
+            Some(runs) if has_had_one => runs.go_on(rhythm.last()),
+            Some(runs) => {
+                runs.begin();
+                Follows::Unknown
+            }
+        };
         if self.kernel == Kernel::TookLess {
             // It was full a moment ago. Ask again only when it matters.
             return if self.room == Room::Full { AfterSend::Deliver } else { AfterSend::Nothing };
@@ -323,8 +350,14 @@ impl Queue {
             && self.pending < GATHERED_MAX.min(self.limit / 2)
             && (position == Position::First || !self.since.is_ripe(self.untaken, rhythm));
         self.gathers |= may_gather;
+        let may_wait = follows == Follows::More
+            && position == Position::First
+            && pace == Pace::Unhurried
+            && size <= GATHERED_BODY_MAX;
+        self.follows = if may_wait { Follows::More } else { Follows::Unknown };
         match position {
             _ if pace == Pace::Streaming && rhythm.is_at_end() => AfterSend::DeliverAll,
+            _ if may_wait && !self.waits => AfterSend::DeliverAhead,
             _ if !may_gather => AfterSend::Deliver,
             Position::First => {
                 self.since = rhythm.since();

@@ -20,6 +20,7 @@ use super::circumstances::{Before, Circumstances, Gathering};
 use super::codec::Encoder;
 use super::driver::Look;
 use super::queue::Queue;
+use super::runs::Runs;
 use super::written::Written;
 use crate::error::{Error, Refusal};
 use crate::memory::OutOfMemory;
@@ -66,6 +67,15 @@ impl Writer {
         }
     }
 
+    /// What has been written may wait in the kernel while more seems to follow.
+    #[must_use]
+    pub fn waiting_in_kernel(self) -> Writer {
+        if self.gathering != Gathering::Never {
+            self.queue.lock().runs = Some(Runs::default());
+        }
+        self
+    }
+
     /// Takes `message`.
     ///
     /// # Errors
@@ -106,6 +116,11 @@ impl Writer {
 
     pub fn is_empty(&self) -> bool {
         self.queue.lock().is_empty()
+    }
+
+    /// Whether everything is on its way to the peer.
+    pub fn is_settled(&self) -> bool {
+        self.queue.lock().is_settled()
     }
 
     /// The kernel takes no more for now.
@@ -247,7 +262,7 @@ impl Writer {
     pub fn write_all(&self, sink: &(impl Sink + ?Sized)) -> Written {
         {
             let mut queue = self.queue.lock();
-            if queue.is_empty() {
+            if queue.is_settled() {
                 return Written::default();
             }
             queue.want_all();
@@ -320,6 +335,12 @@ impl Writer {
         batch.is_some() && self.queue.try_lock_for(patience).is_some()
     }
 
+    /// Two long runs of one length have passed here.
+    #[cfg(test)]
+    pub fn expect_a_long_run(&self) {
+        self.queue.lock().runs = Some(Runs::long());
+    }
+
     /// Whether these bytes, which somebody has lent, are still in use.
     #[cfg(test)]
     pub fn uses(&self, bytes: &[u8]) -> bool {
@@ -365,6 +386,7 @@ mod tests {
         taken: RefCell<Vec<u8>>,
         is_broken: Cell<bool>,
         calls: Cell<usize>,
+        keeps: Cell<bool>,
     }
 
     impl Sink for Kernel {
@@ -381,6 +403,14 @@ mod tests {
                 count += taken;
             }
             Ok(count)
+        }
+
+        fn keep(&self) {
+            self.keeps.set(true);
+        }
+
+        fn release(&self) {
+            self.keeps.set(false);
         }
     }
 
@@ -442,6 +472,55 @@ mod tests {
         assert_eq!(written, Written::default());
         assert_eq!(*kernel.taken.borrow(), b"p\x07\x07\x07");
         assert!(writer.is_empty());
+    }
+
+    #[test]
+    fn in_runs_of_one_length_the_kernel_waits_for_the_last() {
+        let (writer, kernel) = (writer(1 << 20).waiting_in_kernel(), kernel(1 << 20));
+        let run = |start: u64, count: u64| -> Vec<bool> {
+            let send = |at| {
+                let then = accept_at(&writer, start + at);
+                assert!(then.is_delivery());
+                let must_tick = writer.write(&kernel).must_tick;
+                // Whoever is first to wait tells the reactor, and is to end that himself.
+                assert!(!must_tick || then == AfterSend::DeliverAhead);
+                kernel.keeps.get()
+            };
+            (0..count).map(send).collect()
+        };
+        let keeps: Vec<bool> = (0..20).map(|at| at > 0 && at < 19).collect();
+        assert_eq!([run(0, 20), run(1000, 20)], [vec![false; 20], vec![false; 20]]);
+        assert_eq!([run(2000, 20), run(3000, 20)], [keeps.clone(), keeps]);
+        assert_eq!(kernel.calls.get(), 80, "each is with the kernel when its sender returns");
+        // One that ends before its time: before its sender blocks, or when the reactor looks.
+        assert!(run(4000, 10)[9] && writer.is_empty() && !writer.is_settled());
+        assert_eq!((writer.look(), writer.look()), (Look::Again, Look::Write));
+        writer.write_all(&kernel);
+        assert!(!kernel.keeps.get() && writer.is_settled() && kernel.calls.get() == 90);
+    }
+
+    #[test]
+    fn nothing_waits_in_the_kernel_that_an_application_wants_to_go_at_once() {
+        let writer = Writer::new(Arc::new(Fixed(b"")), 1 << 20, Gathering::Never);
+        let (writer, kernel) = (writer.waiting_in_kernel(), kernel(1 << 20));
+        for start in [0, 1000, 2000, 3000] {
+            for at in 0..20 {
+                accept_at(&writer, start + at);
+                writer.write(&kernel);
+                assert!(!kernel.keeps.get() && writer.is_settled());
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_full_kernel_has_taken_does_not_wait_there() {
+        let (writer, kernel) = (writer(1 << 20), kernel(2));
+        writer.expect_a_long_run();
+        let stuck = [0, 1, 2].map(|at| {
+            accept_at(&writer, at);
+            (writer.write(&kernel).is_stuck, kernel.keeps.get())
+        });
+        assert_eq!(stuck, [(false, false), (false, true), (true, false)]);
     }
 
     #[test]
@@ -683,6 +762,8 @@ mod models {
     struct Kernel {
         room: usize,
         taken: Vec<u8>,
+        /// What it takes waits for more.
+        keeps: bool,
         /// The reactor is to look often.
         is_ticking: bool,
         /// The reactor is to hear when there is room.
@@ -704,6 +785,14 @@ mod models {
             }
             Ok(count)
         }
+
+        fn keep(&self) {
+            self.kernel.lock().unwrap().keeps = true;
+        }
+
+        fn release(&self) {
+            self.kernel.lock().unwrap().keeps = false;
+        }
     }
 
     impl World {
@@ -711,6 +800,7 @@ mod models {
             let kernel = Kernel {
                 room,
                 taken: Vec::new(),
+                keeps: false,
                 is_ticking: false,
                 is_asked: false,
                 is_over: false,
@@ -747,7 +837,7 @@ mod models {
             let mut message = Message::from_body(body);
             match self.writer.accept(&mut message, rhythm, || Moment(1)).unwrap().then {
                 AfterSend::Nothing | AfterSend::Displaced => {}
-                AfterSend::Deliver | AfterSend::DeliverAll => {
+                AfterSend::Deliver | AfterSend::DeliverAhead | AfterSend::DeliverAll => {
                     self.after_write(self.writer.write(self));
                 }
                 AfterSend::DeliverLent => {
@@ -904,6 +994,29 @@ mod models {
             reactor.join().unwrap();
             assert!(world.writer.is_empty(), "nobody writes what was left");
             assert_eq!(world.kernel.lock().unwrap().taken, sent);
+            assert!(!world.kernel.lock().unwrap().keeps, "it waits for what does not come");
+        });
+    }
+
+    #[test]
+    fn model_what_waits_in_the_kernel_is_released_by_the_reactor() {
+        check(100, &[1, 2, 3], |world| {
+            let rhythm = Rhythm::undisturbed();
+            world.writer.expect_a_long_run();
+            world.send(1, &rhythm);
+            world.send(2, &rhythm);
+            world.send(3, &rhythm);
+        });
+    }
+
+    #[test]
+    fn model_a_full_kernel_keeps_nothing_back() {
+        check(2, &[1, 2, 3], |world| {
+            let rhythm = Rhythm::undisturbed();
+            world.writer.expect_a_long_run();
+            world.send(1, &rhythm);
+            world.send(2, &rhythm);
+            world.send(3, &rhythm);
         });
     }
 
