@@ -17,7 +17,7 @@ use super::watch::Standing;
 use crate::io::{Handler, Key, Reactor};
 use crate::memory::{Attempt, OutOfMemory};
 use crate::sync::{
-    Mutex, OnceLock, Rank,
+    Mutex, Rank,
     atomic::{AtomicBool, Ordering},
 };
 use crate::sys::{self, Event, Interest, Read};
@@ -27,8 +27,10 @@ use crate::transports::{Connection, Fault, Host, Report, Stream};
 pub struct Greeting {
     reactor: Arc<Reactor>,
     host: Arc<dyn Host>,
-    key: OnceLock<Key>,
+    key: Key,
     state: Mutex<Option<State>>,
+    /// When it began, by the clock of milliseconds.
+    began_ms: u32,
     /// Whether its phase is [`Phase::Held`], for who has a lock of the same rank.
     is_held: AtomicBool,
 }
@@ -105,20 +107,24 @@ impl Greeting {
         let (phase, ending) = (Phase::Hearing, None);
         let awaits_room = interest.writable;
         let state = State { stream, greeter, unsaid, awaits_room, phase, deadline, done, ending };
-        let greeting = Arc::new(Greeting {
-            reactor: Arc::clone(reactor),
-            host,
-            key: OnceLock::new(),
-            state: Mutex::new(Rank::Endpoint, Some(state)),
-            is_held: AtomicBool::new(false),
+        let mut greeting = None;
+        let key = reactor.add(|key| {
+            let fresh = Greeting {
+                reactor: Arc::clone(reactor),
+                host,
+                key,
+                state: Mutex::new(Rank::Endpoint, Some(state)),
+                began_ms: sys::now_ms(),
+                is_held: AtomicBool::new(false),
+            };
+            Arc::clone(greeting.insert(Arc::new(fresh))) as _
         });
-        let handler: Arc<dyn Handler> = Arc::clone(&greeting) as _;
-        let fresh = reactor.add(|_| handler).inspect_err(|OutOfMemory| {
+        let (Ok(key), Some(greeting)) = (key, greeting) else {
             if standing == Standing::Watched {
                 reactor.unwatch(descriptor);
             }
-        })?;
-        let key = *greeting.key.get_or_init(|| fresh);
+            return Err(OutOfMemory);
+        };
         reactor.set_timer(key, Some(deadline));
         if standing.watch(reactor, key, descriptor, interest).is_err() {
             // No memory in the kernel for it: the timer ends it at once.
@@ -149,6 +155,11 @@ impl Greeting {
         }
     }
 
+    /// How long it has taken so far, to the millisecond.
+    pub fn age(&self) -> Duration {
+        Duration::from_millis(sys::now_ms().wrapping_sub(self.began_ms).into())
+    }
+
     /// Whether the peer has said everything, and waits for the socket to want it.
     pub fn is_held(&self) -> bool {
         self.is_held.load(Ordering::Relaxed)
@@ -165,16 +176,12 @@ impl Greeting {
     /// of it meanwhile.
     fn take_watched(&self) -> Option<State> {
         let state = self.state.lock().take()?;
-        if let Some(key) = self.key.get() {
-            self.reactor.forget(*key);
-        }
+        self.reactor.forget(self.key);
         Some(state)
     }
 
     fn set_timer(&self, when: Instant) {
-        if let Some(key) = self.key.get() {
-            self.reactor.set_timer(*key, Some(when));
-        }
+        self.reactor.set_timer(self.key, Some(when));
     }
 
     fn read(&self) -> Heard {
@@ -330,8 +337,7 @@ impl Greeting {
         if is_watched {
             return;
         }
-        let Some(key) = self.key.get() else { return };
-        if self.reactor.rewatch(*key, stream.descriptor(), interest).is_err() {
+        if self.reactor.rewatch(self.key, stream.descriptor(), interest).is_err() {
             // As at the start.
             self.set_timer(sys::now());
         }

@@ -57,14 +57,8 @@ struct State {
     is_holding: bool,
     /// Nobody is accepted until a greeting is over, or the oldest has had its time.
     is_crowded: bool,
-    greetings: BTreeMap<u64, Guest>,
+    greetings: BTreeMap<u64, Arc<Greeting>>,
     next_greeting: u64,
-}
-
-/// Somebody who is being greeted.
-struct Guest {
-    greeting: Arc<Greeting>,
-    since: Instant,
 }
 
 /// Whether there is room for one more greeting.
@@ -183,17 +177,17 @@ impl Listener {
         if state.greetings.len() < self.beginnings_max {
             return Place::Free;
         }
-        let mut beginning = state.greetings.values().filter(|guest| !guest.greeting.is_held());
+        let mut beginning = state.greetings.values().filter(|greeting| !greeting.is_held());
         let Some(oldest) = beginning.next() else { return Place::Free };
         if beginning.count() + 1 < self.beginnings_max {
             return Place::Free;
         }
-        let until = oldest.since + PATIENCE;
-        if until > sys::now() {
+        let left = PATIENCE.saturating_sub(oldest.age());
+        if !left.is_zero() {
             state.is_crowded = true;
-            return Place::Taken(until);
+            return Place::Taken(sys::now() + left);
         }
-        Place::Outstayed(Arc::clone(&oldest.greeting))
+        Place::Outstayed(Arc::clone(oldest))
     }
 
     /// Who comes meanwhile waits in the backlog.
@@ -256,8 +250,7 @@ impl Listener {
         let kept = {
             let mut state = self.state.lock();
             if !state.is_closed {
-                let guest = Guest { greeting: Arc::clone(&greeting), since: sys::now() };
-                state.greetings.insert(number, guest);
+                state.greetings.insert(number, Arc::clone(&greeting));
             }
             match attempt.check() {
                 Ok(()) if !state.is_closed => return Ok(()),
@@ -361,8 +354,8 @@ impl Maker for Listener {
             self.reactor.unwatch(open.listener.as_raw_fd());
             (open.release)();
         }
-        for guest in greetings.into_values() {
-            if guest.greeting.cancel() {
+        for greeting in greetings.into_values() {
+            if greeting.cancel() {
                 self.host.report(Report::Dropped);
             }
         }
@@ -379,7 +372,7 @@ impl Maker for Listener {
         // Without memory they stay where they are, and come again when their time is over.
         let greetings = {
             let state = self.state.lock();
-            memory::collect(state.greetings.values().map(|guest| Arc::clone(&guest.greeting)))
+            memory::collect(state.greetings.values().map(Arc::clone))
         };
         greetings.iter().flatten().for_each(|greeting| greeting.retry());
     }
