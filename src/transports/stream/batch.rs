@@ -65,7 +65,7 @@ pub struct PartVeil {
 pub struct Done {
     pub result: io::Result<usize>,
     pub is_empty: bool,
-    pub messages: usize,
+    pub messages: u32,
     pub used: Vec<u8>,
     /// What a sender lends cannot be read. If nothing of its frame was written, all of it counts
     /// as written now.
@@ -117,7 +117,7 @@ impl Batch {
             waits: self.waits,
             result,
             is_empty,
-            messages: if is_empty { std::mem::take(&mut self.messages) as usize } else { 0 },
+            messages: if is_empty { std::mem::take(&mut self.messages) } else { 0 },
             used: std::mem::take(&mut self.used),
             is_unreadable: std::mem::take(&mut self.is_unreadable),
         }

@@ -256,9 +256,9 @@ impl Queue {
     fn displace(&mut self) -> bool {
         let mut has_excess = false;
         while let Some(muster) = &mut self.muster
-            && muster.has_excess(self.untaken)
+            && muster.has_excess(self.untaken as usize)
         {
-            let oldest = muster.pieces.len() - self.untaken;
+            let oldest = muster.pieces.len() - self.untaken as usize;
             let Some(piece) = muster.pieces.remove(oldest) else { break };
             muster.messages -= 1;
             muster.untaken -= piece.size;
@@ -306,7 +306,7 @@ impl Queue {
         {
             return;
         }
-        let taken = muster.pieces.len() - self.untaken;
+        let taken = muster.pieces.len() - self.untaken as usize;
         let (kept, size) = muster.kept(taken, is_ahead);
         if kept < taken
             && memory::reserve(&mut self.segments, batch.segments.len() + 1).is_ok()
@@ -318,8 +318,9 @@ impl Queue {
             let sizes = muster.pieces.iter().take(taken).skip(kept).map(|piece| piece.size);
             let untaken = if self.untaken == 0 { 0 } else { muster.untaken };
             muster.untaken = untaken + sizes.sum::<usize>();
-            batch.messages -= (taken - kept) as u32;
-            self.untaken += taken - kept;
+            let returned = (taken - kept) as u32;
+            batch.messages -= returned;
+            self.untaken += returned;
         }
         written.has_displaced |= self.displace();
     }

@@ -32,10 +32,10 @@ pub struct Queue {
     pub(super) interjection: Option<Box<Frame>>,
     /// Bytes accepted and not with the kernel, those in the writer's batch included.
     pub(super) pending: usize,
-    /// Messages likewise.
-    pub(super) messages: usize,
+    /// Messages likewise: fewer than bytes, of which no queue holds so many.
+    pub(super) messages: u32,
     /// Of these, the messages that no writer has taken yet.
-    pub(super) untaken: usize,
+    pub(super) untaken: u32,
     pub(super) tally: SendTally,
     /// Bytes that may be pending before another message is refused.
     limit: usize,
@@ -49,8 +49,11 @@ pub struct Queue {
     urgency: Urgency,
     /// Messages have been gathered lately, so that a big buffer is worth keeping.
     gathers: bool,
-    /// How many messages come here in a run of their sender, where those may wait in the kernel.
-    pub(super) runs: Option<Runs>,
+    /// What the kernel has taken may wait there for more.
+    pub(super) may_wait: bool,
+    /// How many messages come here in a run of their sender, where they may wait, and have come in
+    /// runs.
+    pub(super) runs: Option<Box<Runs>>,
     /// What comes behind what is queued.
     follows: Follows,
     /// What the kernel has taken waits there for more.
@@ -113,6 +116,7 @@ impl Queue {
             is_wanted: false,
             urgency: Urgency::None,
             gathers: false,
+            may_wait: false,
             runs: None,
             follows: Follows::Unknown,
             waits: false,
@@ -243,8 +247,7 @@ impl Queue {
         self.is_wanted = false;
         batch.follows = std::mem::take(&mut self.follows);
         self.urgency.note_taken();
-        // Fewer than bytes, of which no queue holds so many.
-        batch.messages += std::mem::take(&mut self.untaken) as u32;
+        batch.messages += std::mem::take(&mut self.untaken);
         batch.segments.append(&mut self.segments);
         if !self.gathered.is_empty() {
             let spare = std::mem::take(&mut self.spare);
@@ -327,13 +330,13 @@ impl Queue {
         if !has_had_one {
             rhythm.note_connection();
         }
-        let follows = match &mut self.runs {
-            None => Follows::Unknown,
-            Some(runs) if has_had_one => runs.go_on(rhythm.last()),
-            Some(runs) => {
-                runs.begin();
-                Follows::Unknown
-            }
+        let follows = if !self.may_wait {
+            Follows::Unknown
+        } else if has_had_one {
+            self.runs.get_or_insert_with(Runs::begun).go_on(rhythm.last())
+        } else {
+            self.runs.iter_mut().for_each(|runs| runs.begin());
+            Follows::Unknown
         };
         if self.kernel == Kernel::TookLess {
             // It was full a moment ago. Ask again only when it matters.
@@ -348,7 +351,7 @@ impl Queue {
             && circumstances.gathering != Gathering::Never
             && size <= GATHERED_BODY_MAX
             && self.pending < GATHERED_MAX.min(self.limit / 2)
-            && (position == Position::First || !self.since.is_ripe(self.untaken, rhythm));
+            && (position == Position::First || !self.since.is_ripe(self.untaken as usize, rhythm));
         self.gathers |= may_gather;
         let may_wait = follows == Follows::More
             && position == Position::First
@@ -452,7 +455,7 @@ pub(super) const GATHERED_BODY_MAX: usize = 16 * 1024;
 /// that both sides work in, and the peer waits longer for the first of them.
 pub(super) const GATHERED_MAX: usize = 32 * 1024;
 /// So many messages are always accepted, however big.
-const MESSAGES_MIN: usize = 2;
+const MESSAGES_MIN: u32 = 2;
 /// What a frame with a body of its own adds: what was gathered before it, and the body.
 pub(super) const SEGMENTS_OF_FRAME: usize = 2;
 /// What is moved into a batch behind the segments: what is gathered, and an interjection.
@@ -535,7 +538,7 @@ mod tests {
         wire(&batch)
     }
 
-    fn done(count: usize, is_empty: bool, messages: usize) -> Done {
+    fn done(count: usize, is_empty: bool, messages: u32) -> Done {
         Done { result: Ok(count), is_empty, messages, used: Vec::new(), ..Done::default() }
     }
 

@@ -41,6 +41,11 @@ struct Waiting {
 }
 
 impl Runs {
+    /// Behind the first message of the first run that has more.
+    pub fn begun() -> Box<Runs> {
+        Box::new(Runs { this: 1, ..Runs::default() })
+    }
+
     /// Notes a message behind a pause, with which a run begins. Who has lost his processor for a
     /// moment takes up what he was about, which nobody can tell at the next message.
     pub fn begin(&mut self) {
@@ -73,8 +78,8 @@ impl Runs {
 
     /// As it is behind two runs that were long.
     #[cfg(test)]
-    pub fn long() -> Runs {
-        Runs { this: LONG, last: LONG, ..Runs::default() }
+    pub fn long() -> Box<Runs> {
+        Box::new(Runs { this: LONG, last: LONG, ..Runs::default() })
     }
 
     /// Whether there is more to come.

@@ -48,11 +48,11 @@ impl SendTally {
 
     /// So many messages of all that are pending have left: before that, a queue is at its longest.
     #[inline]
-    pub fn note_written(&mut self, messages: usize, bytes: usize, left: usize) {
+    pub fn note_written(&mut self, messages: u32, bytes: usize, left: u32) {
         if let Some(detail) = &mut self.detail {
             detail.note_most(messages, bytes);
         }
-        let high = add(&mut self.left, left);
+        let high = add(&mut self.left, left as usize);
         if high > 0 {
             carry(&mut self.detail, high, 0);
         }
@@ -116,8 +116,8 @@ impl ReceiveTally {
 }
 
 impl Detail {
-    fn note_most(&mut self, messages: usize, bytes: usize) {
-        self.messages_most = self.messages_most.max(u32::try_from(messages).unwrap_or(u32::MAX));
+    fn note_most(&mut self, messages: u32, bytes: usize) {
+        self.messages_most = self.messages_most.max(messages);
         self.bytes_most = self.bytes_most.max(bytes as u64);
     }
 }
@@ -165,7 +165,7 @@ impl Queue {
         let detail = self.tally.detail.get_or_insert_default();
         detail.note_most(messages, bytes);
         let sending = Backup {
-            messages,
+            messages: messages as usize,
             bytes,
             messages_most: detail.messages_most as usize,
             bytes_most: detail.bytes_most as usize,

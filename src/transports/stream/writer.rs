@@ -20,7 +20,6 @@ use super::circumstances::{Before, Circumstances, Gathering};
 use super::codec::Encoder;
 use super::driver::Look;
 use super::queue::Queue;
-use super::runs::Runs;
 use super::written::Written;
 use crate::error::{Error, Refusal};
 use crate::memory::OutOfMemory;
@@ -71,7 +70,7 @@ impl Writer {
     #[must_use]
     pub fn waiting_in_kernel(self) -> Writer {
         if self.gathering != Gathering::Never {
-            self.queue.lock().runs = Some(Runs::default());
+            self.queue.lock().may_wait = true;
         }
         self
     }
@@ -338,7 +337,8 @@ impl Writer {
     /// Two long runs of one length have passed here.
     #[cfg(test)]
     pub fn expect_a_long_run(&self) {
-        self.queue.lock().runs = Some(Runs::long());
+        let mut queue = self.queue.lock();
+        (queue.may_wait, queue.runs) = (true, Some(super::runs::Runs::long()));
     }
 
     /// Whether these bytes, which somebody has lent, are still in use.
