@@ -36,9 +36,8 @@ pub fn is_light() -> bool {
 #[cfg(all(target_os = "linux", not(any(portable, loom, simulated, tsan, miri))))]
 mod offered {
     use std::ffi::{c_int, c_long};
-    use std::fs;
     use std::os::linux::fs::MetadataExt;
-    use std::ptr;
+    use std::{fs, io};
 
     use super::{Ordering, fence};
     use crate::sync::atomic::{AtomicBool, compiler_fence};
@@ -66,7 +65,7 @@ mod offered {
     pub fn heavy() {
         // Pairs with the fence in `light`.
         fence(Ordering::SeqCst);
-        if !ask(EXPEDITED) && AGREED.0.load(Ordering::Relaxed) {
+        if AGREED.0.load(Ordering::Relaxed) && !ask(EXPEDITED) {
             // The kernel has agreed, and a filter of system calls that was installed later denies
             // it. What the other side wrote before, no processor keeps to itself for so long.
             nap();
@@ -77,11 +76,15 @@ mod offered {
     /// until each processor has been idle or elsewhere, which takes some ten milliseconds. It holds
     /// for children, too.
     pub fn agree() {
-        let is_alone = fs::metadata(THREADS).is_ok_and(|threads| threads.st_nlink() == 3);
-        if is_alone && ask(REGISTER_EXPEDITED) {
+        if is_alone() && ask(REGISTER_EXPEDITED) {
             // Release: pairs with the acquire in `light`.
             AGREED.0.store(true, Ordering::Release);
         }
+    }
+
+    /// Whether the process is known to have one thread.
+    fn is_alone() -> bool {
+        fs::metadata(THREADS).is_ok_and(|threads| threads.st_nlink() == 3)
     }
 
     /// A sleep in which the thread cannot be cancelled.
@@ -93,9 +96,13 @@ mod offered {
             seconds: c_long,
             nanoseconds: c_long,
         }
-        let time = Time { seconds: 0, nanoseconds: NAP_NS };
-        // SAFETY: the time is there until the call is over, and nothing is written.
-        unsafe { libc::syscall(libc::SYS_nanosleep, &raw const time, ptr::null::<Time>()) };
+        let mut time = Time { seconds: 0, nanoseconds: NAP_NS };
+        let time = &raw mut time;
+        // What is left when a signal has ended it, for whose handler it has not gone on.
+        // SAFETY: the time is there until the call is over, which may write it.
+        while unsafe { libc::syscall(libc::SYS_nanosleep, time, time) } != 0
+            && io::Error::last_os_error().kind() == io::ErrorKind::Interrupted
+        {}
     }
 
     fn ask(command: c_int) -> bool {
@@ -126,10 +133,23 @@ mod offered {
 
         #[test]
         fn who_has_several_threads_does_not_wait_for_an_agreement() {
-            // Tests are several threads.
-            let before = AGREED.0.load(Ordering::Relaxed);
-            agree();
-            assert_eq!(AGREED.0.load(Ordering::Relaxed), before);
+            let is_alone_beside_another = std::thread::scope(|scope| {
+                let other = scope.spawn(is_alone);
+                other.join().unwrap()
+            });
+            assert!(!is_alone_beside_another);
+        }
+
+        #[test]
+        fn what_the_kernel_offers_is_had_from_the_load_on() {
+            /// MEMBARRIER_CMD_QUERY.
+            const QUERY: c_int = 0;
+            let (flags, processor): (c_int, c_int) = (0, 0);
+            // SAFETY: it touches no memory.
+            let offers = unsafe { libc::syscall(libc::SYS_membarrier, QUERY, flags, processor) };
+            if offers > 0 && offers & c_long::from(REGISTER_EXPEDITED) != 0 {
+                assert!(is_light() && ask(EXPEDITED));
+            }
         }
 
         #[test]

@@ -197,11 +197,12 @@ impl<T> DerefMut for RwLockWriteGuard<'_, T> {
 #[cfg(not(simulated))]
 const BETWEEN_LOOKS: Duration = Duration::from_micros(100);
 
-// The product's locks have no rank, and are no larger than they look.
+// The product's locks have no rank, and are no larger than they look. The place of a handle is a
+// cache line.
 #[cfg(not(any(debug_assertions, simulated)))]
 const _: () = {
     assert!(size_of::<Mutex<u32>>() == 12);
-    assert!(size_of::<RwLock<*const u8>>() == 64);
+    assert!(size_of::<RwLock<*const u8>>() <= 64);
     assert!(size_of::<MutexGuard<'_, u8>>() == size_of::<usize>());
 };
 

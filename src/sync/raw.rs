@@ -1,4 +1,4 @@
-//! The locks under those of `lock.rs`: each is a number or two, and nothing beside them.
+//! The locks under those of `lock.rs`: each is a few numbers, and nothing beside them.
 //!
 //! parking_lot keeps one table for the whole process of who waits for what. A child forked while
 //! others waited inherits it, with places in it that lead to the stacks of threads which do not
@@ -59,19 +59,27 @@ impl RawMutex {
 
     #[cold]
     fn lock_slowly(&self) {
-        let mut spin = Spin::default();
-        while spin.once() {
-            if self.is_free() && self.try_lock() {
+        loop {
+            let mut spin = Spin::default();
+            while spin.once() {
+                if self.is_free() && self.try_lock() {
+                    return;
+                }
+            }
+            // Not for longer: who frees it meanwhile wakes somebody, in vain if he is awake.
+            self.sleepers.fetch_add(1, Ordering::Relaxed);
+            // Pairs with the fence in `unlock`: either we see that it is free, or who frees it sees
+            // us.
+            barrier::heavy();
+            let is_ours = self.is_free() && self.try_lock();
+            if !is_ours {
+                self.state.wait(HELD);
+            }
+            self.sleepers.fetch_sub(1, Ordering::Relaxed);
+            if is_ours {
                 return;
             }
         }
-        self.sleepers.fetch_add(1, Ordering::Relaxed);
-        // Pairs with the fence in `unlock`: either we see that it is free, or who frees it sees us.
-        barrier::heavy();
-        while !(self.is_free() && self.try_lock()) {
-            self.state.wait(HELD);
-        }
-        self.sleepers.fetch_sub(1, Ordering::Relaxed);
     }
 
     #[inline]

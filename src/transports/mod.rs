@@ -423,7 +423,7 @@ pub trait Stream {
     /// done to make sure of that.
     fn finish(&self, deadline: Instant);
 
-    /// Whether something accepted has not reached the kernel.
+    /// Whether something accepted has not reached the kernel, or waits there for more.
     fn has_unwritten(&self) -> bool;
 
     /// A caller waits from now on until the kernel takes more, and writes then.

@@ -293,7 +293,7 @@ impl Connection for StreamConnection {
         let (written, result) = self.writer.return_loan(&*self.stream);
         std::mem::forget(borrower);
         self.after_write(written);
-        if stay.is_some() && !self.writer.is_empty() {
+        if stay.is_some() && !self.writer.is_settled() {
             // Nobody was told while this thread drove.
             self.write_all();
         }

@@ -346,14 +346,18 @@ impl Queue {
             self.urgency = Urgency::Queued;
         }
         // Nobody is told that there is no room before the kernel was asked for some.
-        let may_gather = pace == Pace::Streaming
+        // What waits in the kernel would wait for what is gathered behind it.
+        let may_gather = !self.waits
+            && pace == Pace::Streaming
             && has_had_one
             && circumstances.gathering != Gathering::Never
             && size <= GATHERED_BODY_MAX
             && self.pending < GATHERED_MAX.min(self.limit / 2)
             && (position == Position::First || !self.since.is_ripe(self.untaken as usize, rhythm));
         self.gathers |= may_gather;
+        // Who has received in between works for each message, and the next is not there in a moment.
         let may_wait = follows == Follows::More
+            && circumstances.before == Before::Sent
             && position == Position::First
             && pace == Pace::Unhurried
             && size <= GATHERED_BODY_MAX;
