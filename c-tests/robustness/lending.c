@@ -244,6 +244,31 @@ static void memory_that_is_unmapped_is_no_encrypted_message(void)
     CHECK_CLOSE(a, b);
 }
 
+/* Whose turn it is among several is found out late, and it may be one that is read here. */
+static void memory_that_is_unmapped_is_no_message_among_many_peers(void)
+{
+    char *gone = holed(MEGABYTE, MEGABYTE), *buffer = buffer_of(LARGEST);
+    int a, b;
+    open_two(NN_PUSH, NN_PULL, &a, &b);
+    int c = open_connected(AF_SP, NN_PULL, url.text);
+    make_patient(c);
+    CHECK_PIPES(a, 2);
+    memset(gone, 1, MEGABYTE);
+    REQUIRE(munmap(gone + MEGABYTE - PAGE, PAGE) == 0);
+    for (int i = 0; i < 4; i++) {
+        CHECK_ERRNO(nn_send(a, gone, MEGABYTE, 0), -1, EFAULT);
+        fill_body(buffer, MEGABYTE, (uint64_t)i);
+        CHECK_EQ(nn_send(a, buffer, MEGABYTE, 0), MEGABYTE);
+        struct nn_pollfd both[2] = {{.fd = b, .events = NN_POLLIN}, {.fd = c, .events = NN_POLLIN}};
+        REQUIRE(nn_poll(both, 2, PATIENCE_MS) == 1);
+        check_arrives(both[0].revents ? b : c, buffer, MEGABYTE, (uint64_t)i);
+    }
+    CHECK_EQ(nn_get_statistic(a, NN_STAT_BROKEN_CONNECTIONS), 0);
+    CHECK_EQ(munmap(gone, MEGABYTE - PAGE), 0);
+    free(buffer);
+    CHECK_CLOSE(a, b, c);
+}
+
 /* A part of it has gone then, which cannot be taken back: the peer never hears of it. */
 static void memory_that_ends_too_early_is_no_message_either(void)
 {
@@ -590,6 +615,7 @@ int main(int count, char **words)
     }
     if (strcmp(trial.scheme, "tls+tcp") == 0 || strcmp(trial.scheme, "wss") == 0)
         RUN(memory_that_is_unmapped_is_no_encrypted_message);
+    RUN(memory_that_is_unmapped_is_no_message_among_many_peers);
     RUN(nothing_is_left);
     return test_end();
 }

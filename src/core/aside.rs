@@ -37,16 +37,21 @@ impl Turn {
     ) -> Option<Result<Step<bool>, Error>> {
         let (aside, slept, events) = self.aside()?;
         let since = aside.since;
-        if slept == Slept::Interrupted {
-            return Some(self.rise()?.and(Err(Error::Interrupted)));
-        }
+        // As in a sleep: what has come counts for more than that a handler has run.
         let has_news = look(events);
-        if !has_news && aside.more > 0 {
+        let took = sys::now().duration_since(since);
+        let is_interrupted = slept == Slept::Interrupted && !has_news;
+        if !has_news && !is_interrupted && aside.more > 0 && !Spin::is_long(took) {
             aside.more -= 1;
             return Some(Ok(Step::Sleep));
         }
-        spin.judge(has_news, sys::now().duration_since(since));
-        Some(self.rise()?.map(|_| Step::Done(has_news)))
+        spin.judge(has_news, took);
+        let risen = self.rise()?;
+        Some(if is_interrupted {
+            risen.and(Err(Error::Interrupted))
+        } else {
+            risen.map(|_| Step::Done(has_news))
+        })
     }
 }
 

@@ -97,8 +97,8 @@ impl Socket {
         };
         let (is_of_use, is_read_here) = if self.socket_type().hands_on {
             let state = self.joint.as_ref().map_or(self, |joint| &joint.trunk).lock();
-            // Among many only the machine knows whose turn it is.
-            state.pipes.only_live().map_or((true, false), |pipe| use_of(&*pipe.connection))
+            // Among many only the machine knows whose turn it is: it may be one that is read here.
+            state.pipes.only_live().map_or((true, true), |pipe| use_of(&*pipe.connection))
         } else {
             (false, true)
         };
@@ -108,12 +108,7 @@ impl Socket {
         if !is_of_use {
             return Ok(body.own()?);
         }
-        // What is read here is not stayed with: it is there now, and the kernel would not say when
-        // it no longer is.
-        if !is_read_here
-            && matches!(blocking, Blocking::Wait)
-            && self.options().send_deadline().is_none()
-        {
+        if matches!(blocking, Blocking::Wait) && self.options().send_deadline().is_none() {
             body.let_stay();
         }
         Ok(())
@@ -295,13 +290,14 @@ impl Socket {
             if turn.is_over() {
                 return Err(self.fail(Error::TimedOut));
             }
-            if mem::take(&mut may_step_aside) {
+            let deadline = turn.deadline(|| self.options().recv_deadline());
+            // Who leads goes on: else the next one would lead, give way, and so on.
+            if mem::take(&mut may_step_aside) && lead.is_none() {
                 let step = self.step_aside_to_recv(miss, turn);
                 if step.map_err(|error| self.fail(error))? == Step::Sleep {
                     return Ok(Step::Sleep);
                 }
             }
-            let deadline = turn.deadline(|| self.options().recv_deadline());
             let earliest = [deadline, miss.until].into_iter().flatten().min();
             let step = self.lie_down_to_recv(miss.seen, earliest, turn, lead.take());
             if step.map_err(|error| self.fail(error))? == Step::Sleep {

@@ -69,7 +69,10 @@ impl Socket {
             if trunk.waiting.has_streams() && trunk.waiting.recv.handover.try_lead() {
                 let only = trunk.only_connection();
                 self.pump_once(only.as_ref(), events, None);
+                // Before others are rung for, who are to lead: that is no news.
+                let has_news = self.waiting.recv.epoch() != seen;
                 trunk.resign();
+                return has_news;
             }
             self.waiting.recv.epoch() != seen
         };

@@ -32,7 +32,7 @@ impl Spin {
             yield_now();
             look()
         });
-        if sys::now().duration_since(began) > GIVEN_AWAY {
+        if Spin::is_long(sys::now().duration_since(began)) {
             // Who runs here does so for as long as he is let: a sleeper would be woken sooner.
             self.set_penalty(SKIPS_MAX);
         }
@@ -60,10 +60,16 @@ impl Spin {
         skips == 0
     }
 
+    /// Whether somebody has kept the processor meanwhile who runs for as long as he is let.
+    #[must_use]
+    pub fn is_long(took: Duration) -> bool {
+        took > GIVEN_AWAY
+    }
+
     /// Others have had their turns, for so long.
     pub fn judge(&self, has_found: bool, took: Duration) {
         let penalty = self.penalty.load(Ordering::Relaxed);
-        if took > GIVEN_AWAY {
+        if Spin::is_long(took) {
             self.set_penalty((penalty * 2 + 1).clamp(SKIPS_LONG, SKIPS_LONGEST));
         } else if has_found {
             self.penalty.store((penalty / 2).max(1), Ordering::Relaxed);

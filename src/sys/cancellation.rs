@@ -94,8 +94,9 @@ pub(super) enum Point {
 /// Makes a call during which the thread can be cancelled, if its owner allows that.
 ///
 /// # Safety
-/// `call` does nothing but wait in the kernel, and no frame between the caller of the library and
-/// this has anything to drop. `cleanup` may be done meanwhile.
+/// `call` waits in the kernel, and does nothing that somebody else would have to put right if it
+/// never came back. No frame between the caller of the library and this has anything to drop.
+/// `cleanup` may be done meanwhile.
 #[inline(never)]
 pub(super) unsafe fn let_through<T: Copy>(
     point: Point,

@@ -48,9 +48,15 @@ impl Silence {
     #[must_use]
     pub fn is_disturbed(&self) -> bool {
         let Some(before) = &self.before else { return false };
-        let mut pending = MaybeUninit::<libc::sigset_t>::uninit();
+        // The C library need not fill all of it.
+        let mut pending = MaybeUninit::<libc::sigset_t>::zeroed();
         // SAFETY: there is room for a set.
         if unsafe { kernel::sigpending(pending.as_mut_ptr()) } != 0 {
+            return false;
+        }
+        // SAFETY: each byte was written above, and there are as many.
+        let bytes = unsafe { pending.as_ptr().cast::<[u8; size_of::<libc::sigset_t>()]>().read() };
+        if bytes.iter().all(|byte| *byte == 0) {
             return false;
         }
         // SAFETY: both sets were filled by the kernel.
@@ -82,7 +88,8 @@ fn is_handled(signal: libc::c_int) -> bool {
     }
 }
 
-const LAST: libc::c_int = 64;
+/// Where there are fewer, the C library says of none behind the last that it has come.
+const LAST: libc::c_int = 127;
 const OF_THE_THREAD: [libc::c_int; 7] = [
     libc::SIGSEGV,
     libc::SIGBUS,
@@ -102,15 +109,7 @@ pub mod tests {
 
     /// What `wait` returns in a thread of its own, which gets signals until it does.
     pub fn interrupted<T: Send + 'static>(wait: impl FnOnce() -> T + Send + 'static) -> T {
-        extern "C" fn nothing(_signal: libc::c_int) {}
-        // SAFETY: a zeroed sigaction is one without flags, and the handler touches nothing.
-        unsafe {
-            let mut action: libc::sigaction = std::mem::zeroed();
-            action.sa_sigaction = nothing as extern "C" fn(libc::c_int) as libc::sighandler_t;
-            // Restarting is what a wait must not do even when it is asked for.
-            action.sa_flags = libc::SA_RESTART;
-            libc::sigaction(libc::SIGUSR1, &action, ptr::null_mut());
-        }
+        let_be_handled(libc::SIGUSR1);
         let (tell, told) = mpsc::channel();
         let (finish, finished) = mpsc::channel();
         let waiter = thread::spawn(move || {
@@ -129,7 +128,20 @@ pub mod tests {
         waiter.join().unwrap()
     }
 
-    fn is_blocked(signal: libc::c_int) -> bool {
+    /// By a handler that does nothing.
+    pub fn let_be_handled(signal: libc::c_int) {
+        extern "C" fn nothing(_signal: libc::c_int) {}
+        // SAFETY: a zeroed sigaction is one without flags, and the handler touches nothing.
+        unsafe {
+            let mut action: libc::sigaction = std::mem::zeroed();
+            action.sa_sigaction = nothing as extern "C" fn(libc::c_int) as libc::sighandler_t;
+            // Restarting is what a wait must not do even when it is asked for.
+            action.sa_flags = libc::SA_RESTART;
+            libc::sigaction(signal, &action, ptr::null_mut());
+        }
+    }
+
+    pub fn is_blocked(signal: libc::c_int) -> bool {
         let mut mask = MaybeUninit::<libc::sigset_t>::uninit();
         // SAFETY: with no new set, the old one is only written.
         unsafe {

@@ -69,3 +69,49 @@ impl Look {
 
 /// How often the others have their turn.
 const TURNS: u32 = 2;
+
+#[cfg(all(test, not(simulated)))]
+mod tests {
+    use super::super::signals::tests::{is_blocked, let_be_handled};
+    use super::*;
+    use crate::sync::thread;
+
+    /// What giving way tells a thread of its own, to which `signal` comes meanwhile, and whether
+    /// its mask is what it was.
+    fn give_way_struck_by(signal: i32, is_blocked_before: bool, sight: fn() -> Look) -> Slept {
+        let thread = thread::spawn(move || {
+            if is_blocked_before {
+                block(signal);
+            }
+            let slept = give_way(|| {
+                // SAFETY: the thread is the calling one.
+                unsafe { libc::pthread_kill(libc::pthread_self(), signal) };
+                sight()
+            });
+            assert_eq!(is_blocked(signal), is_blocked_before);
+            slept
+        });
+        thread.join().unwrap()
+    }
+
+    fn block(signal: i32) {
+        let mut set = std::mem::MaybeUninit::<libc::sigset_t>::zeroed();
+        // SAFETY: there is room for a set, which is filled before it is read.
+        unsafe {
+            libc::sigaddset(set.as_mut_ptr(), signal);
+            libc::pthread_sigmask(libc::SIG_BLOCK, set.as_ptr(), std::ptr::null_mut());
+        }
+    }
+
+    #[test]
+    fn who_gives_way_learns_of_handlers_and_of_nothing_else() {
+        let_be_handled(libc::SIGUSR1);
+        let struck = |sight| give_way_struck_by(libc::SIGUSR1, false, sight);
+        assert_eq!(struck(|| Look::Nothing), Slept::Interrupted);
+        assert_eq!(struck(|| Look::Unknown), Slept::Interrupted);
+        assert_eq!(struck(|| Look::News), Slept::Woken);
+        assert_eq!(give_way_struck_by(libc::SIGUSR1, true, || Look::Nothing), Slept::Woken);
+        // Nobody handles it.
+        assert_eq!(give_way_struck_by(libc::SIGWINCH, false, || Look::Nothing), Slept::Woken);
+    }
+}

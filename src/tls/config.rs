@@ -143,10 +143,18 @@ fn own(wishes: &Wishes<'_>) -> Result<Option<CertifiedKey>, Trouble> {
     if wishes.certificate.is_empty() && wishes.key.is_empty() {
         return Ok(None);
     }
-    let chain = chain(wishes.certificate)?;
-    // One file may have both.
-    let place = if wishes.key.is_empty() { wishes.certificate } else { wishes.key };
-    let own = CertifiedKey::new(chain, key(place)?);
+    if wishes.certificate.is_empty() {
+        return Err(Setting::CERTIFICATE.trouble(table::FLAW_MISSING, "there is none, and a key"));
+    }
+    let pem = place::one(wishes.certificate, Setting::CERTIFICATE)?;
+    let chain = chain(&pem)?;
+    // One file may have both: it is read once, because it may be a pipe.
+    let key = if wishes.key.is_empty() {
+        key(&pem)?
+    } else {
+        key(&place::one(wishes.key, Setting::KEY)?)?
+    };
+    let own = CertifiedKey::new(chain, key);
     match own.keys_match() {
         // Whether they belong together cannot be told of every kind.
         Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => {
@@ -160,14 +168,9 @@ fn own(wishes: &Wishes<'_>) -> Result<Option<CertifiedKey>, Trouble> {
     }
 }
 
-fn chain(place: &[u8]) -> Result<Vec<CertificateDer<'static>>, Trouble> {
+fn chain(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Trouble> {
     let setting = Setting::CERTIFICATE;
-    if place.is_empty() {
-        let words = "there is none, and a key";
-        return Err(setting.trouble(table::FLAW_MISSING, words));
-    }
-    let pem = place::one(place, setting)?;
-    let chain = CertificateDer::pem_slice_iter(&pem)
+    let chain = CertificateDer::pem_slice_iter(pem)
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| setting.trouble(table::FLAW_DAMAGED, &error.to_string()))?;
     if chain.is_empty() {
@@ -176,15 +179,14 @@ fn chain(place: &[u8]) -> Result<Vec<CertificateDer<'static>>, Trouble> {
     Ok(chain)
 }
 
-fn key(place: &[u8]) -> Result<Arc<dyn SigningKey>, Trouble> {
+fn key(pem: &[u8]) -> Result<Arc<dyn SigningKey>, Trouble> {
     let setting = Setting::KEY;
-    let pem = place::one(place, setting)?;
     let has = |words: &[u8]| pem.windows(words.len()).any(|bytes| bytes == words);
     if has(b"-----BEGIN ENCRYPTED PRIVATE KEY-----") || has(b"Proc-Type: 4,ENCRYPTED") {
         let words = "it is encrypted, and there is no password for it";
         return Err(setting.trouble(table::FLAW_ENCRYPTED, words));
     }
-    let mut key = PrivateKeyDer::from_pem_slice(&pem).map_err(|error| match error {
+    let mut key = PrivateKeyDer::from_pem_slice(pem).map_err(|error| match error {
         pem::Error::NoItemsFound => {
             setting.trouble(table::FLAW_EMPTY, "there is no private key in it")
         }
@@ -230,7 +232,7 @@ fn system_roots(is_privileged: bool) -> Result<Vec<CertificateDer<'static>>, Tro
         if let Some(file) = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from)
             && file.exists()
         {
-            place::check(&file, Setting::TRUST)?;
+            place::check_authorities(&file, Setting::TRUST)?;
         }
         return Ok(rustls_native_certs::load_native_certs().certs);
     }

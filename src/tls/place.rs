@@ -55,8 +55,26 @@ pub fn all(place: &[u8], setting: Setting) -> Result<Vec<Pem>, Trouble> {
 
 /// Whether the file of that path may be read: what has an end, or is a pipe, whose writer may come
 /// later. A terminal would wait for ever, and of zeros there are always more.
-pub fn check(path: &Path, setting: Setting) -> Result<(), Trouble> {
+fn check(path: &Path, setting: Setting) -> Result<(), Trouble> {
     let about = fs::metadata(path).map_err(|error| setting.unreadable("", &error))?;
+    check_kind(&about, setting)
+}
+
+/// Whether it may be read by who reads to the end, wherever that is. /dev/null says that there is
+/// none.
+#[cfg(not(target_os = "macos"))]
+pub fn check_authorities(path: &Path, setting: Setting) -> Result<(), Trouble> {
+    let about = fs::metadata(path).map_err(|error| setting.unreadable("", &error))?;
+    let null = fs::metadata("/dev/null").ok();
+    let is_null =
+        about.file_type().is_char_device() && null.is_some_and(|null| null.rdev() == about.rdev());
+    if is_null {
+        return Ok(());
+    }
+    if about.file_type().is_fifo() {
+        let words = "the environment names a pipe, which need not end";
+        return Err(setting.trouble(table::FLAW_OTHER, words));
+    }
     check_kind(&about, setting)
 }
 

@@ -355,7 +355,7 @@ impl Queue {
             && self.pending < GATHERED_MAX.min(self.limit / 2)
             && (position == Position::First || !self.since.is_ripe(self.untaken as usize, rhythm));
         self.gathers |= may_gather;
-        // Who has received in between works for each message, and the next is not there in a moment.
+        // Who has received in between works for each message: the next is not there in a moment.
         let may_wait = follows == Follows::More
             && circumstances.before == Before::Sent
             && position == Position::First

@@ -12,7 +12,7 @@ use std::ops::{Deref, DerefMut, Range};
 
 use super::reader::READ_MAX as SIZE;
 use crate::memory;
-use crate::sync::{Mutex, Rank};
+use crate::sync::{Mutex, MutexGuard, Rank, spin_loop};
 use crate::sys::PerProcess;
 
 /// A buffer on loan.
@@ -24,7 +24,7 @@ pub struct Scratch {
 /// Borrows a buffer; its content is whatever the last reader left.
 #[must_use]
 pub fn take() -> Scratch {
-    let idle = IDLE.get().try_lock().and_then(|mut idle| idle.pop());
+    let idle = idle().and_then(|mut idle| idle.pop());
     Scratch::of(idle.unwrap_or_else(fresh))
 }
 
@@ -64,7 +64,7 @@ impl DerefMut for Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        let Some(mut idle) = IDLE.get().try_lock() else { return };
+        let Some(mut idle) = idle() else { return };
         let is_full_size = self.len() == SIZE;
         if is_full_size && idle.len() < IDLE_MAX && memory::reserve(&mut *idle, 1).is_ok() {
             idle.push(std::mem::take(&mut self.memory));
@@ -72,6 +72,17 @@ impl Drop for Scratch {
     }
 }
 
+/// Those that nobody uses, unless they are locked for longer than somebody needs who is there.
+fn idle() -> Option<MutexGuard<'static, Vec<Vec<u8>>>> {
+    (0..LOOKS).find_map(|_| {
+        IDLE.get().try_lock().or_else(|| {
+            spin_loop();
+            None
+        })
+    })
+}
+
+const LOOKS: u32 = 64;
 const SIZE_WITHOUT_MEMORY: usize = 4 * 1024;
 const PAGE: usize = 4096;
 const PAGE_OFFSET: usize = 64;

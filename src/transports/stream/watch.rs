@@ -66,11 +66,11 @@ pub struct Wanted {
 }
 
 impl Watch {
-    #[must_use]
     pub fn reactor(&self) -> &Reactor {
         &self.reactor
     }
 
+    #[must_use]
     pub fn new(reactor: Arc<Reactor>, descriptor: RawFd) -> Watch {
         Watch {
             reactor,
