@@ -69,6 +69,12 @@ mod tests {
         socket.tcp_congestion().unwrap()
     }
 
+    /// The system may let only some have another one.
+    fn can_be_ended() -> bool {
+        let any = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        any.set_tcp_congestion(UNPACED).is_ok()
+    }
+
     #[test]
     fn what_paces_is_replaced_and_nothing_else() {
         let all = [&b"bbr"[..], b"bbr3\0\0", b"cubic\0", b"reno\0", b"dctcp", b""];
@@ -77,6 +83,9 @@ mod tests {
             Socket::new(Domain::IPV4, Type::STREAM, None).unwrap(),
             Socket::new(Domain::IPV4, Type::STREAM, None).unwrap(),
         );
+        if !can_be_ended() {
+            return;
+        }
         end(&after);
         let (before, after) = (control(&before), control(&after));
         assert!(!is_paced(&after));
@@ -105,6 +114,9 @@ mod tests {
             let descriptor = unsafe { BorrowedFd::borrow_raw(stream.as_raw_fd()) };
             is_paced(&SockRef::from(&descriptor).tcp_congestion().unwrap())
         };
+        if !can_be_ended() {
+            return;
+        }
         for at in ["127.0.0.1:0", "0.0.0.0:0"] {
             let listener = OsListener::listening(&Address::Internet(at.parse().unwrap()), 1);
             let listener = listener.unwrap();

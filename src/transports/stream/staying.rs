@@ -83,8 +83,13 @@ mod tests {
     #[test]
     fn what_a_peer_reads_meanwhile_arrives_as_it_was_lent() {
         let read = |peer: &Peer| assert!(peer.read(SIZE) == MUCH);
-        let (_, peer, _socket) = lend(true, read);
-        assert!(peer.hears_nothing());
+        // Who reads may come too late for him who stays, on a busy machine.
+        let has_stayed = (0..20).any(|_| {
+            let (awaited, peer, _socket) = lend(true, read);
+            assert!(peer.hears_nothing());
+            awaited > 1
+        });
+        assert!(has_stayed);
     }
 
     #[test]
