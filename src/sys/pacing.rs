@@ -5,7 +5,10 @@
 //! read so far, and the timer is what both wait for. A stream of big messages takes twice as long.
 //! So these streams get the control that every kernel has and everybody may choose.
 
-use super::{Inherited, kernel};
+#[cfg(target_os = "linux")]
+use super::Inherited;
+use super::kernel;
+#[cfg(target_os = "linux")]
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use std::net::SocketAddr;
 
