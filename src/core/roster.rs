@@ -108,7 +108,8 @@ impl Routine {
         if !self.has_looked && back.is_none() && timeout != Some(Duration::ZERO) && self.is_idle() {
             let only = self.only_stream();
             self.has_looked = spin.try_spin(|| self.glance(only.as_ref(), turn.events_slot()));
-            if !self.has_looked && spin.gives_way() {
+            // With several it takes longer than to sleep.
+            if !self.has_looked && only.is_some() && spin.gives_way() {
                 turn.step_aside(Duty::LookOut { from: Stay::new(&self.lookout) }, None, None);
                 return Ok(Some(Step::Sleep));
             }
