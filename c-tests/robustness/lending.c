@@ -220,14 +220,21 @@ static void memory_that_is_not_there_is_no_message(void)
     CHECK_CLOSE(a, b);
 }
 
+/* A megabyte of which the last page has been unmapped. */
+static char *without_its_end(void)
+{
+    char *gone = holed(MEGABYTE, MEGABYTE);
+    memset(gone, 1, MEGABYTE);
+    REQUIRE(munmap(gone + MEGABYTE - PAGE, PAGE) == 0);
+    return gone;
+}
+
 /* What is encrypted is read in the process, which asks first whether it is there. */
 static void memory_that_is_unmapped_is_no_encrypted_message(void)
 {
-    char *gone = holed(MEGABYTE, MEGABYTE), *buffer = buffer_of(LARGEST);
+    char *gone = without_its_end(), *buffer = buffer_of(LARGEST);
     int a, b;
     open_two(NN_PULL, NN_PUSH, &a, &b);
-    memset(gone, 1, MEGABYTE);
-    REQUIRE(munmap(gone + MEGABYTE - PAGE, PAGE) == 0);
     fill_body(buffer, MEGABYTE, 7);
     CHECK_EQ(nn_send(b, buffer, MEGABYTE, 0), MEGABYTE);
     check_arrives(a, buffer, MEGABYTE, 7);
@@ -247,14 +254,12 @@ static void memory_that_is_unmapped_is_no_encrypted_message(void)
 /* Whose turn it is among several is found out late, and it may be one that is read here. */
 static void memory_that_is_unmapped_is_no_message_among_many_peers(void)
 {
-    char *gone = holed(MEGABYTE, MEGABYTE), *buffer = buffer_of(LARGEST);
+    char *gone = without_its_end(), *buffer = buffer_of(LARGEST);
     int a, b;
     open_two(NN_PUSH, NN_PULL, &a, &b);
     int c = open_connected(AF_SP, NN_PULL, url.text);
     make_patient(c);
     CHECK_PIPES(a, 2);
-    memset(gone, 1, MEGABYTE);
-    REQUIRE(munmap(gone + MEGABYTE - PAGE, PAGE) == 0);
     for (int i = 0; i < 4; i++) {
         CHECK_ERRNO(nn_send(a, gone, MEGABYTE, 0), -1, EFAULT);
         fill_body(buffer, MEGABYTE, (uint64_t)i);

@@ -998,26 +998,22 @@ mod models {
         });
     }
 
+    fn send_in_a_long_run(world: &World) {
+        let rhythm = Rhythm::undisturbed();
+        world.writer.expect_a_long_run();
+        world.send(1, &rhythm);
+        world.send(2, &rhythm);
+        world.send(3, &rhythm);
+    }
+
     #[test]
     fn model_what_waits_in_the_kernel_is_released_by_the_reactor() {
-        check(100, &[1, 2, 3], |world| {
-            let rhythm = Rhythm::undisturbed();
-            world.writer.expect_a_long_run();
-            world.send(1, &rhythm);
-            world.send(2, &rhythm);
-            world.send(3, &rhythm);
-        });
+        check(100, &[1, 2, 3], send_in_a_long_run);
     }
 
     #[test]
     fn model_a_full_kernel_keeps_nothing_back() {
-        check(2, &[1, 2, 3], |world| {
-            let rhythm = Rhythm::undisturbed();
-            world.writer.expect_a_long_run();
-            world.send(1, &rhythm);
-            world.send(2, &rhythm);
-            world.send(3, &rhythm);
-        });
+        check(2, &[1, 2, 3], send_in_a_long_run);
     }
 
     #[test]
