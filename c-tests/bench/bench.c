@@ -81,6 +81,9 @@ static void run(const struct plan *plan, struct outcome *outcome) {
     case HAND_OVER:
         run_stream(plan, outcome);
         break;
+    case ALONE:
+        run_alone(plan, outcome);
+        break;
     case FAN_IN:
         run_fan_in(plan, outcome);
         break;

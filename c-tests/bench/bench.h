@@ -18,6 +18,7 @@ enum activity {
     ROUND_TRIP,  /* lat: one message there, one back. */
     STREAM,      /* thr: messages one way, as fast as they go. */
     HAND_OVER,   /* zc: the same, with NN_MSG buffers. */
+    ALONE,       /* alone: one thread sends a message and takes it. */
     BURST,       /* burst: N messages there, one back. */
     TAIL,        /* tail: the delay of the last of N messages. */
     POLL_ONE,    /* poll: a round trip that waits for the descriptor of the socket. */
@@ -212,6 +213,7 @@ void party_check(struct party *party, const unsigned char *message, size_t got, 
 /* Each family in a file of its own. */
 void run_exchange(const struct plan *plan, struct outcome *outcome);
 void run_stream(const struct plan *plan, struct outcome *outcome);
+void run_alone(const struct plan *plan, struct outcome *outcome);
 void run_fan_in(const struct plan *plan, struct outcome *outcome);
 void run_contexts(const struct plan *plan, struct outcome *outcome);
 far_part far_crowd;

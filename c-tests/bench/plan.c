@@ -65,6 +65,7 @@ static const struct family {
     {"lat", NULL, ROUND_TRIP, "PTS", NULL, 0, 1, NEEDED},
     {"thr", NULL, STREAM, "PTS", NULL, 0, 1, NO_NEED},
     {"zc", NULL, HAND_OVER, "TS", &pairs, 0, 1, NO_NEED},
+    {"alone", NULL, ALONE, "PTS", NULL, 0, 1, NO_NEED},
     {"burst", NULL, BURST, "TSN", &pairs, LENGTH_LIMIT, 1, NO_NEED},
     {"tail", NULL, TAIL, "TSN", &pairs, LENGTH_LIMIT, STAMPED_SIZE_MIN, NO_NEED},
     {"poll", NULL, POLL_ONE, "PTS", NULL, 0, 1, NEEDED},

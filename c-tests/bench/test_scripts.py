@@ -14,6 +14,7 @@ import bars
 import compare
 import figures
 import harness
+import instructions
 import machine
 import rivals
 import syscalls
@@ -55,6 +56,19 @@ class Gains(unittest.TestCase):
 
     def test_the_mean_of_ratios_is_geometric(self):
         self.assertTrue(math.isclose(figures.geometric_mean([0.5, 2]), 1))
+
+
+class Instructions(unittest.TestCase):
+    def test_what_valgrind_says_last_counts(self):
+        said = "==12== Callgrind\n==12== Events    : Ir\n==12== Collected : 123456\n"
+        self.assertEqual(instructions.parse_count(said), 123456)
+
+    def test_two_processes_are_not_one_case(self):
+        said = "==12== Collected : 100\n==13== Collected : 200\n"
+        with self.assertRaises(harness.RunError):
+            instructions.parse_count(said)
+        with self.assertRaises(harness.RunError):
+            instructions.parse_count("")
 
 
 class Bars(unittest.TestCase):
