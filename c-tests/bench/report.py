@@ -8,6 +8,7 @@ folder is left alone.
 import argparse
 import datetime
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -24,6 +25,9 @@ BUSY = ("**Others were using the machine**, so what is not pinned says little, a
         "than the same on a quiet one.")
 FOLDER = harness.ROOT / "doc" / "performance"
 TRANSPORTS = ("inproc", "ipc", "tcp", "ws")
+# Where an earlier table says when and on what kernel it was made, and what a case gained.
+EARLIER_WHEN = re.compile(r"^(\d{4}-\d\d-\d\d), .*?, (Linux \S+);", re.MULTILINE)
+EARLIER_GAIN = re.compile(r"^\| `([^`]+)` \|.*?\| \*\*([0-9.]+)\*\* \|", re.MULTILINE)
 # What README.md shows of it: words, and the cases behind them.
 README_HEAD = "| case | spmsg | libnanomsg | gain |"
 README_ROWS = (
@@ -76,13 +80,26 @@ def figure(number, summary):
     return compare.readable(number, summary["measure"]) if number is not None else ""
 
 
-def row_of(summary, names):
+class Earlier:
+    """The gains of a table that was written before, and when and where they were measured."""
+
+    def __init__(self, page):
+        found = EARLIER_WHEN.search(page)
+        if found is None:
+            raise ValueError("the earlier table does not say when it was made")
+        self.day, self.kernel = found.groups()
+        self.gains = dict(EARLIER_GAIN.findall(page))
+
+
+def row_of(summary, names, earlier=None):
     case = summary["case"]
     limit = bars.LIMITS.get(case)
     demanded = f"{limit[0]} < {limit[1]:g}" if limit else f"{bars.gain_bar(case):g}"
     cells = [f"`{case}`", figure(summary["ours"], summary),
              figure(summary["reference"], summary), f"**{summary['gain']:.2f}**",
              f"{min(summary['gains']):.2f} to {max(summary['gains']):.2f}", demanded]
+    if earlier:
+        cells.append(earlier.gains.get(case, ""))
     for key in ("cpu_us", "calls"):
         cells += [cell(summary.get(f"{name}_{key}")) for name in ("ours", "reference")]
     for name in names:
@@ -91,19 +108,27 @@ def row_of(summary, names):
     return "| " + " | ".join(cells) + " |"
 
 
-def table(report):
+def table(report, earlier=None):
     names = [name for name in rivals.NAMES
              if any(name in summary.get("rivals", {}) for summary in report["cases"])]
     heads = ["case", "spmsg", "libnanomsg", "gain", "least to most", "demanded",
+             *([f"gain on {earlier.day}"] if earlier else []),
              "CPU µs, spmsg", "libnanomsg", "calls, spmsg", "libnanomsg",
              *(f"gain over {plots.NAMES[name]}" for name in names)]
     lines = []
     for group in figures.GROUPS:
-        rows = [row_of(s, names) for s in measured(report) if s["group"] == group]
+        rows = [row_of(s, names, earlier) for s in measured(report) if s["group"] == group]
         if rows:
             lines += [f"## {group.capitalize()}", "", "| " + " | ".join(heads) + " |",
                       "|" + " --- |" * len(heads), *rows, ""]
     return lines
+
+
+def told_of(earlier):
+    if earlier is None:
+        return []
+    return [f"The gains of {earlier.day} were measured with the library of that day, on a machine "
+            f"with {earlier.kernel}.", ""]
 
 
 def beside_hogs(report):
@@ -224,8 +249,12 @@ def main():
                         help="replace the rows of the table there, too")
     parser.add_argument("--hogs", metavar="JSON", type=Path,
                         help="what compare.py --hogs --json wrote: its means stand there, too")
+    parser.add_argument("--earlier", metavar="MARKDOWN", type=Path,
+                        help="a table of another day, whose gains stand beside these")
     options = parser.parse_args()
-    beside = []
+    earlier, beside = None, []
+    if options.earlier:
+        earlier = Earlier(options.earlier.read_text(encoding="utf-8"))
     if options.hogs:
         beside = beside_hogs(json.loads(options.hogs.read_text(encoding="utf-8")))
     with open(options.results, encoding="utf-8") as file:
@@ -234,7 +263,8 @@ def main():
         harness.note("report.py: nothing was measured")
         return 2
     options.folder.mkdir(parents=True, exist_ok=True)
-    write(options.folder, "table.md", "\n".join([*preface(report), *beside, *table(report)]))
+    write(options.folder, "table.md", "\n".join([
+        *preface(report), *told_of(earlier), *beside, *table(report, earlier)]))
     for name, content in drawings(report).items():
         write(options.folder, name, content)
     if options.readme:

@@ -29,7 +29,7 @@ def summary(case, factor=2.0):
 
 def results(*cases):
     summaries = [summary(case) for case in cases]
-    return {"machine": {"processor": "A & B", "cpus": 2, "kernel": "Linux"}, "started": 0.0,
+    return {"machine": {"processor": "A & B", "cpus": 2, "kernel": "Linux 6"}, "started": 0.0,
             "rounds": 3, "seconds": 0.5, "minutes": 1.0, "hogs": 0, "load_before": 0.1,
             "load_after": 1.0, "means": figures.group_means(summaries), "cases": summaries}
 
@@ -57,6 +57,23 @@ class Tables(unittest.TestCase):
         lines = [line for line in report.table(data) if line.startswith("| ")]
         self.assertEqual(len({line.count("|") for line in lines}), 1)
         self.assertIn("| 4.00 |", lines[2])
+
+    def test_the_gains_of_an_earlier_table_stand_beside_these(self):
+        old = results("lat:pair:tcp:64", "thr:pair:tcp:64")
+        page = "\n".join([*report.preface(old), *report.table(old)])
+        earlier = report.Earlier(page)
+        self.assertEqual((earlier.day, earlier.kernel), ("1970-01-01", "Linux 6"))
+        lines = report.table(results("lat:pair:tcp:64", "lat:pair:ipc:64"), earlier)
+        rows = {line.split("`")[1]: line for line in lines if line.startswith("| `")}
+        demanded = f"{report.bars.gain_bar('lat:pair:tcp:64'):g}"
+        self.assertIn(f"| {demanded} | 2.00 |", rows["lat:pair:tcp:64"])
+        self.assertEqual(len({line.count("|") for line in lines if line.startswith("|")}), 1)
+        self.assertIn("1970-01-01", report.told_of(earlier)[0])
+        self.assertEqual(report.told_of(None), [])
+
+    def test_a_table_without_a_day_is_refused(self):
+        with self.assertRaises(ValueError):
+            report.Earlier("# Figures")
 
     def test_a_case_that_failed_has_none(self):
         data = results("lat:pair:tcp:64")
