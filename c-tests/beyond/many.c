@@ -102,6 +102,33 @@ static void everybody_is_answered(void)
     }
 }
 
+/* Every event of a peer has the number that its messages have. */
+static void coming_and_going_is_told_with_the_number(void)
+{
+    for (size_t i = 0; i < COUNT_OF(BEYOND_SCHEMES); i++) {
+        struct url url = unique_url(BEYOND_SCHEMES[i]);
+        int server = many_at(url.text), clients[3];
+        unsigned numbers[3];
+        char text[64];
+        CHECK_OK(spmsg_events(server));
+        for (int at = 0; at < 3; at++) {
+            clients[at] = connected_pair(url.text);
+            CHECK_SEND(clients[at], "here");
+            struct spmsg_event event = next_event(server);
+            numbers[at] = receive(server, text);
+            CHECK_EQ(event.type, SPMSG_EVENT_CONNECTED);
+            CHECK_EQ(event.number, numbers[at]);
+        }
+        for (int at = 2; at >= 0; at--) {
+            nn_close(clients[at]);
+            struct spmsg_event event = next_event(server);
+            CHECK_EQ(event.type, SPMSG_EVENT_DISCONNECTED);
+            CHECK_EQ(event.number, numbers[at]);
+        }
+        nn_close(server);
+    }
+}
+
 static void who_is_meant_must_be_clear(void)
 {
     for (size_t i = 0; i < COUNT_OF(BEYOND_SCHEMES); i++) {
@@ -324,6 +351,7 @@ int main(void)
 {
     test_begin("beyond/many", 100);
     RUN(everybody_is_answered);
+    RUN(coming_and_going_is_told_with_the_number);
     RUN(who_is_meant_must_be_clear);
     RUN(who_does_not_read_costs_only_himself);
     RUN(who_goes_is_not_waited_for);

@@ -387,6 +387,36 @@ static void a_name_without_address_is_printed_once(void)
               "nanomsg: socket.0[name.invalid:5]: Error: the name has no address\n");
 }
 
+static int exceed_the_limit(void)
+{
+    static char big[LIMIT + 1];
+    int pull = watched(NN_PULL), push = watched(NN_PUSH);
+    set_int(pull, NN_RCVMAXSIZE, LIMIT);
+    CHECK_OK(nn_bind(pull, printed_url.text));
+    CHECK_OK(nn_connect(push, printed_url.text));
+    CHECK_EQ(nn_send(push, big, sizeof big, 0), sizeof big);
+    await_event(pull, SPMSG_EVENT_DISCONNECTED);
+    await_event(push, SPMSG_EVENT_DISCONNECTED);
+    CHECK_CLOSE(push, pull);
+    return case_failed();
+}
+
+static void a_message_that_is_too_large_is_printed_with_its_size(void)
+{
+    for (size_t i = 1; i < 4; i++) {
+        char expected[300];
+        printed_url = unique_url(BEYOND_SCHEMES[i]);
+        const char *place = strstr(printed_url.text, "://") + 3;
+        const char *text = printed(exceed_the_limit);
+        snprintf(expected, sizeof expected, "nanomsg: socket.0[%s]: Error: "
+                 "the peer's message has 101 bytes, more than the 100 of NN_RCVMAXSIZE\n", place);
+        CHECK(strstr(text, expected) != NULL);
+        snprintf(expected, sizeof expected, "nanomsg: socket.1[%s]: Error: "
+                 "a message is larger than the peer's NN_RCVMAXSIZE\n", place);
+        CHECK_EQ(strstr(text, expected) != NULL, i == 3);
+    }
+}
+
 int main(void)
 {
     test_begin("beyond/reasons", 50);
@@ -402,5 +432,6 @@ int main(void)
     RUN(a_malformed_address_says_which_part_is_wrong);
     RUN(a_wrong_pairing_is_printed_once_by_each_side);
     RUN(a_name_without_address_is_printed_once);
+    RUN(a_message_that_is_too_large_is_printed_with_its_size);
     return test_end();
 }

@@ -230,6 +230,84 @@ static void what_has_no_room_is_counted(void)
     }
 }
 
+/* One that keeps up and one that does not, at an endpoint each: what is dropped is the second's. */
+static void who_has_no_room_is_told_apart(void)
+{
+    enum { SENT = 8 };
+    /* More than the smallest buffers of the kernel take. */
+    static char block[512 * 1024];
+    for (size_t i = 0; i < SCHEME_COUNT; i++)
+        for (int drop = SPMSG_DROP_NEWEST; drop <= SPMSG_DROP_OLDEST; drop++) {
+            int pub = open_socket(AF_SP, NN_PUB), subs[2];
+            set_int(pub, SPMSG_SNDBUF_MESSAGES, 3);
+            set_int(pub, SPMSG_DROP, drop);
+            for (int at = 0; at < 2; at++) {
+                struct url url = unique_url(BEYOND_SCHEMES[i]);
+                subs[at] = open_socket(AF_SP, NN_SUB);
+                set_int(subs[at], SPMSG_RCVBUF_MESSAGES, 1);
+                if (at == 1) {
+                    set_int(pub, NN_SNDBUF, 1);
+                    set_int(subs[at], NN_RCVBUF, 1);
+                }
+                subscribe(subs[at], "");
+                CHECK_OK(nn_bind(pub, url.text));
+                CHECK_OK(nn_connect(subs[at], url.text));
+                CHECK_PIPES(pub, at + 1);
+                CHECK_PIPES(subs[at], 1);
+            }
+            for (int n = 0; n < SENT; n++) {
+                CHECK_EQ(nn_send(pub, block, sizeof block, 0), sizeof block);
+                CHECK_EQ(nn_recv(subs[0], block, sizeof block, 0), sizeof block);
+            }
+            look(pub);
+            CHECK_EQ(count, 5);
+            uint64_t dropped = all[0].values[SPMSG_DROPPED_NO_ROOM];
+            /* All but those that wait, one that is received, and one that may be on its way. */
+            CHECK_AT_LEAST(dropped, SENT - 4 - (i > 0));
+            CHECK_AT_MOST(dropped, SENT - 4);
+            CHECK_EQ(nn_get_statistic(pub, SPMSG_STAT_MESSAGES_DROPPED), dropped);
+            for (int at = 1; at < 5; at++) {
+                int is_second = all[at].endpoint == 2;
+                CHECK_EQ(all[at].values[SPMSG_DROPPED_NO_ROOM], is_second ? dropped : 0);
+                if (!is_second)
+                    CHECK_EQ(all[at].values[SPMSG_MESSAGES_SENT], SENT);
+            }
+            CHECK_CLOSE(subs[0], subs[1], pub);
+        }
+}
+
+/* What a newer one has taken the place of, and what a context that does not read had no room for. */
+static void what_a_subscriber_loses_is_counted(void)
+{
+    static char block[400];
+    for (size_t i = 0; i < SCHEME_COUNT; i++) {
+        int both[2], last = 1;
+        join_cooked(NN_PUB, NN_SUB, BEYOND_SCHEMES[i], both);
+        CHECK_EQ(nn_setsockopt(both[1], NN_SUB, SPMSG_SUB_LAST, &last, sizeof last), 0);
+        subscribe(both[1], "");
+        for (int n = 0; n < 10; n++)
+            CHECK_SEND(both[0], "news");
+        CHECK(grows_to(both[1], SPMSG_DROPPED_STALE, 9));
+        CHECK_ALL_LEVELS(both[1], SPMSG_DROPPED_STALE, 9);
+        CHECK_CLOSE(both[0], both[1]);
+
+        join_cooked(NN_PUB, NN_SUB, BEYOND_SCHEMES[i], both);
+        set_int(both[1], NN_RCVBUF, 1000);
+        int deaf = spmsg_context(both[1]), awake = spmsg_context(both[1]);
+        subscribe(deaf, "");
+        subscribe(awake, "");
+        for (int n = 0; n < 10; n++) {
+            CHECK_EQ(nn_send(both[0], block, sizeof block, 0), sizeof block);
+            CHECK_EQ(nn_recv(awake, block, sizeof block, 0), sizeof block);
+        }
+        uint64_t dropped = value_of(both[1], 0, SPMSG_DROPPED_NO_ROOM);
+        CHECK_AT_LEAST(dropped, 7);
+        CHECK_AT_MOST(dropped, 9);
+        CHECK_ALL_LEVELS(both[1], SPMSG_DROPPED_NO_ROOM, dropped);
+        CHECK_CLOSE(both[0], both[1]);
+    }
+}
+
 static void what_is_no_request_is_counted(void)
 {
     const unsigned char hops[12] = {0, 0, 0, 1, 0, 0, 0, 2, 0x80, 0, 0, 1}, none[4] = {0, 0, 0, 1};
@@ -675,6 +753,8 @@ int main(void)
     RUN(who_comes_back_is_counted);
     RUN(what_nobody_wants_is_counted);
     RUN(what_has_no_room_is_counted);
+    RUN(who_has_no_room_is_told_apart);
+    RUN(what_a_subscriber_loses_is_counted);
     RUN(what_is_no_request_is_counted);
     RUN(what_comes_too_late_is_counted);
     RUN(a_message_that_is_too_large_is_counted);

@@ -548,8 +548,50 @@ static void without_what_encrypts_only_that_is_refused(void)
     check_refused_beside(OF_ANOTHER_VERSION);
 }
 
+/* What the program does in the directory of the certificates: nobody vouches for the one shown. */
+static int be_untrusted(void)
+{
+    EACH_ENCRYPTED(scheme) {
+        int s = open_socket(AF_SP, NN_PAIR), client = open_socket(AF_SP, NN_PAIR);
+        set_text(s, SPMSG_TLS_CERTIFICATE, "alone.pem");
+        set_text(s, SPMSG_TLS_KEY, "alone.key");
+        set_text(client, SPMSG_TLS_TRUST, "ca.pem");
+        CHECK_OK(spmsg_events(s));
+        CHECK_OK(spmsg_events(client));
+        struct url url = listen_at(s, *scheme);
+        CHECK_OK(nn_connect(client, url.text));
+        check_failed(client, SPMSG_TLS_FAULT_UNTRUSTED);
+        await_event(s, SPMSG_EVENT_HANDSHAKE_FAILED);
+        CHECK_CLOSE(client, s);
+    }
+    return case_failed();
+}
+
+static void a_refused_certificate_is_printed_and_traced(void)
+{
+    char trace[160], directory[160];
+    snprintf(trace, sizeof trace, "SPMSG_TRACE=%s", file("told"));
+    snprintf(directory, sizeof directory, "%s", test_directory());
+    char *const words[] = {"/proc/self/exe", "untrusted", directory, NULL};
+    char *const environment[] = {"NN_PRINT_ERRORS=1", trace, NULL};
+    struct child child;
+    child_exec(&child, words, environment);
+    CHECK_EQ(child_wait(&child, PATIENCE_MS), 0);
+    /* By each side, over each transport. */
+    run("[ $(grep -c 'socket=1 .* error=Tls number=6$' told) -ge 2 ]");
+    run("[ $(grep -c 'socket=0 .* error=Tls number=[0-9]*$' told) -ge 2 ]");
+    run("[ $(grep -c '^nanomsg: socket.1.*Error: nobody .*vouches' printed) -ge 2 ]");
+    run("[ $(grep -c '^nanomsg: socket.0.*Error: ' printed) -ge 2 ]");
+}
+
 int main(int count, char **words)
 {
+    if (count == 3 && strcmp(words[1], "untrusted") == 0) {
+        test_begin("beyond/tls", 20);
+        REQUIRE(chdir(words[2]) == 0);
+        REQUIRE(freopen("printed", "w", stderr) != NULL);
+        return be_untrusted();
+    }
     if (count == 2 && strcmp(words[1], "refused") == 0) {
         test_begin("beyond/tls", 20);
         return be_refused();
@@ -562,6 +604,7 @@ int main(int count, char **words)
     RUN(a_close_delivers);
     RUN(who_is_not_believed_is_told);
     RUN(a_listener_can_ask_for_certificates);
+    RUN(a_refused_certificate_is_printed_and_traced);
     RUN(strangers_are_told_apart);
     RUN(who_is_silent_is_given_up);
     RUN(who_is_killed_has_not_said_good_bye);

@@ -296,6 +296,37 @@ def little_is_read_of_other_users(world):
         check(top.returncode == 0 and used.ru_maxrss < 40 * 1024, f"{used.ru_maxrss} KiB")
 
 
+VISITOR = """
+import os, socket, sys
+os.setgroups([])
+os.setgid(65534)
+os.setuid(65534)
+visitor = socket.socket(socket.AF_UNIX)
+visitor.settimeout(20)
+visitor.connect("\\0" + sys.argv[1])
+said = b""
+try:
+    while more := visitor.recv(65536):
+        said += more
+except ConnectionResetError:
+    pass
+print(len(said))
+"""
+
+
+def another_user_is_told_nothing(world):
+    if os.geteuid() != 0:
+        print("skipped: only root can be another user")
+        return
+    pull, _ = world.pair_of_programs()
+    name = next(name for name in listeners() if f"/{pull.pid}." in name)
+    done = subprocess.run([sys.executable, "-c", VISITOR, name], capture_output=True, text=True,
+                          timeout=PATIENCE, check=False)
+    check(done.stdout == "0\n", f"{done.stdout} {done.stderr}")
+    # Whose it is is answered as before.
+    world.wait_for(pull, lambda row: True)
+
+
 def words_of_others_do_nothing_to_a_terminal(world):
     text = (b"# spmsg-stats 1 process=1\n"
             b'spmsg_connections{socket="0",name="a\x1b[2Jb\\n\\"",type="pair"} 1\n# EOF\n')
@@ -333,7 +364,7 @@ CASES = [sockets_endpoints_and_peers_have_their_figures_and_rates, a_table_has_a
          who_is_stopped_costs_half_a_second_and_no_more, who_dies_is_gone_and_so_is_his_name,
          many_processes_are_seen_at_once, a_stranger_is_told_as_one,
          who_takes_a_name_hides_nobody, a_name_where_nobody_is_accepted_says_nothing_of_another,
-         little_is_read_of_other_users, words_of_others_do_nothing_to_a_terminal,
+         little_is_read_of_other_users, another_user_is_told_nothing, words_of_others_do_nothing_to_a_terminal,
          who_does_not_read_keeps_nobody_from_being_served, a_reader_who_has_gone_ends_it]
 
 

@@ -21,6 +21,7 @@
 
 #include <nanomsg/nn.h>
 #include <nanomsg/pair.h>
+#include <nanomsg/pipeline.h>
 #include <nanomsg/pubsub.h>
 #include <nanomsg/reqrep.h>
 
@@ -369,6 +370,38 @@ static void a_name_that_nobody_has(void)
     free(trace.text);
 }
 
+/* What is larger than its receiver allows. */
+static int exceed_the_limit(struct story *story)
+{
+    static char big[101];
+    int both[2];
+    both[0] = nn_socket(AF_SP, NN_PULL);
+    both[1] = nn_socket(AF_SP, NN_PUSH);
+    set_int(both[0], NN_RCVMAXSIZE, 100);
+    CHECK_OK(nn_bind(both[0], story->url.text));
+    CHECK_OK(nn_connect(both[1], story->url.text));
+    CHECK_EQ(nn_send(both[1], big, sizeof big, 0), sizeof big);
+    CHECK(says(story, " detached socket=0 "));
+    CHECK(says(story, " detached socket=1 "));
+    CHECK_CLOSE(both[0], both[1]);
+    return 0;
+}
+
+static void a_message_that_is_too_large(void)
+{
+    for (size_t i = 1; i < 4; i++) {
+        struct story told = story(BEYOND_SCHEMES[i], exceed_the_limit);
+        struct trace trace;
+        int at = 0;
+        tell(&told, told.trace);
+        trace_read(&trace, told.trace);
+        EXPECT(&trace, at, "detached", "socket=0", "error=TooLarge size=101 limit=100");
+        at = 0;
+        EXPECT(&trace, at, "detached", "socket=1", i == 3 ? "error=TooLargeForPeer" : "");
+        free(trace.text);
+    }
+}
+
 /* A PUB whose peer has no room, an answer to somebody who is not there, and one to nobody. */
 static int drop_messages(struct story *story)
 {
@@ -591,6 +624,7 @@ int main(void)
     RUN(a_conversation_over_tcp);
     RUN(a_conversation_over_ws);
     RUN(a_name_that_nobody_has);
+    RUN(a_message_that_is_too_large);
     RUN(what_is_dropped);
     RUN(who_drives_and_what_lingers);
     RUN(lines_of_threads_and_processes_do_not_mix);
