@@ -96,6 +96,7 @@ static void run(const struct plan *plan, struct outcome *outcome) {
         break;
     case FAN_OUT:
     case OLDEST:
+    case COUNTED:
     case TOPICS:
         run_fan_out(plan, outcome);
         break;

@@ -29,6 +29,7 @@ enum activity {
     ASKING,      /* askers: N threads ask through one socket, each with its context. */
     FAN_OUT,     /* fanout: one publishes to N, in windows. */
     OLDEST,      /* oldest: the same where the oldest would make room for the newest. */
+    COUNTED,     /* counted: the same with queues that are counted in messages. */
     TOPICS,      /* subs: one publishes to a subscriber of K topics. */
     SURVEY,      /* survey: one asks N respondents. */
     BUS,         /* bus: each of N sockets sends to all others. */

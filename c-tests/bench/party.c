@@ -61,11 +61,19 @@ void party_check(struct party *party, const unsigned char *message, size_t got,
                                                 whole ? party->pattern : NULL);
 }
 
+/* More than a window of those who publish, and less than as many bytes would hold. */
+#define QUEUE_MESSAGES 100
+
+static int is_publishing(const struct plan *plan) {
+    return plan->activity == FAN_OUT || plan->activity == OLDEST || plan->activity == COUNTED;
+}
+
 static int open_socket(const struct plan *plan, int protocol) {
     int socket = must(nn_socket(AF_SP, protocol), "nn_socket");
     int unlimited = UNLIMITED;
     int yes = 1;
     int oldest = SPMSG_DROP_OLDEST;
+    int messages = QUEUE_MESSAGES;
 
     must(nn_setsockopt(socket, NN_SOL_SOCKET, NN_RCVMAXSIZE, &unlimited, sizeof unlimited),
          "NN_RCVMAXSIZE");
@@ -73,12 +81,20 @@ static int open_socket(const struct plan *plan, int protocol) {
         must(nn_setsockopt(socket, NN_TCP, NN_TCP_NODELAY, &yes, sizeof yes), "NN_TCP_NODELAY");
     }
     protect(socket, plan->transport);
-    if (protocol == NN_SUB && (plan->activity == FAN_OUT || plan->activity == OLDEST)) {
+    if (protocol == NN_SUB && is_publishing(plan)) {
         must(nn_setsockopt(socket, NN_SUB, NN_SUB_SUBSCRIBE, "", 0), "NN_SUB_SUBSCRIBE");
     }
     if (protocol == NN_PUB && plan->activity == OLDEST) {
         must(nn_setsockopt(socket, NN_SOL_SOCKET, SPMSG_DROP, &oldest, sizeof oldest),
              "SPMSG_DROP");
+    }
+    if (plan->activity == COUNTED) {
+        must(nn_setsockopt(socket, NN_SOL_SOCKET, SPMSG_SNDBUF_MESSAGES, &messages,
+                           sizeof messages),
+             "SPMSG_SNDBUF_MESSAGES");
+        must(nn_setsockopt(socket, NN_SOL_SOCKET, SPMSG_RCVBUF_MESSAGES, &messages,
+                           sizeof messages),
+             "SPMSG_RCVBUF_MESSAGES");
     }
     return socket;
 }

@@ -74,6 +74,7 @@ static const struct family {
     {"ctx", NULL, CONTEXTS, "TSN", &requests, CONTEXTS_LIMIT, STAMPED_SIZE_MIN, NO_NEED},
     {"fanout", NULL, FAN_OUT, "TSN", &topics, SOCKETS_LIMIT, 1, NO_NEED},
     {"oldest", NULL, OLDEST, "TSN", &topics, SOCKETS_LIMIT, 1, NO_NEED},
+    {"counted", NULL, COUNTED, "TSN", &topics, SOCKETS_LIMIT, 1, NO_NEED},
     {"threads4", NULL, THREADS, "TS", &pushes, 0, STAMPED_SIZE_MIN, NO_NEED},
     {"askers", NULL, ASKING, "TSN", &requests, THREADS_LIMIT, STAMPED_SIZE_MIN, NO_NEED},
     {"survey", NULL, SURVEY, "TSN", &surveys, SOCKETS_LIMIT, STAMPED_SIZE_MIN, NO_NEED},
@@ -160,6 +161,7 @@ static void plan_sockets(struct plan *plan) {
     case FAN_IN:
     case FAN_OUT:
     case OLDEST:
+    case COUNTED:
         plan->senders = plan->near_sockets = plan->length;
         plan->length = 1;
         break;
