@@ -85,6 +85,7 @@ static void run(const struct plan *plan, struct outcome *outcome) {
         run_alone(plan, outcome);
         break;
     case FAN_IN:
+    case MANY:
         run_fan_in(plan, outcome);
         break;
     case CONTEXTS:

@@ -24,6 +24,7 @@ enum activity {
     POLL_ONE,    /* poll: a round trip that waits for the descriptor of the socket. */
     POLL_MANY,   /* pollv: round trips over one of N connections, waiting for all in nn_poll. */
     FAN_IN,      /* fanin: N sockets in one thread send to one. */
+    MANY,        /* many: N sockets in one thread ask one that keeps many peers. */
     CONTEXTS,    /* ctx: N requests at a time through contexts of one socket. */
     THREADS,     /* threads4: four threads send on one socket. */
     ASKING,      /* askers: N threads ask through one socket, each with its context. */

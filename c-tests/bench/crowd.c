@@ -1,6 +1,7 @@
 /*
  * Fan-in: many sockets in one thread send to one. Pushed messages are a stream; requests go in
- * rounds, one from every socket and then every reply. Contexts of one socket do the same.
+ * rounds, one from every socket and then every reply. Contexts of one socket do the same, and a
+ * PAIR that keeps many peers answers whoever has asked.
  *
  * The messages of several senders mix, so each carries the number of its sender, and is checked
  * against the sequence of that one.
@@ -13,8 +14,10 @@
 #include <nanomsg/nn.h>
 #include <spmsg/spmsg.h>
 
-/* Not every library has it. */
+/* Not every library has them. */
 #pragma weak spmsg_context
+#pragma weak nn_recvmsg
+#pragma weak nn_sendmsg
 
 #define LOOK_EVERY 64u
 
@@ -143,6 +146,11 @@ static void near_contexts(struct party *party, struct outcome *outcome) {
 /* As in every stream, the rate ends at the last look at the clock. */
 void far_crowd(struct party *party, struct report *report) {
     const struct plan *plan = party->plan;
+    /* What names the peer that a message has come from names the one that a reply is for. */
+    char control[256] = {0};
+    struct nn_iovec piece = {party->inbox, plan->size};
+    struct nn_msghdr message = {&piece, 1, control, sizeof control};
+    int names_peers = plan->activity == MANY;
     struct crowd crowd;
     uint64_t timed = 0;
     uint64_t looked_ns = 0;
@@ -150,13 +158,17 @@ void far_crowd(struct party *party, struct report *report) {
 
     crowd_start(&crowd, plan->senders);
     while (ended < crowd.count) {
-        int got = must(nn_recv(party->socket, party->inbox, plan->size, 0), "nn_recv");
+        int got = must(names_peers ? nn_recvmsg(party->socket, &message, 0)
+                                   : nn_recv(party->socket, party->inbox, plan->size, 0),
+                       "nn_recv");
         enum kind kind = got >= 1 ? message_kind(party->inbox) : STOP;
 
         check_sender(party, &crowd, (size_t)got);
         /* The last ones, too: some libraries receive nothing before a request is answered. */
         if (plan->pattern->replies) {
-            must(nn_send(party->socket, party->inbox, plan->size, 0), "nn_send");
+            must(names_peers ? nn_sendmsg(party->socket, &message, 0)
+                             : nn_send(party->socket, party->inbox, plan->size, 0),
+                 "nn_send");
         }
         if (kind == STOP) {
             ended++;

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include <nanomsg/nn.h>
+#include <nanomsg/pair.h>
 #include <nanomsg/pubsub.h>
 #include <nanomsg/tcp.h>
 #include <spmsg/spmsg.h>
@@ -87,6 +88,9 @@ static int open_socket(const struct plan *plan, int protocol) {
     if (protocol == NN_PUB && plan->activity == OLDEST) {
         must(nn_setsockopt(socket, NN_SOL_SOCKET, SPMSG_DROP, &oldest, sizeof oldest),
              "SPMSG_DROP");
+    }
+    if (plan->activity == MANY) {
+        must(nn_setsockopt(socket, NN_PAIR, SPMSG_PAIR_MANY, &yes, sizeof yes), "SPMSG_PAIR_MANY");
     }
     if (plan->activity == COUNTED) {
         must(nn_setsockopt(socket, NN_SOL_SOCKET, SPMSG_SNDBUF_MESSAGES, &messages,

@@ -71,6 +71,7 @@ static const struct family {
     {"poll", NULL, POLL_ONE, "PTS", NULL, 0, 1, NEEDED},
     {"pollv", NULL, POLL_MANY, "NTS", &pairs, SOCKETS_LIMIT, 1, NO_NEED},
     {"fanin", NULL, FAN_IN, "PTSN", NULL, SOCKETS_LIMIT, STAMPED_SIZE_MIN, NO_NEED},
+    {"many", NULL, MANY, "TSN", &pairs, SOCKETS_LIMIT, STAMPED_SIZE_MIN, NO_NEED},
     {"ctx", NULL, CONTEXTS, "TSN", &requests, CONTEXTS_LIMIT, STAMPED_SIZE_MIN, NO_NEED},
     {"fanout", NULL, FAN_OUT, "TSN", &topics, SOCKETS_LIMIT, 1, NO_NEED},
     {"oldest", NULL, OLDEST, "TSN", &topics, SOCKETS_LIMIT, 1, NO_NEED},
@@ -159,6 +160,7 @@ static void plan_sockets(struct plan *plan) {
         plan->length = 1;
         break;
     case FAN_IN:
+    case MANY:
     case FAN_OUT:
     case OLDEST:
     case COUNTED:
