@@ -64,3 +64,52 @@ impl Socket {
         self.waiting.ring_all();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+
+    use super::*;
+    use crate::core::fixtures::{FakeConnection, Opened, PAIR, fresh_name};
+    use crate::protocols::{PipeId, Pipes, Priorities, Protocol, Readiness, Rejected};
+
+    static HAS_LOOKED: AtomicBool = AtomicBool::new(false);
+    /// How often time has passed for the machine, and nobody had looked before.
+    static OVERSIGHTS: AtomicUsize = AtomicUsize::new(0);
+    static TIMES: AtomicUsize = AtomicUsize::new(0);
+
+    /// A machine that would ask again if there were no answer.
+    struct Asker;
+
+    impl Protocol for Asker {
+        fn add_pipe(&mut self, _pipe: PipeId, _priorities: Priorities) -> Result<(), Rejected> {
+            Ok(())
+        }
+
+        fn pipe_ended(&mut self, _pipe: PipeId, _pipes: &mut dyn Pipes) {}
+        fn remove_pipe(&mut self, _pipe: PipeId) {}
+
+        fn readiness(&self, _pipes: &dyn Pipes) -> Readiness {
+            Readiness::default()
+        }
+
+        fn timeout(&mut self, _pipes: &mut dyn Pipes) {
+            OVERSIGHTS.fetch_add(usize::from(!HAS_LOOKED.swap(false, Relaxed)), Relaxed);
+            TIMES.fetch_add(1, Relaxed);
+        }
+    }
+
+    #[test]
+    fn what_the_kernel_has_is_read_before_time_passes() {
+        let socket = Opened::cooked(PAIR);
+        let endpoint = socket.bind(&fresh_name());
+        let connection = FakeConnection::read_by(|_| HAS_LOOKED.store(true, Relaxed));
+        socket.attach(endpoint, &connection).unwrap();
+        socket.get().lock().protocol = Box::new(Asker);
+        let passing = Passing { socket: socket.get().me.clone() };
+        for times in 1..4 {
+            passing.timeout(Instant::now());
+            assert_eq!((TIMES.load(Relaxed), OVERSIGHTS.load(Relaxed)), (times, 0));
+        }
+    }
+}
