@@ -18,6 +18,7 @@
 #include "support/trial.h"
 
 #include <nanomsg/nn.h>
+#include <nanomsg/pipeline.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -631,6 +632,53 @@ static void short_bursts_outlive_a_sudden_death(void)
         check_death(DEATH_BY_ABORT, 0, 40, 2);
         check_death(DEATH_BY_KILL, 0, 30, 10);
         check_death(DEATH_BY_EXIT_AT_ONCE, 0, 5, 60);
+        /* No other one has told how long it will be. */
+        check_death(DEATH_BY_KILL, 0, 1, 15);
+        check_death(DEATH_BY_EXIT_AT_ONCE, 0, 1, 60);
+    }
+}
+
+enum { MANY = 200 };
+
+static int send_one_each_and_die(void *argument)
+{
+    struct url *url = argument;
+    int s[MANY];
+    for (int i = 0; i < MANY; i++) {
+        s[i] = open_socket(AF_SP, NN_PUSH);
+        CHECK_OK(nn_connect(s[i], url->text));
+        CHECK_PIPES(s[i], 1);
+    }
+    nap_ms(1);
+    for (int i = 0; i < MANY; i++)
+        send_in_words(s[i], i);
+    raise(SIGKILL);
+    return 9;
+}
+
+/* However many connections one thread sends on: to gather would bring nothing together where each
+ * gets one message. */
+static void one_message_on_each_of_many_outlives_a_sudden_death(void)
+{
+    if (strcmp(trial.scheme, "inproc") == 0) {
+        test_skip("both sides die");
+        return;
+    }
+    for (int round = 0; round < 2 * trial.effort && !case_failed(); round++) {
+        struct url url = unique_url(trial.scheme);
+        struct child child;
+        char heard[MANY] = {0};
+        child_start(&child, send_one_each_and_die, &url);
+        int s = open_socket(AF_SP, NN_PULL);
+        CHECK_OK(nn_bind(s, url.text));
+        for (int i = 0; i < MANY && !case_failed(); i++) {
+            char body[16] = "";
+            CHECK_AT_LEAST(nn_recv(s, body, sizeof body - 1, 0), 1);
+            int number = atoi(body);
+            CHECK(number >= 0 && number < MANY && !heard[number]++);
+        }
+        CHECK_NE(child_wait(&child, PATIENCE_MS), 0);
+        CHECK_CLOSE(s);
     }
 }
 
@@ -869,6 +917,7 @@ int main(int count, char **words)
     }
     RUN(what_a_close_still_waits_for_outlives_exit_in_a_handler);
     RUN(short_bursts_outlive_a_sudden_death);
+    RUN(one_message_on_each_of_many_outlives_a_sudden_death);
     RUN(a_short_burst_behind_a_stream_outlives_a_sudden_death);
     RUN(long_bursts_outlive_quick_exit);
     RUN(nothing_is_left);
