@@ -3,6 +3,8 @@
 //! * A path leads to a file or folder of the project, or of `src/`.
 //! * A name, or several joined by `::`, stands in the code; all of them in one file.
 //! * Names that a path follows, as in "`name` (`path.rs`)" or "`name` in `path.rs`", stand in it.
+//! * Of a C program the cases that it runs are such names.
+//! * In the table of what speed must not cost, the names are those of tests, and each row has one.
 //!
 //! Blocks between fences are pictures, and what is neither a path nor a name is prose: both are
 //! passed over. The other way round, the page names every folder of `src/` and every public trait,
@@ -12,14 +14,19 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::layering::LAYERS;
-use super::source::{Kind, Source, sources};
+use super::source::{Kind, Source, sources, texts};
 use super::tidy::test_files;
 
 const PAGE: &str = "doc/design.md";
+/// The heading of the table whose names are those of tests.
+const RISKS: &str = "## What speed must not cost";
+const RISKS_MIN: usize = 25;
 /// What stands where the name of something new would.
 const PLACEHOLDER: &str = "NAME";
 /// Fewer would mean that they are not found.
 const SPANS_MIN: usize = 500;
+/// The titles of columns and the line below them.
+const HEAD_OF_TABLE: usize = 2;
 const PLACED_MIN: usize = 60;
 
 /// What stands between two backticks, and what stands in front of it since the ones before.
@@ -37,13 +44,24 @@ struct Names {
 
 #[test]
 fn the_page_names_what_exists() {
-    let names: Vec<Names> = sources().iter().map(Names::of).collect();
+    let mut names: Vec<Names> = sources().iter().map(Names::of).collect();
+    names.extend(programs());
     let page = include_str!("../../doc/design.md");
     let (spans, breaches) = (spans(page), check(page, &names, is_there));
     assert!(breaches.is_empty(), "\n{}\n", breaches.join("\n"));
     let placed = spans.iter().filter(|span| is_placing(span)).count();
     assert!(spans.len() > SPANS_MIN, "{} things are named", spans.len());
     assert!(placed > PLACED_MIN, "{placed} names are placed");
+}
+
+#[test]
+fn each_risk_has_its_tests() {
+    let mut tests: BTreeSet<String> = sources().iter().flat_map(tests_of).collect();
+    tests.extend(programs().into_iter().flat_map(|program| program.all));
+    let rows = rows_of_risks(include_str!("../../doc/design.md"));
+    assert!(rows.len() > RISKS_MIN, "{} risks are named", rows.len());
+    let breaches: Vec<String> = rows.iter().flat_map(|row| unguarded(row, &tests)).collect();
+    assert!(breaches.is_empty(), "\n{}\n", breaches.join("\n"));
 }
 
 #[test]
@@ -76,6 +94,48 @@ fn the_page_shows_the_layers_as_they_are_held() {
     }
 }
 
+fn rows_of_risks(page: &str) -> Vec<&str> {
+    let section = page.split(RISKS).nth(1).unwrap_or_default();
+    let section = section.split("\n## ").next().unwrap_or_default();
+    section.lines().filter(|line| line.starts_with("| ")).skip(HEAD_OF_TABLE).collect()
+}
+
+/// What is wrong with a row: its names that are no tests, or that there is none.
+fn unguarded(row: &str, tests: &BTreeSet<String>) -> Vec<String> {
+    let named: Vec<&str> = spans(row).iter().map(|span| span.text).collect();
+    let names: Vec<&&str> = named.iter().filter(|name| !is_path(name)).collect();
+    let strange = names.iter().filter(|name| !tests.contains(***name));
+    let mut breaches: Vec<String> = strange.map(|name| format!("{name} is no test")).collect();
+    if names.is_empty() {
+        breaches.push(format!("nothing guards: {row}"));
+    }
+    breaches
+}
+
+/// The functions of a source that are tests, models included.
+fn tests_of(source: &Source) -> Vec<String> {
+    let is_test = |at: &usize| source.spells(*at, &["#", "[", "test", "]", "fn"]);
+    let starts = (0..source.tokens.len()).filter(is_test);
+    starts.map(|at| source.tokens[at + 5].text.clone()).collect()
+}
+
+/// The C programs, each with the cases that it runs.
+fn programs() -> Vec<Names> {
+    let files = texts("c-tests", &[".c"]).into_iter();
+    let of = |(path, text): (String, String)| Names { path, all: cases(&text) };
+    files.map(of).collect()
+}
+
+fn cases(text: &str) -> BTreeSet<String> {
+    let is_of_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let runs = text.split("RUN").skip(1).filter_map(|behind| {
+        let arguments = behind.strip_prefix("_WITH(").or_else(|| behind.strip_prefix('('))?;
+        let name = arguments.split(')').next()?.rsplit(',').next()?.trim();
+        name.chars().all(is_of_name).then(|| name.to_owned())
+    });
+    runs.collect()
+}
+
 fn check(page: &str, names: &[Names], is_there: impl Fn(&str) -> bool) -> Vec<String> {
     let mut breaches = Vec::new();
     let spans = spans(page);
@@ -105,7 +165,8 @@ fn check(page: &str, names: &[Names], is_there: impl Fn(&str) -> bool) -> Vec<St
 /// Whether a span says where the one before it is.
 fn is_placing(span: &Span<'_>) -> bool {
     let joint = span.before.split_whitespace().collect::<Vec<_>>().join(" ");
-    span.text.ends_with(".rs") && (joint == "(" || joint == "in")
+    let is_file = [".rs", ".c"].iter().any(|ending| span.text.ends_with(ending));
+    is_file && (joint == "(" || joint == "in")
 }
 
 /// The spans of a page in their order, those of one paragraph or row after those of the other.
@@ -210,6 +271,28 @@ mod tests {
         ] {
             assert_eq!(breaches(page), [expected], "{page}");
         }
+    }
+
+    #[test]
+    fn cases_of_programs_are_found() {
+        let text = "RUN(a_case);\n  RUN_WITH(with_service, another);\nstatic void forgotten(void)\n\
+                    #define RUN(function) do { if (CASE(#function)) function(); } while (0)";
+        let found = cases(text);
+        assert!(["a_case", "another"].iter().all(|case| found.contains(*case)), "{found:?}");
+        assert!(!found.contains("forgotten"));
+    }
+
+    #[test]
+    fn a_risk_without_a_test_is_caught() {
+        let source = Source::new("a.rs", "#[test] fn guard() {} fn helper() {}");
+        let tests: BTreeSet<String> = tests_of(&source).into_iter().collect();
+        let page = format!(
+            "# A\n{RISKS}\n\n| risk | guard |\n| --- | --- |\n| a | `guard` (`a.rs`) |\n\
+             | b | `helper` (`a.rs`) |\n| c | `a.rs` |\n\n## B\n| d | no row |\n"
+        );
+        let breaches: Vec<_> =
+            rows_of_risks(&page).iter().flat_map(|row| unguarded(row, &tests)).collect();
+        assert_eq!(breaches, ["helper is no test", "nothing guards: | c | `a.rs` |"]);
     }
 
     #[test]
