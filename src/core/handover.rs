@@ -170,9 +170,10 @@ mod models {
         handover: Handover,
         /// Messages ready to be taken.
         ready: Mutex<usize>,
-        /// What futex and poller sleep on.
         kernel: Mutex<Kernel>,
-        changed: Condvar,
+        /// Where those sleep who do not lead, and who does: what arrives wakes the leader only.
+        sleepers: Condvar,
+        poller: Condvar,
     }
 
     #[derive(Default)]
@@ -180,6 +181,8 @@ mod models {
         /// Messages that only a leader can fetch.
         arrived: usize,
         is_signalled: bool,
+        /// The time of who gives up is over.
+        is_late: bool,
     }
 
     impl Model {
@@ -188,7 +191,8 @@ mod models {
                 handover: Handover::default(),
                 ready: Mutex::new(0),
                 kernel: Mutex::new(Kernel::default()),
-                changed: Condvar::new(),
+                sleepers: Condvar::new(),
+                poller: Condvar::new(),
             })
         }
 
@@ -196,8 +200,11 @@ mod models {
             // Under the lock, as futex(2) and eventfd(2) wake.
             let mut kernel = self.kernel.lock().unwrap();
             kernel.is_signalled |= ring.wake_leader;
-            if ring.wake_leader || ring.wake_sleepers {
-                self.changed.notify_all();
+            if ring.wake_leader {
+                self.poller.notify_all();
+            }
+            if ring.wake_sleepers {
+                self.sleepers.notify_all();
             }
         }
 
@@ -209,7 +216,20 @@ mod models {
         fn arrive(&self) {
             let mut kernel = self.kernel.lock().unwrap();
             kernel.arrived += 1;
-            self.changed.notify_all();
+            self.poller.notify_all();
+        }
+
+        fn be_late(&self) {
+            self.kernel.lock().unwrap().is_late = true;
+            self.poller.notify_all();
+        }
+
+        /// Leads if nobody does, until its time is over, and takes nothing.
+        fn give_up(&self) {
+            let seen = self.handover.epoch();
+            if self.handover.try_lead() {
+                self.lead(seen, |kernel| kernel.is_late);
+            }
         }
 
         fn recv(&self) {
@@ -223,28 +243,28 @@ mod models {
                     }
                 }
                 if self.handover.try_lead() {
-                    self.lead(seen);
+                    self.lead(seen, |_| false);
                     continue;
                 }
                 self.handover.begin_sleeping();
                 if self.handover.try_lead() {
                     self.handover.end_sleeping();
-                    self.lead(seen);
+                    self.lead(seen, |_| false);
                     continue;
                 }
                 let kernel = self.kernel.lock().unwrap();
                 if self.handover.epoch() == seen {
-                    drop(self.changed.wait(kernel).unwrap());
+                    drop(self.sleepers.wait(kernel).unwrap());
                 }
                 self.handover.end_sleeping();
             }
         }
 
-        fn lead(&self, seen: u32) {
+        fn lead(&self, seen: u32, is_over: fn(&Kernel) -> bool) {
             if self.handover.begin_polling(seen) {
                 let mut kernel = self.kernel.lock().unwrap();
-                while kernel.arrived == 0 && !kernel.is_signalled {
-                    kernel = self.changed.wait(kernel).unwrap();
+                while kernel.arrived == 0 && !kernel.is_signalled && !is_over(&kernel) {
+                    kernel = self.poller.wait(kernel).unwrap();
                 }
                 let fetched = std::mem::take(&mut kernel.arrived);
                 kernel.is_signalled = false;
@@ -293,6 +313,25 @@ mod models {
     #[test]
     fn model_messages_from_both_reach_every_waiter() {
         every_message_is_received([Model::hand_over, Model::arrive]);
+    }
+
+    /// Whoever leaves without a message has rung for none, so that only its leaving wakes the other.
+    #[test]
+    fn model_a_leader_that_gives_up_leaves_the_lead_to_another() {
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = Some(3);
+        builder.check(|| {
+            let model = Model::new();
+            let threads = [Model::give_up, Model::recv].map(|wait| {
+                let model = model.clone();
+                thread::spawn(move || wait(&model))
+            });
+            model.be_late();
+            model.arrive();
+            for thread in threads {
+                thread.join().unwrap();
+            }
+        });
     }
 
     /// A socket with two branches, each with one who waits for what is his own.
