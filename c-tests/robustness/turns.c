@@ -2,7 +2,8 @@
  * befalls him meanwhile is noticed as it is in a sleep.
  *
  * sched_yield and pthread_sigmask are functions of this program, which the library calls: so things
- * happen while the library gives way, and at no other moment.
+ * happen while the library gives way, and at no other moment. So does its background thread where
+ * descriptors are polled, which nothing befalls.
  *
  *   turns inproc|ipc|tcp|ws|tls+tcp|wss [EFFORT [SEED]] */
 
@@ -10,6 +11,7 @@
 #include "support/cases.h"
 #include "support/check.h"
 #include "support/clock.h"
+#include "support/process.h"
 #include "support/sockets.h"
 #include "support/thread.h"
 #include "support/trial.h"
@@ -18,6 +20,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -39,6 +42,7 @@ static __thread volatile sig_atomic_t may_leave;
 static enum { RETURNS, JUMPS, EXITS } handler_does;
 static sigjmp_buf out;
 static int struck;
+static int background_turns;
 
 int pthread_sigmask(int how, const sigset_t *set, sigset_t *before)
 {
@@ -59,6 +63,9 @@ int sched_yield(void)
         *(void **)&original = dlsym(RTLD_NEXT, "sched_yield");
     /* Whoever else calls this has no signals held off. */
     REQUIRE(pthread_sigmask(SIG_BLOCK, NULL, &blocked) == 0);
+    /* Callers hold off no signal that a thread gets for what it does itself. */
+    if (sigismember(&blocked, SIGSEGV) == 1)
+        __atomic_fetch_add(&background_turns, 1, __ATOMIC_RELAXED);
     if (strike != NOTHING && sigismember(&blocked, SIGUSR1) == 1) {
         REQUIRE((strike == SIGNAL ? pthread_kill(pthread_self(), SIGUSR1)
                                   : pthread_cancel(pthread_self())) == 0);
@@ -259,6 +266,81 @@ static void a_thread_that_is_cancelled_meanwhile_ends(void)
     report(count);
 }
 
+/* A socket and the descriptor for which it is polled: who asks for it anew has the library look. */
+struct polled {
+    int s;
+    int descriptor;
+};
+
+static struct polled polled(int s)
+{
+    return (struct polled){s, get_int(s, NN_SOL_SOCKET, NN_RCVFD)};
+}
+
+static int is_readable(struct polled of, int ms)
+{
+    struct pollfd entry = {of.descriptor, POLLIN, 0};
+    return poll(&entry, 1, ms) == 1;
+}
+
+/* One message, of which the descriptor says that it is there, and that it is there no longer. */
+static char received(struct polled by)
+{
+    char letter = 0;
+    REQUIRE(is_readable(by, PATIENCE_MS));
+    CHECK_EQ(nn_recv(by.s, &letter, 1, NN_DONTWAIT), 1);
+    CHECK(!is_readable(by, 0));
+    return letter;
+}
+
+static int answer_a_descriptor(void *url)
+{
+    int s = connected_pair(url);
+    struct polled own = polled(s);
+    for (char letter = 0; letter != 'e';) {
+        letter = received(own);
+        REQUIRE(nn_send(s, &letter, 1, 0) == 1);
+    }
+    /* The last one has arrived when the other side has gone. */
+    CHECK_PIPES(s, 0);
+    CHECK_CLOSE(s);
+    return 0;
+}
+
+static void exchange(struct polled own, char letter)
+{
+    REQUIRE(nn_send(own.s, &letter, 1, 0) == 1);
+    CHECK_EQ(received(own), letter);
+}
+
+/* The other side has a background thread of its own. */
+static void who_polls_a_descriptor_takes_turns_with_the_one_that_lights_it(void)
+{
+    struct url url = unique_url(trial.scheme), beside = unique_url(trial.scheme);
+    struct child child;
+    int near, far, before = __atomic_load_n(&background_turns, __ATOMIC_RELAXED), exchanges = 0;
+    child_start(&child, answer_a_descriptor, url.text);
+    int s = bound_pair(url.text);
+    CHECK_PIPES(s, 1);
+    open_pairs(&near, &far, beside.text);
+    struct polled own = polled(s), others = polled(far);
+    for (int i = 0; i < STRIKES * trial.effort; i++) {
+        for (int round = 0; round < ROUNDS; round++)
+            exchange(own, 'a');
+        /* However busy the two are, others are heard. */
+        REQUIRE(nn_send(near, "b", 1, 0) == 1);
+        for (; !is_readable(others, 0); exchanges++)
+            exchange(own, 'a');
+        CHECK_EQ(received(others), 'b');
+    }
+    int turns = __atomic_load_n(&background_turns, __ATOMIC_RELAXED) - before;
+    printf("  %d turns, %d exchanges until others were heard\n", turns, exchanges);
+    CHECK(turns > 0);
+    exchange(own, 'e');
+    CHECK_CLOSE(near, far, s);
+    CHECK_EQ(child_wait(&child, 6 * PATIENCE_MS), 0);
+}
+
 /* With a child of its own, which has no sockets of its parent. */
 static void a_handler_may_exit(void)
 {
@@ -286,6 +368,8 @@ int main(int count, char **words)
     REQUIRE(sched_setaffinity(0, sizeof one, &one) == 0);
     trial_begin("robustness/turns", "inproc|ipc|tcp|ws|tls+tcp|wss", 90, count, words);
     RUN(a_handler_may_exit);
+    if (strcmp(trial.scheme, "inproc") != 0)
+        RUN(who_polls_a_descriptor_takes_turns_with_the_one_that_lights_it);
     RUN(a_handler_that_runs_meanwhile_is_noticed);
     RUN(a_poll_notices_it_as_well);
     RUN(a_handler_may_jump_out_of_it);

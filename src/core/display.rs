@@ -79,9 +79,12 @@ impl Socket {
         self.shown.settle();
         if lighter == Lighter::AtIt && self.waiting.has_streams() {
             // It is mostly the reactor, which this thread has thrown off its processor when it
-            // was woken. It sleeps next: to let it do so now costs less than to have it come back
-            // for that when this thread would like to run.
-            yield_now();
+            // was woken. It sleeps next, unless it gives way: to let it do so now costs less than
+            // to have it come back for that when this thread would like to run.
+            let reactor = self.context.reactor.started();
+            if !reactor.is_some_and(|reactor| reactor.will_give_way()) {
+                yield_now();
+            }
         }
     }
 }

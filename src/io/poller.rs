@@ -113,6 +113,11 @@ impl Poller {
         &self.epoll
     }
 
+    /// Whether somebody has woken it, and it has not noticed.
+    pub fn is_woken(&self) -> bool {
+        self.waker.is_woken.load(Ordering::Relaxed)
+    }
+
     /// What becomes readable when it is woken.
     pub fn waker(&self) -> &Waker {
         &self.waker

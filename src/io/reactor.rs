@@ -118,6 +118,21 @@ impl State {
     }
 }
 
+/// Who has been told something after a wait.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Told {
+    #[default]
+    Nobody,
+    One(u64),
+    Several,
+}
+
+impl Told {
+    fn with(self, key: u64) -> Told {
+        if self == Told::Nobody { Told::One(key) } else { Told::Several }
+    }
+}
+
 impl LazyReactor {
     #[must_use]
     pub fn new(at_exit: AtExit) -> LazyReactor {
@@ -258,6 +273,12 @@ impl Reactor {
         self.is_expecting.store(true, Ordering::Relaxed);
     }
 
+    /// Whether the thread will look for that before it sleeps, behind others that run on its
+    /// processor.
+    pub fn will_give_way(&self) -> bool {
+        self.spin.will_give_way()
+    }
+
     #[cfg(test)]
     pub fn has_looked_in_vain(&self) -> bool {
         self.spin.penalty() > 0
@@ -288,9 +309,10 @@ impl Reactor {
         sys::wake_in_time();
         let mut events = EventBuffer::default();
         let mut lively = Vec::new();
+        let mut told = Told::default();
         // Pairs with the store in `stop`.
         while !self.stopping.load(Ordering::SeqCst) {
-            self.wait(&mut events, &lively);
+            self.wait(&mut events, &lively, &mut told);
             self.pass_timers(sys::now());
             let fresh = self.tick(&mut lively);
             if fresh > 0 {
@@ -320,7 +342,7 @@ impl Reactor {
         fresh
     }
 
-    fn wait(&self, events: &mut EventBuffer, lively: &[Arc<dyn Handler>]) {
+    fn wait(&self, events: &mut EventBuffer, lively: &[Arc<dyn Handler>], told: &mut Told) {
         let mut timeout = self.time_to_sleep();
         // Of those that came during the last ticks nobody has woken us.
         if !lively.is_empty() || !self.lively.is_empty() {
@@ -340,11 +362,40 @@ impl Reactor {
         if exit::is_asked() {
             (self.at_exit)();
         }
+        let mut now_told = Told::default();
         for event in events {
-            let handler = self.state.lock().handlers.get(&Key(event.key)).cloned();
-            if let Some(handler) = handler {
-                guarded(&*handler, |it| it.ready(event));
+            now_told = now_told.with(event.key);
+            self.tell(event);
+        }
+        let is_calm = lively.is_empty() && self.lively.is_empty();
+        if let (Told::One(key), true) = (now_told, is_calm && now_told == *told) {
+            self.tell_again(key);
+        }
+        *told = now_told;
+    }
+
+    fn tell(&self, event: Event) {
+        let handler = self.state.lock().handlers.get(&Key(event.key)).cloned();
+        if let Some(handler) = handler {
+            guarded(&*handler, |it| it.ready(event));
+        }
+    }
+
+    /// Has the handler that has been told something twice in a row, and expects more, look for it
+    /// by itself behind those who bring it: while that pays, and not for so long that the others
+    /// would wait for their turn.
+    fn tell_again(&self, key: u64) {
+        let event = Event { key, readable: true, writable: false, ended: false };
+        for _ in 0..TOLD_AGAIN_MAX {
+            let may_look = self.is_expecting.load(Ordering::Relaxed) && !self.poller.is_woken();
+            if !may_look || !self.spin.gives_way() {
+                return;
             }
+            self.is_expecting.store(false, Ordering::Relaxed);
+            self.spin.give_way(|| {
+                self.tell(event);
+                self.is_expecting.load(Ordering::Relaxed)
+            });
         }
     }
 
@@ -355,7 +406,7 @@ impl Reactor {
         // process looks in the same way.
         if is_expecting
             && timeout != Some(Duration::ZERO)
-            && self.spin.try_spin_giving_way(|| self.poller.look(events))
+            && self.spin.look_before_sleep(|| self.poller.look(events))
         {
             return Ok(());
         }
@@ -419,6 +470,8 @@ const TICK_SHARE: Duration = Duration::from_micros(1);
 /// on by then; what one who does not has left behind need not wait for a whole tick.
 const GLANCE_AFTER: Duration = Duration::from_micros(8);
 
+/// How often the only one that has been told something looks for more in a row.
+const TOLD_AGAIN_MAX: u32 = 8;
 /// How long a thread sleeps that has just been busy.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// How long the thread may take to stop before it is asked why.

@@ -1,6 +1,6 @@
 //! Looking again and again before one sleeps, for as long as that pays.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::sync::{
     atomic::{AtomicU32, AtomicUsize, Ordering},
@@ -45,6 +45,39 @@ impl Spin {
     /// at once, because those who would like to run may keep the processor for long.
     pub fn gives_way(&self) -> bool {
         usable_cpus() < 2 && self.may_give_way()
+    }
+
+    /// Whether the next wait starts so, as far as one can tell.
+    pub fn will_give_way(&self) -> bool {
+        let is_due = self.skips.load(Ordering::Relaxed) == 0;
+        usable_cpus() < 2 && is_due && self.penalty.load(Ordering::Relaxed) > 0
+    }
+
+    /// Looks in the way that is due, if any is, for one to whom no signal comes.
+    pub fn look_before_sleep(&self, mut look: impl FnMut() -> bool) -> bool {
+        self.try_spin_giving_way(&mut look) || self.gives_way() && self.give_way(look)
+    }
+
+    /// Lets those run who would like to before each of a few looks. Behind [`Spin::gives_way`], for
+    /// one to whom no signal comes.
+    pub fn give_way(&self, look: impl FnMut() -> bool) -> bool {
+        self.take_turns(sys::now, look)
+    }
+
+    fn take_turns(&self, now: impl Fn() -> Instant, mut look: impl FnMut() -> bool) -> bool {
+        let began = now();
+        let mut took = Duration::ZERO;
+        let has_found = (0..TURNS).any(|_| {
+            if Spin::is_long(took) {
+                return false;
+            }
+            yield_now();
+            let has_found = look();
+            took = now().duration_since(began);
+            has_found
+        });
+        self.judge(has_found, took);
+        has_found
     }
 
     fn may_give_way(&self) -> bool {
@@ -150,11 +183,15 @@ const SKIPS_LONG: u32 = 0xfff;
 const SKIPS_LONGEST: u32 = 0xffff;
 /// A socket has to wait so often before it gives way.
 const WAITS_BEFORE: u32 = 63;
+/// How often others have their turns before it is slept.
+const TURNS: u32 = 2;
 /// Pauses between two looks.
 const PAUSES: u32 = 8;
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
 
     #[test]
@@ -206,6 +243,26 @@ mod tests {
             spin.judge(true, 2 * GIVEN_AWAY);
             assert_eq!(waits_until_due(), skips);
         }
+    }
+
+    #[test]
+    fn others_have_a_few_turns_and_none_behind_a_long_one() {
+        let (spin, began) = (Spin::default(), sys::now());
+        let looks = |finds_at: u32, turn: Duration| {
+            let count = Cell::new(0);
+            let now = || began + turn * count.get();
+            let has_found = spin.take_turns(now, || {
+                count.set(count.get() + 1);
+                count.get() == finds_at
+            });
+            (has_found, count.get(), spin.penalty())
+        };
+        let short = GIVEN_AWAY / (TURNS + 1);
+        assert_eq!(looks(1, short), (true, 1, 1));
+        assert_eq!(looks(TURNS, short), (true, TURNS, 1));
+        assert_eq!(looks(0, short), (false, TURNS, 3));
+        assert_eq!(looks(2, 2 * GIVEN_AWAY), (false, 1, SKIPS_LONG));
+        assert_eq!(looks(1, 2 * GIVEN_AWAY), (true, 1, 2 * SKIPS_LONG + 1));
     }
 
     #[test]
