@@ -39,6 +39,8 @@ struct State {
     sent: usize,
     /// A byte is in the last record that counts as not taken.
     is_owing: bool,
+    /// Nothing more is written.
+    has_ended: bool,
     /// Nothing more is read.
     is_at_end: bool,
 }
@@ -53,8 +55,14 @@ struct Encrypted {
 impl TlsStream {
     #[must_use]
     pub fn new(inner: OsStream, session: TlsSession) -> TlsStream {
-        let state =
-            State { session, outgoing: Vec::new(), sent: 0, is_owing: false, is_at_end: false };
+        let state = State {
+            session,
+            outgoing: Vec::new(),
+            sent: 0,
+            is_owing: false,
+            has_ended: false,
+            is_at_end: false,
+        };
         TlsStream {
             inner,
             state: Mutex::new(Rank::Ciphering, state),
@@ -140,7 +148,8 @@ impl TlsStream {
 }
 
 impl State {
-    /// Gives the kernel what is encrypted; false when it has not taken all of it.
+    /// Gives the kernel what is encrypted; false when it has not taken all of it. Behind our end it
+    /// takes nothing, and what it has not taken is forgotten.
     fn flush(&mut self, inner: &OsStream) -> io::Result<bool> {
         loop {
             if self.sent == self.outgoing.len() {
@@ -150,6 +159,10 @@ impl State {
                     self.outgoing = Vec::new();
                     return Ok(true);
                 }
+            }
+            if self.has_ended {
+                self.sent = self.outgoing.len();
+                continue;
             }
             let count = inner.write(&[IoSlice::new(&self.outgoing[self.sent..])])?;
             self.sent += count;
@@ -346,6 +359,7 @@ impl ByteStream for TlsStream {
                 // A kernel that is full now leaves the peer a stream without an end.
                 let _ = state.flush(&self.inner);
             }
+            state.has_ended = true;
         }
         self.inner.end();
     }
