@@ -2,8 +2,9 @@
 //! says what the input tells him, and does to what is on its way whatever somebody on the way could
 //! do. The greeting, too, or only what comes behind it.
 //!
-//! What arrives is what the stranger has said, from its beginning on, whatever was done; nothing is
-//! kept that has no bound, and what has failed says why.
+//! What arrives is what the stranger has said, from its beginning on, whatever was done, and all of it
+//! where nothing was done to it; likewise what he hears. Nothing is kept that has no bound, and what
+//! has failed says why.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
@@ -49,8 +50,11 @@ struct Talk {
     heard: Vec<u8>,
     /// His records on their way.
     wire: VecDeque<Vec<u8>>,
-    /// Somebody has changed what is on its way, or will break it off.
+    /// Somebody has changed what is on its way.
     is_touched: bool,
+    /// A direction was ended before its time, and what was on its way there need not arrive.
+    is_said_cut: bool,
+    is_written_cut: bool,
     has_said_end: bool,
 }
 
@@ -78,6 +82,8 @@ impl Talk {
             heard: Vec::new(),
             wire: VecDeque::new(),
             is_touched: false,
+            is_said_cut: false,
+            is_written_cut: false,
             has_said_end: false,
         };
         if !has(8) {
@@ -136,13 +142,36 @@ impl Talk {
                 self.wire.push_back(input.take(count.into()).to_vec());
             }
             12 => self.end(),
-            13 => self.stream.end(),
-            14 => self.own.end(),
-            _ => self.own.break_off(),
+            13 => {
+                self.cut_said();
+                self.stream.end();
+            }
+            14 => {
+                self.cut_written();
+                self.own.end();
+            }
+            _ => {
+                self.cut_said();
+                self.cut_written();
+                self.own.break_off();
+            }
         }
     }
 
-    /// The stranger says something, if he is listened to.
+    /// What is said need not arrive from now on.
+    fn cut_said(&mut self) {
+        self.is_said_cut = true;
+        // Without a greeting nothing gets through either way.
+        self.is_written_cut |= self.own.is_handshaking();
+    }
+
+    /// What is written need not be heard from now on.
+    fn cut_written(&mut self) {
+        self.is_written_cut = true;
+        self.is_said_cut |= self.own.is_handshaking();
+    }
+
+    /// The stranger says something, if he is listened to. Behind his end nobody does.
     fn say(&mut self, bytes: &[u8]) {
         self.emit();
         let records = bytes.len().div_ceil(RECORD);
@@ -150,15 +179,17 @@ impl Talk {
         let count = self.stranger.put(bytes, &mut room);
         if count > 0 {
             room.truncate(count);
-            self.said.extend_from_slice(bytes);
+            if !self.has_said_end {
+                self.said.extend_from_slice(bytes);
+            }
             self.wire.push_back(room);
         }
     }
 
     fn end(&mut self) {
         self.emit();
+        self.has_said_end |= self.stranger.state() & IS_HANDSHAKING == 0;
         self.stranger.end();
-        self.has_said_end = true;
         self.emit();
     }
 
@@ -260,9 +291,27 @@ impl Talk {
         transports::receive((self.codec)(), &self.said, self.said.len().max(1))
     }
 
-    fn finish(mut self) -> usize {
+    /// What is left is written and arrives.
+    fn settle(&mut self) {
+        if !(self.is_touched || self.is_said_cut || self.is_written_cut) {
+            self.greet();
+        }
         self.pass(usize::MAX);
         self.hear();
+        let mut left = usize::MAX;
+        while self.unwritten.len() < left {
+            left = self.unwritten.len();
+            self.write();
+            self.hear();
+        }
+    }
+
+    fn finish(mut self) -> usize {
+        self.settle();
+        let is_whole = !self.is_touched && !self.is_said_cut;
+        // Who writes behind his own end fails of that.
+        let is_good = self.own.fault().is_none() || self.is_written_cut;
+        assert!(!is_whole || is_good, "{:?} of nothing", self.own.fault());
         self.stream.end();
         self.messages.extend(self.own.read());
         self.check();
@@ -271,6 +320,9 @@ impl Talk {
         };
         let (came, expected) = (bodies(&self.messages), bodies(&self.expected()));
         assert!(expected.starts_with(&came), "what has arrived was never said");
+        assert!(!is_whole || came.len() == expected.len(), "what was said is lost");
+        let is_heard = self.heard.len() == self.all_written().len();
+        assert!(self.is_touched || self.is_written_cut || is_heard, "what was written is lost");
         came.len()
     }
 }
