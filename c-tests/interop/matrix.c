@@ -42,11 +42,14 @@ static const struct transport encrypted[] = {
     {"tls+tcp", "tls+tcp", "tcp", 0},
     {"mutual", "tls+tcp", "tcp", 1},
     {"wss", "wss", "tcp", 0},
+    {"wss-mutual", "wss", "tcp", 1},
 };
-enum { TRANSPORTS = sizeof plain / sizeof plain[0] };
-_Static_assert(sizeof plain == sizeof encrypted, "both tables are as wide");
+/* The wider of the two tables, and a column of what is printed. */
+enum { TRANSPORTS = sizeof encrypted / sizeof encrypted[0], COLUMN = 10 };
+_Static_assert(sizeof plain <= sizeof encrypted, "there is room for either");
 
 static const struct transport *transports = plain;
+static int transport_count = sizeof plain / sizeof plain[0];
 
 /* Protocols 1: who talks to whom. The raw side of a row shows or takes the header. */
 static const struct row {
@@ -180,22 +183,23 @@ static const char *finish_cell(struct cell *cell, const struct row *row, const c
 static void run_row(const struct row *row)
 {
     static struct cell cells[PARTNERS][TRANSPORTS][TURNS];
-    char line[40 + PARTNERS * TRANSPORTS * 10];
+    char line[40 + PARTNERS * TRANSPORTS * (COLUMN + 1)];
     int length = snprintf(line, sizeof line, "%-20s%-15s", row->ours, row->theirs);
     for (int p = 0; p < PARTNERS; p++)
-        for (int t = 0; t < TRANSPORTS && libraries[partners[p]].peer; t++)
+        for (int t = 0; t < transport_count && libraries[partners[p]].peer; t++)
             for (int turn = 0; turn < TURNS; turn++) {
                 cells[p][t][turn].partner = partners[p];
                 start_cell(&cells[p][t][turn], row, &transports[t], turn);
             }
     for (int p = 0; p < PARTNERS; p++)
-        for (int t = 0; t < TRANSPORTS && libraries[partners[p]].peer; t++) {
+        for (int t = 0; t < transport_count && libraries[partners[p]].peer; t++) {
             char text[16];
             const char *name = transports[t].name;
             const char *one = finish_cell(&cells[p][t][WE_LISTEN], row, name, WE_LISTEN);
             const char *two = finish_cell(&cells[p][t][WE_DIAL], row, name, WE_DIAL);
             snprintf(text, sizeof text, "%s/%s", one, two);
-            length += snprintf(line + length, sizeof line - (size_t)length, " %-9s", text);
+            length += snprintf(line + length, sizeof line - (size_t)length, " %-*s", COLUMN,
+                               text);
         }
     printf("%s\n", line);
 }
@@ -207,11 +211,11 @@ static void print_heading(void)
     printf("%-35s", "");
     for (int p = 0; p < PARTNERS; p++)
         if (libraries[partners[p]].peer)
-            printf(" with %-*s", TRANSPORTS * 10 - 6, libraries[partners[p]].name);
+            printf(" with %-*s", transport_count * (COLUMN + 1) - 6, libraries[partners[p]].name);
     printf("\n%-20s%-15s", libraries[SPMSG].name, "its peer");
     for (int p = 0; p < PARTNERS; p++)
-        for (int t = 0; t < TRANSPORTS && libraries[partners[p]].peer; t++)
-            printf(" %-9s", transports[t].name);
+        for (int t = 0; t < transport_count && libraries[partners[p]].peer; t++)
+            printf(" %-*s", COLUMN, transports[t].name);
     printf("\n");
 }
 
@@ -236,6 +240,7 @@ static void encrypt(const char *script)
     char command[4400];
     size_t length = strlen(certificates);
     transports = encrypted;
+    transport_count = TRANSPORTS;
     snprintf(certificates + length, sizeof certificates - length, "%s", test_directory());
     snprintf(command, sizeof command, "sh '%s' '%s'", script, test_directory());
     REQUIRE(system(command) == 0);
