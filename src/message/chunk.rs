@@ -170,6 +170,12 @@ impl Chunk {
         unsafe { std::slice::from_raw_parts(self.payload.as_ptr(), self.len()) }
     }
 
+    #[must_use]
+    pub fn as_mut_slice(&mut self) -> &mut [u8] {
+        // SAFETY: as above, and a chunk has one owner, who is borrowed.
+        unsafe { std::slice::from_raw_parts_mut(self.payload.as_ptr(), self.len()) }
+    }
+
     /// Appends `bytes`; the capacity must suffice.
     pub fn extend(&mut self, bytes: &[u8]) {
         let spare = self.spare();

@@ -183,9 +183,11 @@ impl Batch {
         let piece = range.start..range.end.min(range.start + VEILED_AT_ONCE);
         let kept = self.veil_buffer.as_mut().map(|kept| std::mem::take(&mut kept.0));
         let mut bytes = kept.unwrap_or_default();
-        memory::reserve_exact(&mut bytes, piece.len()).map_err(no_memory)?;
-        bytes.extend_from_slice(&body.as_slice()[piece.clone()]);
-        encoder.apply(*veil, *at, &mut bytes);
+        let more = piece.len().saturating_sub(bytes.len());
+        memory::reserve_exact(&mut bytes, more).map_err(no_memory)?;
+        // It has been of this size mostly, and is not made empty in between.
+        bytes.resize(piece.len(), 0);
+        encoder.copy(*veil, *at, &body.as_slice()[piece.clone()], &mut bytes);
         *at += piece.len();
         range.start = piece.end;
         if range.start == range.end {
@@ -286,8 +288,7 @@ impl Batch {
                     buffer.clear();
                     self.used = buffer;
                 }
-                Some(Segment::Veiled(mut buffer)) => {
-                    buffer.clear();
+                Some(Segment::Veiled(buffer)) => {
                     self.veil_buffer.get_or_insert_default().0 = buffer;
                 }
                 Some(Segment::Rest { .. } | Segment::Body(_) | Segment::Part { .. }) | None => {}

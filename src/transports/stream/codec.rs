@@ -33,6 +33,12 @@ pub trait Encoder: Send + Sync {
     /// prefix that came with `veil`.
     fn apply(&self, _veil: Veil, _at: usize, _bytes: &mut [u8]) {}
 
+    /// The same on the way from one place to another of the same size.
+    fn copy(&self, veil: Veil, at: usize, from: &[u8], to: &mut [u8]) {
+        to.copy_from_slice(from);
+        self.apply(veil, at, to);
+    }
+
     /// A whole frame to which every peer answers, where there is such a thing.
     fn ping(&self) -> Option<Vec<u8>> {
         None

@@ -164,6 +164,12 @@ impl Partial {
         self.chunk.as_slice()
     }
 
+    /// The same, to be made readable where the wire shows it otherwise.
+    #[must_use]
+    pub fn as_mut_slice(&mut self) -> &mut [u8] {
+        self.chunk.as_mut_slice()
+    }
+
     #[must_use]
     pub fn into_chunk(self) -> Chunk {
         self.chunk

@@ -92,10 +92,7 @@ impl Decoder {
         };
         let at = used..bytes.len().min(used + frame.missing);
         let payload = &mut bytes[at.clone()];
-        if let Some(mask) = &mut frame.mask {
-            mask.apply(payload);
-            *mask = mask.behind(payload.len());
-        }
+        frame.unmask(payload);
         let is_control = frame.opcode & CONTROL != 0;
         let found = if is_control {
             self.control(payload)
@@ -114,11 +111,8 @@ impl Decoder {
 
     /// How much payload of the current message may be read straight to where it belongs.
     #[must_use]
-    pub fn unmasked(&self) -> usize {
-        match self.frame {
-            Some(Frame { opcode, missing, mask: None, .. }) if opcode & CONTROL == 0 => missing,
-            _ => 0,
-        }
+    pub fn placeable(&self) -> usize {
+        self.missing().0
     }
 
     /// How much of the current message is to come as far as is known, and whether that is all.
@@ -137,13 +131,17 @@ impl Decoder {
         }
     }
 
-    /// Takes note of `payload` that was read straight to where it belongs. Returns the kind of
-    /// the message when it ends with that.
+    /// Takes note of `payload` that was read straight to where it belongs, and unmasks it there.
+    /// Returns the kind of the message when it ends with that.
     ///
     /// # Errors
     /// When it should be text and is not.
-    pub fn took(&mut self, payload: &[u8]) -> Result<Option<Kind>, Violation> {
-        if self.frame.is_some() && !payload.is_empty() { self.data(payload) } else { Ok(None) }
+    pub fn took(&mut self, payload: &mut [u8]) -> Result<Option<Kind>, Violation> {
+        let Some(frame) = self.frame.as_mut().filter(|_| !payload.is_empty()) else {
+            return Ok(None);
+        };
+        frame.unmask(payload);
+        self.data(payload)
     }
 
     fn data(&mut self, payload: &[u8]) -> Result<Option<Kind>, Violation> {
@@ -259,6 +257,16 @@ impl Decoder {
             missing: length as usize,
             mask: (second & MASKED != 0).then_some(Mask(key)),
         })
+    }
+}
+
+impl Frame {
+    /// The next of its payload, in place.
+    fn unmask(&mut self, payload: &mut [u8]) {
+        if let Some(mask) = &mut self.mask {
+            mask.apply(payload);
+            *mask = mask.behind(payload.len());
+        }
     }
 }
 
@@ -526,16 +534,39 @@ mod tests {
         let mut decoder = Decoder::new(Role::Client);
         let mut head = *b"\x02\x0a\x00\x01";
         decoder.step(&mut head[..2], None).unwrap();
-        assert_eq!((decoder.unmasked(), decoder.missing()), (10, (10, false)));
-        assert_eq!(decoder.took(b"0123"), Ok(None));
-        assert_eq!(decoder.took(b""), Ok(None));
-        assert_eq!(decoder.unmasked(), 6);
-        assert_eq!(decoder.took(b"456789"), Ok(None));
-        assert_eq!((decoder.unmasked(), decoder.took(b"")), (0, Ok(None)));
+        assert_eq!((decoder.placeable(), decoder.missing()), (10, (10, false)));
+        assert_eq!(decoder.took(&mut b"0123".to_owned()), Ok(None));
+        assert_eq!(decoder.took(&mut []), Ok(None));
+        assert_eq!(decoder.placeable(), 6);
+        assert_eq!(decoder.took(&mut b"456789".to_owned()), Ok(None));
+        assert_eq!((decoder.placeable(), decoder.took(&mut [])), (0, Ok(None)));
         let mut last = *b"\x80\x03";
         decoder.step(&mut last, None).unwrap();
         assert_eq!(decoder.missing(), (3, true));
-        assert_eq!(decoder.took(b"abc"), Ok(Some(Kind::Binary)));
+        assert_eq!(decoder.took(&mut b"abc".to_owned()), Ok(Some(Kind::Binary)));
+    }
+
+    #[test]
+    fn what_is_read_past_the_decoder_is_unmasked_wherever_it_is_cut() {
+        let mask = Mask([7, 99, 200, 1]);
+        let plain: Vec<u8> = (0..40).collect();
+        let head = frame::head(Kind::Binary, Place::WHOLE, plain.len(), Some(mask));
+        let mut masked = plain.clone();
+        mask.apply(&mut masked);
+        for (first, second) in (0..20).flat_map(|first| [(first, 3), (first, 20)]) {
+            let (mut decoder, mut bytes) = (Decoder::new(Role::Server), masked.clone());
+            let (early, late) = bytes.split_at_mut(first);
+            let (middle, last) = late.split_at_mut(second);
+            let mut front = [head.as_slice(), early].concat();
+            let mut at = 0;
+            while at < front.len() {
+                at += decoder.step(&mut front[at..], None).unwrap().used;
+            }
+            assert_eq!(decoder.placeable(), plain.len() - first);
+            assert_eq!(decoder.took(middle), Ok(None));
+            assert_eq!(decoder.took(last), Ok(Some(Kind::Binary)));
+            assert_eq!([&front[head.as_slice().len()..], middle, last].concat(), plain);
+        }
     }
 
     proptest! {

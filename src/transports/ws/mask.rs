@@ -16,6 +16,20 @@ impl Mask {
         rest.iter_mut().zip(self.0.iter().cycle()).for_each(|(byte, mask)| *byte ^= mask);
     }
 
+    /// The same on the way from one place to another, which are of one size.
+    pub fn copy(self, from: &[u8], to: &mut [u8]) {
+        let [a, b, c, d] = self.0;
+        let word = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
+        let (words, rest) = from.as_chunks::<8>();
+        let (places, end) = to.as_chunks_mut::<8>();
+        for (place, bytes) in places.iter_mut().zip(words) {
+            *place = (u64::from_ne_bytes(*bytes) ^ word).to_ne_bytes();
+        }
+        for (place, (byte, mask)) in end.iter_mut().zip(rest.iter().zip(self.0.iter().cycle())) {
+            *place = byte ^ mask;
+        }
+    }
+
     /// The mask for what comes behind the first `count` bytes.
     #[must_use]
     pub fn behind(self, count: usize) -> Mask {
@@ -48,6 +62,10 @@ mod tests {
             mask.apply(front);
             mask.behind(cut).apply(back);
             assert_eq!(bytes, expected, "cut at {cut}");
+            let mut copy = vec![0; 100];
+            mask.copy(&plain[..cut], &mut copy[..cut]);
+            mask.behind(cut).copy(&plain[cut..], &mut copy[cut..]);
+            assert_eq!(copy, expected, "copied by the cut at {cut}");
         }
     }
 }

@@ -73,6 +73,10 @@ impl Encoder for Sending {
     fn apply(&self, Veil(key): Veil, at: usize, bytes: &mut [u8]) {
         Mask(key).behind(at).apply(bytes);
     }
+
+    fn copy(&self, Veil(key): Veil, at: usize, from: &[u8], to: &mut [u8]) {
+        Mask(key).behind(at).copy(from, to);
+    }
 }
 
 impl Keys {
