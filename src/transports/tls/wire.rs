@@ -11,9 +11,14 @@ use crate::trace::{Happening, Plain};
 use crate::transports::stream::{ByteStream, Greeter, Wire};
 use crate::transports::{Host, Renewal};
 
-/// What covers the streams of one endpoint, whose conversation is that of another wire.
+/// A wire whose conversation goes over streams that are covered.
 pub struct Covered<W> {
     wire: W,
+    cover: Cover,
+}
+
+/// What covers the streams of one endpoint.
+struct Cover {
     purpose: Purpose,
     /// Whom a client expects.
     name: Vec<u8>,
@@ -34,6 +39,30 @@ impl<W: Wire> Covered<W> {
     /// `NoEncryption` when the library that encrypts is not installed, `Unusable` when what the
     /// options say cannot be used, `OutOfMemory`.
     pub fn new(wire: W, purpose: Purpose, name: &str, host: &dyn Host) -> Result<Self, Error> {
+        Ok(Covered { wire, cover: Cover::new(purpose, name, host)? })
+    }
+}
+
+impl<W: Wire> Wire for Covered<W> {
+    fn greeter(&self, host: &dyn Host) -> Box<dyn Greeter> {
+        self.wire.greeter(host)
+    }
+
+    fn cover(&self, stream: OsStream) -> Result<Arc<dyn ByteStream>, OsStream> {
+        self.cover.over(stream)
+    }
+
+    fn beginnings_max(&self, host: &dyn Host) -> usize {
+        option::handshakes_max(&host.settings())
+    }
+
+    fn renew(&self, host: &dyn Host) -> Result<Renewal<'_>, Error> {
+        self.cover.renew(host)
+    }
+}
+
+impl Cover {
+    fn new(purpose: Purpose, name: &str, host: &dyn Host) -> Result<Cover, Error> {
         let config = config(purpose, host)?;
         let expected = host.text(&option::NAME)?;
         let name = match expected.as_slice() {
@@ -44,23 +73,13 @@ impl<W: Wire> Covered<W> {
         // A name that is none is found out here, and not with each connection.
         config.session(&name).map_err(|trouble| told(trouble, host))?;
         let config = Mutex::new(Rank::Ciphers, Arc::new(config));
-        Ok(Covered { wire, purpose, name, config })
-    }
-}
-
-impl<W: Wire> Wire for Covered<W> {
-    fn greeter(&self, host: &dyn Host) -> Box<dyn Greeter> {
-        self.wire.greeter(host)
+        Ok(Cover { purpose, name, config })
     }
 
-    fn cover(&self, stream: OsStream) -> Result<Arc<dyn ByteStream>, OsStream> {
+    fn over(&self, stream: OsStream) -> Result<Arc<dyn ByteStream>, OsStream> {
         let config = Arc::clone(&self.config.lock());
         let Ok(session) = config.session(&self.name) else { return Err(stream) };
         Ok(Arc::new(TlsStream::new(stream, session)))
-    }
-
-    fn beginnings_max(&self, host: &dyn Host) -> usize {
-        option::handshakes_max(&host.settings())
     }
 
     fn renew(&self, host: &dyn Host) -> Result<Renewal<'_>, Error> {
