@@ -86,8 +86,8 @@ impl Drop for Borrower<'_> {
     }
 }
 
-/// Of less, the kernel has mostly room for all of it.
-const STAYS_FROM: usize = 256 * 1024;
+/// Of less, the kernel has mostly room for all of it, and a copy is made sooner than one waits.
+const STAYS_FROM: usize = 32 * 1024;
 
 #[cfg(all(test, not(loom)))]
 mod tests {

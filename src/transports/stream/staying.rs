@@ -1,8 +1,9 @@
 //! Who lends a big message stays with it where the peer reads: what the kernel has no room for yet
 //! is written a moment later from where it lies, and not copied.
 //!
-//! That moment is not longer than a few copies would take. A peer who does not read at all costs
-//! less, and his sender leaves behind a copy, as if there were no such moment.
+//! That moment is not longer than a few copies would take, or than the reactor takes to be woken
+//! for the rest and to write it. A peer who does not read at all costs less, and his sender leaves
+//! behind a copy, as if there were no such moment.
 
 use std::time::Duration;
 
@@ -13,7 +14,12 @@ impl StreamConnection {
     /// Writes whatever the kernel gets room for, while a message of that size would be copied. No
     /// lock is held meanwhile but that of the slot.
     pub(super) fn write_for_a_moment(&self, size: usize) {
-        let until = sys::now() + TIME_FOR_MEGABYTE.mul_f32(size as f32 / MEGABYTE);
+        if self.writer.is_empty() {
+            self.writer.end_driving();
+            return;
+        }
+        let time = TIME_FOR_MEGABYTE.mul_f32(size as f32 / MEGABYTE).max(TIME_MIN);
+        let until = sys::now() + time;
         while !self.writer.is_empty() {
             let left = until.saturating_duration_since(sys::now()).min(STANDSTILL_MAX);
             if left.is_zero() || !self.stream.await_room(left) {
@@ -28,6 +34,9 @@ impl StreamConnection {
 const MEGABYTE: f32 = 1_048_576.0;
 /// To copy as much takes half of that, about.
 const TIME_FOR_MEGABYTE: Duration = Duration::from_micros(250);
+/// What is left to the reactor wakes it, which takes about as long on another processor, and on the
+/// same one two changes of threads.
+const TIME_MIN: Duration = Duration::from_micros(100);
 /// A peer who does not read for so long is busy otherwise.
 const STANDSTILL_MAX: Duration = Duration::from_millis(1);
 
