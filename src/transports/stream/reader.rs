@@ -40,7 +40,7 @@ pub struct Reader {
 pub(super) struct Turn {
     pub partial: Option<Partial>,
     pub is_at_end: bool,
-    /// The last message was larger than what one read takes: the next one may be, too.
+    /// The last message was one that is worth reading into its place: the next one may be, too.
     pub is_behind_big: bool,
 }
 
@@ -200,7 +200,8 @@ impl Reader {
         let arrival = self.read(turn, source, &size_max, &mut buffer[..size], EVERYTHING);
         let has_begun = arrival.news == News::Bytes && turn.partial.is_some();
         // Or it has been noted just now, of the message that this read has completed.
-        turn.is_behind_big |= was_behind_big && turn.partial.is_some();
+        let is_as_before = turn.partial.is_some() || arrival.news == News::Nothing;
+        turn.is_behind_big |= was_behind_big && is_as_before;
         if has_begun {
             self.go_on(arrival, turn, source, size_max, buffer, visitor)
         } else {
@@ -392,7 +393,7 @@ impl Reader {
     /// What was read into a caller's memory is a message.
     pub(super) fn land(&self, room: Room<'_>, turn: &mut Turn) {
         self.width.note(room.len());
-        turn.is_behind_big |= room.len() > self.read_size as usize;
+        turn.is_behind_big |= room.len() > BIG_BEFORE;
         self.inbox.lock().store.put_in_place(room.land(), Tag::default());
     }
 
@@ -429,7 +430,7 @@ impl Reader {
         }
         let Inbox { tally, store, .. } = &mut *inbox;
         tally.note_most(|| store.waiting());
-        turn.is_behind_big |= turn.partial.is_none() && size > self.read_size as usize;
+        turn.is_behind_big |= turn.partial.is_none() && size > BIG_BEFORE;
         self.width.note(turn.partial.as_ref().map_or(0, Partial::size));
         let is_over = inbox.decoder.is_over();
         let news = match inbox.is_readable() {
@@ -443,6 +444,9 @@ impl Reader {
 }
 
 const NOTHING: Arrival = Arrival { news: News::Nothing, answer: None };
+/// Behind a larger message only the beginning of the next one is read, so that the rest can be read
+/// into its place. Several smaller ones are copied sooner than each of them is read.
+const BIG_BEFORE: usize = 32 * 1024;
 /// Most bytes that one read takes.
 pub const READ_MAX: usize = 256 * 1024;
 
