@@ -19,6 +19,7 @@ mod allocator;
 mod models;
 mod reserve;
 mod stock;
+mod trays;
 mod wiped;
 
 /// The machine's. A model has others in their place.
@@ -36,6 +37,7 @@ use self::reserve::Reserve;
 use self::stock::Stock;
 
 pub use self::stock::Block;
+pub use self::trays::{give_back_small, keep_trays, take_small};
 pub use self::wiped::Wiped;
 
 /// Memory cannot be had.

@@ -6,7 +6,7 @@ use loom::sync::Arc;
 use loom::thread;
 
 use self::stock::{Block, Stock};
-use super::{OutOfMemory, allocator};
+use super::{OutOfMemory, allocator, trays};
 
 #[allow(dead_code, reason = "a model is no process, and does not fork or fill a shelf")]
 #[path = "stock.rs"]

@@ -5,6 +5,8 @@
 //! long enough to be given back, and only up to [`BYTES_MAX`]. Whoever finds no other memory gets
 //! theirs.
 //!
+//! Small ones come here by the tray, see `trays.rs`.
+//!
 //! Every place holds a block or nothing, and one atomic step puts it there or takes it away. So
 //! there is no lock that a fork could leave taken, and what a child finds is whole: it begins to
 //! keep blocks when it has somebody who looks, and then has those of its parent, too.
@@ -14,7 +16,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::ptr::{self, NonNull};
 
 use super::atomics::{AtomicBool, AtomicPtr, AtomicUsize, Ordering, fence};
-use super::{OutOfMemory, allocator};
+use super::{OutOfMemory, allocator, trays};
 
 /// Memory of at least the size that was asked for.
 #[derive(Debug)]
@@ -24,7 +26,8 @@ pub struct Block {
 }
 
 pub struct Stock {
-    shelves: [Shelf; SHELVES],
+    /// Behind those for big blocks stand those for trays.
+    shelves: [Shelf; SHELVES + TRAYS],
     /// What all blocks take that are kept, or are about to be.
     bytes: AtomicUsize,
     is_open: AtomicBool,
@@ -41,7 +44,7 @@ impl Stock {
     pub const fn new() -> Stock {
         Stock {
             shelves: [const { Shelf([const { AtomicPtr::new(ptr::null_mut()) }; PLACES]) };
-                SHELVES],
+                SHELVES + TRAYS],
             bytes: AtomicUsize::new(0),
             is_open: AtomicBool::new(false),
             is_used: AtomicBool::new(false),
@@ -75,6 +78,16 @@ impl Stock {
             // SAFETY: forwarded from our own contract.
             unsafe { free(block) };
         }
+    }
+
+    /// A full tray for blocks of that size, if one is here.
+    pub fn take_tray(&self, place: usize) -> Option<NonNull<u8>> {
+        self.take_from(SHELVES + place)
+    }
+
+    /// False when it cannot be kept.
+    pub fn put_tray(&self, place: usize, tray: NonNull<u8>) -> bool {
+        self.put_on(SHELVES + place, tray)
     }
 
     fn take_from(&self, shelf: usize) -> Option<NonNull<u8>> {
@@ -177,11 +190,11 @@ impl Stock {
     /// Gives all back. True when there was any.
     pub fn clear(&self) -> bool {
         let mut had_any = false;
-        for shelf in 0..SHELVES {
+        for shelf in 0..SHELVES + TRAYS {
             while let Some(start) = self.take_from(shelf) {
                 had_any = true;
                 // SAFETY: it was on the shelf, and is nobody else's now.
-                unsafe { free(Block { start, size: size_on(shelf) }) };
+                unsafe { free_from(shelf, start) };
             }
         }
         had_any
@@ -196,7 +209,18 @@ impl Stock {
             let count = places.filter(|place| !place.load(Ordering::Relaxed).is_null()).count();
             count * size_on(shelf)
         };
-        self.bytes.store((0..SHELVES).map(on).sum(), Ordering::Relaxed);
+        self.bytes.store((0..SHELVES + TRAYS).map(on).sum(), Ordering::Relaxed);
+    }
+}
+
+/// # Safety
+/// It was on that shelf, and nobody uses it any more.
+unsafe fn free_from(shelf: usize, start: NonNull<u8>) {
+    match shelf.checked_sub(SHELVES) {
+        // SAFETY: forwarded from our own contract.
+        None => unsafe { free(Block { start, size: size_on(shelf) }) },
+        // SAFETY: as above.
+        Some(place) => unsafe { trays::free_tray(place, start) },
     }
 }
 
@@ -225,6 +249,9 @@ fn shelf(size: usize) -> Option<usize> {
 }
 
 const fn size_on(shelf: usize) -> usize {
+    if shelf >= SHELVES {
+        return trays::bytes_in(shelf - SHELVES);
+    }
     let quarters = if shelf.is_multiple_of(2) { 4 } else { 3 };
     (SIZE_MIN << shelf.div_ceil(2)) / 4 * quarters + EXTRA
 }
@@ -239,7 +266,9 @@ const SIZE_MAX: usize = if cfg!(loom) { SIZE_MIN } else { 16 * 1024 * 1024 };
 const EXTRA: usize = 8 * 1024;
 /// As many sizes as there are from the smallest to the largest.
 const SHELVES: usize = ((SIZE_MAX / SIZE_MIN).ilog2() * 2 + 1) as usize;
-/// Blocks of one size.
+/// As many as there are sizes of small blocks.
+const TRAYS: usize = if cfg!(loom) { 0 } else { trays::SIZES };
+/// Blocks of one size, or trays.
 const PLACES: usize = if cfg!(loom) { 2 } else { 32 };
 /// What is kept in all.
 const BYTES_MAX: usize = if cfg!(loom) { 2 * size_on(0) } else { 64 * 1024 * 1024 };

@@ -103,10 +103,7 @@ impl Chunk {
                 Memory::Fresh => memory::stock().take_fresh(total)?,
             }
         } else {
-            // SAFETY: malloc has no precondition.
-            let base = || NonNull::new(unsafe { libc::malloc(total) });
-            let other = || if memory::stock().clear() { base() } else { None };
-            Block { start: base().or_else(other).ok_or(OutOfMemory)?.cast(), size: total }
+            memory::take_small(total)?
         };
         let offset = payload_offset(base.as_ptr() as usize, slack);
         // SAFETY: `offset` is at most size_of::<Prefix>() + slack, so payload and capacity fit.
@@ -388,8 +385,8 @@ impl Chunk {
             // SAFETY: such a size comes from the stock, and we own it.
             unsafe { memory::stock().give_back(Block { start: base, size }) };
         } else {
-            // SAFETY: `base` is what malloc returned, and we own it.
-            unsafe { libc::free(base.as_ptr().cast()) };
+            // SAFETY: other sizes are had there, and we own it.
+            unsafe { memory::give_back_small(Block { start: base, size }) };
         }
     }
 }

@@ -117,6 +117,11 @@ extern "C" fn at_load() {
     unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
     super::exit::watch_quick_exits();
     super::thread::make_keys();
+    // What runs in a simulation or a model has no threads of its own.
+    #[cfg(not(simulated))]
+    if !cfg!(any(loom, miri)) {
+        crate::memory::keep_trays(|tidy| super::at_thread_end(super::Belongings::Trays, tidy));
+    }
     #[cfg(all(target_os = "linux", not(any(portable, loom, simulated, tsan, miri))))]
     crate::sync::agree();
 }

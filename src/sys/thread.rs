@@ -141,6 +141,7 @@ pub enum Belongings {
     Gathered,
     Duties,
     Roster,
+    Trays,
 }
 
 /// Has `tidy` called when the calling thread ends. False when that cannot be had.
@@ -171,7 +172,7 @@ pub(super) fn make_keys() {
     }
 }
 
-static KEYS: [AtomicUsize; 3] = [const { AtomicUsize::new(NO_KEY) }; 3];
+static KEYS: [AtomicUsize; 4] = [const { AtomicUsize::new(NO_KEY) }; 4];
 /// Keys are small numbers, of a type that each system has its own of.
 const NO_KEY: usize = usize::MAX;
 
