@@ -7,10 +7,12 @@
 use std::alloc::Layout;
 use std::cell::UnsafeCell;
 use std::ptr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 pub struct Reserve {
     taken: [AtomicU64; WORDS],
+    /// How many blocks are given out, of all sizes.
+    given: AtomicUsize,
     memory: Memory,
 }
 
@@ -35,6 +37,7 @@ impl Reserve {
     pub const fn new() -> Reserve {
         Reserve {
             taken: [const { AtomicU64::new(0) }; WORDS],
+            given: AtomicUsize::new(0),
             memory: Memory(UnsafeCell::new([0; SIZE])),
         }
     }
@@ -77,7 +80,10 @@ impl Reserve {
                     Ordering::Acquire,
                     Ordering::Relaxed,
                 ) {
-                    Ok(_) => return Some(class.start + (first + bit) * class.block),
+                    Ok(_) => {
+                        self.given.fetch_add(1, Ordering::Relaxed);
+                        return Some(class.start + (first + bit) * class.block);
+                    }
                     Err(now) => seen = now,
                 }
             }
@@ -95,6 +101,7 @@ impl Reserve {
         let number = (at - class.start) / class.block;
         // Release: pairs with the acquire in `take`.
         self.taken[class.word + number / 64].fetch_and(!(1 << (number % 64)), Ordering::Release);
+        self.given.fetch_sub(1, Ordering::Relaxed);
     }
 
     fn words(&self, class: &Class) -> &[AtomicU64] {
@@ -102,7 +109,14 @@ impl Reserve {
     }
 
     /// Of the blocks of some size more than half are given out.
+    #[inline]
     pub fn is_low(&self) -> bool {
+        // Mostly none is, and nobody has to count.
+        self.given.load(Ordering::Relaxed) > FEWEST / 2 && self.is_any_low()
+    }
+
+    #[inline(never)]
+    fn is_any_low(&self) -> bool {
         let used = |class: &Class| -> usize {
             let ones = |word: &AtomicU64| word.load(Ordering::Relaxed).count_ones() as usize;
             self.words(class).iter().map(ones).sum()
@@ -115,6 +129,9 @@ impl Reserve {
 /// all blocks are aligned to theirs.
 const SHAPE: [(usize, usize); 6] =
     [(64, 1024), (256, 512), (1024, 192), (4096, 64), (16 * 1024, 8), (64 * 1024, 4)];
+
+/// So many there are of the size of which there are fewest.
+const FEWEST: usize = SHAPE[SHAPE.len() - 1].1;
 
 const CLASSES: [Class; SHAPE.len()] = classes();
 const SIZE: usize = end(SHAPE.len()).0;
@@ -137,6 +154,7 @@ const fn classes() -> [Class; SHAPE.len()] {
     while at < SHAPE.len() {
         let (start, word) = end(at);
         assert!(at == 0 || start.is_multiple_of(SHAPE[at].0));
+        assert!(SHAPE[at].1 >= FEWEST);
         classes[at] = Class { block: SHAPE[at].0, count: SHAPE[at].1, start, word };
         at += 1;
     }
@@ -233,5 +251,6 @@ mod tests {
             (0..4).for_each(|_| drop(scope.spawn(work)));
         });
         assert!(reserve.taken.iter().all(|word| word.load(Ordering::Relaxed) == 0));
+        assert_eq!(reserve.given.load(Ordering::Relaxed), 0);
     }
 }
