@@ -228,6 +228,9 @@ impl Socket {
                 Whose::Endpoint(id) => state.pipes.ids_of(id),
                 Whose::Peer(id) => state.pipes.live(id).map(|pipe| pipe.id).into_iter().collect(),
             };
+            if ids.is_empty() {
+                return Vec::new();
+            }
             self.end_pipes(state, &ids);
             let is_closing = self.life.is_closing();
             if !is_closing {

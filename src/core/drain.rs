@@ -15,6 +15,9 @@ use crate::sys::{self, PerProcess, Thread};
 
 /// Ends all of them, in the manner that each has.
 pub fn end(all: Vec<Shown>) {
+    if all.is_empty() {
+        return;
+    }
     let is_awaited = |one: &Shown| one.manner == Manner::InCall;
     let (awaited, others): (Vec<_>, Vec<_>) = all.into_iter().partition(is_awaited);
     // Those first that are not waited for: this writes what can be written at once.
