@@ -111,6 +111,22 @@ impl OsListener {
         }
     }
 
+    /// Whether those who come may come from a network.
+    #[must_use]
+    pub fn is_on_network(&self) -> bool {
+        self.family == Family::Internet
+    }
+
+    /// The Internet address that it has, now that it was bound to that one.
+    #[must_use]
+    pub fn bound_address(&self, asked: SocketAddr) -> SocketAddr {
+        // The kernel chooses ports, and scopes of IPv6.
+        if asked.is_ipv4() && asked.port() != 0 {
+            return asked;
+        }
+        self.own_address().unwrap_or(asked)
+    }
+
     /// The Internet address that it has itself.
     #[must_use]
     pub fn own_address(&self) -> Option<SocketAddr> {
@@ -187,6 +203,10 @@ mod tests {
     #[test]
     fn an_address_is_taken_while_somebody_listens_and_free_behind_him() {
         let (listener, address) = listening();
+        let Address::Internet(own) = address else { panic!("no address") };
+        for asked in [own, ([127, 0, 0, 1], 0).into()] {
+            assert_eq!(listener.bound_address(asked), own);
+        }
         let taken = OsListener::listening(&address, 10).unwrap_err();
         assert_eq!(taken.kind(), io::ErrorKind::AddrInUse);
         let peer = connect(&address);

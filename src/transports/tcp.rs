@@ -24,7 +24,7 @@ impl Transport for Tcp {
     ) -> Result<Arc<dyn Maker>, Error> {
         let address = address::to_bind(&text(address), literals(&*host), dialect.into())?;
         let listener = OsListener::listening(&Address::Internet(address), BACKLOG)?;
-        let address = listener.own_address().unwrap_or(address).to_string();
+        let address = listener.bound_address(address).to_string();
         Ok(Listener::new(Bound::plain(listener, address), Box::new(Framing::Tcp), host)?)
     }
 

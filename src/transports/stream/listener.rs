@@ -98,7 +98,7 @@ impl Listener {
         let Bound { listener: os_listener, address, release } = bound;
         let reactor = host.reactor()?;
         let descriptor = os_listener.as_raw_fd();
-        let site = if os_listener.own_address().is_some() { Site::Network } else { Site::Machine };
+        let site = if os_listener.is_on_network() { Site::Network } else { Site::Machine };
         let guard = host.guard();
         let beginnings_max = wire.beginnings_max(&*host);
         let open = Open { listener: os_listener, gone: 0, release };

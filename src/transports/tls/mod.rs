@@ -35,7 +35,7 @@ impl Transport for TlsTcp {
         let purpose = Purpose { role: TlsRole::Server, is_http: false };
         let wire = Covered::new(Framing::Tcp, purpose, "", &*host)?;
         let listener = OsListener::listening(&Address::Internet(address), BACKLOG)?;
-        let address = listener.own_address().unwrap_or(address).to_string();
+        let address = listener.bound_address(address).to_string();
         Ok(Listener::new(Bound::plain(listener, address), Box::new(wire), host)?)
     }
 
@@ -67,7 +67,7 @@ impl Transport for Wss {
         let purpose = Purpose { role: TlsRole::Server, is_http: true };
         let wire = Covered::new(ws::server(path.clone()), purpose, "", &*host)?;
         let listener = OsListener::listening(&Address::Internet(address), BACKLOG)?;
-        let address = listener.own_address().unwrap_or(address);
+        let address = listener.bound_address(address);
         let address = format!("{address}{}", path.as_deref().unwrap_or_default());
         Ok(Listener::new(Bound::plain(listener, address), Box::new(wire), host)?)
     }

@@ -42,7 +42,7 @@ impl Transport for Ws {
     ) -> Result<Arc<dyn Maker>, Error> {
         let Place { address, path } = to_bind(address, dialect, &*host)?;
         let listener = OsListener::listening(&Address::Internet(address), BACKLOG)?;
-        let address = listener.own_address().unwrap_or(address);
+        let address = listener.bound_address(address);
         let address = format!("{address}{}", path.as_deref().unwrap_or_default());
         Ok(Listener::new(Bound::plain(listener, address), Box::new(server(path)), host)?)
     }
