@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use crate::protocols::{Loss, PipeId};
 use crate::sync::{
-    Mutex, OnceLock, Rank,
-    atomic::{AtomicU64, Ordering},
+    Mutex, MutexGuard, OnceLock, Rank,
+    atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering},
 };
 use crate::transports::{Fault, Load, ReadBy, Report};
 
@@ -247,12 +247,18 @@ impl Tally {
         self.counter(figure).fetch_add(count, Ordering::Relaxed);
     }
 
+    /// The same for who is the only one to count this at that time.
+    #[inline]
+    pub fn add_alone(&self, figure: Figure, count: u64) {
+        let counter = self.counter(figure);
+        counter.store(counter.load(Ordering::Relaxed) + count, Ordering::Relaxed);
+    }
+
     /// A peer goes, and its endpoint remembers what it has done. Under the socket's lock.
     pub fn inherit(&self, Bequest { sums, largest }: &Bequest) {
         for (figure, count) in sums.iter().filter(|(_, count)| *count > 0) {
             // Nobody else counts these.
-            let counter = self.counter(*figure);
-            counter.store(counter.load(Ordering::Relaxed) + count, Ordering::Relaxed);
+            self.add_alone(*figure, *count);
         }
         self.rise_to(largest);
     }
@@ -281,9 +287,25 @@ impl Tally {
     }
 }
 
-/// What peers have cost, by the cause. Most cost nothing, and have no place here.
+/// What peers have cost, by the cause. Most cost nothing, and have no place here. All that is asked
+/// of it is asked under the socket's lock.
 #[derive(Debug, Default)]
-pub struct Losses(OnceLock<Box<Mutex<BTreeMap<PipeId, Lost>>>>);
+pub struct Losses(OnceLock<Box<Ledger>>);
+
+#[derive(Debug)]
+struct Ledger {
+    all: Mutex<BTreeMap<PipeId, Lost>>,
+    run: Run,
+}
+
+/// What one peer has lost in a row for one reason, which is put down when that is over: most often
+/// all that is lost is of one kind, such as what a subscriber has no topic for.
+#[derive(Debug, Default)]
+struct Run {
+    pipe: AtomicU32,
+    loss: AtomicUsize,
+    count: AtomicU64,
+}
 
 /// What one of them has.
 #[derive(Clone, Copy, Debug, Default)]
@@ -291,16 +313,63 @@ pub struct Lost([u64; Loss::COUNT]);
 
 impl Losses {
     pub fn add(&self, pipe: PipeId, loss: Loss, count: u64) {
-        let all = self.0.get_or_init(|| Box::new(Mutex::new(Rank::Failure, BTreeMap::new())));
-        all.lock().entry(pipe).or_default().0[loss as usize] += count;
+        let ledger = self.0.get_or_init(Box::default);
+        if !ledger.run.is_of(pipe, loss) {
+            drop(ledger.settled());
+            ledger.run.begin(pipe, loss);
+        }
+        ledger.run.add(count);
     }
 
     pub fn of(&self, pipe: PipeId) -> Lost {
-        self.0.get().and_then(|all| all.lock().get(&pipe).copied()).unwrap_or_default()
+        let of = |ledger: &Ledger| ledger.settled().get(&pipe).copied();
+        self.0.get().and_then(|ledger| of(ledger)).unwrap_or_default()
     }
 
     pub fn take(&self, pipe: PipeId) -> Option<Lost> {
-        self.0.get().and_then(|all| all.lock().remove(&pipe))
+        self.0.get().and_then(|ledger| ledger.settled().remove(&pipe))
+    }
+}
+
+impl Default for Ledger {
+    fn default() -> Ledger {
+        Ledger { all: Mutex::new(Rank::Failure, BTreeMap::new()), run: Run::default() }
+    }
+}
+
+impl Ledger {
+    /// With what has been lost in a row.
+    #[cold]
+    fn settled(&self) -> MutexGuard<'_, BTreeMap<PipeId, Lost>> {
+        let (pipe, loss, count) = self.run.take();
+        let mut all = self.all.lock();
+        if count > 0 {
+            all.entry(pipe).or_default().0[loss] += count;
+        }
+        all
+    }
+}
+
+impl Run {
+    fn is_of(&self, pipe: PipeId, loss: Loss) -> bool {
+        self.pipe.load(Ordering::Relaxed) == pipe.0
+            && self.loss.load(Ordering::Relaxed) == loss as usize
+    }
+
+    fn begin(&self, pipe: PipeId, loss: Loss) {
+        self.pipe.store(pipe.0, Ordering::Relaxed);
+        self.loss.store(loss as usize, Ordering::Relaxed);
+    }
+
+    fn add(&self, more: u64) {
+        self.count.store(self.count.load(Ordering::Relaxed) + more, Ordering::Relaxed);
+    }
+
+    /// Ends it. Says whose it was, of what, and how many.
+    fn take(&self) -> (PipeId, usize, u64) {
+        let count = self.count.load(Ordering::Relaxed);
+        self.count.store(0, Ordering::Relaxed);
+        (PipeId(self.pipe.load(Ordering::Relaxed)), self.loss.load(Ordering::Relaxed), count)
     }
 }
 
@@ -366,6 +435,14 @@ mod tests {
         assert_eq!(told(&losses, other), []);
         assert!(losses.take(one).is_some() && losses.take(other).is_none());
         assert_eq!(told(&losses, one), []);
+        // Whoever loses in between, nothing is lost of what was lost in a row.
+        let rows = [(one, Loss::Busy), (one, Loss::Busy), (other, Loss::Busy), (one, Loss::Hops)];
+        rows.into_iter().for_each(|(pipe, loss)| losses.add(pipe, loss, 5));
+        assert_eq!(told(&losses, one), [(Figure::DroppedNoRoom, 10), (Figure::DroppedHops, 5)]);
+        losses.add(one, Loss::Hops, 1);
+        let taken = losses.take(one).unwrap().figures().map(|(_, count)| count).sum::<u64>();
+        assert_eq!((taken, told(&losses, one)), (16, vec![]));
+        assert_eq!(told(&losses, other), [(Figure::DroppedNoRoom, 5)]);
         for (place, loss) in Loss::ALL.into_iter().enumerate() {
             assert_eq!(loss as usize, place);
         }

@@ -94,13 +94,17 @@ impl Statistics {
         self.counters().tally.add(figure, count);
     }
 
-    /// Counts messages of that peer, or for it, that are lost.
-    #[cold]
+    /// Counts messages that are lost. Under the socket's lock, and nobody else counts them.
+    pub fn count_loss(&self, why: Loss, count: u64) {
+        self.counters().tally.add_alone(Figure::of_loss(why), count);
+    }
+
+    /// Counts them on account of that peer. Under the socket's lock.
     pub fn lose(&self, pipe: PipeId, why: Loss, count: u64) {
         self.counters().losses.add(pipe, why, count);
     }
 
-    /// What the peer has lost so far.
+    /// What the peer has lost so far. Under the socket's lock.
     pub fn lost(&self, pipe: PipeId) -> Lost {
         let lost = self.0.get().map(|counters| counters.losses.of(pipe));
         lost.unwrap_or_default()

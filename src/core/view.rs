@@ -4,7 +4,6 @@ use std::sync::Weak;
 use std::time::Instant;
 
 use super::context::Context;
-use super::figures::Figure;
 use super::pipe::{Aftermath, Kin, PipeTable};
 use super::probing;
 use crate::message::{Control, Limit, Message};
@@ -87,12 +86,12 @@ impl Pipes for View<'_> {
 
     fn count_lost(&mut self, pipe: PipeId, why: Loss) {
         self.lose(pipe, why);
-        self.context.statistics.add(Figure::of_loss(why), 1);
+        self.context.statistics.count_loss(why, 1);
     }
 
     fn count_dropped(&mut self, count: usize, why: Loss) {
         *self.dropped += count as u64;
-        self.context.statistics.add(Figure::of_loss(why), count as u64);
+        self.context.statistics.count_loss(why, count as u64);
         let why_in_words = format_args!("{why:?}");
         probing::show(&probe::DROP, self.context.handle, count as i64, &why_in_words);
         if trace::is_on() {
