@@ -127,12 +127,17 @@ impl RawRwLock {
         self.desks.enter(Reader::me()) || self.try_read_quickly() || self.try_read_unless(WRITTEN)
     }
 
-    #[inline]
+    #[allow(clippy::inline_always, reason = "each send and receive begins with it")]
+    #[inline(always)]
     pub fn read(&self) {
         let me = Reader::me();
-        if self.desks.enter(me) {
-            return;
+        if !self.desks.enter(me) {
+            self.read_as_stranger(me);
         }
+    }
+
+    #[inline(never)]
+    fn read_as_stranger(&self, me: Reader) {
         if !self.try_read_quickly() {
             self.read_slowly(WRITTEN | WANTED);
         }
