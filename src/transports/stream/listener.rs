@@ -53,6 +53,8 @@ enum Site {
 #[derive(Default)]
 struct State {
     is_closed: bool,
+    /// Nobody is accepted before.
+    is_started: bool,
     /// Nobody is accepted until the socket has received more.
     is_holding: bool,
     /// Nobody is accepted until a greeting is over, or the oldest has had its time.
@@ -117,10 +119,11 @@ impl Listener {
         });
         let handler: Arc<dyn Handler> = Arc::clone(&listener) as _;
         let key = listener.reactor.add(|_| handler).map(|key| *listener.key.get_or_init(|| key));
-        // Nobody is accepted before the start, and yet this can still fail the call.
+        // Nobody is accepted before the start, and yet this can still fail the call. Who comes that
+        // early is held, and so the start mostly needs not tell the kernel anything.
         let watched = key
             .map_err(Error::from)
-            .and_then(|key| Ok(listener.reactor.watch(key, descriptor, Interest::default())?));
+            .and_then(|key| Ok(listener.reactor.watch(key, descriptor, ACCEPTING)?));
         if let Err(error) = watched {
             listener.close();
             return Err(error);
@@ -131,7 +134,7 @@ impl Listener {
     /// Accepts what waits, a bounded number at a time so that nobody else starves.
     fn accept(&self) {
         for _ in 0..ACCEPTS_MAX {
-            if self.host.is_behind() {
+            if self.must_hold() {
                 return self.hold();
             }
             let outstayed = match self.place() {
@@ -276,13 +279,17 @@ impl Listener {
         }
     }
 
+    fn must_hold(&self) -> bool {
+        !self.state.lock().is_started || self.host.is_behind()
+    }
+
     /// Leaves those who come in the kernel's backlog, where they send nothing, until the socket has
-    /// received more of what others have left.
+    /// received more of what others have left, or has this started.
     fn hold(&self) {
         self.rewatch(Interest::default());
         self.state.lock().is_holding = true;
         // It may have done so before it could see that we hold.
-        if !self.host.is_behind() {
+        if !self.must_hold() {
             self.resume();
         }
     }
@@ -337,7 +344,8 @@ impl Handler for Listener {
 
 impl Maker for Listener {
     fn start(&self) {
-        self.rewatch(ACCEPTING);
+        self.state.lock().is_started = true;
+        self.resume();
     }
 
     fn close(&self) {
@@ -612,9 +620,10 @@ mod tests {
     #[test]
     fn a_pause_comes_to_its_end() {
         let (socket, listener, address) = setup();
-        let peer = dial(&address);
-        // Nobody has started it: it is the end of the pause that does.
+        socket.start(Arc::clone(&listener) as _);
         listener.pause();
+        // Nobody calls for him: it is the end of the pause that does.
+        let peer = dial(&address);
         assert_eq!(peer.read(2), b"hi");
         assert_eq!(socket.reports(), [Report::Accepted]);
         listener.close();
@@ -623,6 +632,7 @@ mod tests {
     #[test]
     fn after_a_failure_it_pauses_however_often_the_kernel_cannot_be_told() {
         let (socket, listener, address) = setup();
+        socket.start(Arc::clone(&listener) as _);
         // One that does not listen cannot accept, as one cannot for which there is no descriptor.
         let deaf = OsListener::new(&address).unwrap();
         let swap = |other| {
