@@ -63,6 +63,10 @@ impl Owner for Socket {
         self.contain(|| self.lock().is_behind()).unwrap_or(false)
     }
 
+    fn is_waiting(&self) -> bool {
+        self.waiting.is_polled()
+    }
+
     fn broken(&self) {
         self.take_out_of_service();
     }
@@ -151,7 +155,7 @@ impl Audience for Socket {
     }
 
     fn is_waiting(&self) -> bool {
-        self.waiting.is_polled()
+        Owner::is_waiting(self)
     }
 }
 

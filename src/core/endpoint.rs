@@ -68,6 +68,9 @@ pub trait Owner: Send + Sync {
     /// Whether so much of peers that have gone is to be received yet that others wait outside.
     fn is_behind(&self) -> bool;
 
+    /// Whether a thread waits in the kernel for messages to arrive.
+    fn is_waiting(&self) -> bool;
+
     /// A bug was found in what the endpoint did.
     fn broken(&self);
 }
@@ -397,6 +400,10 @@ impl Host for Endpoint {
         self.owner.upgrade().is_some_and(|owner| owner.is_behind())
     }
 
+    fn is_awaited(&self) -> bool {
+        self.owner.upgrade().is_some_and(|owner| owner.is_waiting())
+    }
+
     fn broken(&self) {
         if let Some(owner) = self.owner.upgrade() {
             owner.broken();
@@ -480,6 +487,10 @@ mod tests {
             self.attached.load(Ordering::Relaxed) > 1
         }
 
+        fn is_waiting(&self) -> bool {
+            self.is_behind()
+        }
+
         fn broken(&self) {
             self.breakdowns.fetch_add(1, Ordering::Relaxed);
         }
@@ -530,13 +541,13 @@ mod tests {
         assert!(endpoint.is_wanting());
         assert_eq!(endpoint.attach(FakeConnection::with_room(0)), Ok(()));
         assert!(!endpoint.is_wanting());
-        assert!(!endpoint.is_behind());
+        assert!(!endpoint.is_behind() && !endpoint.is_awaited());
         assert_eq!(endpoint.attach(FakeConnection::with_room(0)), Err(Rejected));
-        assert!(endpoint.is_behind());
+        assert!(endpoint.is_behind() && endpoint.is_awaited());
         Host::broken(&endpoint);
         assert_eq!(owner.breakdowns.load(Ordering::Relaxed), 1);
         drop(owner);
-        assert!(!endpoint.is_wanting() && !endpoint.is_behind());
+        assert!(!endpoint.is_wanting() && !endpoint.is_behind() && !endpoint.is_awaited());
         assert_eq!(endpoint.attach(FakeConnection::with_room(0)), Err(Rejected));
         Host::broken(&endpoint);
     }

@@ -97,6 +97,7 @@ pub struct FakeHost {
     /// How often somebody asked whether a connection is wanted.
     questions: Watched<usize>,
     is_behind: Watched<bool>,
+    is_awaited: Watched<bool>,
     guard: Watched<Guard>,
 }
 
@@ -200,6 +201,7 @@ impl FakeSocket {
             breakdowns: Watched::default(),
             questions: Watched::default(),
             is_behind: Watched::default(),
+            is_awaited: Watched::default(),
             guard: Watched::default(),
         });
         FakeSocket { host }
@@ -264,6 +266,11 @@ impl FakeSocket {
     /// Who is let in by listeners that are made from now on.
     pub fn let_in(&self, guard: Guard) {
         self.host.guard.change(|own| *own = guard);
+    }
+
+    /// Somebody waits for messages from now on.
+    pub fn begin_waiting(&self) {
+        self.host.is_awaited.change(|is_awaited| *is_awaited = true);
     }
 
     /// Is behind with what others have left from now on; a test says when it is no longer.
@@ -455,6 +462,10 @@ impl Host for FakeHost {
 
     fn is_behind(&self) -> bool {
         self.is_behind.change(|is_behind| *is_behind)
+    }
+
+    fn is_awaited(&self) -> bool {
+        self.is_awaited.change(|is_awaited| *is_awaited)
     }
 
     fn report(&self, event: Report) {

@@ -194,6 +194,11 @@ pub trait Host: Send + Sync {
     /// they send nothing. It is not wanting then, either, and [`Maker::retry`] tells when it is.
     fn is_behind(&self) -> bool;
 
+    /// Whether a thread of the socket waits in the kernel for messages to arrive.
+    fn is_awaited(&self) -> bool {
+        false
+    }
+
     fn report(&self, event: Report);
 
     /// Something that nobody but a trace tells, about a peer if the kernel gives it an address.

@@ -50,9 +50,3 @@ pub enum Handback {
     /// They do not: the reactor reads now.
     Done,
 }
-
-/// What is told when the connection has become a pipe.
-pub struct Beginning {
-    pub news: News,
-    pub has_words: bool,
-}

@@ -9,7 +9,7 @@ use std::os::fd::RawFd;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use super::arrival::{Arrival, Beginning, Handback, News, Passage};
+use super::arrival::{Arrival, Handback, News, Passage};
 use super::byte_stream::ByteStream;
 use super::circumstances::Gathering;
 use super::codec::{Codec, Encoder, Parting};
@@ -97,31 +97,6 @@ impl StreamConnection {
         self.end();
     }
 
-    /// Will have `words` written before any message, and takes what came behind the greeting.
-    #[must_use]
-    pub fn begin(&self, words: Vec<u8>, mut early: Vec<u8>) -> Beginning {
-        let has_words = !words.is_empty();
-        if has_words {
-            self.writer.begin(words);
-        }
-        let Arrival { news, answer } = self.reader.begin(&mut early, || self.host.size_max());
-        let has_answer = answer.is_some();
-        answer.into_iter().for_each(|answer| self.writer.interject(answer));
-        Beginning { news, has_words: has_words || has_answer }
-    }
-
-    /// Says what was begun, now that there is a pipe that hears of it.
-    pub fn go_on(&self, beginning: &Beginning) {
-        if beginning.has_words {
-            self.write_wanted();
-        }
-        self.tell(beginning.news);
-        // The kernel does not report what came with the end of the greeting.
-        if self.stream.holds() {
-            self.listen();
-        }
-    }
-
     pub(super) fn digest(&self, arrival: Arrival) -> News {
         if let Some(size) = self.reader.width.take() {
             self.stream.set_recv_buffer(size);
@@ -134,7 +109,7 @@ impl StreamConnection {
         arrival.news
     }
 
-    fn tell(&self, news: News) {
+    pub(super) fn tell(&self, news: News) {
         match news {
             News::Nothing | News::Bytes => {}
             News::Readable => self.with_pipe(|pipe| pipe.readable()),
@@ -598,6 +573,24 @@ mod tests {
             peer.write(body);
             assert_eq!(pipe.recv().as_deref(), Some(&body[1..]));
         }
+    }
+
+    #[test]
+    fn who_waits_already_reads_from_the_start() {
+        let setup = Setup::new();
+        setup.socket.begin_waiting();
+        let beginning = setup.connection.begin(Vec::new(), Vec::new());
+        setup.connection.start(Standing::Fresh).unwrap();
+        setup.connection.go_on(&beginning);
+        setup.peer.write(b"\x01a");
+        setup.socket.settle();
+        assert!(!setup.connection.is_readable());
+        setup.connection.pump(None);
+        assert_eq!(setup.pipe.try_recv().as_deref(), Some(&b"a"[..]));
+        // He has gone meanwhile.
+        (0..2).for_each(|_| setup.connection.timeout(Instant::now()));
+        setup.peer.write(b"\x01b");
+        assert_eq!(setup.pipe.recv().as_deref(), Some(&b"b"[..]));
     }
 
     #[test]

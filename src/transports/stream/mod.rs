@@ -7,6 +7,7 @@ mod adopted;
 mod arrival;
 mod attended;
 mod batch;
+mod beginning;
 mod byte_stream;
 mod circumstances;
 mod codec;

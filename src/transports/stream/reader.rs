@@ -277,6 +277,11 @@ impl Reader {
         is_wanted
     }
 
+    /// Leaves reading to callers, of whom one waits already, though none has read.
+    pub fn leave_to_callers(&self) -> Passage {
+        self.inbox.lock().readership.note_waiting()
+    }
+
     /// Whether the reactor reads whoever else may read.
     pub fn is_shared(&self) -> bool {
         matches!(self.inbox.lock().readership, Readership::Everybody { .. })

@@ -48,6 +48,14 @@ impl Readership {
         passage
     }
 
+    /// A caller waits for what comes on a stream that is new to him.
+    pub fn note_waiting(&mut self) -> Passage {
+        match self.note_caller() {
+            Passage::None => Passage::None,
+            Passage::ToCallers { .. } => Passage::ToCallers { look_after: CALLER_WAITS },
+        }
+    }
+
     pub fn look(&mut self, caller: Caller) -> Handback {
         match self {
             Readership::Callers { .. } if caller == Caller::Waits => Handback::NotYet(CALLER_WAITS),
