@@ -51,7 +51,7 @@ impl Owner for Socket {
         {
             stream.read_in_background();
         }
-        self.waiting.ring_all();
+        self.waiting.ring_for_pipe(&*connection);
         Ok(())
     }
 
@@ -314,6 +314,26 @@ mod tests {
         // Saying it twice changes nothing.
         connection.end();
         assert_eq!(socket.statistic(CONNECTIONS), 0);
+    }
+
+    #[test]
+    fn who_leads_sleeps_on_when_another_stream_comes_and_without_a_leader_somebody_becomes_one() {
+        let (opened, endpoint) = bound(PULL);
+        let socket = opened.get();
+        let bell = &socket.waiting.recv;
+        let attach = |connection: &Arc<FakeConnection>| {
+            let (seen, seen_to_send) = (bell.epoch(), socket.waiting.send.epoch());
+            opened.attach(endpoint, connection).unwrap();
+            assert_ne!(socket.waiting.send.epoch(), seen_to_send);
+            bell.epoch() != seen
+        };
+        assert!(attach(&FakeConnection::over_stream(0)));
+        assert!(bell.handover.try_lead());
+        assert!(!attach(&FakeConnection::over_stream(0)));
+        // Nobody reads what is handed over inside the process.
+        assert!(attach(&FakeConnection::with_room(1)));
+        socket.resign();
+        assert!(attach(&FakeConnection::over_stream(0)));
     }
 
     #[test]

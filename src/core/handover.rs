@@ -104,6 +104,14 @@ impl Handover {
         }
     }
 
+    /// The poller has been given more to wait for, behind the lock under which everybody looks
+    /// whether there is anything to lead. Who leads sleeps on in front of it; without a leader
+    /// somebody is to become one.
+    #[inline]
+    pub fn ring_for_leader(&self) -> Option<Ring> {
+        (!self.is_led()).then(|| self.ring())
+    }
+
     /// True when the caller leads from now on; it must [`Handover::resign`] later.
     pub fn try_lead(&self) -> bool {
         // Acquire: pairs with the release in `resign`, one leader after the other.
@@ -170,6 +178,8 @@ mod models {
         handover: Handover,
         /// Messages ready to be taken.
         ready: Mutex<usize>,
+        /// Whether there is anything to lead; set under the lock of `ready`.
+        has_stream: AtomicBool,
         kernel: Mutex<Kernel>,
         /// Where those sleep who do not lead, and who does: what arrives wakes the leader only.
         sleepers: Condvar,
@@ -186,10 +196,11 @@ mod models {
     }
 
     impl Model {
-        fn new() -> Arc<Model> {
+        fn new(has_stream: bool) -> Arc<Model> {
             Arc::new(Model {
                 handover: Handover::default(),
                 ready: Mutex::new(0),
+                has_stream: AtomicBool::new(has_stream),
                 kernel: Mutex::new(Kernel::default()),
                 sleepers: Condvar::new(),
                 poller: Condvar::new(),
@@ -232,6 +243,21 @@ mod models {
             }
         }
 
+        /// The stream becomes one of the socket.
+        fn attach(&self) {
+            {
+                let _ready = self.ready.lock().unwrap();
+                self.has_stream.store(true, Ordering::Relaxed);
+            }
+            if let Some(ring) = self.handover.ring_for_leader() {
+                self.act(ring);
+            }
+        }
+
+        fn try_lead(&self) -> bool {
+            self.has_stream.load(Ordering::Relaxed) && self.handover.try_lead()
+        }
+
         fn recv(&self) {
             loop {
                 let seen = self.handover.epoch();
@@ -242,12 +268,12 @@ mod models {
                         return;
                     }
                 }
-                if self.handover.try_lead() {
+                if self.try_lead() {
                     self.lead(seen, |_| false);
                     continue;
                 }
                 self.handover.begin_sleeping();
-                if self.handover.try_lead() {
+                if self.try_lead() {
                     self.handover.end_sleeping();
                     self.lead(seen, |_| false);
                     continue;
@@ -282,11 +308,11 @@ mod models {
     }
 
     /// Loom fails the model when a receiver sleeps for ever.
-    fn every_message_is_received(bring: [fn(&Model); 2]) {
+    fn every_message_is_received<const STEPS: usize>(bring: [fn(&Model); STEPS]) {
         let mut builder = loom::model::Builder::new();
         builder.preemption_bound = Some(3);
         builder.check(move || {
-            let model = Model::new();
+            let model = Model::new(STEPS == 2);
             let receivers: Vec<_> = (0..2)
                 .map(|_| {
                     let model = model.clone();
@@ -321,7 +347,7 @@ mod models {
         let mut builder = loom::model::Builder::new();
         builder.preemption_bound = Some(3);
         builder.check(|| {
-            let model = Model::new();
+            let model = Model::new(true);
             let threads = [Model::give_up, Model::recv].map(|wait| {
                 let model = model.clone();
                 thread::spawn(move || wait(&model))
@@ -332,6 +358,11 @@ mod models {
                 thread.join().unwrap();
             }
         });
+    }
+
+    #[test]
+    fn model_messages_of_a_stream_that_comes_while_they_wait_reach_every_waiter() {
+        every_message_is_received([Model::attach, Model::arrive, Model::arrive]);
     }
 
     /// A socket with two branches, each with one who waits for what is his own.

@@ -115,6 +115,22 @@ impl Waiting {
         self.send.ring();
     }
 
+    /// There is a pipe more, behind the socket's lock. What has arrived on its stream is told
+    /// apart.
+    pub fn ring_for_pipe(&self, connection: &dyn Connection) {
+        if connection.stream().is_none() {
+            return self.ring_all();
+        }
+        if let Some(ring) = self.recv.handover.ring_for_leader() {
+            self.recv.act(ring);
+        }
+        self.send.ring();
+        // As in `ring_to_recv`.
+        if self.lookouts.is_any() {
+            self.lookouts.tell();
+        }
+    }
+
     /// Whether a thread waits in the kernel for messages to arrive.
     pub fn is_polled(&self) -> bool {
         self.recv.is_led() || self.lookouts.is_polled()
