@@ -119,10 +119,10 @@ impl Socket {
     ) {
         // Branches wait for the same streams.
         let trunk = self.trunk();
-        match (only, trunk.poller()) {
-            (Some(only), _) => pump(only, berth),
-            (None, Ok(poller)) => trunk.pump_ready(poller, events.get_or_insert_default()),
-            (None, Err(_)) => {}
+        if let Some(only) = only {
+            pump(only, berth);
+        } else if let Ok(poller) = trunk.poller() {
+            trunk.pump_ready(poller, events.get_or_insert_default());
         }
     }
 
