@@ -227,10 +227,13 @@ impl Queue {
         self.interjection = None;
     }
 
-    /// Gives the buffer back in which nothing is gathered any more.
+    /// Gives the buffers back in which nothing is gathered any more.
     pub fn rest(&mut self) {
         self.gathers = false;
         self.spare = Vec::new();
+        if self.gathered.is_empty() && self.gathered.capacity() > SMALL_BUFFER {
+            self.gathered = Vec::new();
+        }
     }
 
     /// Moves what is queued into a writer's batch.
@@ -267,7 +270,7 @@ impl Queue {
     /// Notes what a writer has done.
     pub fn note_written(&mut self, done: Done) -> Written {
         if self.gathers || done.used.capacity() <= SMALL_BUFFER {
-            self.spare = done.used;
+            self.reuse(done.used);
         }
         self.tally.note_written(self.messages, self.pending, done.messages);
         self.messages -= done.messages;
@@ -296,6 +299,16 @@ impl Queue {
             must_tick: (!done.is_empty || done.waits) && self.driver.rely_on_ticks(),
             has_displaced: false,
         }
+    }
+
+    /// Keeps a buffer that has been written. What follows is gathered in this one, if nothing is
+    /// yet: it lies in the cache, where there is no room for two of each of many connections.
+    fn reuse(&mut self, used: Vec<u8>) {
+        self.spare = if self.gathered.is_empty() && used.capacity() >= self.gathered.capacity() {
+            std::mem::replace(&mut self.gathered, used)
+        } else {
+            used
+        };
     }
 
     fn room_left(&self) -> Room {
@@ -735,13 +748,38 @@ mod tests {
     fn a_big_buffer_stays_only_while_something_is_gathered() {
         let used = || Vec::with_capacity(2 * SMALL_BUFFER);
         let mut queue = Queue::new(1000);
+        let kept = |queue: &Queue| queue.spare.capacity().max(queue.gathered.capacity());
         queue.note_written(Done { used: used(), ..done(0, true, 0) });
-        assert_eq!(queue.spare.capacity(), 0);
+        assert_eq!(kept(&queue), 0);
         accept_in(&streaming(&mut queue), &mut queue, 1, MORE).unwrap();
         queue.note_written(Done { used: used(), ..done(0, true, 0) });
-        assert!(queue.spare.capacity() > SMALL_BUFFER);
+        assert!(kept(&queue) > SMALL_BUFFER);
+        taken(&mut queue);
         queue.rest();
-        assert_eq!(queue.spare.capacity(), 0);
+        assert!(kept(&queue) <= SMALL_BUFFER);
+    }
+
+    #[test]
+    fn what_follows_is_gathered_in_the_buffer_that_was_written_last() {
+        let mut queue = Queue::new(1000);
+        let mut batch = Batch::default();
+        let mut write = |queue: &mut Queue, meanwhile: usize| {
+            queue.fill(&mut batch).unwrap();
+            let Some(Segment::Bytes(mut used)) = batch.segments.pop_front() else { panic!() };
+            (0..meanwhile).for_each(|_| _ = accept(queue, 1, LONE).unwrap());
+            let place = used.as_ptr();
+            used.clear();
+            queue.note_written(Done { used, ..done(0, true, 0) });
+            place
+        };
+        accept(&mut queue, 1, LONE).unwrap();
+        let first = write(&mut queue, 0);
+        accept(&mut queue, 1, LONE).unwrap();
+        assert_eq!(queue.gathered.as_ptr(), first);
+        // What has come while it was written lies in another one already.
+        assert_eq!(write(&mut queue, 1), first);
+        assert_ne!(queue.gathered.as_ptr(), first);
+        assert_eq!((queue.spare.as_ptr(), queue.gathered.is_empty()), (first, false));
     }
 
     #[test]
