@@ -425,7 +425,7 @@ const UNSEEN_FOR: u32 = 16_000;
 /// How long messages wait for each other while their sender streams,
 const GATHERED_FOR: Duration = Duration::from_micros(100);
 /// or longer, until so many have come together;
-const WORTH_A_CALL: usize = 32;
+const WORTH_A_CALL: usize = 64;
 /// but not for longer than it would have taken him to write each, about.
 const GAIN: Duration = Duration::from_micros(1);
 /// How long what is known of a thread's switches is new enough.
@@ -699,8 +699,8 @@ mod tests {
             (100, 7_000, 8, 2, 4),
             (10_000, 1_000, 1, 100, 117),
             (10_000, 200, 1, 500, 517),
-            (100, 200, 20, 32, 32),
-            (100, 500, 200, 32, 32),
+            (100, 200, 20, 64, 64),
+            (100, 500, 200, 64, 64),
             // A short run to one does not wait for so long.
             (63, 200, 1, 16, 16),
             (1_000, 200, 1, 250, 250),
