@@ -270,15 +270,17 @@ impl Chunk {
         if !payload.as_ptr().addr().is_multiple_of(ALIGNMENT) {
             return None;
         }
-        if is_well_placed(payload) && !may_be_in_use(payload) {
-            return None;
-        }
         let magic = payload.as_ptr().cast::<u64>().wrapping_sub(1);
-        // SAFETY: the caller vouches for the 8 bytes in front, or they were those of a chunk, which
-        // are there for as long as its page is; alignment is checked above.
-        let magic = unsafe { magic.read() };
+        let has_magic = if is_well_placed(payload) {
+            // SAFETY: as below, but for what is known to be freed.
+            unsafe { has_magic_where_big_ones_lie(payload, magic) }
+        } else {
+            // SAFETY: the caller vouches for the 8 bytes in front, or they were those of a chunk,
+            // which are there for as long as its page is; alignment is checked above.
+            unsafe { magic.read() == MAGIC }
+        };
         // Lazily: a chunk that is dropped frees its memory.
-        (magic == MAGIC).then(|| Chunk { payload })
+        has_magic.then(|| Chunk { payload })
     }
 
     fn prefix_ptr(&self) -> *mut Prefix {
@@ -424,15 +426,55 @@ fn is_well_placed(payload: NonNull<u8>) -> bool {
     payload.addr().get() % PAGE == GOOD_PAGE_OFFSET
 }
 
-/// Whether a chunk may lie there, and in any case memory. Small ones are not remembered: their
-/// memory stays.
+/// Whether a chunk lies there. Small ones are not remembered when they are freed: their memory stays.
+///
+/// # Safety
+/// As for [`Chunk::from_raw`], but for the memory of freed ones, which may be gone.
 #[cold]
-fn may_be_in_use(payload: NonNull<u8>) -> bool {
+unsafe fn has_magic_where_big_ones_lie(payload: NonNull<u8>, magic: *const u64) -> bool {
     match FREED.look_up(payload.addr().get()) {
         Known::Freed => false,
-        Known::InUse => true,
-        Known::Perhaps => is_mapped(payload),
+        // SAFETY: the caller vouches for those that are not freed.
+        Known::InUse => unsafe { magic.read() == MAGIC },
+        Known::Perhaps => match peek(magic) {
+            Peeked::Word(word) => word == MAGIC,
+            Peeked::Nothing => false,
+            // Somebody else could give it back in between, which is the best that can be done here.
+            // SAFETY: as above, and the memory was there.
+            Peeked::Untold => is_mapped(payload) && unsafe { magic.read() == MAGIC },
+        },
     }
+}
+
+/// What a look at memory that may be gone has found.
+enum Peeked {
+    Word(u64),
+    Nothing,
+    Untold,
+}
+
+/// Has the kernel read it, which finds out whether it is there in the same step.
+#[cfg(all(target_os = "linux", not(miri)))]
+fn peek(word: *const u64) -> Peeked {
+    let mut found = 0_u64;
+    let length = size_of::<u64>();
+    let here = libc::iovec { iov_base: (&raw mut found).cast(), iov_len: length };
+    let there = libc::iovec { iov_base: word.cast_mut().cast(), iov_len: length };
+    // SAFETY: it writes to `found` at most, and reads what is there or says that nothing is.
+    let count = unsafe { libc::process_vm_readv(libc::getpid(), &here, 1, &there, 1, 0) };
+    if usize::try_from(count) == Ok(length) {
+        return Peeked::Word(found);
+    }
+    match std::io::Error::last_os_error().raw_os_error() {
+        Some(libc::EFAULT) => Peeked::Nothing,
+        // Not allowed, or the kernel has no such call.
+        _ => Peeked::Untold,
+    }
+}
+
+#[cfg(any(not(target_os = "linux"), miri))]
+fn peek(_: *const u64) -> Peeked {
+    Peeked::Untold
 }
 
 /// Whether there is memory in the page of `payload`.
@@ -475,6 +517,7 @@ impl Lent {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::is_alone;
 
     #[test]
     fn payloads_are_aligned_and_big_ones_well_placed() {
@@ -619,9 +662,13 @@ mod tests {
         assert!(unsafe { Chunk::from_raw(ptr::null_mut()) }.is_none());
     }
 
-    /// The memory of some of these goes back to the kernel.
+    /// The memory of some of these goes back to the kernel. Alone: what another thread had in the
+    /// place of one that was freed would be freed with the second call.
     #[test]
     fn what_was_freed_is_recognised_whatever_its_size() {
+        if !is_alone("message::chunk::tests::what_was_freed_is_recognised_whatever_its_size") {
+            return;
+        }
         for size in [PLACED_FROM, 128 * 1024, 1 << 20, 5 << 20] {
             let kept = Chunk::for_caller(size).unwrap();
             let raw = Chunk::for_caller(size).unwrap().into_raw();
@@ -656,6 +703,9 @@ mod tests {
     #[test]
     #[cfg_attr(miri, ignore = "asks the kernel")]
     fn any_number_of_freed_chunks_is_recognised() {
+        if !is_alone("message::chunk::tests::any_number_of_freed_chunks_is_recognised") {
+            return;
+        }
         let fresh = |_| Chunk::for_caller(1 << 18).unwrap().into_raw();
         let all: Vec<_> = (0..3000).map(fresh).collect();
         // SAFETY: they came from into_raw, and each is freed once.

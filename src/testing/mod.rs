@@ -2,6 +2,7 @@
 //!
 //! Never part of the library.
 
+mod alone;
 mod circles;
 mod citations;
 mod design;
@@ -15,5 +16,6 @@ mod paths;
 mod source;
 mod tidy;
 
+pub use alone::is_alone;
 pub use fake_host::{FakeSocket, Pipe, Traits, Watched};
 pub use fake_pipes::{FakePipes, MANY, Memory, in_disorder};
