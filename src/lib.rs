@@ -122,7 +122,7 @@ mod transports {
     mod outcome;
     mod pace;
 
-    pub use bounds::{Bounds, WhenFull};
+    pub use bounds::{Bounds, RoomWanted, WhenFull};
     pub use fault::Fault;
     pub use load::{Backup, Load, ReadBy, Stamp};
     pub use outcome::{AfterSend, Sent};

@@ -341,7 +341,7 @@ mod models {
         every_message_is_received([Model::hand_over, Model::arrive]);
     }
 
-    /// Whoever leaves without a message has rung for none, so that only its leaving wakes the other.
+    /// Whoever leaves without a message has rung for none: only its leaving wakes the other.
     #[test]
     fn model_a_leader_that_gives_up_leaves_the_lead_to_another() {
         let mut builder = loom::model::Builder::new();

@@ -20,7 +20,7 @@ use crate::memory;
 use crate::protocols::PipeId;
 use crate::sync::atomic::Ordering;
 use crate::sys::{self, Event, EventBuffer, PollEntry, Slept, WaitFor, pause};
-use crate::transports::{Connection, Moment, Stream, with_rhythm};
+use crate::transports::{Connection, Moment, RoomWanted, Stream, with_rhythm};
 
 impl Socket {
     /// Looks for a moment for what may have become receivable since `seen`, if that has paid
@@ -342,7 +342,8 @@ impl Socket {
             let visit = self.visit()?;
             // Others wait for a descriptor to show any room.
             let may_bide = self.shown.descriptor(Side::Send).is_none();
-            let only = self.only_connection().filter(|on| may_bide && on.begin_patience());
+            let room = if Spin::can_pay() { RoomWanted::Half } else { RoomWanted::All };
+            let only = self.only_connection().filter(|on| may_bide && on.begin_patience(room));
             if let Some(on) = only {
                 let (socket, soon) = (Arc::clone(&visit), sys::now() + PATIENCE);
                 let until = until.map_or(soon, |until| until.min(soon));

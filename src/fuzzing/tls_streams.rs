@@ -2,9 +2,9 @@
 //! says what the input tells him, and does to what is on its way whatever somebody on the way could
 //! do. The greeting, too, or only what comes behind it.
 //!
-//! What arrives is what the stranger has said, from its beginning on, whatever was done, and all of it
-//! where nothing was done to it; likewise what he hears. Nothing is kept that has no bound, and what
-//! has failed says why.
+//! What arrives is what the stranger has said, from its beginning on, whatever was done, and all of
+//! it where nothing was done to it; likewise what he hears. Nothing is kept that has no bound, and
+//! what has failed says why.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;

@@ -146,7 +146,6 @@ impl Spin {
     }
 
     /// Whether looking is of use at all.
-    #[cfg(test)]
     pub fn can_pay() -> bool {
         usable_cpus() >= 2
     }

@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::Room;
 use super::freed::{Freed, Known};
+use super::peek::{Peeked, is_mapped, peek};
 
 /// Exclusively owned bytes with room to grow, like a `Vec<u8>` that C can hold by its payload.
 pub struct Chunk {
@@ -426,7 +427,7 @@ fn is_well_placed(payload: NonNull<u8>) -> bool {
     payload.addr().get() % PAGE == GOOD_PAGE_OFFSET
 }
 
-/// Whether a chunk lies there. Small ones are not remembered when they are freed: their memory stays.
+/// Whether a chunk lies there. Small ones are not remembered when freed: their memory stays.
 ///
 /// # Safety
 /// As for [`Chunk::from_raw`], but for the memory of freed ones, which may be gone.
@@ -444,51 +445,6 @@ unsafe fn has_magic_where_big_ones_lie(payload: NonNull<u8>, magic: *const u64) 
             Peeked::Untold => is_mapped(payload) && unsafe { magic.read() == MAGIC },
         },
     }
-}
-
-/// What a look at memory that may be gone has found.
-enum Peeked {
-    Word(u64),
-    Nothing,
-    Untold,
-}
-
-/// Has the kernel read it, which finds out whether it is there in the same step.
-#[cfg(all(target_os = "linux", not(miri)))]
-fn peek(word: *const u64) -> Peeked {
-    let mut found = 0_u64;
-    let length = size_of::<u64>();
-    let here = libc::iovec { iov_base: (&raw mut found).cast(), iov_len: length };
-    let there = libc::iovec { iov_base: word.cast_mut().cast(), iov_len: length };
-    // SAFETY: it writes to `found` at most, and reads what is there or says that nothing is.
-    let count = unsafe { libc::process_vm_readv(libc::getpid(), &here, 1, &there, 1, 0) };
-    if usize::try_from(count) == Ok(length) {
-        return Peeked::Word(found);
-    }
-    match std::io::Error::last_os_error().raw_os_error() {
-        Some(libc::EFAULT) => Peeked::Nothing,
-        // Not allowed, or the kernel has no such call.
-        _ => Peeked::Untold,
-    }
-}
-
-#[cfg(any(not(target_os = "linux"), miri))]
-fn peek(_: *const u64) -> Peeked {
-    Peeked::Untold
-}
-
-/// Whether there is memory in the page of `payload`.
-fn is_mapped(payload: NonNull<u8>) -> bool {
-    if cfg!(miri) {
-        return true;
-    }
-    // Some machines have larger ones than we count in.
-    // SAFETY: no pointer is passed.
-    let page_size = usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(PAGE);
-    let page = payload.as_ptr().map_addr(|address| address / page_size * page_size);
-    let mut residency = 0;
-    // SAFETY: one byte of answer for the one page, of which nothing is read.
-    unsafe { libc::mincore(page.cast(), 1, &raw mut residency) == 0 }
 }
 
 /// Big chunks that have been freed.
@@ -514,7 +470,7 @@ impl Lent {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use crate::testing::is_alone;

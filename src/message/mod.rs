@@ -10,6 +10,8 @@ mod freed;
 mod header;
 mod limit;
 mod packed;
+#[allow(unsafe_code, reason = "memory that C may hold")]
+mod peek;
 #[allow(unsafe_code, reason = "memory of callers")]
 mod room;
 

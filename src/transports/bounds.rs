@@ -33,3 +33,12 @@ impl From<usize> for Bounds {
         Bounds { limit: bytes.into(), when_full: WhenFull::Refuse }
     }
 }
+
+/// How much is to be free before one that sleeps until it can send is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RoomWanted {
+    /// He fills it while the other one takes what is left.
+    Half,
+    /// Where both run by turns on one processor, the less often they change the better.
+    All,
+}

@@ -34,7 +34,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use adoption::{Adoption, Keepsake, Role};
-pub use bounds::{Bounds, WhenFull};
+pub use bounds::{Bounds, RoomWanted, WhenFull};
 pub use fault::{Fault, TlsFault};
 pub use guard::{Guard, Networks, Visitor};
 pub use ipc::option as ipc_option;
@@ -377,9 +377,9 @@ pub trait Connection: Send + Sync {
     fn resume(&self);
 
     /// A caller is about to sleep until another message can be sent, and soon looks again by
-    /// himself: he need not be told before there is room for many. False when he is told of any
-    /// room. Under no lock.
-    fn begin_patience(&self) -> bool {
+    /// himself: he need not be told before there is so much room. False when he is told of any.
+    /// Under no lock.
+    fn begin_patience(&self, _: RoomWanted) -> bool {
         false
     }
 

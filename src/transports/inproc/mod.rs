@@ -13,8 +13,8 @@ use std::time::Instant;
 use self::names::{Binder, Connector};
 use self::queue::Queue;
 use super::{
-    Adopter, AfterRecv, Bounds, Connection, Dialect, Host, Load, Maker, Next, Received, Sent,
-    Transport,
+    Adopter, AfterRecv, Bounds, Connection, Dialect, Host, Load, Maker, Next, Received, RoomWanted,
+    Sent, Transport,
 };
 use crate::error::{Error, Refusal};
 use crate::message::Message;
@@ -184,8 +184,8 @@ impl Connection for Side {
         }
     }
 
-    fn begin_patience(&self) -> bool {
-        self.outgoing().begin_patience()
+    fn begin_patience(&self, room: RoomWanted) -> bool {
+        self.outgoing().begin_patience(room)
     }
 
     fn end_patience(&self) {

@@ -2,18 +2,23 @@
 
 use super::queue::Queue;
 use crate::sync::atomic::Ordering;
+use crate::transports::RoomWanted;
 
 impl Queue {
     /// The producer is about to sleep until there is room, and looks again soon by himself: he is
-    /// not told before half of the bytes are popped. One that was woken for each little room would
-    /// fill it and sleep again, and both would do little else. False when he is told of any room,
-    /// as where there is some already.
-    pub fn begin_patience(&self) -> bool {
+    /// not told before half of the bytes are popped, or all. One that was woken for each little
+    /// room would fill it and sleep again, and both would do little else. False when he is told of
+    /// any room, as where some is free already.
+    pub fn begin_patience(&self, room: RoomWanted) -> bool {
         let mut consumer = self.front.0.consumer.lock();
         let back = self.back.0.lock();
         let popped = self.front.0.popped_bytes.load(Ordering::Relaxed);
-        let half = back.pushed_bytes.saturating_sub(back.limit / 2);
-        if !consumer.is_blocked || !back.is_open || back.places > 0 || half <= popped {
+        let left = if room == RoomWanted::All { 0 } else { back.limit / 2 };
+        let tell_at = back.pushed_bytes.saturating_sub(left);
+        // One that takes more than half is all that there is: behind it the consumer would sleep.
+        let is_alone = back.waiting.is_some_and(|size| size > back.limit / 2);
+        if !consumer.is_blocked || !back.is_open || back.places > 0 || is_alone || tell_at <= popped
+        {
             return false;
         }
         if consumer.strict_for > 0 {
@@ -22,7 +27,7 @@ impl Queue {
             consumer.tell_at = 0;
             return false;
         }
-        consumer.tell_at = half;
+        consumer.tell_at = tell_at;
         true
     }
 

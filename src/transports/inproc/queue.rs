@@ -61,7 +61,7 @@ pub(super) struct Back {
     seen_bytes: u64,
     seen_count: u64,
     /// The size of the last message, while it waits.
-    waiting: Option<u64>,
+    pub(super) waiting: Option<u64>,
     /// The most messages and bytes that there were when somebody looked, or nothing more fitted.
     most: (u64, u64),
     oldest: Stamp,
@@ -496,6 +496,7 @@ mod tests {
     use super::*;
     use crate::memory::without_memory;
     use crate::message::{Body, Chunk, Header};
+    use crate::transports::RoomWanted;
 
     fn message(size: usize) -> Message {
         Message::from_body(Body::copy_from(&vec![7; size]).unwrap())
@@ -537,33 +538,52 @@ mod tests {
         fill();
         assert_eq!(told(), 0, "whoever is not patient is told of any room");
         fill();
-        assert!(queue.begin_patience());
+        assert!(queue.begin_patience(RoomWanted::Half));
         // 90 bytes are there, and one more message: 50 are left when he is told.
         assert_eq!(told(), 3);
         assert!(!queue.end_patience(), "he has been told");
         fill();
-        assert!(queue.begin_patience());
+        assert!(queue.begin_patience(RoomWanted::Half));
         assert_eq!(pop(&queue), Some((10, false)));
         assert!(queue.end_patience() && queue.can_push());
-        assert!(!queue.begin_patience(), "there is room");
+        assert!(!queue.begin_patience(RoomWanted::Half), "there is room");
         fill();
-        assert!(queue.begin_patience());
+        assert!(queue.begin_patience(RoomWanted::Half));
         assert!(!queue.end_patience());
         for _ in 0..STRICT_FOR {
-            assert!(!queue.begin_patience(), "nobody has popped anything lately");
+            assert!(!queue.begin_patience(RoomWanted::Half), "nobody has popped anything lately");
             assert_eq!(told(), 0);
             fill();
         }
-        assert!(queue.begin_patience());
+        assert!(queue.begin_patience(RoomWanted::Half));
         queue.close();
-        assert!(!queue.begin_patience());
+        assert!(!queue.begin_patience(RoomWanted::Half));
+    }
+
+    #[test]
+    fn who_takes_turns_on_one_processor_is_told_when_all_is_free() {
+        let queue = open_queue(100);
+        while queue.push(&mut message(10)).is_ok() {}
+        assert!(queue.begin_patience(RoomWanted::All));
+        for left in (0..9).rev() {
+            assert_eq!(pop(&queue), Some((10, left == 0)));
+        }
+    }
+
+    #[test]
+    fn for_messages_that_fit_one_by_one_nobody_sleeps_patiently() {
+        for (size, is_patient) in [(10, true), (40, true), (60, false), (1000, false)] {
+            let queue = open_queue(100);
+            while queue.push(&mut message(size)).is_ok() {}
+            assert_eq!(queue.begin_patience(RoomWanted::Half), is_patient);
+        }
     }
 
     #[test]
     fn where_messages_are_counted_nobody_sleeps_patiently() {
         let queue = counted(10, WhenFull::Refuse);
         while queue.push(&mut message(1)).is_ok() {}
-        assert!(!queue.begin_patience());
+        assert!(!queue.begin_patience(RoomWanted::Half));
     }
 
     fn counted(most: usize, when_full: WhenFull) -> Queue {
@@ -744,6 +764,7 @@ mod tests {
 mod models {
     use super::{AfterSend, Bounds, Limit, Message, Queue, WhenFull};
     use crate::message::Body;
+    use crate::transports::RoomWanted;
     use loom::sync::{Arc, Condvar, Mutex};
     use loom::thread;
 
@@ -872,7 +893,7 @@ mod models {
                 thread::spawn(move || {
                     let mut last = message(1);
                     while queue.push(&mut last).is_err() {
-                        let is_patient = queue.begin_patience();
+                        let is_patient = queue.begin_patience(RoomWanted::Half);
                         if !(is_patient && gets_up_early) {
                             told.wait();
                         }
