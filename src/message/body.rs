@@ -109,8 +109,13 @@ impl Body {
             *bytes = *content;
             *old = len;
         } else {
-            *self = Body(Storage::Inline { len, bytes: *content });
+            self.shrink(len, content);
         }
+    }
+
+    #[inline(never)]
+    fn shrink(&mut self, len: u8, content: &[u8; INLINE_MAX]) {
+        *self = Body(Storage::Inline { len, bytes: *content });
     }
 
     #[must_use]
@@ -148,10 +153,14 @@ impl Body {
     ///
     /// # Errors
     /// When memory for the copy cannot be had; the body is unchanged.
+    #[inline]
     pub fn own(&mut self) -> Result<(), OutOfMemory> {
-        if self.is_lent() {
-            *self = Body::copy_from(self.as_slice())?;
-        }
+        if self.is_lent() { self.become_copy() } else { Ok(()) }
+    }
+
+    #[inline(never)]
+    fn become_copy(&mut self) -> Result<(), OutOfMemory> {
+        *self = Body::copy_from(self.as_slice())?;
         Ok(())
     }
 

@@ -96,7 +96,10 @@ impl Header {
     #[must_use]
     #[inline]
     pub fn len(&self) -> usize {
-        self.as_slice().len()
+        match &self.0 {
+            Storage::Inline { len, .. } => usize::from(*len),
+            Storage::Chunk(chunk) => chunk.as_slice().len(),
+        }
     }
 
     #[must_use]
