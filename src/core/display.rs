@@ -74,10 +74,18 @@ impl Socket {
     }
 
     /// Brings the descriptors up to date behind the lock, under which a message was received.
-    #[inline]
+    #[allow(clippy::inline_always, reason = "most often there is nothing, and nothing is done")]
+    #[inline(always)]
     pub(super) fn settle_after_recv(&self, lighter: Lighter) {
         self.shown.settle();
-        if lighter == Lighter::AtIt && self.waiting.has_streams() {
+        if lighter == Lighter::AtIt {
+            self.let_reactor_sleep();
+        }
+    }
+
+    #[inline(never)]
+    fn let_reactor_sleep(&self) {
+        if self.waiting.has_streams() {
             // It is mostly the reactor, which this thread has thrown off its processor when it
             // was woken. It sleeps next, unless it gives way: to let it do so now costs less than
             // to have it come back for that when this thread would like to run.

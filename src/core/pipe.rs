@@ -296,10 +296,11 @@ impl Aftermath {
     /// Makes sure that another duty can be noted.
     #[inline]
     pub fn reserve(&mut self) -> Result<(), OutOfMemory> {
-        if self.first.is_none() { Ok(()) } else { memory::reserve(&mut *self.rest.0, 1) }
+        if self.first.is_none() { Ok(()) } else { self.reserve_all(1) }
     }
 
     /// The same for so many of them.
+    #[inline(never)]
     pub fn reserve_all(&mut self, count: usize) -> Result<(), OutOfMemory> {
         memory::reserve(&mut *self.rest.0, count)
     }
@@ -324,6 +325,7 @@ impl Aftermath {
         }
     }
 
+    #[inline(never)]
     fn note(&mut self, connection: &Arc<dyn Connection>, duty: Duty) {
         let connection = Arc::clone(connection);
         match &self.first {

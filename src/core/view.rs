@@ -28,10 +28,7 @@ impl Pipes for View<'_> {
         let sent = pipe.connection.send(message)?;
         match sent.then {
             AfterSend::Nothing => {}
-            AfterSend::Displaced => {
-                let count = pipe.connection.take_displaced();
-                (0..count).for_each(|_| self.count_dropped_of(id, Loss::Busy));
-            }
+            AfterSend::Displaced => self.count_displaced_of(pipe.id),
             then => self.aftermath.note_sent(&pipe.connection, then),
         }
         Ok(if sent.can_send_more { Flow::Ready } else { Flow::Busy })
@@ -139,6 +136,25 @@ impl Pipes for View<'_> {
 }
 
 impl View<'_> {
+    #[inline(never)]
+    fn count_displaced_of(&mut self, id: PipeId) {
+        let count = self.table.get(id).map_or(0, |pipe| pipe.connection.take_displaced());
+        (0..count).for_each(|_| self.count_dropped_of(id, Loss::Busy));
+    }
+
+    /// What the socket is to know when a pipe has been received from whose peer is gone.
+    #[inline(never)]
+    fn note_taken_of_ended(&mut self, id: PipeId, message: &Message, has_message: bool) {
+        let Some(pipe) = self.table.get(id) else { return };
+        self.aftermath.is_backlog_less = true;
+        if !pipe.connection.is_readable() {
+            self.aftermath.note_drained(id);
+        }
+        if has_message {
+            self.table.backlog.take(id, message.wire_len());
+        }
+    }
+
     /// Who is gone has no figures any more, and would never have them taken away again.
     fn lose(&self, pipe: PipeId, why: Loss) {
         if self.table.get(pipe).is_some() {
@@ -148,26 +164,31 @@ impl View<'_> {
 
     #[allow(clippy::inline_always, reason = "it is most of what either receive does")]
     #[inline(always)]
-    fn take(&mut self, pipe: PipeId, message: &mut Message) -> Received {
-        let Some(pipe) = self.table.get(pipe) else { return GONE };
-        let tells_peer = self.context.options.tells_peers() && message.control == Control::Wanted;
-        if tells_peer {
-            message.ancillary = None;
+    fn take(&mut self, id: PipeId, message: &mut Message) -> Received {
+        let Some(pipe) = self.table.get(id) else { return GONE };
+        if message.control == Control::Wanted && self.context.options.tells_peers() {
+            return self.take_and_describe(id, message);
         }
         let received = pipe.connection.recv(message);
-        if tells_peer && received.has_message {
+        self.aftermath.note_received(&pipe.connection, received.then);
+        if pipe.is_ended {
+            self.note_taken_of_ended(pipe.id, message, received.has_message);
+        }
+        received
+    }
+
+    /// The same, and the message says whom it comes from.
+    #[inline(never)]
+    fn take_and_describe(&mut self, id: PipeId, message: &mut Message) -> Received {
+        let Some(pipe) = self.table.get(id) else { return GONE };
+        message.ancillary = None;
+        let received = pipe.connection.recv(message);
+        if received.has_message {
             pipe.describe_peer(message);
         }
         self.aftermath.note_received(&pipe.connection, received.then);
         if pipe.is_ended {
-            let (id, is_drained) = (pipe.id, !pipe.connection.is_readable());
-            self.aftermath.is_backlog_less = true;
-            if is_drained {
-                self.aftermath.note_drained(id);
-            }
-            if received.has_message {
-                self.table.backlog.take(id, message.wire_len());
-            }
+            self.note_taken_of_ended(id, message, received.has_message);
         }
         received
     }

@@ -48,9 +48,16 @@ impl<T> PipeMap<T> {
     #[inline]
     pub fn get(&self, pipe: PipeId) -> Option<&T> {
         match &self.slots[..] {
-            [(only, value)] => value.as_ref().filter(|_| *only == pipe),
-            all => all[position(all, pipe)?].1.as_ref(),
+            [(only, value)] if *only == pipe => value.as_ref(),
+            _ => self.search(pipe),
         }
+    }
+
+    /// Apart, so that who finds the only one at once has nothing to keep meanwhile.
+    #[inline(never)]
+    fn search(&self, pipe: PipeId) -> Option<&T> {
+        let at = self.slots.binary_search_by_key(&pipe, |(id, _)| *id).ok()?;
+        self.slots[at].1.as_ref()
     }
 
     #[inline]

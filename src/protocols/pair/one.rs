@@ -21,6 +21,7 @@ impl One {
         self.peer.is_none() && self.leaving.is_empty()
     }
 
+    #[inline(never)]
     fn readable(&self, pipes: &dyn Pipes) -> Option<PipeId> {
         let pipes_in_order = self.leaving.iter().chain(&self.peer);
         pipes_in_order.copied().find(|pipe| pipes.is_readable(*pipe))
@@ -68,10 +69,7 @@ impl Protocol for One {
         match pipe {
             Some(pipe) if pipes.recv(pipe, message) => {
                 // What the peer's caller put in front of the body is a part of it here.
-                message.join().map_err(|OutOfMemory| {
-                    pipes.count_dropped_of(pipe, Loss::NoMemory);
-                    Nothing::Again
-                })
+                message.join().map_err(|OutOfMemory| lose(pipe, pipes))
             }
             _ => Err(Nothing::Yet),
         }
@@ -83,6 +81,14 @@ impl Protocol for One {
             can_recv: self.readable(pipes).is_some(),
         }
     }
+}
+
+/// What has been received on `pipe` has no place in memory.
+#[cold]
+#[inline(never)]
+fn lose(pipe: PipeId, pipes: &mut dyn Pipes) -> Nothing {
+    pipes.count_dropped_of(pipe, Loss::NoMemory);
+    Nothing::Again
 }
 
 /// How many peers may have gone before the first one's messages are received. Beyond that a new
