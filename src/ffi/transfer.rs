@@ -16,6 +16,7 @@ use crate::error::Error;
 use crate::message::{Body, Landing, Lent, Message};
 use libc::size_t;
 use std::ffi::{c_int, c_void};
+use std::mem::ManuallyDrop;
 use std::ops::Range;
 use std::ptr::{self, NonNull};
 
@@ -202,11 +203,18 @@ impl RecvBytes {
             if let Some(berth) = unsafe { job.berth() } {
                 return job.begin_with(berth, socket);
             }
-            let mut message = Message::without_control();
-            match socket.recv_now(&mut message, blocking(flags), |size| job.check(size))? {
-                Now::Done => job.copy_out(&message).map(Begun::Done),
-                Now::Later(miss) => Ok(Begun::GoesOn(job, Some(miss))),
+            let mut message = ManuallyDrop::new(Message::without_control());
+            let begun = match socket.recv_now(&mut message, blocking(flags), |size| job.check(size))
+            {
+                Ok(Now::Done) => job.copy_out(&message).map(Begun::Done),
+                Ok(Now::Later(miss)) => Ok(Begun::GoesOn(job, Some(miss))),
+                Err(error) => Err(error),
+            };
+            // Most have nothing to give back, which is found out here at a glance.
+            if !message.is_plain() {
+                drop(ManuallyDrop::into_inner(message));
             }
+            begun
         })
     }
 

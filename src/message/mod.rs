@@ -72,6 +72,13 @@ impl Message {
         Ok(Message { header, body, ancillary, ..Message::default() })
     }
 
+    /// Whether it has no memory but its own: to drop it would do nothing.
+    #[must_use]
+    #[inline]
+    pub fn is_plain(&self) -> bool {
+        self.is_small() && self.ancillary.is_none()
+    }
+
     /// Puts the header in front of the body, where it stands on a wire: to whom it means nothing,
     /// it is a part of what the peer said.
     ///
