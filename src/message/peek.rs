@@ -16,8 +16,10 @@ pub(super) fn peek(word: *const u64) -> Peeked {
     let length = size_of::<u64>();
     let here = libc::iovec { iov_base: (&raw mut found).cast(), iov_len: length };
     let there = libc::iovec { iov_base: word.cast_mut().cast(), iov_len: length };
+    // SAFETY: it only tells.
+    let process = unsafe { libc::getpid() };
     // SAFETY: it writes to `found` at most, and reads what is there or says that nothing is.
-    let count = unsafe { libc::process_vm_readv(libc::getpid(), &here, 1, &there, 1, 0) };
+    let count = unsafe { libc::process_vm_readv(process, &here, 1, &there, 1, 0) };
     if usize::try_from(count) == Ok(length) {
         return Peeked::Word(found);
     }
