@@ -165,7 +165,6 @@ static void a_peer_that_does_not_read_stops_the_sender(void)
     CHECK_CLOSE(a, b);
 }
 
-/* protocols 2.8: a message larger than all buffers is accepted when the pipe is idle. */
 /* Two each: one that the peer reads ahead, and one behind it. */
 static void send_large(int s, char *body, int size, int first)
 {

@@ -109,6 +109,9 @@ impl Handover {
     /// somebody is to become one.
     #[inline]
     pub fn ring_for_leader(&self) -> Option<Ring> {
+        // Pairs with the fence in `begin_sleeping`: either we see that nobody leads, or who is about
+        // to sleep sees what has been given to the poller.
+        fence(Ordering::SeqCst);
         (!self.is_led()).then(|| self.ring())
     }
 
@@ -238,7 +241,7 @@ mod models {
         /// Leads if nobody does, until its time is over, and takes nothing.
         fn give_up(&self) {
             let seen = self.handover.epoch();
-            if self.handover.try_lead() {
+            if self.try_lead() {
                 self.lead(seen, |kernel| kernel.is_late);
             }
         }
@@ -344,14 +347,27 @@ mod models {
     /// Whoever leaves without a message has rung for none: only its leaving wakes the other.
     #[test]
     fn model_a_leader_that_gives_up_leaves_the_lead_to_another() {
+        one_waits_beside_one_that_gives_up(true);
+    }
+
+    /// The stream does not ring when it comes while that one leads, who may be gone by then.
+    #[test]
+    fn model_a_stream_that_comes_as_a_leader_gives_up_has_another_one() {
+        one_waits_beside_one_that_gives_up(false);
+    }
+
+    fn one_waits_beside_one_that_gives_up(has_stream: bool) {
         let mut builder = loom::model::Builder::new();
         builder.preemption_bound = Some(3);
-        builder.check(|| {
-            let model = Model::new(true);
+        builder.check(move || {
+            let model = Model::new(has_stream);
             let threads = [Model::give_up, Model::recv].map(|wait| {
                 let model = model.clone();
                 thread::spawn(move || wait(&model))
             });
+            if !has_stream {
+                model.attach();
+            }
             model.be_late();
             model.arrive();
             for thread in threads {

@@ -95,10 +95,13 @@ impl Socket {
             let is_of_use = connection.takes_loans() || !connection.can_send();
             (is_of_use, !is_of_use || connection.reads_loans())
         };
+        let mut may_stay = body.len() >= STAYS_AMONG_MANY_FROM;
         let (is_of_use, is_read_here) = if self.socket_type().hands_on {
             let state = self.joint.as_ref().map_or(self, |joint| &joint.trunk).lock();
             // Among many only the machine knows whose turn it is: it may be one that is read here.
-            state.pipes.only_live().map_or((true, true), |pipe| use_of(&*pipe.connection))
+            let only = state.pipes.only_live();
+            may_stay |= only.is_some();
+            only.map_or((true, true), |pipe| use_of(&*pipe.connection))
         } else {
             (false, true)
         };
@@ -108,7 +111,10 @@ impl Socket {
         if !is_of_use {
             return Ok(body.own()?);
         }
-        if matches!(blocking, Blocking::Wait) && self.options().send_deadline().is_none() {
+        if may_stay
+            && matches!(blocking, Blocking::Wait)
+            && self.options().send_deadline().is_none()
+        {
             body.let_stay();
         }
         Ok(())
@@ -437,6 +443,9 @@ pub(super) fn finish<T>(
     }
 }
 
+/// For less, a sender who has several peers does not stay while one of them reads: the others may have
+/// room for the next one.
+const STAYS_AMONG_MANY_FROM: usize = 256 * 1024;
 /// Where what arrives is never wanted, the caller's time runs out all the same.
 const LOOKS_MAX: u32 = 16;
 const NOTHING: Result<(), Missed> = Err(Missed::Nothing { until: None });

@@ -20,6 +20,8 @@ pub enum Readership {
 pub enum Seen {
     Nobody,
     Somebody,
+    /// None has read there yet, but one waited when it began.
+    Never,
 }
 
 /// What a caller does who has read before.
@@ -52,12 +54,20 @@ impl Readership {
     pub fn note_waiting(&mut self) -> Passage {
         match self.note_caller() {
             Passage::None => Passage::None,
-            Passage::ToCallers { .. } => Passage::ToCallers { look_after: CALLER_WAITS },
+            Passage::ToCallers { .. } => {
+                *self = Readership::Callers { since_look: Seen::Never };
+                Passage::ToCallers { look_after: CALLER_WAITS }
+            }
         }
     }
 
     pub fn look(&mut self, caller: Caller) -> Handback {
         match self {
+            // Nobody knows whether anything will ever come: it is the reactor's, who costs nothing.
+            Readership::Callers { since_look: Seen::Never } => {
+                *self = Readership::Reactor { asked: Asked::No };
+                Handback::Done
+            }
             Readership::Callers { .. } if caller == Caller::Waits => Handback::NotYet(CALLER_WAITS),
             Readership::Callers { since_look: since_look @ Seen::Somebody } => {
                 *since_look = Seen::Nobody;
@@ -101,3 +111,26 @@ impl Readership {
 pub const CALLERS_READ: Duration = Duration::from_millis(50);
 /// When to look again at a stream that somebody waits for.
 pub const CALLER_WAITS: Duration = Duration::from_secs(1);
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    /// One for which somebody waits, but on which nothing ever comes, costs no look a second.
+    #[test]
+    fn what_nobody_has_read_is_the_reactors_from_the_first_look_on() {
+        let fresh = || {
+            let mut readership = Readership::Reactor { asked: Asked::Yes };
+            let look_after = CALLER_WAITS;
+            assert_eq!(readership.note_waiting(), Passage::ToCallers { look_after });
+            readership
+        };
+        let mut silent = fresh();
+        assert_eq!(silent.look(Caller::Waits), Handback::Done);
+        assert!(silent.is_reactor_reading());
+        let mut busy = fresh();
+        assert_eq!(busy.note_caller(), Passage::None);
+        assert_eq!(busy.look(Caller::Waits), Handback::NotYet(CALLER_WAITS));
+        assert!(!busy.is_reactor_reading());
+    }
+}
