@@ -261,9 +261,13 @@ def a_name_where_nobody_is_accepted_says_nothing_of_another(world):
 
 TALKER = """
 import os, socket, threading
-os.setgroups([])
-os.setgid(65534)
-os.setuid(65534)
+try:
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+except OSError:
+    print("nobody else")
+    sys.exit()
 listener = socket.socket(socket.AF_UNIX)
 listener.bind(f"\\0spmsg/stats/{os.getpid()}.0")
 listener.listen(8)
@@ -322,6 +326,9 @@ def another_user_is_told_nothing(world):
     name = next(name for name in listeners() if f"/{pull.pid}." in name)
     done = subprocess.run([sys.executable, "-c", VISITOR, name], capture_output=True, text=True,
                           timeout=PATIENCE, check=False)
+    if done.stdout == "nobody else\n":
+        print("skipped: there is one user only")
+        return
     check(done.stdout == "0\n", f"{done.stdout} {done.stderr}")
     # Whose it is is answered as before.
     world.wait_for(pull, lambda row: True)

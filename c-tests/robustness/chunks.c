@@ -9,6 +9,7 @@
 #include "support/raw-stream.h"
 #include "support/resources.h"
 #include "support/sockets.h"
+#include "support/thread.h"
 
 #include <nanomsg/nn.h>
 #include <nanomsg/pair.h>
@@ -22,6 +23,9 @@
 #define MEGABYTE ((size_t)1 << 20)
 
 enum { GROWTH_KB = 4096, KEPT_MAX_KB = 64 * 1024, HELD_MAX = 32 };
+enum { SMALL_ONES = 200, ENDED_THREADS = 300 };
+
+static char small[200];
 
 static void open_inproc(int *a, int *b)
 {
@@ -116,6 +120,76 @@ static void what_has_rested_is_given_back(void)
     exchange(a, b, MEGABYTE, 'y');
     exchange(a, b, MEGABYTE, 'z');
     CHECK_CLOSE(a, b);
+}
+
+struct trickle {
+    int socket;
+    volatile int is_over;
+};
+
+/* Small ones whose memory goes from thread to thread, by the tray. */
+static void *trickle(void *argument)
+{
+    struct trickle *trickle = argument;
+    while (!trickle->is_over) {
+        for (int i = 0; i < SMALL_ONES; i++)
+            CHECK_EQ(nn_send(trickle->socket, small, sizeof small, 0), sizeof small);
+        nap_ms(20);
+    }
+    CHECK_EQ(nn_send(trickle->socket, "", 0, 0), 0);
+    return NULL;
+}
+
+static int take_small_ones(int s)
+{
+    char body[sizeof small];
+    for (int i = 0; i < SMALL_ONES; i++)
+        CHECK_EQ(nn_recv(s, body, sizeof body, 0), sizeof small);
+    return 1;
+}
+
+static void what_has_rested_is_given_back_beside_small_messages(void)
+{
+    struct thread thread;
+    struct trickle sender = {0};
+    char body[sizeof small];
+    int b;
+    open_inproc(&sender.socket, &b);
+    thread_start(&thread, trickle, &sender);
+    take_small_ones(b);
+    long before = resident_kb();
+    hold_and_free(1, MEGABYTE);
+    hold_and_free(HELD_MAX, MEGABYTE);
+    if (memory_can_be_measured())
+        CHECK(wait_until(take_small_ones(b) && resident_kb() - before < GROWTH_KB, PATIENCE_MS));
+    sender.is_over = 1;
+    while (nn_recv(b, body, sizeof body, 0) > 0)
+        ;
+    thread_join(&thread);
+    CHECK_CLOSE(sender.socket, b);
+}
+
+/* One that ends, with something on every tray that it has. */
+static void *use_trays(void *unused)
+{
+    (void)unused;
+    for (size_t size = 100; size < 16000; size += 1500)
+        hold_and_free(HELD_MAX, size);
+    return NULL;
+}
+
+static void what_threads_keep_goes_with_them(void)
+{
+    struct thread thread;
+    long before = 0;
+    for (int i = 0; i < ENDED_THREADS; i++) {
+        thread_start(&thread, use_trays, NULL);
+        thread_join(&thread);
+        if (i == 10)
+            before = resident_kb();
+    }
+    /* Each of them has kept some hundred KiB. */
+    check_memory_flat(before, GROWTH_KB);
 }
 
 static void the_last_close_leaves_nothing(void)
@@ -221,6 +295,8 @@ int main(void)
     RUN(big_messages_use_the_same_memory_again);
     RUN(no_more_is_kept_than_the_bound);
     RUN(what_has_rested_is_given_back);
+    RUN(what_has_rested_is_given_back_beside_small_messages);
+    RUN(what_threads_keep_goes_with_them);
     RUN(the_last_close_leaves_nothing);
     RUN(what_is_announced_over_tcp_takes_no_memory_before_it_comes);
     RUN(what_is_announced_over_ipc_takes_no_memory_before_it_comes);

@@ -670,6 +670,8 @@ static void one_message_on_each_of_many_outlives_a_sudden_death(void)
         char heard[MANY] = {0};
         child_start(&child, send_one_each_and_die, &url);
         int s = open_socket(AF_SP, NN_PULL);
+        /* All of them are connected before the first one is sent. */
+        set_int(s, NN_RCVTIMEO, 6 * PATIENCE_MS);
         CHECK_OK(nn_bind(s, url.text));
         for (int i = 0; i < MANY && !case_failed(); i++) {
             char body[16] = "";

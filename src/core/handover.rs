@@ -109,8 +109,8 @@ impl Handover {
     /// somebody is to become one.
     #[inline]
     pub fn ring_for_leader(&self) -> Option<Ring> {
-        // Pairs with the fence in `begin_sleeping`: either we see that nobody leads, or who is about
-        // to sleep sees what has been given to the poller.
+        // Pairs with the fence in `begin_sleeping`: either we see that nobody leads, or who is
+        // about to sleep sees what has been given to the poller.
         fence(Ordering::SeqCst);
         (!self.is_led()).then(|| self.ring())
     }

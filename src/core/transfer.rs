@@ -443,8 +443,8 @@ pub(super) fn finish<T>(
     }
 }
 
-/// For less, a sender who has several peers does not stay while one of them reads: the others may have
-/// room for the next one.
+/// For less, a sender who has several peers does not stay while one of them reads: the others may
+/// have room for the next one.
 const STAYS_AMONG_MANY_FROM: usize = 256 * 1024;
 /// Where what arrives is never wanted, the caller's time runs out all the same.
 const LOOKS_MAX: u32 = 16;

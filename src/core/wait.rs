@@ -138,8 +138,8 @@ impl Socket {
         sleep::settle();
         let visit = self.visit()?;
         let trunk = Arc::clone(self.joint.as_deref().map_or(&*visit, |joint| &joint.trunk));
-        // Asked anew behind the fence of who begins to sleep: a stream that has come meanwhile has not
-        // rung if somebody led who may be gone by now.
+        // Asked anew behind the fence of who begins to sleep: a stream that has come meanwhile has
+        // not rung if somebody led who may be gone by now.
         let take_lead = || trunk.waiting.has_streams().then(|| Lead::take(&trunk)).flatten();
         if let Some(lead) = lead.or_else(take_lead) {
             return Ok(self.lie_down_leading(visit, lead, seen, until, turn));

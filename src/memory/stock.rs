@@ -13,6 +13,7 @@
 //! `memory/models.rs` walks through what several threads may do at once.
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::ops::Range;
 use std::ptr::{self, NonNull};
 
 use super::atomics::{AtomicBool, AtomicPtr, AtomicUsize, Ordering, fence};
@@ -31,8 +32,8 @@ pub struct Stock {
     /// What all blocks take that are kept, or are about to be.
     bytes: AtomicUsize,
     is_open: AtomicBool,
-    /// Something was put here or taken since the last look.
-    is_used: AtomicBool,
+    /// Something was put here or taken since the last look: a big block, or a tray.
+    is_used: [AtomicBool; 2],
     /// Something would have been put here if it had been open.
     is_missed: AtomicBool,
 }
@@ -47,7 +48,7 @@ impl Stock {
                 SHELVES + TRAYS],
             bytes: AtomicUsize::new(0),
             is_open: AtomicBool::new(false),
-            is_used: AtomicBool::new(false),
+            is_used: [const { AtomicBool::new(false) }; 2],
             is_missed: AtomicBool::new(false),
         }
     }
@@ -91,13 +92,20 @@ impl Stock {
     }
 
     fn take_from(&self, shelf: usize) -> Option<NonNull<u8>> {
+        let start = self.take_unnoted(shelf);
+        if start.is_some() {
+            self.note_use(shelf);
+        }
+        start
+    }
+
+    fn take_unnoted(&self, shelf: usize) -> Option<NonNull<u8>> {
         for place in &self.shelves[shelf].0 {
             if !place.load(Ordering::Relaxed).is_null() {
                 // Acquire: pairs with the release in `put_on`, before which its user was done.
                 let start = NonNull::new(place.swap(ptr::null_mut(), Ordering::Acquire));
                 if start.is_some() {
                     self.bytes.fetch_sub(size_on(shelf), Ordering::Relaxed);
-                    self.note_use();
                     return start;
                 }
             }
@@ -122,7 +130,7 @@ impl Stock {
                         .compare_exchange(none, block, Ordering::Release, Ordering::Relaxed)
                         .is_ok()
                 {
-                    self.note_use();
+                    self.note_use(shelf);
                     // Pairs with the fence in `close`: one of the two finds the block.
                     fence(Ordering::SeqCst);
                     if !self.is_open.load(Ordering::Relaxed) {
@@ -144,10 +152,11 @@ impl Stock {
         start.map(|start| Block { start, size }).ok_or(OutOfMemory)
     }
 
-    fn note_use(&self) {
+    fn note_use(&self, shelf: usize) {
+        let is_used = &self.is_used[usize::from(shelf >= SHELVES)];
         // Most of the time it is noted already, and nobody else has to hear of it.
-        if !self.is_used.load(Ordering::Relaxed) {
-            self.is_used.store(true, Ordering::Relaxed);
+        if !is_used.load(Ordering::Relaxed) {
+            is_used.store(true, Ordering::Relaxed);
         }
     }
 
@@ -165,18 +174,22 @@ impl Stock {
 
     /// Keeps blocks from now on: somebody will look.
     pub fn open(&self) {
-        self.is_used.store(true, Ordering::Relaxed);
+        self.is_used.iter().for_each(|is_used| is_used.store(true, Ordering::Relaxed));
         self.is_open.store(true, Ordering::Relaxed);
     }
 
     /// Whether any block was put here or taken since the last look. If not, all are given back and
-    /// no more are kept: nobody has to look any more.
+    /// no more are kept: nobody has to look any more. Where that holds for big blocks only, or for
+    /// trays only, those are given back.
     pub fn look(&self) -> bool {
-        let is_used = self.is_used.swap(false, Ordering::Relaxed);
-        if !is_used {
-            self.close();
+        let swap = |is_used: &AtomicBool| is_used.swap(false, Ordering::Relaxed);
+        match self.is_used.each_ref().map(swap) {
+            [false, false] => self.close(),
+            [false, true] => _ = self.clear_some(0..SHELVES),
+            [true, false] => _ = self.clear_some(SHELVES..SHELVES + TRAYS),
+            [true, true] => {}
         }
-        is_used
+        self.is_open.load(Ordering::Relaxed)
     }
 
     /// Gives all back, and keeps no more.
@@ -189,9 +202,13 @@ impl Stock {
 
     /// Gives all back. True when there was any.
     pub fn clear(&self) -> bool {
+        self.clear_some(0..SHELVES + TRAYS)
+    }
+
+    fn clear_some(&self, shelves: Range<usize>) -> bool {
         let mut had_any = false;
-        for shelf in 0..SHELVES + TRAYS {
-            while let Some(start) = self.take_from(shelf) {
+        for shelf in shelves {
+            while let Some(start) = self.take_unnoted(shelf) {
                 had_any = true;
                 // SAFETY: it was on the shelf, and is nobody else's now.
                 unsafe { free_from(shelf, start) };

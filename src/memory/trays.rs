@@ -154,7 +154,9 @@ impl Trays {
 
     fn is_kept(&mut self) -> bool {
         if self.keeping == Keeping::Unsure {
-            let can_be = AT_THREAD_END.get().is_some_and(|at_thread_end| at_thread_end(leave));
+            // Constructors of a program may run before the library is ready.
+            let Some(at_thread_end) = AT_THREAD_END.get() else { return false };
+            let can_be = at_thread_end(leave);
             self.keeping = if can_be { Keeping::Kept } else { Keeping::Never };
         }
         self.keeping == Keeping::Kept
@@ -258,7 +260,8 @@ type AtThreadEnd = fn(tidy: fn()) -> bool;
 
 static AT_THREAD_END: OnceLock<AtThreadEnd> = OnceLock::new();
 
-const ALIGNMENT: usize = 16;
+/// What malloc(3) aligns to: more would have each block cut out of a larger one.
+const ALIGNMENT: usize = 2 * size_of::<usize>();
 /// Smaller ones are cheap to have.
 const SIZE_MIN: usize = 64;
 /// Larger ones lie in the stock one by one.

@@ -1,6 +1,8 @@
 //! A look at memory that may have gone back to the kernel.
 
 use std::ptr::NonNull;
+#[cfg(all(target_os = "linux", not(miri)))]
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What a look at memory that may be gone has found.
 pub(super) enum Peeked {
@@ -12,6 +14,9 @@ pub(super) enum Peeked {
 /// Has the kernel read it, which finds out whether it is there in the same step.
 #[cfg(all(target_os = "linux", not(miri)))]
 pub(super) fn peek(word: *const u64) -> Peeked {
+    if IS_DENIED.load(Ordering::Relaxed) {
+        return Peeked::Untold;
+    }
     let mut found = 0_u64;
     let length = size_of::<u64>();
     let here = libc::iovec { iov_base: (&raw mut found).cast(), iov_len: length };
@@ -26,9 +31,16 @@ pub(super) fn peek(word: *const u64) -> Peeked {
     match std::io::Error::last_os_error().raw_os_error() {
         Some(libc::EFAULT) => Peeked::Nothing,
         // Not allowed, or the kernel has no such call.
-        _ => Peeked::Untold,
+        _ => {
+            IS_DENIED.store(true, Ordering::Relaxed);
+            Peeked::Untold
+        }
     }
 }
+
+/// Nobody has to ask again.
+#[cfg(all(target_os = "linux", not(miri)))]
+static IS_DENIED: AtomicBool = AtomicBool::new(false);
 
 #[cfg(any(not(target_os = "linux"), miri))]
 pub(super) fn peek(_: *const u64) -> Peeked {

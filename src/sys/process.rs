@@ -1,5 +1,7 @@
 //! The process as a whole: its environment, and its children.
 
+#[cfg(not(simulated))]
+use std::ffi::CStr;
 use std::ffi::OsString;
 
 use crate::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
@@ -112,14 +114,39 @@ extern "C" fn in_child() {
     super::exit::forget_parent();
 }
 
+/// Whether somebody looks for uses of memory that was freed: what is kept to be used again, they
+/// would take for memory in use.
+#[cfg(not(simulated))]
+fn is_watched() -> bool {
+    if cfg!(miri) {
+        return true;
+    }
+    let name = c"__asan_init".as_ptr();
+    // SAFETY: a name with an end; what it stands for is not used.
+    let has_sanitizer = !unsafe { libc::dlsym(libc::RTLD_DEFAULT, name) }.is_null();
+    // SAFETY: likewise.
+    let preloaded = unsafe { libc::getenv(c"LD_PRELOAD".as_ptr()) };
+    let has_checker = || {
+        // SAFETY: it has an end, and nobody changes the environment while a library is loaded.
+        let names = unsafe { CStr::from_ptr(preloaded) }.to_bytes();
+        names.windows(MEMCHECK.len()).any(|name| name == MEMCHECK)
+    };
+    has_sanitizer || !preloaded.is_null() && has_checker()
+}
+
+/// What valgrind preloads to watch memory.
+#[cfg(not(simulated))]
+const MEMCHECK: &[u8] = b"vgpreload_memcheck";
+
 extern "C" fn at_load() {
     // SAFETY: the function stays where it is, because the library is never unloaded.
     unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
     super::exit::watch_quick_exits();
     super::thread::make_keys();
-    // What runs in a simulation or a model has no threads of its own.
+    // What runs in a simulation or a model has no threads of its own. On Apple's systems the memory
+    // of a thread is gone before its end is told.
     #[cfg(not(simulated))]
-    if !cfg!(any(loom, miri)) {
+    if !cfg!(any(loom, miri, fuzzing, target_vendor = "apple")) && !is_watched() {
         crate::memory::keep_trays(|tidy| super::at_thread_end(super::Belongings::Trays, tidy));
     }
     #[cfg(all(target_os = "linux", not(any(portable, loom, simulated, tsan, miri))))]

@@ -294,6 +294,10 @@ impl TlsStream {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
         let offered: usize = parts.iter().map(|part| part.len()).sum();
+        if state.has_ended && offered > 0 {
+            // What was owed is forgotten with the end.
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
         if !is_flushed || now.is_handshaking() || offered == 0 {
             return Ok(0);
         }
