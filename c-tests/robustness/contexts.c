@@ -107,9 +107,14 @@ static void *wait_for_nothing(void *argument)
     return NULL;
 }
 
-/* Returns how many pieces of memory are left. */
-static long go_through(long count, long step)
+struct plan {
+    long count;
+    long step;
+};
+
+static void *follow(void *argument)
 {
+    const long count = ((struct plan *)argument)->count, step = ((struct plan *)argument)->step;
     int both[2];
     struct waiter waiters[2];
     open_both(NN_REP, NN_REQ, trial.scheme, both);
@@ -144,6 +149,17 @@ static long go_through(long count, long step)
     CHECK_CLOSE(both[1], both[0]);
     for (int k = 0; k < 2; k++)
         CHECK(thread_join(&waiters[k].thread) == NULL);
+    return NULL;
+}
+
+/* Returns how many pieces of memory are left when the thread has ended that keeps some while it
+ * lives. */
+static long go_through(long count, long step)
+{
+    struct plan plan = {count, step};
+    struct thread thread;
+    thread_start(&thread, follow, &plan);
+    CHECK(thread_join(&thread) == NULL);
     return alloc_live();
 }
 

@@ -35,6 +35,6 @@ pub(super) fn end() {
     }
 }
 
-pub const PLACES: usize = 4;
+pub const PLACES: usize = 3;
 const ROUNDS: usize = 4;
 const REFUSED_ONCE_IN: u64 = 8;
