@@ -154,6 +154,19 @@ def note(text):
     print(text, file=sys.stderr, flush=True)
 
 
+def count_with(tool, script, options, count):
+    """The exit code of `count(options, root)` with a directory of its own; 2 without the tool."""
+    if shutil.which(tool) is None:
+        note(f"{script}: {tool} is not installed")
+        return 2
+    try:
+        with tempfile.TemporaryDirectory(prefix="spmsg-bench-") as root:
+            return count(options, root)
+    except RunError as error:
+        note(f"{script}: {error}")
+        return 2
+
+
 def ratio(field, of, over):
     """The median over the rounds of the ratio inside a round."""
     return statistics.median(of_one[field] / over_one[field]

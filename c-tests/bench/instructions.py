@@ -7,9 +7,7 @@ connecting and stopping cost. Needs valgrind, which counts what is done outside 
 
 import argparse
 import re
-import shutil
 import sys
-import tempfile
 
 import harness
 
@@ -72,16 +70,7 @@ def count(options, root):
 
 
 def main():
-    options = parse_options()
-    if shutil.which("valgrind") is None:
-        harness.note("instructions.py: valgrind is not installed")
-        return 2
-    try:
-        with tempfile.TemporaryDirectory(prefix="spmsg-bench-") as root:
-            return count(options, root)
-    except harness.RunError as error:
-        harness.note(f"instructions.py: {error}")
-        return 2
+    return harness.count_with("valgrind", "instructions.py", parse_options(), count)
 
 
 if __name__ == "__main__":

@@ -8,10 +8,8 @@ connecting and stopping cost. Needs strace.
 import argparse
 import collections
 import os
-import shutil
 import statistics
 import sys
-import tempfile
 
 import harness
 
@@ -140,16 +138,7 @@ def count(options, root):
 
 
 def main():
-    options = parse_options()
-    if shutil.which("strace") is None:
-        harness.note("syscalls.py: strace is not installed")
-        return 2
-    try:
-        with tempfile.TemporaryDirectory(prefix="spmsg-bench-") as root:
-            return count(options, root)
-    except harness.RunError as error:
-        harness.note(f"syscalls.py: {error}")
-        return 2
+    return harness.count_with("strace", "syscalls.py", parse_options(), count)
 
 
 if __name__ == "__main__":
