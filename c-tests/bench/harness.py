@@ -92,6 +92,15 @@ def add_common_options(parser):
                         help="cases to run; may be repeated")
 
 
+def add_slope_options(parser, few, many, warm):
+    parser.add_argument("--few", type=int, default=few, metavar="N",
+                        help="operations of the shorter run")
+    parser.add_argument("--many", type=int, default=many, metavar="N",
+                        help="operations of the longer run")
+    parser.add_argument("--warm", type=int, default=warm, metavar="N",
+                        help="operations before either")
+
+
 def program_of(options):
     return Path(options.bench) if options.bench else find_program()
 

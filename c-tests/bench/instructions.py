@@ -43,12 +43,7 @@ def slope(program, library, case, options, log):
 def parse_options():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     harness.add_common_options(parser)
-    parser.add_argument("--few", type=int, default=FEW, metavar="N",
-                        help="operations of the shorter run")
-    parser.add_argument("--many", type=int, default=MANY, metavar="N",
-                        help="operations of the longer run")
-    parser.add_argument("--warm", type=int, default=WARM, metavar="N",
-                        help="operations before either")
+    harness.add_slope_options(parser, FEW, MANY, WARM)
     options = parser.parse_args()
     if not 0 < options.few < options.many or options.warm < 1:
         parser.error("needs 0 < few < many, and warm of 1 or more")

@@ -95,12 +95,7 @@ def describe(by_name):
 def parse_options():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     harness.add_common_options(parser)
-    parser.add_argument("--few", type=int, default=FEW, metavar="N",
-                        help="operations of the shorter run")
-    parser.add_argument("--many", type=int, default=MANY, metavar="N",
-                        help="operations of the longer run")
-    parser.add_argument("--warm", type=int, default=WARM, metavar="N",
-                        help="operations before either")
+    harness.add_slope_options(parser, FEW, MANY, WARM)
     parser.add_argument("--repeat", type=int, default=3, metavar="N", help="medians of N slopes")
     parser.add_argument("--only", choices=("ours", "reference"), help="count one library only")
     parser.add_argument("--at-most", type=float, metavar="N",
