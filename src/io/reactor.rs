@@ -386,13 +386,14 @@ impl Reactor {
     /// would wait for their turn.
     fn tell_again(&self, key: u64) {
         let event = Event { key, readable: true, writable: false, ended: false };
-        let began = sys::now();
+        let mut began = None;
         for _ in 0..TOLD_AGAIN_MAX {
             let may_look = self.is_expecting.load(Ordering::Relaxed) && !self.poller.is_woken();
-            if !may_look
-                || Spin::is_long(sys::now().duration_since(began))
-                || !self.spin.gives_way()
-            {
+            if !may_look || !self.spin.gives_way() {
+                return;
+            }
+            let now = sys::now();
+            if Spin::is_long(now.duration_since(*began.get_or_insert(now))) {
                 return;
             }
             self.is_expecting.store(false, Ordering::Relaxed);
