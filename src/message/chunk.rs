@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::Room;
 use super::freed::{Freed, Known};
-use super::peek::{Peeked, is_mapped, peek};
+use super::peek::peek;
 
 /// Exclusively owned bytes with room to grow, like a `Vec<u8>` that C can hold by its payload.
 pub struct Chunk {
@@ -437,13 +437,8 @@ unsafe fn has_magic_where_big_ones_lie(payload: NonNull<u8>, magic: *const u64) 
         Known::Freed => false,
         // SAFETY: the caller vouches for those that are not freed.
         Known::InUse => unsafe { magic.read() == MAGIC },
-        Known::Perhaps => match peek(magic) {
-            Peeked::Word(word) => word == MAGIC,
-            Peeked::Nothing => false,
-            // Somebody else could give it back in between, which is the best that can be done here.
-            // SAFETY: as above, and the memory was there.
-            Peeked::Untold => is_mapped(payload) && unsafe { magic.read() == MAGIC },
-        },
+        // SAFETY: as above, and it is not read where there is no memory.
+        Known::Perhaps => unsafe { peek(magic).is_some_and(|word| word == MAGIC) },
     }
 }
 

@@ -1,21 +1,29 @@
 //! A look at memory that may have gone back to the kernel.
 
-use std::ptr::NonNull;
 #[cfg(all(target_os = "linux", not(miri)))]
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// What a look at memory that may be gone has found.
-pub(super) enum Peeked {
-    Word(u64),
-    Nothing,
-    Untold,
+/// The word there, if there is memory.
+///
+/// # Safety
+/// If there is memory, it may be read, whatever is in it.
+pub(super) unsafe fn peek(word: *const u64) -> Option<u64> {
+    match ask_kernel(word) {
+        Ok(found) => found,
+        // Somebody else could give it back in between, which is the best that can be done here.
+        // SAFETY: the caller vouches for it, and the memory was there.
+        Err(Untold) => is_mapped(word).then(|| unsafe { word.read() }),
+    }
 }
+
+/// The kernel cannot be asked.
+struct Untold;
 
 /// Has the kernel read it, which finds out whether it is there in the same step.
 #[cfg(all(target_os = "linux", not(miri)))]
-pub(super) fn peek(word: *const u64) -> Peeked {
+fn ask_kernel(word: *const u64) -> Result<Option<u64>, Untold> {
     if IS_DENIED.load(Ordering::Relaxed) {
-        return Peeked::Untold;
+        return Err(Untold);
     }
     let mut found = 0_u64;
     let length = size_of::<u64>();
@@ -26,14 +34,14 @@ pub(super) fn peek(word: *const u64) -> Peeked {
     // SAFETY: it writes to `found` at most, and reads what is there or says that nothing is.
     let count = unsafe { libc::process_vm_readv(process, &here, 1, &there, 1, 0) };
     if usize::try_from(count) == Ok(length) {
-        return Peeked::Word(found);
+        return Ok(Some(found));
     }
     match std::io::Error::last_os_error().raw_os_error() {
-        Some(libc::EFAULT) => Peeked::Nothing,
+        Some(libc::EFAULT) => Ok(None),
         // Not allowed, or the kernel has no such call.
         _ => {
             IS_DENIED.store(true, Ordering::Relaxed);
-            Peeked::Untold
+            Err(Untold)
         }
     }
 }
@@ -43,19 +51,19 @@ pub(super) fn peek(word: *const u64) -> Peeked {
 static IS_DENIED: AtomicBool = AtomicBool::new(false);
 
 #[cfg(any(not(target_os = "linux"), miri))]
-pub(super) fn peek(_: *const u64) -> Peeked {
-    Peeked::Untold
+fn ask_kernel(_: *const u64) -> Result<Option<u64>, Untold> {
+    Err(Untold)
 }
 
-/// Whether there is memory in the page of `payload`.
-pub(super) fn is_mapped(payload: NonNull<u8>) -> bool {
+/// Whether there is memory in the page of `word`.
+fn is_mapped(word: *const u64) -> bool {
     if cfg!(miri) {
         return true;
     }
     // Some machines have larger ones than we count in.
     // SAFETY: no pointer is passed.
     let page_size = usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096);
-    let page = payload.as_ptr().map_addr(|address| address / page_size * page_size);
+    let page = word.cast_mut().map_addr(|address| address / page_size * page_size);
     let mut residency = 0;
     // SAFETY: one byte of answer for the one page, of which nothing is read.
     unsafe { libc::mincore(page.cast(), 1, &raw mut residency) == 0 }
