@@ -15,9 +15,11 @@
 //! doc/failures.md tells what cannot be covered, and why.
 
 mod allocator;
+mod block;
 #[cfg(all(test, loom))]
 mod models;
 mod reserve;
+mod sizes;
 mod stock;
 mod trays;
 mod wiped;
@@ -36,7 +38,7 @@ use self::allocator::Allocator;
 use self::reserve::Reserve;
 use self::stock::Stock;
 
-pub use self::stock::Block;
+pub use self::block::Block;
 pub use self::trays::{give_back_small, keep_trays, take_small};
 pub use self::wiped::Wiped;
 

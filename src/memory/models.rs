@@ -5,8 +5,9 @@ use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::thread;
 
-use self::stock::{Block, Stock};
-use super::{OutOfMemory, allocator, trays};
+use self::stock::Stock;
+use super::block::{self, Block};
+use super::{OutOfMemory, sizes, trays};
 
 #[allow(dead_code, reason = "a model is no process, and does not fork or fill a shelf")]
 #[path = "stock.rs"]

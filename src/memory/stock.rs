@@ -12,19 +12,13 @@
 //! keep blocks when it has somebody who looks, and then has those of its parent, too.
 //! `memory/models.rs` walks through what several threads may do at once.
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::ops::Range;
 use std::ptr::{self, NonNull};
 
 use super::atomics::{AtomicBool, AtomicPtr, AtomicUsize, Ordering, fence};
-use super::{OutOfMemory, allocator, trays};
-
-/// Memory of at least the size that was asked for.
-#[derive(Debug)]
-pub struct Block {
-    pub start: NonNull<u8>,
-    pub size: usize,
-}
+use super::block::Block;
+use super::sizes::Sizes;
+use super::{OutOfMemory, trays};
 
 pub struct Stock {
     /// Behind those for big blocks stand those for trays.
@@ -55,7 +49,7 @@ impl Stock {
 
     /// A block of at least `size` bytes, from here or from the system.
     pub fn take(&self, size: usize) -> Result<Block, OutOfMemory> {
-        let shelf = shelf(size);
+        let shelf = SIZES.number(size);
         match shelf.and_then(|shelf| Some((shelf, self.take_from(shelf)?))) {
             Some((shelf, start)) => Ok(Block { start, size: size_on(shelf) }),
             None => self.take_fresh(size),
@@ -65,7 +59,7 @@ impl Stock {
     /// The same, from the system in any case: what is kept here takes memory, also where nobody
     /// writes to it.
     pub fn take_fresh(&self, size: usize) -> Result<Block, OutOfMemory> {
-        let Some(shelf) = shelf(size) else { return self.ask_system(size) };
+        let Some(shelf) = SIZES.number(size) else { return self.ask_system(size) };
         let whole = size_on(shelf);
         // Where so much more cannot be had, what is needed may be there.
         self.ask_system(whole).or_else(|OutOfMemory| self.ask_system(size))
@@ -74,10 +68,10 @@ impl Stock {
     /// # Safety
     /// The block came from [`Stock::take`], and nobody uses it any more.
     pub unsafe fn give_back(&self, block: Block) {
-        let shelf = shelf(block.size).filter(|shelf| size_on(*shelf) == block.size);
+        let shelf = SIZES.number(block.size).filter(|shelf| size_on(*shelf) == block.size);
         if !shelf.is_some_and(|shelf| self.put_on(shelf, block.start)) {
             // SAFETY: forwarded from our own contract.
-            unsafe { free(block) };
+            unsafe { block.free() };
         }
     }
 
@@ -144,12 +138,8 @@ impl Stock {
         false
     }
 
-    #[cold]
     fn ask_system(&self, size: usize) -> Result<Block, OutOfMemory> {
-        let layout = layout(size).ok_or(OutOfMemory)?;
-        let get = || NonNull::new(allocator::from_system(layout));
-        let start = get().or_else(|| if self.clear() { get() } else { None });
-        start.map(|start| Block { start, size }).ok_or(OutOfMemory)
+        Block::ask(size, || self.clear())
     }
 
     fn note_use(&self, shelf: usize) {
@@ -235,62 +225,34 @@ impl Stock {
 unsafe fn free_from(shelf: usize, start: NonNull<u8>) {
     match shelf.checked_sub(SHELVES) {
         // SAFETY: forwarded from our own contract.
-        None => unsafe { free(Block { start, size: size_on(shelf) }) },
+        None => unsafe { Block { start, size: size_on(shelf) }.free() },
         // SAFETY: as above.
         Some(place) => unsafe { trays::free_tray(place, start) },
     }
 }
 
-/// # Safety
-/// It came from the system, and nobody uses it any more.
-unsafe fn free(block: Block) {
-    if let Some(layout) = layout(block.size) {
-        // SAFETY: forwarded from our own contract; it was had with this layout.
-        unsafe { System.dealloc(block.start.as_ptr(), layout) };
-    }
-}
-
-fn layout(size: usize) -> Option<Layout> {
-    Layout::from_size_align(size.max(1), ALIGNMENT).ok()
-}
-
-/// Where blocks lie of at least `size` bytes, and of not much more.
-fn shelf(size: usize) -> Option<usize> {
-    if !(SIZE_MIN..=SIZE_MAX + EXTRA).contains(&size) {
-        return None;
-    }
-    // Powers of two, and what lies in the middle between them.
-    let size = (size - 1).saturating_sub(EXTRA).max(SIZE_MIN - 1);
-    let (octave, half) = (size.ilog2(), size >> (size.ilog2() - 1) & 1);
-    Some(((octave + 1 - SIZE_MIN.ilog2()) * 2) as usize + half - 1)
-}
-
+/// What is on that shelf, a block or a tray, takes.
 const fn size_on(shelf: usize) -> usize {
     if shelf >= SHELVES {
         return trays::bytes_in(shelf - SHELVES);
     }
-    let quarters = if shelf.is_multiple_of(2) { 4 } else { 3 };
-    (SIZE_MIN << shelf.div_ceil(2)) / 4 * quarters + EXTRA
+    SIZES.size(shelf)
 }
 
-const ALIGNMENT: usize = 16;
-/// Smaller ones are cheap to have.
-const SIZE_MIN: usize = 16 * 1024;
-/// Larger ones are too much to keep.
-const SIZE_MAX: usize = if cfg!(loom) { SIZE_MIN } else { 16 * 1024 * 1024 };
-/// What those have in addition whose content is as large as a power of two: a place for what they
-/// note about it, for a header, and for its alignment to a page.
-const EXTRA: usize = 8 * 1024;
-/// As many sizes as there are from the smallest to the largest.
-const SHELVES: usize = ((SIZE_MAX / SIZE_MIN).ilog2() * 2 + 1) as usize;
+/// Smaller ones are cheap to have, larger ones too much to keep.
+const SIZES: Sizes = Sizes {
+    min: 16 * 1024,
+    max: if cfg!(loom) { 16 * 1024 } else { 16 * 1024 * 1024 },
+    // A place for what they note of their content, for a header, and for its alignment to a page.
+    extra: 8 * 1024,
+};
+const SHELVES: usize = SIZES.count();
 /// As many as there are sizes of small blocks.
-const TRAYS: usize = if cfg!(loom) { 0 } else { trays::SIZES };
+const TRAYS: usize = if cfg!(loom) { 0 } else { trays::SIZES.count() };
 /// Blocks of one size, or trays.
 const PLACES: usize = if cfg!(loom) { 2 } else { 32 };
 /// What is kept in all.
 const BYTES_MAX: usize = if cfg!(loom) { 2 * size_on(0) } else { 64 * 1024 * 1024 };
-
-const _: () = assert!(size_on(0) == SIZE_MIN + EXTRA && size_on(SHELVES - 1) == SIZE_MAX + EXTRA);
 
 #[cfg(test)]
 impl Stock {
@@ -335,26 +297,12 @@ mod tests {
     }
 
     #[test]
-    fn a_block_is_as_large_as_asked_and_not_much_larger() {
-        for size in (SIZE_MIN..300_000).step_by(97).chain([MEGABYTE, SIZE_MAX, SIZE_MAX + EXTRA]) {
-            let whole = size_on(shelf(size).unwrap());
-            assert!(whole >= size && whole <= size / 2 * 3 + 2 * EXTRA, "{size}: {whole}");
-            assert_eq!(size_on(shelf(whole).unwrap()), whole);
-        }
-        for size in [0, 1, SIZE_MIN - 1, SIZE_MAX + EXTRA + 1, usize::MAX] {
-            assert_eq!(shelf(size), None);
-        }
-        // A power of two with what belongs to it has a size of its own.
-        assert_eq!(size_on(shelf(MEGABYTE + 5000).unwrap()), MEGABYTE + EXTRA);
-    }
-
-    #[test]
     fn what_is_given_back_is_the_next_to_be_taken() {
         let stock = open();
         let block = stock.take(100_000).unwrap();
         let start = block.start;
         stock.give(block);
-        assert_eq!(stock.kept(), size_on(shelf(100_000).unwrap()));
+        assert_eq!(stock.kept(), SIZES.size(SIZES.number(100_000).unwrap()));
         let other = stock.take(50_000).unwrap();
         let fresh = stock.take_fresh(100_000).unwrap();
         let again = stock.take(100_000).unwrap();
@@ -367,11 +315,11 @@ mod tests {
 
     #[test]
     fn no_more_is_kept_than_the_bound() {
-        for size in [SIZE_MIN, MEGABYTE, SIZE_MAX] {
+        for size in [SIZES.min, MEGABYTE, SIZES.max] {
             let stock = open();
             let all: Vec<_> = (0..100).map(|_| stock.take(size).unwrap()).collect();
             all.into_iter().for_each(|block| stock.give(block));
-            let most = BYTES_MAX.min(PLACES * size_on(shelf(size).unwrap()));
+            let most = BYTES_MAX.min(PLACES * SIZES.size(SIZES.number(size).unwrap()));
             assert!(stock.kept() <= most && stock.kept() > most / 4 * 3, "{}", stock.kept());
         }
         let stock = open();
@@ -379,7 +327,7 @@ mod tests {
         let all: Vec<_> = sizes.map(|size| stock.take(size).unwrap()).collect();
         all.into_iter().for_each(|block| stock.give(block));
         assert!(stock.kept() <= BYTES_MAX, "{}", stock.kept());
-        let large = stock.take(SIZE_MAX + EXTRA + 1).unwrap();
+        let large = stock.take(SIZES.max + SIZES.extra + 1).unwrap();
         let before = stock.kept();
         stock.give(large);
         assert_eq!(stock.kept(), before);
@@ -413,9 +361,9 @@ mod tests {
         // A thread that the child does not have was about to put another one.
         stock.bytes.fetch_add(MEGABYTE, Ordering::Relaxed);
         stock.begin_child();
-        assert_eq!(stock.kept(), size_on(shelf(MEGABYTE).unwrap()));
+        assert_eq!(stock.kept(), SIZES.size(SIZES.number(MEGABYTE).unwrap()));
         stock.give(other);
-        assert_eq!(stock.kept(), size_on(shelf(MEGABYTE).unwrap()));
+        assert_eq!(stock.kept(), SIZES.size(SIZES.number(MEGABYTE).unwrap()));
         stock.open();
         assert!(stock.look() && !stock.look());
         assert_eq!(stock.kept(), 0);

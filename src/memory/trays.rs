@@ -9,12 +9,13 @@
 //! A thread keeps two trays of a size at most, and gives them back when it ends; those in the stock
 //! rest there no longer than big blocks do.
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::RefCell;
 use std::ptr::{self, NonNull};
 use std::sync::OnceLock;
 
-use super::stock::{Block, Stock};
+use super::block::Block;
+use super::sizes::Sizes;
+use super::stock::Stock;
 use super::{OutOfMemory, STOCK};
 
 /// A block of at least `size` bytes, of which nobody keeps more than a few for himself.
@@ -23,11 +24,11 @@ use super::{OutOfMemory, STOCK};
 /// When that much memory cannot be had.
 #[inline]
 pub fn take_small(size: usize) -> Result<Block, OutOfMemory> {
-    let Some(place) = place(size) else { return ask_system(size) };
+    let Some(place) = SIZES.number(size) else { return ask_system(size) };
     let kept = with_trays(|trays| trays.take(place, &STOCK)).flatten();
     match kept {
-        Some(start) => Ok(Block { start, size: size_in(place) }),
-        None => ask_system(size_in(place)),
+        Some(start) => Ok(Block { start, size: SIZES.size(place) }),
+        None => ask_system(SIZES.size(place)),
     }
 }
 
@@ -36,12 +37,12 @@ pub fn take_small(size: usize) -> Result<Block, OutOfMemory> {
 #[inline]
 pub unsafe fn give_back_small(block: Block) {
     let Block { start, size } = block;
-    let place = place(size).filter(|place| size_in(*place) == size);
+    let place = SIZES.number(size).filter(|place| SIZES.size(*place) == size);
     // SAFETY: forwarded from our own contract.
     let keep = |place| with_trays(|trays| unsafe { trays.give(place, start, &STOCK) });
     if place.and_then(keep) != Some(true) {
         // SAFETY: forwarded from our own contract.
-        unsafe { free(start, size) };
+        unsafe { Block { start, size }.free() };
     }
 }
 
@@ -54,7 +55,7 @@ pub fn keep_trays(at_thread_end: AtThreadEnd) {
 /// What one thread keeps.
 struct Trays {
     keeping: Keeping,
-    of_size: [Pair; SIZES],
+    of_size: [Pair; SIZES.count()],
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -83,7 +84,7 @@ struct Link {
 impl Trays {
     const fn new() -> Trays {
         let none = Pair { first: ptr::null_mut(), count: 0, full: ptr::null_mut() };
-        Trays { keeping: Keeping::Unsure, of_size: [none; SIZES] }
+        Trays { keeping: Keeping::Unsure, of_size: [none; SIZES.count()] }
     }
 
     #[inline]
@@ -165,7 +166,7 @@ impl Trays {
     /// Gives all back, and keeps no more.
     fn end(&mut self) {
         self.keeping = Keeping::Never;
-        for place in 0..SIZES {
+        for place in 0..SIZES.count() {
             let pair = std::mem::replace(&mut self.of_size[place], Trays::new().of_size[place]);
             for tray in [pair.first, pair.full].into_iter().filter_map(NonNull::new) {
                 // SAFETY: blocks of that size are linked there, and were ours.
@@ -183,7 +184,7 @@ pub(super) unsafe fn free_tray(place: usize, tray: NonNull<u8>) {
         // SAFETY: a block on a tray begins with a link.
         next = unsafe { block.as_ref() }.next;
         // SAFETY: forwarded from our own contract.
-        unsafe { free(block.cast(), size_in(place)) };
+        unsafe { Block { start: block.cast(), size: SIZES.size(place) }.free() };
     }
 }
 
@@ -199,54 +200,19 @@ fn with_trays<T>(change: impl FnOnce(&mut Trays) -> T) -> Option<T> {
 
 #[inline(never)]
 fn ask_system(size: usize) -> Result<Block, OutOfMemory> {
-    let layout = layout(size).ok_or(OutOfMemory)?;
-    // SAFETY: the size is not zero.
-    let get = || NonNull::new(unsafe { System.alloc(layout) });
-    let start = get().or_else(|| if STOCK.clear() { get() } else { None });
-    start.map(|start| Block { start, size }).ok_or(OutOfMemory)
-}
-
-/// # Safety
-/// It came from the system with that size, and nobody uses it any more.
-#[inline(never)]
-unsafe fn free(start: NonNull<u8>, size: usize) {
-    if let Some(layout) = layout(size) {
-        // SAFETY: forwarded from our own contract; it was had with this layout.
-        unsafe { System.dealloc(start.as_ptr(), layout) };
-    }
-}
-
-fn layout(size: usize) -> Option<Layout> {
-    Layout::from_size_align(size.max(1), ALIGNMENT).ok()
-}
-
-/// Where blocks lie of at least `size` bytes, and of not much more.
-#[inline]
-fn place(size: usize) -> Option<usize> {
-    if !(SIZE_MIN..=SIZE_MAX + EXTRA).contains(&size) {
-        return None;
-    }
-    // Powers of two, and what lies in the middle between them.
-    let size = (size - 1).saturating_sub(EXTRA).max(SIZE_MIN - 1);
-    let (octave, half) = (size.ilog2(), size >> (size.ilog2() - 1) & 1);
-    Some((((octave + 1 - SIZE_MIN.ilog2()) * 2) as usize + half) - 1)
-}
-
-const fn size_in(place: usize) -> usize {
-    let quarters = if place.is_multiple_of(2) { 4 } else { 3 };
-    (SIZE_MIN << place.div_ceil(2)) / 4 * quarters + EXTRA
+    Block::ask(size, || STOCK.clear())
 }
 
 /// How many blocks a full tray has.
 #[inline]
 const fn blocks_in(place: usize) -> usize {
-    let count = TRAY_BYTES / size_in(place);
+    let count = TRAY_BYTES / SIZES.size(place);
     if count < 2 { 2 } else { count }
 }
 
 /// What a full tray takes.
 pub(super) const fn bytes_in(place: usize) -> usize {
-    blocks_in(place) * size_in(place)
+    blocks_in(place) * SIZES.size(place)
 }
 
 // Without a destructor: the C library would have to allocate for that, and end the process when it
@@ -260,20 +226,10 @@ type AtThreadEnd = fn(tidy: fn()) -> bool;
 
 static AT_THREAD_END: OnceLock<AtThreadEnd> = OnceLock::new();
 
-/// What malloc(3) aligns to: more would have each block cut out of a larger one.
-const ALIGNMENT: usize = 2 * size_of::<usize>();
-/// Smaller ones are cheap to have.
-const SIZE_MIN: usize = 64;
-/// Larger ones lie in the stock one by one.
-const SIZE_MAX: usize = 16 * 1024;
-/// What those have in addition whose content is as large as a power of two.
-const EXTRA: usize = 64;
-/// As many sizes as there are from the smallest to the largest.
-pub(super) const SIZES: usize = ((SIZE_MAX / SIZE_MIN).ilog2() * 2 + 1) as usize;
+/// Smaller ones are cheap to have, larger ones lie in the stock one by one.
+pub(super) const SIZES: Sizes = Sizes { min: 64, max: 16 * 1024, extra: 64 };
 /// What a full tray takes about.
 const TRAY_BYTES: usize = 8 * 1024;
-
-const _: () = assert!(size_in(0) == SIZE_MIN + EXTRA && size_in(SIZES - 1) == SIZE_MAX + EXTRA);
 
 #[cfg(all(test, not(loom)))]
 mod tests {
@@ -287,14 +243,14 @@ mod tests {
         }
 
         fn take_or_ask(&mut self, place: usize, stock: &Stock) -> NonNull<u8> {
-            self.take(place, stock).unwrap_or_else(|| ask_system(size_in(place)).unwrap().start)
+            self.take(place, stock).unwrap_or_else(|| ask_system(SIZES.size(place)).unwrap().start)
         }
 
         fn put(&mut self, place: usize, start: NonNull<u8>, stock: &Stock) {
             // SAFETY: tests give what they had for that place, once.
             if !unsafe { self.give(place, start, stock) } {
                 // SAFETY: as above.
-                unsafe { free(start, size_in(place)) };
+                unsafe { Block { start, size: SIZES.size(place) }.free() };
             }
         }
     }
@@ -312,16 +268,9 @@ mod tests {
     }
 
     #[test]
-    fn a_block_is_as_large_as_asked_and_not_much_larger() {
-        for size in (SIZE_MIN..=SIZE_MAX + EXTRA).step_by(if cfg!(miri) { 97 } else { 1 }) {
-            let whole = size_in(place(size).unwrap());
-            assert!(whole >= size && whole <= size / 2 * 3 + EXTRA, "{size}: {whole}");
-            assert_eq!(size_in(place(whole).unwrap()), whole);
-        }
-        for size in [0, 1, SIZE_MIN - 1, SIZE_MAX + EXTRA + 1, usize::MAX] {
-            assert_eq!(place(size), None);
-        }
-        assert!((0..SIZES).all(|place| bytes_in(place) <= TRAY_BYTES.max(2 * size_in(place))));
+    fn no_tray_takes_much_more_than_another() {
+        let most = |place| TRAY_BYTES.max(2 * SIZES.size(place));
+        assert!((0..SIZES.count()).all(|place| bytes_in(place) <= most(place)));
     }
 
     #[test]
@@ -343,7 +292,7 @@ mod tests {
     #[test]
     fn no_more_than_two_trays_stay_where_there_is_no_stock_for_them() {
         let (mut trays, stock) = (Trays::kept(), Stock::new());
-        for place in [0, 3, SIZES - 1] {
+        for place in [0, 3, SIZES.count() - 1] {
             let count = 10 * blocks_in(place);
             let all: Vec<_> = (0..count).map(|_| trays.take_or_ask(place, &stock)).collect();
             all.into_iter().for_each(|start| trays.put(place, start, &stock));
@@ -395,7 +344,7 @@ mod tests {
             let is_kept = unsafe { trays.give(4, start, &stock) };
             assert!(!is_kept && trays.take(4, &stock).is_none());
             // SAFETY: as above.
-            unsafe { free(start, size_in(4)) };
+            unsafe { Block { start, size: SIZES.size(4) }.free() };
         }
     }
 
