@@ -18,6 +18,10 @@ impl<T> Mutex<T> {
         self.0.lock().expect("a model does not panic under a lock")
     }
 
+    pub fn lock_promptly(&self) -> loom::sync::MutexGuard<'_, T> {
+        self.lock()
+    }
+
     pub fn try_lock(&self) -> Option<loom::sync::MutexGuard<'_, T>> {
         self.0.try_lock().ok()
     }

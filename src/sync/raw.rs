@@ -308,6 +308,11 @@ mod api {
         unsafe fn unlock(&self) {
             RawMutex::unlock(self);
         }
+
+        #[inline]
+        fn is_locked(&self) -> bool {
+            !self.is_free()
+        }
     }
 
     // SAFETY: a writer is alone until it has unlocked, and readers are without one.

@@ -167,7 +167,8 @@ impl Queue {
     /// see what it has popped, or it will see that somebody waits.
     #[inline(never)]
     fn push_last(&self, message: &mut Message) -> Result<Pushed, Refusal> {
-        let mut consumer = self.front.0.consumer.lock();
+        // Where so few messages fit that this is done for each, he comes as often.
+        let mut consumer = self.front.0.consumer.lock_promptly();
         let mut back = self.back.0.lock();
         self.admit(&mut back, message)?;
         self.look_at_consumer(&mut back);
