@@ -321,12 +321,13 @@ impl Socket {
         slot.get().ok_or_else(|| io::ErrorKind::Other.into())
     }
 
-    /// Prepares to sleep until something may have become sendable since `seen`. It is done when
-    /// that may be so already.
+    /// Prepares to sleep until a message of that size may have become sendable since `seen`. It is
+    /// done when that may be so already.
     pub(super) fn lie_down_to_send(
         &self,
         seen: u32,
         until: Option<Instant>,
+        size: usize,
         turn: &mut Turn,
     ) -> Result<Step<()>, Error> {
         deferred::write_out();
@@ -337,7 +338,9 @@ impl Socket {
             if self.waiting.spin.try_spin(|| bell.epoch() != seen) {
                 // There is room for one message. A moment later there is room for many, and they
                 // can be sent without stepping on the receiver's toes for each.
-                pause(ROOM_TO_GROW);
+                if self.only_connection().is_none_or(|on| on.holds_several(size)) {
+                    pause(ROOM_TO_GROW);
+                }
                 return Ok(Step::Done(()));
             }
             let visit = self.visit()?;
@@ -492,7 +495,7 @@ mod tests {
     fn send_since(socket: &Socket, seen: u32, deadline: Option<Instant>) -> Result<(), Error> {
         finish(|turn| match turn.rise() {
             Some(risen) => socket.rise_to_send(risen?).map(Step::Done),
-            None => socket.lie_down_to_send(seen, deadline, turn),
+            None => socket.lie_down_to_send(seen, deadline, 1, turn),
         })
     }
 

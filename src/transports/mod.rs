@@ -376,6 +376,11 @@ pub trait Connection: Send + Sync {
     /// lock.
     fn resume(&self);
 
+    /// Whether several messages of that size find room here at the same time.
+    fn holds_several(&self, _size: usize) -> bool {
+        true
+    }
+
     /// A caller is about to sleep until another message can be sent, and soon looks again by
     /// himself: he need not be told before there is so much room. False when he is told of any.
     /// Under no lock.

@@ -184,6 +184,10 @@ impl Connection for Side {
         }
     }
 
+    fn holds_several(&self, size: usize) -> bool {
+        self.outgoing().holds_several(size as u64)
+    }
+
     fn begin_patience(&self, room: RoomWanted) -> bool {
         self.outgoing().begin_patience(room)
     }

@@ -1,10 +1,15 @@
 //! How a producer sleeps in front of a full queue: until there is room for many messages at first.
 
-use super::queue::Queue;
+use super::queue::{Back, Queue};
 use crate::sync::atomic::Ordering;
 use crate::transports::RoomWanted;
 
 impl Queue {
+    /// Whether more than one of that size is queued at once.
+    pub fn holds_several(&self, size: u64) -> bool {
+        self.back.0.lock().holds_several(size)
+    }
+
     /// The producer is about to sleep until there is room, and looks again soon by himself: he is
     /// not told before half of the bytes are popped, or all. One that was woken for each little
     /// room would fill it and sleep again, and both would do little else. False when he is told of
@@ -16,7 +21,7 @@ impl Queue {
         let left = if room == RoomWanted::All { 0 } else { back.limit / 2 };
         let tell_at = back.pushed_bytes.saturating_sub(left);
         // One that takes more than half is all that there is: behind it the consumer would sleep.
-        let is_alone = back.waiting.is_some_and(|size| size > back.limit / 2);
+        let is_alone = back.waiting.is_some_and(|size| !back.holds_several(size));
         if !consumer.is_blocked || !back.is_open || back.places > 0 || is_alone || tell_at <= popped
         {
             return false;
@@ -43,6 +48,13 @@ impl Queue {
             consumer.strict_for = STRICT_FOR;
         }
         has_room
+    }
+}
+
+impl Back {
+    /// Whether more than one of that size is queued at once.
+    fn holds_several(&self, size: u64) -> bool {
+        if self.places > 0 { self.places > 1 } else { size <= self.limit / 2 }
     }
 }
 

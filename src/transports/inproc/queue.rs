@@ -575,8 +575,12 @@ mod tests {
     fn for_messages_that_fit_one_by_one_nobody_sleeps_patiently() {
         for (size, is_patient) in [(10, true), (40, true), (60, false), (1000, false)] {
             let queue = open_queue(100);
+            assert_eq!(queue.holds_several(size as u64), is_patient);
             while queue.push(&mut message(size)).is_ok() {}
             assert_eq!(queue.begin_patience(RoomWanted::Half), is_patient);
+        }
+        for (most, holds_several) in [(1, false), (2, true)] {
+            assert_eq!(counted(most, WhenFull::Refuse).holds_several(1000), holds_several);
         }
     }
 
