@@ -236,6 +236,12 @@ impl Queue {
         }
     }
 
+    /// Whether there is anything to give back: then somebody is to look whether it is time.
+    fn can_rest(&self) -> bool {
+        let unused = if self.gathered.is_empty() { self.gathered.capacity() } else { 0 };
+        unused.max(self.spare.capacity()) > SMALL_BUFFER
+    }
+
     /// Moves what is queued into a writer's batch.
     ///
     /// # Errors
@@ -296,7 +302,8 @@ impl Queue {
             became_ready: was_full && self.room == Room::Open,
             is_stuck: !done.is_empty,
             is_broken: false,
-            must_tick: (!done.is_empty || done.waits) && self.driver.rely_on_ticks(),
+            must_tick: (!done.is_empty || done.waits || self.can_rest())
+                && self.driver.rely_on_ticks(),
             has_displaced: false,
         }
     }

@@ -610,6 +610,23 @@ mod tests {
     }
 
     #[test]
+    fn a_big_buffer_that_nobody_looks_at_any_more_has_somebody_look() {
+        let (writer, kernel) = (streaming(1 << 20), kernel(0));
+        let gather = || (0..100).for_each(|_| _ = accept(&writer, message(1, 100)).unwrap());
+        assert!(writer.rely_on_ticks());
+        gather();
+        writer.write_all(&kernel);
+        assert!(writer.leave_to_kernel());
+        kernel.room.set(usize::MAX);
+        writer.note_room();
+        assert!(writer.write_all(&kernel).must_tick);
+        assert_eq!((writer.look(), writer.look()), (Look::Again, Look::AgainAtRest));
+        assert_eq!(writer.look(), Look::Done);
+        accept(&writer, message(1, 100)).unwrap();
+        assert!(!writer.write_all(&kernel).must_tick, "there is nothing to give back");
+    }
+
+    #[test]
     fn a_kernel_that_stays_full_is_asked_to_say_when_it_is_not() {
         let (writer, kernel) = (writer(1000), kernel(0));
         accept(&writer, message(1, 10)).unwrap();
