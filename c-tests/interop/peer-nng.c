@@ -147,7 +147,8 @@ void peer_dial(const char *url)
         MUST(nng_tls_config_server_name(config, "localhost"));
         MUST(nng_dialer_set_ptr(dialer, NNG_OPT_TLS_CONFIG, config));
     }
-    MUST(nng_dialer_start(dialer, 0));
+    /* It gives a handshake over ws two seconds, and then tries again if it may. */
+    MUST(nng_dialer_start(dialer, NNG_FLAG_NONBLOCK));
 }
 
 void peer_wait_attached(void)

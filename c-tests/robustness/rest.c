@@ -237,7 +237,7 @@ static void nobody_runs_while_one_waits_for_a_descriptor(void)
 /* ---- memory ---- */
 
 /* What may stay with a connection; and what stays of it, where bodies are masked in a copy. */
-enum { CONNECTIONS = 100, KEPT_KB = 16, MASKED = 16384, MASKED_KB = 160 };
+enum { CONNECTIONS = 100, KEPT_KB = 32, MASKED = 16384, MASKED_KB = 160 };
 
 static long resident_at_least_kb(void)
 {
