@@ -37,30 +37,26 @@ impl Sizes {
 
 #[cfg(all(test, not(loom)))]
 mod tests {
-    use super::*;
+    use crate::memory::{stock, trays};
 
     #[test]
     fn a_size_is_as_large_as_asked_and_not_much_larger() {
-        let (small, big) = ((64, 16 * 1024, 64), (16 * 1024, 16 << 20, 8 * 1024));
-        for (min, max, extra) in [small, big] {
-            let sizes = Sizes { min, max, extra };
-            assert_eq!((sizes.size(0), sizes.size(sizes.count() - 1)), (min + extra, max + extra));
-            let steps = (max / 1_000_000 + 1) * if cfg!(miri) { 997 } else { 3 };
-            for size in (min..=max + extra).step_by(steps).chain([max, max + extra]) {
-                let number = sizes.number(size).unwrap();
-                let whole = sizes.size(number);
-                assert!(whole >= size && whole <= size / 2 * 3 + 2 * extra, "{size}: {whole}");
-                assert!(number == 0 || sizes.size(number - 1) < size, "{size}: {number}");
-                assert_eq!(sizes.number(whole), Some(number));
+        for sizes in [trays::SIZES, stock::SIZES] {
+            let last = sizes.count() - 1;
+            let whole = |number| sizes.size(number);
+            assert_eq!((whole(0), whole(last)), (sizes.min + sizes.extra, sizes.max + sizes.extra));
+            for number in 0..=last {
+                assert_eq!(sizes.number(whole(number)), Some(number));
+                assert_eq!(sizes.number(whole(number) + 1), (number < last).then_some(number + 1));
+                // A power of two, or the middle, with what belongs to it has a size of its own.
+                let content = whole(number) - sizes.extra;
+                assert!(content.is_power_of_two() || (content / 3).is_power_of_two());
+                assert!(number == 0 || content > whole(number - 1) - sizes.extra);
             }
-            for size in [0, 1, min - 1, max + extra + 1, usize::MAX] {
+            for size in [0, 1, sizes.min - 1, sizes.max + sizes.extra + 1, usize::MAX] {
                 assert_eq!(sizes.number(size), None);
             }
-            // A power of two with what belongs to it has a size of its own.
-            assert_eq!(
-                sizes.number(max / 2 + extra).map(|number| sizes.size(number)),
-                Some(max / 2 + extra)
-            );
+            assert_eq!(sizes.number(sizes.min), Some(0));
         }
     }
 }

@@ -239,10 +239,11 @@ const fn size_on(shelf: usize) -> usize {
     SIZES.size(shelf)
 }
 
+const SIZE_MIN: usize = 16 * 1024;
 /// Smaller ones are cheap to have, larger ones too much to keep.
-const SIZES: Sizes = Sizes {
-    min: 16 * 1024,
-    max: if cfg!(loom) { 16 * 1024 } else { 16 * 1024 * 1024 },
+pub(super) const SIZES: Sizes = Sizes {
+    min: SIZE_MIN,
+    max: if cfg!(loom) { SIZE_MIN } else { 16 * 1024 * 1024 },
     // A place for what they note of their content, for a header, and for its alignment to a page.
     extra: 8 * 1024,
 };
