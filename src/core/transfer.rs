@@ -172,7 +172,7 @@ impl Socket {
                 return Err(self.refuse(Error::TimedOut, message));
             }
             let deadline = turn.deadline(|| self.options().send_deadline());
-            let step = self.lie_down_to_send(miss.seen, deadline, message.body.len(), turn);
+            let step = self.lie_down_to_send(miss.seen, deadline, message.wire_len(), turn);
             if step.map_err(|error| self.refuse(error, message))? == Step::Sleep {
                 return Ok(Step::Sleep);
             }

@@ -222,7 +222,7 @@ impl<T> DerefMut for RwLockWriteGuard<'_, T> {
 
 #[cfg(not(simulated))]
 const BETWEEN_LOOKS: Duration = Duration::from_micros(100);
-/// Some microseconds.
+/// With a pause behind each: a few microseconds at most.
 const LOOKS: u32 = 64;
 
 // The product's locks have no rank, and are no larger than they look. The place of a handle is a

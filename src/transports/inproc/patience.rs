@@ -54,7 +54,8 @@ impl Queue {
 impl Back {
     /// Whether more than one of that size is queued at once.
     fn holds_several(&self, size: u64) -> bool {
-        if self.places > 0 { self.places > 1 } else { size <= self.limit / 2 }
+        // The last place is for the one that waits with the producer.
+        if self.places > 0 { self.places > 2 } else { 2 * size < self.limit }
     }
 }
 
