@@ -174,7 +174,8 @@ events! {
     CallersRead = "callers-read": Debug,
     /// From now on the background thread does.
     ReactorReads = "reactor-reads": Debug,
-    /// The background thread looks often for what senders have gathered.
+    /// The background thread looks often for what senders have gathered, or whether it is time to
+    /// give a big buffer back.
     ReactorLooks = "reactor-looks": Debug,
     /// It does so no more.
     ReactorRests = "reactor-rests": Debug,

@@ -268,8 +268,8 @@ impl Connection for StreamConnection {
         let (written, result) = self.writer.return_loan(&*self.stream);
         std::mem::forget(borrower);
         self.after_write(written);
-        if stay.is_some() && !self.writer.is_settled() {
-            // Nobody was told while this thread drove.
+        if stay.is_some() {
+            // Nobody was told while this thread drove, neither of what is left nor of buffers.
             self.write_all();
         }
         result

@@ -83,8 +83,8 @@ impl Driver {
         self.waited = 0;
     }
 
-    /// Something is left here that nobody writes at once. True when the reactor is to look often
-    /// from now on.
+    /// Something is left here that nobody writes at once, or gives back. True when the reactor is
+    /// to look often from now on.
     #[must_use]
     pub fn rely_on_ticks(&mut self) -> bool {
         match self.role {

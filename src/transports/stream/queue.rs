@@ -223,7 +223,7 @@ impl Queue {
     pub fn close(&mut self) {
         self.room = Room::Closed;
         self.segments.clear();
-        self.gathered = Vec::new();
+        (self.gathered, self.spare) = (Vec::new(), Vec::new());
         self.interjection = None;
     }
 
@@ -236,10 +236,17 @@ impl Queue {
         }
     }
 
-    /// Whether there is anything to give back: then somebody is to look whether it is time.
+    /// Whether a buffer lies idle that is too big to stay.
     fn can_rest(&self) -> bool {
         let unused = if self.gathered.is_empty() { self.gathered.capacity() } else { 0 };
         unused.max(self.spare.capacity()) > SMALL_BUFFER
+    }
+
+    /// True when the reactor is to look often from now on: for what the kernel has not taken, or
+    /// because there is something to give back, and nobody else finds out when it is time.
+    #[must_use]
+    pub fn must_tick(&mut self, is_left: bool) -> bool {
+        (is_left || self.can_rest()) && self.driver.rely_on_ticks()
     }
 
     /// Moves what is queued into a writer's batch.
@@ -275,7 +282,8 @@ impl Queue {
 
     /// Notes what a writer has done.
     pub fn note_written(&mut self, done: Done) -> Written {
-        if self.gathers || done.used.capacity() <= SMALL_BUFFER {
+        let is_over = done.result.is_err() || self.room == Room::Closed;
+        if !is_over && (self.gathers || done.used.capacity() <= SMALL_BUFFER) {
             self.reuse(done.used);
         }
         self.tally.note_written(self.messages, self.pending, done.messages);
@@ -302,8 +310,7 @@ impl Queue {
             became_ready: was_full && self.room == Room::Open,
             is_stuck: !done.is_empty,
             is_broken: false,
-            must_tick: (!done.is_empty || done.waits || self.can_rest())
-                && self.driver.rely_on_ticks(),
+            must_tick: self.must_tick(!done.is_empty || done.waits),
             has_displaced: false,
         }
     }
@@ -562,6 +569,13 @@ mod tests {
         wire(&batch)
     }
 
+    impl Queue {
+        /// What the larger of its buffers has room for.
+        pub fn kept(&self) -> usize {
+            self.spare.capacity().max(self.gathered.capacity())
+        }
+    }
+
     fn done(count: usize, is_empty: bool, messages: u32) -> Done {
         Done { result: Ok(count), is_empty, messages, used: Vec::new(), ..Done::default() }
     }
@@ -744,26 +758,31 @@ mod tests {
         queue.close();
         queue.interject(b"pong".to_vec());
         assert_eq!((accept(&mut queue, 1, LONE), taken(&mut queue)), (None, vec![]));
+        // Who was writing meanwhile leaves no buffer.
+        queue.gathers = true;
+        let used = || Vec::with_capacity(2 * SMALL_BUFFER);
+        assert!(!queue.note_written(Done { used: used(), ..done(0, true, 0) }).must_tick);
+        assert_eq!(queue.kept(), 0);
         let mut queue = Queue::new(1000);
+        queue.gathers = true;
         let result = Err(io::ErrorKind::BrokenPipe.into());
-        let broken = Done { result, ..done(0, false, 0) };
+        let broken = Done { result, used: used(), ..done(0, false, 0) };
         assert!(queue.note_written(broken).is_broken);
-        assert_eq!(accept(&mut queue, 1, LONE), None);
+        assert_eq!((accept(&mut queue, 1, LONE), queue.kept()), (None, 0));
     }
 
     #[test]
     fn a_big_buffer_stays_only_while_something_is_gathered() {
         let used = || Vec::with_capacity(2 * SMALL_BUFFER);
         let mut queue = Queue::new(1000);
-        let kept = |queue: &Queue| queue.spare.capacity().max(queue.gathered.capacity());
         queue.note_written(Done { used: used(), ..done(0, true, 0) });
-        assert_eq!(kept(&queue), 0);
+        assert_eq!(queue.kept(), 0);
         accept_in(&streaming(&mut queue), &mut queue, 1, MORE).unwrap();
         queue.note_written(Done { used: used(), ..done(0, true, 0) });
-        assert!(kept(&queue) > SMALL_BUFFER);
+        assert!(queue.kept() > SMALL_BUFFER);
         taken(&mut queue);
         queue.rest();
-        assert!(kept(&queue) <= SMALL_BUFFER);
+        assert!(queue.kept() <= SMALL_BUFFER);
     }
 
     #[test]

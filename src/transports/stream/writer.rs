@@ -18,7 +18,7 @@ use super::batch::{Batch, Done, Kept};
 use super::byte_stream::Sink;
 use super::circumstances::{Before, Circumstances, Gathering};
 use super::codec::Encoder;
-use super::driver::Look;
+use super::driver::{Content, Look};
 use super::queue::Queue;
 use super::written::Written;
 use crate::error::{Error, Refusal};
@@ -262,7 +262,8 @@ impl Writer {
         {
             let mut queue = self.queue.lock();
             if queue.is_settled() {
-                return Written::default();
+                // Who wrote it may have done so while somebody else was to write.
+                return Written { must_tick: queue.must_tick(false), ..Written::default() };
             }
             queue.want_all();
         }
@@ -281,7 +282,9 @@ impl Writer {
         let mut queue = self.queue.lock();
         let content = queue.content();
         let look = queue.driver.look(content);
-        if look == Look::AgainAtRest {
+        if look == Look::Done && content == Content::Nothing {
+            queue.rest();
+        } else if look == Look::AgainAtRest {
             queue.rest();
             drop(queue);
             if let Some(mut batch) = self.batch.try_lock() {
@@ -609,21 +612,64 @@ mod tests {
         assert_eq!(writer.look(), Look::AgainAtRest);
     }
 
+    impl Writer {
+        fn keeps_much(&self) -> bool {
+            self.queue.lock().kept() > 4096
+        }
+    }
+
+    fn gather(writer: &Writer) {
+        (0..100).for_each(|_| _ = accept(writer, message(1, 100)).unwrap());
+    }
+
+    /// Looks until there is nothing to look for.
+    fn look_until_quiet(writer: &Writer) {
+        let looks = std::iter::repeat_with(|| writer.look()).take_while(|look| *look != Look::Done);
+        assert!(looks.take(10).all(|look| look == Look::Again || look == Look::AgainAtRest));
+    }
+
     #[test]
     fn a_big_buffer_that_nobody_looks_at_any_more_has_somebody_look() {
-        let (writer, kernel) = (streaming(1 << 20), kernel(0));
-        let gather = || (0..100).for_each(|_| _ = accept(&writer, message(1, 100)).unwrap());
-        assert!(writer.rely_on_ticks());
-        gather();
-        writer.write_all(&kernel);
-        assert!(writer.leave_to_kernel());
-        kernel.room.set(usize::MAX);
-        writer.note_room();
-        assert!(writer.write_all(&kernel).must_tick);
-        assert_eq!((writer.look(), writer.look()), (Look::Again, Look::AgainAtRest));
-        assert_eq!(writer.look(), Look::Done);
-        accept(&writer, message(1, 100)).unwrap();
-        assert!(!writer.write_all(&kernel).must_tick, "there is nothing to give back");
+        // Who has written it is the reactor, when the kernel has had room; or somebody before that;
+        // or a caller who has waited for room, or somebody meanwhile.
+        for (is_callers, is_early) in [(false, false), (false, true), (true, false), (true, true)] {
+            let (writer, kernel) = (streaming(1 << 20), kernel(0));
+            assert!(writer.rely_on_ticks());
+            gather(&writer);
+            writer.write_all(&kernel);
+            assert!(writer.leave_to_kernel());
+            if is_callers {
+                writer.begin_driving();
+            }
+            kernel.room.set(usize::MAX);
+            if is_early {
+                assert!(!writer.write_all(&kernel).must_tick, "another one is to write");
+            }
+            if is_callers {
+                writer.end_driving();
+            } else {
+                writer.note_room();
+            }
+            assert!(writer.write_all(&kernel).must_tick, "{is_callers} {is_early}");
+            assert!(writer.keeps_much());
+            look_until_quiet(&writer);
+            assert!(!writer.keeps_much());
+            accept(&writer, message(1, 100)).unwrap();
+            assert!(!writer.write_all(&kernel).must_tick, "there is nothing to give back");
+        }
+    }
+
+    #[test]
+    fn a_big_buffer_of_one_who_sends_before_each_look_is_given_back_once() {
+        let (writer, kernel) = (streaming(1 << 20), kernel(usize::MAX));
+        gather(&writer);
+        assert!(writer.write_all(&kernel).must_tick && writer.keeps_much());
+        for _ in 0..20 {
+            accept(&writer, message(1, 100)).unwrap();
+            assert!(!writer.write_all(&kernel).must_tick);
+            let _ = writer.look();
+        }
+        assert!(!writer.keeps_much());
     }
 
     #[test]
