@@ -150,6 +150,7 @@ def who_has_not_asked_for_it_is_not_there_at_all(world):
 def who_is_stopped_costs_half_a_second_and_no_more(world):
     pull, push = world.pair_of_programs()
     os.kill(push.pid, signal.SIGSTOP)
+    os.waitpid(push.pid, os.WUNTRACED)
     # It accepts nobody any more, and those who came before fill its backlog.
     for _ in range(20):
         seen = world.seen()

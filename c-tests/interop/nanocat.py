@@ -87,6 +87,12 @@ class Tool:
                                  f"complained {bytes(self.complained)!r}")
         return ended
 
+    def stop(self):
+        """A signal is only on its way: threads run on until one of them has it."""
+        self.process.send_signal(signal.SIGSTOP)
+        _, status = os.waitpid(self.process.pid, os.WUNTRACED)
+        check(os.WIFSTOPPED(status), "it has ended instead of stopping")
+
     def drop(self):
         if self.process.poll() is None:
             self.process.kill()
@@ -381,7 +387,7 @@ def one_message_reaches_a_stopped_reader(bench):
     sender = None
     try:
         place.wait(reader)
-        reader.process.send_signal(signal.SIGSTOP)
+        reader.stop()
         sender = Tool(bench.ours, ["-F", whole, "--connect", place.address], "nn_push")
         time.sleep(2.5)
         reader.process.send_signal(signal.SIGCONT)
@@ -430,7 +436,7 @@ def code_of_a_sender_whose_reader_stops(bench, count):
         sender.process.stdin.write(b"x\n")
         sender.process.stdin.flush()
         reader.wait_for(lambda said: said == b"x")
-        reader.process.send_signal(signal.SIGSTOP)
+        reader.stop()
         feed(sender, (b"y" * 900000 + b"\n") * count)
         code = sender.process.wait(PATIENCE)
         return sender.end(code)
@@ -444,7 +450,7 @@ def a_peer_that_takes_nothing_is_told(bench):
     reader = Tool(bench.ours, ["--raw", "--bind", place.address], "nn_pull")
     try:
         place.wait(reader)
-        reader.process.send_signal(signal.SIGSTOP)
+        reader.stop()
         Tool(bench.ours, ["-Dx", "--connect", place.address, "--send-timeout", "1"],
              "nn_push").end(3)
     finally:
