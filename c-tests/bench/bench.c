@@ -98,6 +98,7 @@ static void run(const struct plan *plan, struct outcome *outcome) {
     case FAN_OUT:
     case OLDEST:
     case COUNTED:
+    case LAST:
     case TOPICS:
         run_fan_out(plan, outcome);
         break;

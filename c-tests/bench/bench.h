@@ -31,6 +31,7 @@ enum activity {
     FAN_OUT,     /* fanout: one publishes to N, in windows. */
     OLDEST,      /* oldest: the same where the oldest would make room for the newest. */
     COUNTED,     /* counted: the same with queues that are counted in messages. */
+    LAST,        /* last: the same where a subscriber keeps the newest message only. */
     TOPICS,      /* subs: one publishes to a subscriber of K topics. */
     SURVEY,      /* survey: one asks N respondents. */
     BUS,         /* bus: each of N sockets sends to all others. */
@@ -131,6 +132,8 @@ void message_mark(unsigned char *message, size_t size, enum kind kind, uint64_t 
 void message_stamp(unsigned char *message, uint64_t ns);
 uint64_t message_stamped(const unsigned char *message);
 enum kind message_kind(const unsigned char *message);
+/* Of a message that may be stamped. */
+uint64_t message_sequence(const unsigned char *message);
 /* Returns 1 when the message is not the expected one, else 0. With a pattern all bytes count. */
 int message_is_wrong(const unsigned char *message, size_t got, size_t size, uint64_t sequence,
                      const unsigned char *pattern);

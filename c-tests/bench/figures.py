@@ -9,13 +9,13 @@ import rivals
 GROUPS = {
     "latency": ("lat", "burst", "tail", "poll", "dev"),
     "throughput": ("thr", "zc", "threads4", "alone"),
-    "scaling": ("fanin", "many", "fanout", "oldest", "counted", "survey", "bus", "pollv",
+    "scaling": ("fanin", "many", "fanout", "oldest", "counted", "last", "survey", "bus", "pollv",
                 "subs", "ctx", "askers"),
     "life cycle": ("churn", "opened", "subadd"),
     "memory": ("mem",),
 }
-RATE_FAMILIES = ("thr", "zc", "alone", "fanin", "many", "fanout", "oldest", "counted", "threads4",
-                 "bus", "subs", "subadd", "opened", "churn", "ctx", "askers")
+RATE_FAMILIES = ("thr", "zc", "alone", "fanin", "many", "fanout", "oldest", "counted", "last",
+                 "threads4", "bus", "subs", "subadd", "opened", "churn", "ctx", "askers")
 # What a socket takes may be less than a page of the process that was looked at.
 BYTES_LEAST = 16
 

@@ -76,6 +76,13 @@ uint64_t message_stamped(const unsigned char *message) {
     return ns;
 }
 
+uint64_t message_sequence(const unsigned char *message) {
+    uint64_t sequence;
+
+    memcpy(&sequence, message + SEQUENCE_AT, sizeof sequence);
+    return sequence;
+}
+
 enum kind message_kind(const unsigned char *message) {
     return (enum kind)(message[0] >> KIND_SHIFT);
 }

@@ -66,7 +66,15 @@ void party_check(struct party *party, const unsigned char *message, size_t got,
 #define QUEUE_MESSAGES 100
 
 static int is_publishing(const struct plan *plan) {
-    return plan->activity == FAN_OUT || plan->activity == OLDEST || plan->activity == COUNTED;
+    switch (plan->activity) {
+    case FAN_OUT:
+    case OLDEST:
+    case COUNTED:
+    case LAST:
+        return 1;
+    default:
+        return 0;
+    }
 }
 
 static int open_socket(const struct plan *plan, int protocol) {
@@ -84,6 +92,9 @@ static int open_socket(const struct plan *plan, int protocol) {
     protect(socket, plan->transport);
     if (protocol == NN_SUB && is_publishing(plan)) {
         must(nn_setsockopt(socket, NN_SUB, NN_SUB_SUBSCRIBE, "", 0), "NN_SUB_SUBSCRIBE");
+    }
+    if (protocol == NN_SUB && plan->activity == LAST) {
+        must(nn_setsockopt(socket, NN_SUB, SPMSG_SUB_LAST, &yes, sizeof yes), "SPMSG_SUB_LAST");
     }
     if (protocol == NN_PUB && plan->activity == OLDEST) {
         must(nn_setsockopt(socket, NN_SOL_SOCKET, SPMSG_DROP, &oldest, sizeof oldest),

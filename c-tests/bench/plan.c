@@ -76,6 +76,7 @@ static const struct family {
     {"fanout", NULL, FAN_OUT, "TSN", &topics, SOCKETS_LIMIT, 1, NO_NEED},
     {"oldest", NULL, OLDEST, "TSN", &topics, SOCKETS_LIMIT, 1, NO_NEED},
     {"counted", NULL, COUNTED, "TSN", &topics, SOCKETS_LIMIT, 1, NO_NEED},
+    {"last", NULL, LAST, "TSN", &topics, SOCKETS_LIMIT, STAMPED_SIZE_MIN, NO_NEED},
     {"threads4", NULL, THREADS, "TS", &pushes, 0, STAMPED_SIZE_MIN, NO_NEED},
     {"askers", NULL, ASKING, "TSN", &requests, THREADS_LIMIT, STAMPED_SIZE_MIN, NO_NEED},
     {"survey", NULL, SURVEY, "TSN", &surveys, SOCKETS_LIMIT, STAMPED_SIZE_MIN, NO_NEED},
@@ -164,6 +165,7 @@ static void plan_sockets(struct plan *plan) {
     case FAN_OUT:
     case OLDEST:
     case COUNTED:
+    case LAST:
         plan->senders = plan->near_sockets = plan->length;
         plan->length = 1;
         break;

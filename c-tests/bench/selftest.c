@@ -165,7 +165,7 @@ static void names_tell_how_many_sockets(void) {
         {"mem:raw:1000", 1, 1, 1000},        {"threads4:tcp:64", 1, 1, 1},
         {"ctx:tcp:64:64", 1, 1, 1},          {"oldest:ipc:64:8", 8, 1, 1},
         {"askers:tcp:64:8", 1, 1, 1},        {"counted:tcp:64:8", 8, 1, 1},
-        {"many:tcp:64:8", 8, 1, 1},
+        {"many:tcp:64:8", 8, 1, 1},          {"last:tcp:64:8", 8, 1, 1},
         {"lat:pair:tls+tcp:64@0", 1, 1, 1},  {"churn:conn:wss", 1, 1, 1},
     };
 
@@ -209,6 +209,7 @@ static void bad_names_are_refused(void) {
         "oldest:tcp:64", "oldest:tcp:64:401", "askers:tcp:64", "askers:tcp:17:8",
         "askers:tcp:64:65", "counted:tcp:64", "counted:tcp:64:401",
         "many:tcp:64", "many:tcp:17:8", "many:tcp:64:401",
+        "last:tcp:64", "last:tcp:17:8", "last:tcp:64:401",
     };
     char longest[300];
     struct plan plan;

@@ -57,7 +57,7 @@ def operations_for(case):
     size = max((int(field) for field in fields if field.isdigit()), default=0)
     if fields[0] == "subs":
         return 10 * TOPICS_WINDOW, 40 * TOPICS_WINDOW
-    if fields[0] in ("fanout", "oldest", "counted"):
+    if fields[0] in ("fanout", "oldest", "counted", "last"):
         return 10 * WINDOW * int(fields[3]), 40 * WINDOW * int(fields[3])
     if size >= LARGE_SIZE:
         return 20, 60
