@@ -132,7 +132,7 @@ void message_mark(unsigned char *message, size_t size, enum kind kind, uint64_t 
 void message_stamp(unsigned char *message, uint64_t ns);
 uint64_t message_stamped(const unsigned char *message);
 enum kind message_kind(const unsigned char *message);
-/* Of a message that may be stamped. */
+/* Of a message that has one. */
 uint64_t message_sequence(const unsigned char *message);
 /* Returns 1 when the message is not the expected one, else 0. With a pattern all bytes count. */
 int message_is_wrong(const unsigned char *message, size_t got, size_t size, uint64_t sequence,

@@ -89,19 +89,14 @@ enum kind message_kind(const unsigned char *message) {
 
 int message_is_wrong(const unsigned char *message, size_t got, size_t size, uint64_t sequence,
                      const unsigned char *pattern) {
-    uint64_t found;
-
     if (got != size || (message[0] & SEQUENCE_MASK) != (sequence & SEQUENCE_MASK)) {
         return 1;
     }
     if (size >= 2 && message[size - 1] != mark_of(sequence)) {
         return 1;
     }
-    if (size >= SEQUENCED_SIZE_MIN) {
-        memcpy(&found, message + SEQUENCE_AT, sizeof found);
-        if (found != sequence) {
-            return 1;
-        }
+    if (size >= SEQUENCED_SIZE_MIN && message_sequence(message) != sequence) {
+        return 1;
     }
     if (pattern != NULL && size > PATTERN_AT + 1) {
         return memcmp(message + PATTERN_AT, pattern + PATTERN_AT, size - PATTERN_AT - 1) != 0;

@@ -51,7 +51,8 @@ mod tests {
                 // A power of two, or the middle, with what belongs to it has a size of its own.
                 let content = whole(number) - sizes.extra;
                 assert!(content.is_power_of_two() || (content / 3).is_power_of_two());
-                assert!(number == 0 || content > whole(number - 1) - sizes.extra);
+                let least = if number == 0 { sizes.min } else { whole(number - 1) + 1 };
+                assert!(least <= whole(number) && whole(number) <= least / 2 * 3 + sizes.extra);
             }
             for size in [0, 1, sizes.min - 1, sizes.max + sizes.extra + 1, usize::MAX] {
                 assert_eq!(sizes.number(size), None);

@@ -376,7 +376,7 @@ pub trait Connection: Send + Sync {
     /// lock.
     fn resume(&self);
 
-    /// Whether several messages of that size find room here at the same time.
+    /// Whether several messages of that size find room here at the same time. Under no lock.
     fn holds_several(&self, _size: usize) -> bool {
         true
     }

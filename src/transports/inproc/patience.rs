@@ -20,7 +20,7 @@ impl Queue {
         let popped = self.front.0.popped_bytes.load(Ordering::Relaxed);
         let left = if room == RoomWanted::All { 0 } else { back.limit / 2 };
         let tell_at = back.pushed_bytes.saturating_sub(left);
-        // One that takes more than half is all that there is: behind it the consumer would sleep.
+        // One behind which no other fits is all that there is: behind it the consumer would sleep.
         let is_alone = back.waiting.is_some_and(|size| !back.holds_several(size));
         if !consumer.is_blocked || !back.is_open || back.places > 0 || is_alone || tell_at <= popped
         {

@@ -492,7 +492,7 @@ pub(super) const SEGMENTS_OF_FRAME: usize = 2;
 /// What is moved into a batch behind the segments: what is gathered, and an interjection.
 const OWN_SEGMENTS: usize = 2;
 /// A buffer that may stay with an idle connection.
-const SMALL_BUFFER: usize = 4 * 1024;
+pub(super) const SMALL_BUFFER: usize = 4 * 1024;
 
 #[cfg(all(test, not(loom)))]
 mod tests {

@@ -378,6 +378,7 @@ mod tests {
     use crate::message::Body;
     use crate::transports::AfterSend;
     use crate::transports::pace::STREAM;
+    use crate::transports::stream::queue::SMALL_BUFFER;
     use crate::transports::stream::{PREFIX_MAX, Place, Prefix, Veil};
     use std::cell::{Cell, RefCell};
     use std::io;
@@ -614,7 +615,7 @@ mod tests {
 
     impl Writer {
         fn keeps_much(&self) -> bool {
-            self.queue.lock().kept() > 4096
+            self.queue.lock().kept() > SMALL_BUFFER
         }
     }
 
