@@ -103,6 +103,10 @@ static void both_start_at_once_over_tcp(void)
 
 static void both_start_at_once_over_ipc(void)
 {
+    if (reference()) {
+        test_skip("it may delete the other's fresh socket, and tell both that they have it");
+        return;
+    }
     check_both_at_once("ipc");
 }
 
