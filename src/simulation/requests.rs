@@ -276,15 +276,23 @@ fn run_device(shared: &Arc<Shared>) {
 }
 
 impl Shared {
+    /// As long as there are answers they have to wait: over streams with room for a hundred bytes, all
+    /// of them may well take longer than the first.
     fn wait_for_clients(&self) {
         let patience = match self.requests.weather {
             Weather::Fair => 400,
             Weather::Foul => 3000,
         };
-        let are_done = || self.seen.lock().clients_done == self.requests.clients.len();
-        if !wait_until(Duration::from_secs(patience), are_done) {
-            let answered = self.seen.lock().answered;
-            scheduler::fail(&format!("requests are not answered: {answered} were"));
+        let progress = || {
+            let seen = self.seen.lock();
+            (seen.clients_done, seen.answered)
+        };
+        let mut last = progress();
+        while last.0 < self.requests.clients.len() {
+            if !wait_until(Duration::from_secs(patience), || progress() != last) {
+                scheduler::fail(&format!("requests are not answered: {} were", last.1));
+            }
+            last = progress();
         }
     }
 }
