@@ -21,11 +21,15 @@ use super::reader::Reader;
 /// Unlocking is a store, and a look at whether somebody sleeps: the one instruction less is half of
 /// what a lock costs that nobody contends for. Who is about to sleep pays for that, by a heavy
 /// fence ([`barrier`]).
+///
+/// Who wakes somebody takes the call back that has made him do so, and who was woken makes it again
+/// for the others: while he is on his way, which may be long where there are more threads than
+/// processors, nobody wakes him a second time.
 #[derive(Debug, Default)]
 pub struct RawMutex {
-    state: Futex,
-    /// How many sleep, or are about to.
-    sleepers: AtomicU32,
+    state: AtomicU32,
+    /// Whether somebody wants to be woken. It is what they sleep on.
+    call: Futex,
 }
 
 /// Lets readers in together, and a writer alone.
@@ -59,26 +63,27 @@ impl RawMutex {
 
     #[cold]
     fn lock_slowly(&self) {
+        let mut has_slept = false;
         loop {
             let mut spin = Spin::default();
             while spin.once() {
                 if self.is_free() && self.try_lock() {
+                    if has_slept {
+                        self.call.store(CALLED, Ordering::Relaxed);
+                    }
                     return;
                 }
             }
-            // Not for longer: who frees it meanwhile wakes somebody, in vain if he is awake.
-            self.sleepers.fetch_add(1, Ordering::Relaxed);
+            self.call.store(CALLED, Ordering::Relaxed);
             // Pairs with the fence in `unlock`: either we see that it is free, or who frees it sees
-            // us.
+            // the call.
             barrier::heavy();
-            let is_ours = self.is_free() && self.try_lock();
-            if !is_ours {
-                self.state.wait(HELD);
-            }
-            self.sleepers.fetch_sub(1, Ordering::Relaxed);
-            if is_ours {
+            if self.is_free() && self.try_lock() {
                 return;
             }
+            // Not for longer than the call stands: who takes it back wakes somebody.
+            self.call.wait(CALLED);
+            has_slept = true;
         }
     }
 
@@ -93,14 +98,15 @@ impl RawMutex {
         self.state.store(FREE, Ordering::Release);
         // Pairs with the fence in `lock_slowly`.
         barrier::light();
-        if self.sleepers.load(Ordering::Relaxed) > 0 {
+        if self.call.load(Ordering::Relaxed) == CALLED {
             self.wake();
         }
     }
 
     #[cold]
     fn wake(&self) {
-        self.state.wake_one();
+        self.call.store(QUIET, Ordering::Relaxed);
+        self.call.wake_one();
     }
 }
 
@@ -286,11 +292,11 @@ impl RawRwLock {
 
 #[cfg(not(loom))]
 mod api {
-    use super::{AtomicU32, Desks, FREE, Futex, RawMutex, RawRwLock};
+    use super::{AtomicU32, Desks, FREE, Futex, QUIET, RawMutex, RawRwLock};
 
     // SAFETY: who has locked it is alone until it is unlocked.
     unsafe impl lock_api::RawMutex for RawMutex {
-        const INIT: RawMutex = RawMutex { state: Futex::new(FREE), sleepers: AtomicU32::new(0) };
+        const INIT: RawMutex = RawMutex { state: AtomicU32::new(FREE), call: Futex::new(QUIET) };
 
         type GuardMarker = lock_api::GuardNoSend;
 
@@ -398,6 +404,10 @@ const ROUNDS_MAX: u32 = if cfg!(loom) { 0 } else { 10 };
 const FREE: u32 = 0;
 const HELD: u32 = 1;
 
+/// Nobody need be woken, or one is on his way who will call for the others.
+const QUIET: u32 = 0;
+const CALLED: u32 = 1;
+
 /// Somebody writes.
 const WRITTEN: u32 = 1 << 31;
 /// A writer waits until nobody reads.
@@ -477,7 +487,7 @@ mod tests {
                 })
             })
             .collect();
-        wait_for(|| mutex.sleepers.load(Ordering::SeqCst) > 0);
+        wait_for(|| mutex.call.load(Ordering::SeqCst) == CALLED);
         assert_eq!(came.load(Ordering::SeqCst), 0);
         mutex.unlock();
         sleepers.into_iter().for_each(|sleeper| sleeper.join().unwrap());
