@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::notes::Notes;
 use super::visitors::Visitors;
 use crate::io::{Poller, Spin, Wake};
-use crate::memory::{self, OutOfMemory};
+use crate::memory::{self, Attempt, OutOfMemory};
 use crate::protocols::PipeId;
 use crate::sync::{
     Mutex, Rank,
@@ -127,8 +127,12 @@ impl Drop for Stay {
 #[derive(Debug)]
 pub struct Lookouts {
     is_any: AtomicBool,
-    posts: Mutex<Vec<Post>>,
+    posts: Mutex<Option<Box<Posts>>>,
 }
+
+/// In memory of its own, because most sockets are watched from nowhere.
+#[derive(Debug, Default)]
+struct Posts(Vec<Post>);
 
 #[derive(Clone, Debug)]
 struct Post {
@@ -139,9 +143,18 @@ struct Post {
     has_streams: bool,
 }
 
+impl Posts {
+    fn make() -> Result<Box<Posts>, OutOfMemory> {
+        let attempt = Attempt::begin()?;
+        let posts = Box::default();
+        attempt.check()?;
+        Ok(posts)
+    }
+}
+
 impl Default for Lookouts {
     fn default() -> Lookouts {
-        Lookouts { is_any: AtomicBool::new(false), posts: Mutex::new(Rank::Lookouts, Vec::new()) }
+        Lookouts { is_any: AtomicBool::new(false), posts: Mutex::new(Rank::Lookouts, None) }
     }
 }
 
@@ -163,10 +176,14 @@ impl Lookouts {
         streams: Option<impl Iterator<Item = (PipeId, &'a dyn Stream)>>,
     ) -> Result<bool, OutOfMemory> {
         let mut posts = self.posts.lock();
+        let Posts(posts) = match &mut *posts {
+            Some(posts) => &mut **posts,
+            none => none.insert(Posts::make()?),
+        };
         if posts.iter().any(|post| Arc::ptr_eq(&post.lookout, lookout)) {
             return Ok(false);
         }
-        memory::reserve(&mut *posts, 1)?;
+        memory::reserve(posts, 1)?;
         let post = Post { lookout: Arc::clone(lookout), member, has_streams: streams.is_some() };
         for (pipe, stream) in streams.into_iter().flatten() {
             watch(&lookout.poller, key(member, pipe.0), stream);
@@ -179,42 +196,51 @@ impl Lookouts {
     /// The socket is not watched from there any more.
     pub fn remove(&self, lookout: &Lookout) {
         let mut posts = self.posts.lock();
+        let Some(Posts(posts)) = posts.as_deref_mut() else { return };
         posts.retain(|post| !std::ptr::eq(&*post.lookout, lookout));
         self.is_any.store(!posts.is_empty(), Ordering::Relaxed);
+    }
+
+    fn for_each(&self, tell: impl FnMut(&Post)) {
+        self.posts.lock().iter().flat_map(|posts| &posts.0).for_each(tell);
     }
 
     /// The socket has news.
     #[cold]
     pub fn tell(&self) {
-        self.posts.lock().iter().for_each(|post| post.lookout.tell(post.member));
+        self.for_each(|post| post.lookout.tell(post.member));
     }
 
     /// A call has changed the socket. Who sleeps because he wants to receive or send hears of that
     /// by other ways if it is for him.
     #[cold]
     pub fn note(&self) {
-        self.posts.lock().iter().for_each(|post| post.lookout.notes.note(post.member));
+        self.for_each(|post| post.lookout.notes.note(post.member));
     }
 
     /// Whether somebody sleeps in front of the streams.
     pub fn is_polled(&self) -> bool {
         let is_polled = |post: &Post| post.has_streams && post.lookout.notes.is_polling();
-        self.is_any() && self.posts.lock().iter().any(is_polled)
+        self.is_any() && self.posts.lock().iter().flat_map(|posts| &posts.0).any(is_polled)
     }
 
     pub fn add_stream(&self, id: PipeId, stream: &dyn Stream) {
         if self.is_any() {
-            for post in self.posts.lock().iter().filter(|post| post.has_streams) {
-                watch(&post.lookout.poller, key(post.member, id.0), stream);
-            }
+            self.for_each(|post| {
+                if post.has_streams {
+                    watch(&post.lookout.poller, key(post.member, id.0), stream);
+                }
+            });
         }
     }
 
     pub fn remove_stream(&self, stream: &dyn Stream) {
         if self.is_any() {
-            for post in self.posts.lock().iter().filter(|post| post.has_streams) {
-                post.lookout.poller.remove(stream.descriptor());
-            }
+            self.for_each(|post| {
+                if post.has_streams {
+                    post.lookout.poller.remove(stream.descriptor());
+                }
+            });
         }
     }
 
@@ -224,8 +250,8 @@ impl Lookouts {
             return;
         }
         // Not under the lock: who leaves may have to take it.
-        let posts = std::mem::take(&mut *self.posts.lock());
-        for Post { lookout, .. } in &posts {
+        let posts = self.posts.lock().take();
+        for Post { lookout, .. } in posts.iter().flat_map(|posts| &posts.0) {
             lookout.is_awaited.store(true, Ordering::Relaxed);
             lookout.visitors.await_leaving();
         }
