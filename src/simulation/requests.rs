@@ -276,8 +276,8 @@ fn run_device(shared: &Arc<Shared>) {
 }
 
 impl Shared {
-    /// As long as there are answers they have to wait: over streams with room for a hundred bytes, all
-    /// of them may well take longer than the first.
+    /// As long as there are answers they have to wait: over streams with room for a hundred bytes
+    /// all of them may well take longer than the first.
     fn wait_for_clients(&self) {
         let patience = match self.requests.weather {
             Weather::Fair => 400,
