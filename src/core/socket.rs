@@ -19,7 +19,7 @@ use super::timer::Timer;
 use super::waiting::Waiting;
 use crate::error::Error;
 use crate::protocols::{Branch, BranchId, Protocol, SocketType};
-use crate::sync::{Mutex, MutexGuard, Rank, atomic::AtomicBool};
+use crate::sync::{BiasedGuard, BiasedMutex, Mutex, Rank, atomic::AtomicBool};
 use crate::sys;
 use crate::trace::Happening;
 
@@ -28,7 +28,7 @@ pub struct Socket {
     /// Where probes have it shown without looking for it.
     handle: i32,
     pub(super) context: Arc<Context>,
-    state: Mutex<State>,
+    state: BiasedMutex<State>,
     pub(super) life: Life,
     pub(super) waiting: Waiting,
     pub(super) shown: Shown,
@@ -89,7 +89,7 @@ impl Socket {
             me: me.clone(),
             handle: context.handle,
             context: Arc::new(context),
-            state: Mutex::new(rank, state),
+            state: BiasedMutex::biased(rank, state),
             life: Life::default(),
             waiting: Waiting::default(),
             shown: Shown::default(),
@@ -102,12 +102,12 @@ impl Socket {
     }
 
     #[inline]
-    pub(super) fn try_lock_for(&self, patience: Duration) -> Option<MutexGuard<'_, State>> {
+    pub(super) fn try_lock_for(&self, patience: Duration) -> Option<BiasedGuard<'_, State>> {
         self.state.try_lock_for(patience)
     }
 
     #[inline]
-    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> BiasedGuard<'_, State> {
         self.state.lock()
     }
 

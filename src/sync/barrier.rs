@@ -10,7 +10,7 @@
 use super::atomic::{Ordering, fence};
 
 #[cfg(all(target_os = "linux", not(any(portable, loom, simulated, tsan, miri))))]
-pub use offered::{agree, heavy, is_light, light};
+pub use offered::{agree, heavy, is_light, light, lightest};
 
 /// Pairs with [`heavy`].
 #[cfg(not(all(target_os = "linux", not(any(portable, loom, simulated, tsan, miri)))))]
@@ -18,6 +18,13 @@ pub use offered::{agree, heavy, is_light, light};
 pub fn light() {
     // Pairs with the fence in `heavy`.
     fence(Ordering::SeqCst);
+}
+
+/// The same where [`is_light`] has said so before. Pairs with [`heavy`].
+#[cfg(not(all(target_os = "linux", not(any(portable, loom, simulated, tsan, miri)))))]
+#[inline]
+pub fn lightest() {
+    light();
 }
 
 /// Pairs with [`light`].
@@ -54,6 +61,14 @@ mod offered {
             // Pairs with the fence in `heavy`.
             fence(Ordering::SeqCst);
         }
+    }
+
+    /// The same where [`is_light`] has said so before: the kernel does not take back what it has
+    /// agreed to. Pairs with [`heavy`].
+    #[allow(clippy::inline_always, reason = "it is no instruction")]
+    #[inline(always)]
+    pub fn lightest() {
+        compiler_fence(Ordering::SeqCst);
     }
 
     /// Whether the light one costs next to nothing.

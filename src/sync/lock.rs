@@ -6,6 +6,8 @@ use std::time::Duration;
 #[cfg(not(simulated))]
 use std::time::Instant;
 
+#[cfg(not(simulated))]
+use super::biased::RawBiased;
 use super::rank::{Checked, Held, Rank};
 #[cfg(not(simulated))]
 use super::raw::{RawMutex, RawRwLock};
@@ -14,14 +16,24 @@ use super::simulated::parking_lot::{RawMutex, RawRwLock};
 #[cfg(not(simulated))]
 use super::thread;
 
-pub struct Mutex<T> {
+pub struct Mutex<T, R: lock_api::RawMutex = RawMutex> {
     checked: Checked,
-    inner: lock_api::Mutex<RawMutex, T>,
+    inner: lock_api::Mutex<R, T>,
 }
 
+/// One that mostly the same thread takes.
+#[cfg(not(simulated))]
+pub type BiasedMutex<T> = Mutex<T, RawBiased>;
+#[cfg(simulated)]
+pub type BiasedMutex<T> = Mutex<T>;
+#[cfg(not(simulated))]
+pub type BiasedGuard<'a, T> = MutexGuard<'a, T, RawBiased>;
+#[cfg(simulated)]
+pub type BiasedGuard<'a, T> = MutexGuard<'a, T>;
+
 #[must_use = "the lock is released when it is dropped"]
-pub struct MutexGuard<'a, T> {
-    inner: lock_api::MutexGuard<'a, RawMutex, T>,
+pub struct MutexGuard<'a, T, R: lock_api::RawMutex = RawMutex> {
+    inner: lock_api::MutexGuard<'a, R, T>,
     _held: Held,
 }
 
@@ -55,8 +67,24 @@ impl<T> Mutex<T> {
         Mutex { checked: Checked::new(rank), inner: lock_api::Mutex::new(value) }
     }
 
+    /// The lock, unless it is held for longer than that.
+    #[cfg(simulated)]
+    pub fn try_lock_for(&self, patience: Duration) -> Option<MutexGuard<'_, T>> {
+        let held = self.checked.take();
+        self.inner.try_lock_for(patience).map(|inner| MutexGuard { inner, _held: held })
+    }
+}
+
+impl<T> BiasedMutex<T> {
     #[inline]
-    pub fn lock(&self) -> MutexGuard<'_, T> {
+    pub const fn biased(rank: Rank, value: T) -> BiasedMutex<T> {
+        Mutex { checked: Checked::new(rank), inner: lock_api::Mutex::new(value) }
+    }
+}
+
+impl<T, R: lock_api::RawMutex> Mutex<T, R> {
+    #[inline]
+    pub fn lock(&self) -> MutexGuard<'_, T, R> {
         // First, because waiting may be for ever.
         let held = self.checked.take();
         MutexGuard { inner: self.inner.lock(), _held: held }
@@ -66,7 +94,7 @@ impl<T> Mutex<T> {
     /// best, because each takes the cache line from who works under it. But who looks seldom misses
     /// the moments between two locks of one who has hardly anything else to do.
     #[inline]
-    pub fn lock_promptly(&self) -> MutexGuard<'_, T> {
+    pub fn lock_promptly(&self) -> MutexGuard<'_, T, R> {
         if let Some(guard) = self.try_lock() {
             return guard;
         }
@@ -88,17 +116,10 @@ impl<T> Mutex<T> {
         }
     }
 
-    /// The lock, unless it is held for longer than that.
-    #[cfg(simulated)]
-    pub fn try_lock_for(&self, patience: Duration) -> Option<MutexGuard<'_, T>> {
-        let held = self.checked.take();
-        self.inner.try_lock_for(patience).map(|inner| MutexGuard { inner, _held: held })
-    }
-
     /// The lock, unless it is held for longer than that. It is looked at from time to time, which
     /// is often enough for the one who asks so: who ends a process.
     #[cfg(not(simulated))]
-    pub fn try_lock_for(&self, patience: Duration) -> Option<MutexGuard<'_, T>> {
+    pub fn try_lock_for(&self, patience: Duration) -> Option<MutexGuard<'_, T, R>> {
         let deadline = Instant::now() + patience;
         loop {
             let guard = self.try_lock();
@@ -110,7 +131,7 @@ impl<T> Mutex<T> {
     }
 
     #[inline]
-    pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+    pub fn try_lock(&self) -> Option<MutexGuard<'_, T, R>> {
         self.inner.try_lock().map(|inner| MutexGuard { inner, _held: self.checked.take() })
     }
 }
@@ -164,13 +185,13 @@ impl<'a, T> RwLockReadGuard<'a, T> {
     }
 }
 
-impl<T: fmt::Debug> fmt::Debug for Mutex<T> {
+impl<T: fmt::Debug, R: lock_api::RawMutex> fmt::Debug for Mutex<T, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.inner.fmt(f)
     }
 }
 
-impl<T> Deref for MutexGuard<'_, T> {
+impl<T, R: lock_api::RawMutex> Deref for MutexGuard<'_, T, R> {
     type Target = T;
 
     #[inline]
@@ -179,7 +200,7 @@ impl<T> Deref for MutexGuard<'_, T> {
     }
 }
 
-impl<T> DerefMut for MutexGuard<'_, T> {
+impl<T, R: lock_api::RawMutex> DerefMut for MutexGuard<'_, T, R> {
     #[inline]
     fn deref_mut(&mut self) -> &mut T {
         &mut self.inner

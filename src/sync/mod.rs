@@ -13,6 +13,10 @@ pub mod atomic;
 #[cfg_attr(loom, allow(dead_code, reason = "models use it, and nothing else"))]
 mod barrier;
 #[cfg(any(not(simulated), loom))]
+#[allow(unsafe_code, reason = "what is a lock says so")]
+#[cfg_attr(loom, allow(dead_code, reason = "models use it, and nothing else"))]
+mod biased;
+#[cfg(any(not(simulated), loom))]
 #[forbid(unsafe_code)]
 #[cfg_attr(loom, allow(dead_code, reason = "models use it, and nothing else"))]
 mod desk;
@@ -53,7 +57,9 @@ pub use prefetch::prefetch;
 pub use rank::{Rank, before_io};
 
 #[cfg(not(loom))]
-pub use lock::{MappedRwLockReadGuard, Mutex, MutexGuard, RwLock, RwLockReadGuard};
+pub use lock::{
+    BiasedGuard, BiasedMutex, MappedRwLockReadGuard, Mutex, MutexGuard, RwLock, RwLockReadGuard,
+};
 
 #[cfg(all(portable, not(any(loom, simulated))))]
 pub use lobby::begin_child;
@@ -63,7 +69,7 @@ pub use loom::sync::atomic;
 #[cfg(loom)]
 pub use loom::{hint::spin_loop, thread, thread::yield_now};
 #[cfg(loom)]
-pub use model::Mutex;
+pub use model::{Mutex, Mutex as BiasedMutex};
 
 #[cfg(simulated)]
 pub use simulated::{

@@ -14,6 +14,10 @@ impl<T> Mutex<T> {
         Mutex(loom::sync::Mutex::new(value))
     }
 
+    pub fn biased(rank: Rank, value: T) -> Mutex<T> {
+        Mutex::new(rank, value)
+    }
+
     pub fn lock(&self) -> loom::sync::MutexGuard<'_, T> {
         self.0.lock().expect("a model does not panic under a lock")
     }

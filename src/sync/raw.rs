@@ -87,6 +87,11 @@ impl RawMutex {
         }
     }
 
+    #[cfg(not(loom))]
+    pub(super) fn is_locked(&self) -> bool {
+        !self.is_free()
+    }
+
     #[inline]
     fn is_free(&self) -> bool {
         self.state.load(Ordering::Relaxed) == FREE
@@ -98,9 +103,15 @@ impl RawMutex {
         self.state.store(FREE, Ordering::Release);
         // Pairs with the fence in `lock_slowly`.
         barrier::light();
-        if self.call.load(Ordering::Relaxed) == CALLED {
+        if self.is_called_for() {
             self.wake();
         }
+    }
+
+    /// Whether somebody sleeps who would take it.
+    #[inline]
+    pub(super) fn is_called_for(&self) -> bool {
+        self.call.load(Ordering::Relaxed) == CALLED
     }
 
     #[cold]
@@ -317,7 +328,7 @@ mod api {
 
         #[inline]
         fn is_locked(&self) -> bool {
-            !self.is_free()
+            RawMutex::is_locked(self)
         }
     }
 
@@ -374,13 +385,13 @@ mod api {
 
 /// Being busy for less than it takes to sleep and be woken.
 #[derive(Default)]
-struct Spin {
+pub(super) struct Spin {
     rounds: u32,
 }
 
 impl Spin {
     /// False when it has been long enough.
-    fn once(&mut self) -> bool {
+    pub(super) fn once(&mut self) -> bool {
         if self.rounds == ROUNDS_MAX {
             return false;
         }

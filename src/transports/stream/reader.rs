@@ -20,14 +20,14 @@ use super::store::{Partial, Store};
 use super::tally::ReceiveTally;
 use super::width::{Reach, Width};
 use crate::message::{Limit, Message, Room};
-use crate::sync::{Mutex, Rank};
+use crate::sync::{BiasedMutex, Mutex, Rank};
 use crate::sys::Read;
 use crate::transports::{Fault, Load};
 
 pub struct Reader {
     /// Held during a read.
     turn: Mutex<Turn>,
-    pub(super) inbox: Mutex<Inbox>,
+    pub(super) inbox: BiasedMutex<Inbox>,
     /// How much one read takes.
     read_size: u32,
     /// Whether messages are counted.
@@ -68,7 +68,7 @@ impl Reader {
         Reader {
             turn: Mutex::new(Rank::Reading, Turn::default()),
             is_rationed: ration.is_some(),
-            inbox: Mutex::new(
+            inbox: BiasedMutex::biased(
                 Rank::Inbound,
                 Inbox {
                     decoder,

@@ -24,13 +24,13 @@ use super::written::Written;
 use crate::error::{Error, Refusal};
 use crate::memory::OutOfMemory;
 use crate::message::Message;
-use crate::sync::{Mutex, Rank};
+use crate::sync::{BiasedMutex, Mutex, Rank};
 use crate::transports::pace::{Moment, Rhythm, Workload};
 use crate::transports::{Bounds, Load, Sent};
 
 pub struct Writer {
     encoder: Arc<dyn Encoder>,
-    queue: Mutex<Queue>,
+    queue: BiasedMutex<Queue>,
     /// Held by the one who writes.
     batch: Mutex<Batch>,
     gathering: Gathering,
@@ -59,7 +59,7 @@ impl Writer {
     ) -> Writer {
         Writer {
             encoder,
-            queue: Mutex::new(Rank::Outbound, Queue::new(bounds)),
+            queue: BiasedMutex::biased(Rank::Outbound, Queue::new(bounds)),
             batch: Mutex::new(Rank::Writing, Batch::default()),
             gathering,
             hints: Hints::default(),
