@@ -18,7 +18,7 @@ use super::reader::Reader;
 
 /// Excludes all others.
 ///
-/// Unlocking is a store, and a look at whether somebody sleeps: the one instruction less is half of
+/// Unlocking is a store, and a look at whether somebody calls: the one instruction less is half of
 /// what a lock costs that nobody contends for. Who is about to sleep pays for that, by a heavy
 /// fence ([`barrier`]).
 ///
@@ -63,28 +63,43 @@ impl RawMutex {
 
     #[cold]
     fn lock_slowly(&self) {
-        let mut has_slept = false;
+        let mut was_asleep = false;
         loop {
             let mut spin = Spin::default();
             while spin.once() {
-                if self.is_free() && self.try_lock() {
-                    if has_slept {
-                        self.call.store(CALLED, Ordering::Relaxed);
-                    }
+                if self.look(was_asleep) {
                     return;
                 }
             }
-            self.call.store(CALLED, Ordering::Relaxed);
+            self.set_call(CALLED);
             // Pairs with the fence in `unlock`: either we see that it is free, or who frees it sees
             // the call.
             barrier::heavy();
-            if self.is_free() && self.try_lock() {
+            if self.look(false) {
                 return;
             }
             // Not for longer than the call stands: who takes it back wakes somebody.
             self.call.wait(CALLED);
-            has_slept = true;
+            was_asleep = true;
+            if self.look(was_asleep) {
+                return;
+            }
         }
+    }
+
+    /// A store would do. But loom then lets a thread read what was there before its own: stores of
+    /// several threads have no order there that all of them agree on, and exchanges have.
+    fn set_call(&self, call: u32) {
+        self.call.swap(call, Ordering::Relaxed);
+    }
+
+    /// Takes it if it is free. Who was asleep calls for the others who are.
+    fn look(&self, was_asleep: bool) -> bool {
+        let is_ours = self.is_free() && self.try_lock();
+        if is_ours && was_asleep {
+            self.set_call(CALLED);
+        }
+        is_ours
     }
 
     #[cfg(not(loom))]
@@ -108,7 +123,7 @@ impl RawMutex {
         }
     }
 
-    /// Whether somebody sleeps who would take it.
+    /// Whether somebody sleeps, or is about to, and nobody was woken since.
     #[inline]
     pub(super) fn is_called_for(&self) -> bool {
         self.call.load(Ordering::Relaxed) == CALLED
@@ -116,7 +131,7 @@ impl RawMutex {
 
     #[cold]
     fn wake(&self) {
-        self.call.store(QUIET, Ordering::Relaxed);
+        self.set_call(QUIET);
         self.call.wake_one();
     }
 }
