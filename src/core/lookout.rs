@@ -251,6 +251,7 @@ impl Lookouts {
         }
         // Not under the lock: who leaves may have to take it.
         let posts = self.posts.lock().take();
+        self.is_any.store(false, Ordering::Relaxed);
         for Post { lookout, .. } in posts.iter().flat_map(|posts| &posts.0) {
             lookout.is_awaited.store(true, Ordering::Relaxed);
             lookout.visitors.await_leaving();

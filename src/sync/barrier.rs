@@ -34,10 +34,10 @@ pub fn heavy() {
     fence(Ordering::SeqCst);
 }
 
-/// A model tells whether it would work.
+/// A model tells whether it would work, and ThreadSanitizer whether what it makes possible does.
 #[cfg(not(all(target_os = "linux", not(any(portable, loom, simulated, tsan, miri)))))]
 pub fn is_light() -> bool {
-    cfg!(loom)
+    cfg!(any(loom, tsan))
 }
 
 #[cfg(all(target_os = "linux", not(any(portable, loom, simulated, tsan, miri))))]
@@ -71,9 +71,9 @@ mod offered {
         compiler_fence(Ordering::SeqCst);
     }
 
-    /// Whether the light one costs next to nothing.
+    /// Whether the light one costs next to nothing, and the heavy one little.
     pub fn is_light() -> bool {
-        AGREED.0.load(Ordering::Relaxed)
+        AGREED.0.load(Ordering::Relaxed) && !IS_DENIED.load(Ordering::Relaxed)
     }
 
     /// Pairs with [`light`].
@@ -83,6 +83,7 @@ mod offered {
         if AGREED.0.load(Ordering::Relaxed) && !ask(EXPEDITED) {
             // The kernel has agreed, and a filter of system calls that was installed later denies
             // it. What the other side wrote before, no processor keeps to itself for so long.
+            IS_DENIED.store(true, Ordering::Relaxed);
             nap();
         }
     }
@@ -132,6 +133,8 @@ mod offered {
     struct OwnLine(AtomicBool);
 
     static AGREED: OwnLine = OwnLine(AtomicBool::new(false));
+    /// It was denied afterwards: nothing more is to rely on it than does already.
+    static IS_DENIED: AtomicBool = AtomicBool::new(false);
 
     const NAP_NS: c_long = 1_000_000;
 

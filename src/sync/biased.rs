@@ -7,7 +7,7 @@
 //! inside. The fence of the favourite is the light one of `barrier.rs`: who evicts pays for both.
 //! From then on all take the mutex, until the favourite has come alone for long enough again.
 
-use super::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use super::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
 use super::barrier;
 #[cfg(not(any(portable, loom)))]
 use super::futex::Futex;
@@ -31,24 +31,40 @@ pub struct RawBiased {
     is_inside: AtomicBool,
     /// How often the favourite has still to take the mutex in a row, and how often others have
     /// taken it since he was alone for long. Changed by who has it.
-    tally: AtomicU32,
+    tally: AtomicU16,
+    /// The lock has been open: the favourite will not be another one. Changed by who has the mutex.
+    is_chosen: AtomicBool,
 }
 
 impl RawBiased {
     #[inline]
     pub fn lock(&self) {
-        if !self.try_enter(Reader::me()) {
-            self.mutex.lock();
-            if !self.is_closed() {
-                self.evict();
-            }
+        let me = Reader::me();
+        if self.enter(me) {
+            return;
+        }
+        if self.door.load(Ordering::Relaxed) == AWAITED {
+            self.answer_before_waiting(me);
+        }
+        self.mutex.lock();
+        if !self.is_closed() {
+            self.evict();
         }
     }
 
+    /// A signal's handler has interrupted the favourite when he had left and not answered yet: who
+    /// waits for that has the mutex.
+    #[cold]
+    fn answer_before_waiting(&self, me: Reader) {
+        if self.is_favourite(me) && !self.is_favourite_inside() {
+            self.answer();
+        }
+    }
+
+    /// May fail where nobody has it, when another one only tries, too.
     #[inline]
     pub fn try_lock(&self) -> bool {
-        self.try_enter(Reader::me())
-            || self.mutex.try_lock() && (self.is_closed() || self.try_evict())
+        self.enter(Reader::me()) || self.mutex.try_lock() && (self.is_closed() || self.try_evict())
     }
 
     #[inline]
@@ -63,13 +79,15 @@ impl RawBiased {
 
     /// The short way. False when it has to be the other one.
     #[inline]
-    fn try_enter(&self, me: Reader) -> bool {
-        // Acquire: pairs with the releases in `unlock_for_favourite` and in `try_evict`. Behind the
+    fn enter(&self, me: Reader) -> bool {
+        // Acquire: pairs with the releases in `open_for_favourite` and in `try_evict`. Behind the
         // first one the favourite is the same for ever.
         if self.door.load(Ordering::Acquire) != OPEN || !self.is_favourite(me) {
             return false;
         }
-        if self.is_inside.load(Ordering::Relaxed) {
+        // Acquire: pairs with the release in `leave`, for who has inherited the number of a thread
+        // that has ended.
+        if self.is_inside.load(Ordering::Acquire) {
             // We are, and a signal's handler has interrupted us.
             return false;
         }
@@ -101,7 +119,7 @@ impl RawBiased {
     fn answer(&self) {
         let relaxed = Ordering::Relaxed;
         if self.door.compare_exchange(AWAITED, CLOSED, relaxed, relaxed).is_ok() {
-            self.door.wake_all();
+            self.door.wake_one();
         }
     }
 
@@ -114,7 +132,7 @@ impl RawBiased {
     #[cold]
     fn evict(&self) {
         self.door.store(CLOSED, Ordering::Relaxed);
-        // Pairs with the fences in `try_enter` and `leave`.
+        // Pairs with the fence in `enter`.
         barrier::heavy();
         let mut spin = Spin::default();
         while self.is_favourite_inside() {
@@ -137,12 +155,12 @@ impl RawBiased {
         // Without a fence for who comes often while the favourite is inside.
         if !self.is_favourite_inside() {
             self.door.store(CLOSED, Ordering::Relaxed);
-            // Pairs with the fence in `try_enter`.
+            // Pairs with the fence in `enter`.
             barrier::heavy();
             if !self.is_favourite_inside() {
                 return true;
             }
-            // Release: pairs with the acquire in `try_enter`.
+            // Release: pairs with the acquire in `enter`.
             self.door.store(OPEN, Ordering::Release);
         }
         self.mutex.unlock();
@@ -167,12 +185,12 @@ impl RawBiased {
     #[inline]
     fn note_other(&self, me: Reader) {
         let tally = self.tally.load(Ordering::Relaxed);
-        if tally & CHOSEN == 0 {
+        if !self.is_chosen.load(Ordering::Relaxed) {
             self.favourite.store(me.number().unwrap_or(0), Ordering::Relaxed);
         }
         let others = (tally & OTHERS).min(FEW) + OTHER;
         let left = if others > FEW { VERY_OFTEN } else { OFTEN };
-        let next = tally & CHOSEN | others | left;
+        let next = others | left;
         if next != tally {
             self.tally.store(next, Ordering::Relaxed);
         }
@@ -188,16 +206,17 @@ impl RawBiased {
         }
     }
 
-    /// Opens the door to who has the mutex, unless somebody waits who would close it at once.
+    /// Opens the door to who has the mutex, unless somebody calls who would close it at once.
     #[inline(never)]
-    fn open_for_favourite(&self, tally: u32) {
+    fn open_for_favourite(&self, tally: u16) {
         let can_open = barrier::is_light() && !self.mutex.is_called_for();
         if !can_open {
             return self.tally.store(tally & !LEFT | VERY_OFTEN, Ordering::Relaxed);
         }
         let others = if tally & OTHERS > FEW { 0 } else { tally & OTHERS };
-        self.tally.store(CHOSEN | others | OFTEN, Ordering::Relaxed);
-        // Release: pairs with the acquire in `try_enter`.
+        self.tally.store(others | OFTEN, Ordering::Relaxed);
+        self.is_chosen.store(true, Ordering::Relaxed);
+        // Release: pairs with the acquire in `enter`.
         self.door.store(OPEN, Ordering::Release);
     }
 
@@ -209,7 +228,7 @@ impl RawBiased {
 
 #[cfg(not(loom))]
 mod api {
-    use super::{AtomicBool, AtomicU32, AtomicUsize, CLOSED, Futex, RawBiased, RawMutex};
+    use super::{AtomicBool, AtomicU16, AtomicUsize, CLOSED, Futex, RawBiased, RawMutex};
 
     // SAFETY: who has locked it is alone until it is unlocked.
     unsafe impl lock_api::RawMutex for RawBiased {
@@ -218,7 +237,8 @@ mod api {
             favourite: AtomicUsize::new(0),
             door: Futex::new(CLOSED),
             is_inside: AtomicBool::new(false),
-            tally: AtomicU32::new(0),
+            tally: AtomicU16::new(0),
+            is_chosen: AtomicBool::new(false),
         };
 
         type GuardMarker = lock_api::GuardNoSend;
@@ -252,20 +272,21 @@ const OPEN: u32 = 1;
 /// Who has the mutex sleeps until the favourite has left.
 const AWAITED: u32 = 2;
 
-/// The favourite will not be another one.
-const CHOSEN: u32 = 1 << 31;
 /// The bits that count others, up to one more than [`FEW`], and the first of them.
-const OTHERS: u32 = 0xff << 16;
-const OTHER: u32 = 1 << 16;
+const OTHERS: u16 = 3 << 14;
+const OTHER: u16 = 1 << 14;
 /// The bits that count the favourite down.
-const LEFT: u32 = 0xffff;
+const LEFT: u16 = OTHER - 1;
 
-/// Others have come so seldom that it does not matter how soon one comes again.
-const FEW: u32 = 4 * OTHER;
+/// Others have come so seldom that it does not matter how soon one comes again. The favourite is
+/// another one when he comes for the first time.
+const FEW: u16 = 2 * OTHER;
 /// How often the favourite has to come in a row, and how often where others do, too. To close the
 /// door takes a few microseconds, a thousand times what is won each time.
-const OFTEN: u32 = if cfg!(loom) { 1 } else { 1 << 10 };
-const VERY_OFTEN: u32 = if cfg!(loom) { 1 } else { 1 << 15 };
+const OFTEN: u16 = if cfg!(loom) { 1 } else { 1 << 10 };
+const VERY_OFTEN: u16 = if cfg!(loom) { 1 } else { LEFT };
+
+const _: () = assert!(FEW + OTHER <= OTHERS && OFTEN <= LEFT);
 
 #[cfg(all(test, not(loom)))]
 mod tests {
@@ -282,7 +303,7 @@ mod tests {
         barrier::is_light() && Reader::me().number().is_some()
     }
 
-    fn come(lock: &RawBiased, times: u32) {
+    fn come(lock: &RawBiased, times: u16) {
         for _ in 0..times {
             lock.lock();
             lock.unlock();
@@ -323,7 +344,7 @@ mod tests {
     #[test]
     fn another_one_closes_it_until_the_favourite_was_alone_for_as_long_again() {
         let lock = open();
-        for _ in 0..3 {
+        for _ in 0..FEW / OTHER - 1 {
             elsewhere(|| come(&lock, 1));
             assert!(is_closed(&lock));
             come(&lock, OFTEN - 1);
@@ -362,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn who_only_tries_keeps_the_favourite_out_of_nothing() {
+    fn who_only_tries_leaves_it_open_while_the_favourite_is_inside() {
         let lock = open();
         lock.lock();
         assert!(!elsewhere(|| lock.try_lock()));
@@ -405,7 +426,7 @@ mod tests {
         }
         lock.unlock();
         other.join().unwrap();
-        assert_eq!(lock.tally.load(Ordering::SeqCst) & CHOSEN, 0);
+        assert!(!lock.is_chosen.load(Ordering::SeqCst));
     }
 
     #[test]
@@ -501,6 +522,7 @@ mod models {
         beside(lock, [lock]);
         beside(lock_twice, [lock]);
         beside(lock, [lock_twice]);
+        beside(lock_twice, [lock, lock]);
     }
 
     #[test]

@@ -251,6 +251,7 @@ const LOOKS: u32 = 64;
 #[cfg(not(any(debug_assertions, simulated)))]
 const _: () = {
     assert!(size_of::<Mutex<u32>>() == 12);
+    assert!(size_of::<BiasedMutex<u32>>() <= 32);
     assert!(size_of::<RwLock<*const u8>>() <= 64);
     assert!(size_of::<MutexGuard<'_, u8>>() == size_of::<usize>());
 };
