@@ -250,8 +250,11 @@ impl Lookouts {
             return;
         }
         // Not under the lock: who leaves may have to take it.
-        let posts = self.posts.lock().take();
-        self.is_any.store(false, Ordering::Relaxed);
+        let posts = {
+            let mut posts = self.posts.lock();
+            self.is_any.store(false, Ordering::Relaxed);
+            posts.take()
+        };
         for Post { lookout, .. } in posts.iter().flat_map(|posts| &posts.0) {
             lookout.is_awaited.store(true, Ordering::Relaxed);
             lookout.visitors.await_leaving();

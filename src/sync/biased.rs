@@ -222,7 +222,7 @@ impl RawBiased {
 
     #[cfg(not(loom))]
     fn is_locked(&self) -> bool {
-        self.is_favourite_inside() || self.mutex.is_locked()
+        self.is_favourite_inside() || !self.mutex.is_free()
     }
 }
 

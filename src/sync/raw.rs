@@ -102,13 +102,8 @@ impl RawMutex {
         is_ours
     }
 
-    #[cfg(not(loom))]
-    pub(super) fn is_locked(&self) -> bool {
-        !self.is_free()
-    }
-
     #[inline]
-    fn is_free(&self) -> bool {
+    pub(super) fn is_free(&self) -> bool {
         self.state.load(Ordering::Relaxed) == FREE
     }
 
@@ -343,7 +338,7 @@ mod api {
 
         #[inline]
         fn is_locked(&self) -> bool {
-            RawMutex::is_locked(self)
+            !self.is_free()
         }
     }
 
