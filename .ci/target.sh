@@ -105,7 +105,7 @@ the receiver stands still, to which an emulated end adds a message"
 # conversation COMMAND...: two processes that exchange their names, over tcp and over ipc.
 conversation() {
     local url first second
-    for url in "tcp://127.0.0.1:$((20000 + $$ % 10000))" "ipc://$BUILD/conversation.ipc"; do
+    for url in "tcp://127.0.0.1:$((30000 + $$ % 2700))" "ipc://$BUILD/conversation.ipc"; do
         "$@" 0 "$url" &
         first=$!
         "$@" 1 "$url" &

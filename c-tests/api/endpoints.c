@@ -6,6 +6,7 @@
 #include "support/check.h"
 #include "support/clock.h"
 #include "support/directory.h"
+#include "support/ports.h"
 #include "support/process.h"
 #include "support/raw-stream.h"
 #include "support/sockets.h"

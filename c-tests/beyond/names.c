@@ -5,6 +5,7 @@
 #include "support/address.h"
 #include "support/cases.h"
 #include "support/check.h"
+#include "support/ports.h"
 #include "support/sockets.h"
 #include "support/talk.h"
 

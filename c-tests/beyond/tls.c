@@ -7,6 +7,7 @@
 #include "support/cases.h"
 #include "support/check.h"
 #include "support/directory.h"
+#include "support/ports.h"
 #include "support/process.h"
 #include "support/raw-stream.h"
 #include "support/sockets.h"

@@ -10,12 +10,15 @@ The exit code is 0 when nothing differed, 1 when something did.
 
 import argparse
 import os
+import pathlib
 import re
-import socket
 import subprocess
 import sys
 import tempfile
 import time
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+from ports import free_ports
 
 OPERATIONS = 28
 PORTS = 3
@@ -82,8 +85,7 @@ class Runner:
     def __init__(self, program, libraries):
         self.program = program
         self.libraries = libraries
-        self.ports = [free_ports(10000 + 64 * (os.getpid() % 150)),
-                      free_ports(20000 + 64 * (os.getpid() % 150))]
+        self.ports = [next(free_ports(PORTS)), next(free_ports(PORTS))]
 
     def start(self, library, first, count, without):
         environment = dict(os.environ, LD_LIBRARY_PATH=self.libraries[library])
@@ -110,19 +112,6 @@ class Runner:
     def run_both(self, first, count, without):
         started = [self.start(library, first, count, without) for library in (0, 1)]
         return [self.finish(one) for one in started]
-
-
-def free_ports(start):
-    """The first of three ports in a row that nobody uses."""
-    for port in range(start, start + 64 * 100, PORTS):
-        try:
-            for number in range(port, port + PORTS):
-                with socket.socket() as probe:
-                    probe.bind(("127.0.0.1", number))
-            return port
-        except OSError:
-            continue
-    sys.exit("no free ports")
 
 
 class Allowed:

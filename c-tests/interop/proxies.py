@@ -12,7 +12,6 @@ import argparse
 import contextlib
 import os
 import pathlib
-import random
 import re
 import shutil
 import signal
@@ -23,8 +22,13 @@ import sys
 import tempfile
 import time
 
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.append(str(HERE.parent / "support"))
+from ports import free_ports
+
 PATIENCE = 20
-CONFIGURATIONS = pathlib.Path(__file__).resolve().parent / "proxies"
+PORTS = free_ports()
+CONFIGURATIONS = HERE / "proxies"
 # Not everybody has these on his path.
 os.environ["PATH"] += ":/usr/sbin:/usr/local/sbin"
 
@@ -45,7 +49,6 @@ class Place:
         self.directory = pathlib.Path(directory)
         self.programs = pathlib.Path(programs)
         self.ports = {}
-        self.next_port = random.randrange(11000, 32000)
         self.processes = []
         for name in ("ca", "strange"):
             self.openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
@@ -66,12 +69,8 @@ class Place:
 
     def port(self, name):
         """Ours for the port of that number in a configuration."""
-        while name not in self.ports:
-            self.next_port += 1
-            with socket.socket() as probe:
-                with contextlib.suppress(OSError):
-                    probe.bind(("127.0.0.1", self.next_port))
-                    self.ports[name] = self.next_port
+        if name not in self.ports:
+            self.ports[name] = next(PORTS)
         return self.ports[name]
 
     def configuration(self, name, before="", authority="ca.pem"):

@@ -4,6 +4,7 @@
 #include "support/clock.h"
 #include "support/credentials.h"
 #include "support/directory.h"
+#include "support/ports.h"
 
 #include <nanomsg/nn.h>
 
@@ -19,25 +20,6 @@
 #include <unistd.h>
 
 const char *const SCHEMES[3] = {"inproc", "ipc", "tcp"};
-
-int free_port(void)
-{
-    static unsigned next;
-    if (next == 0)
-        next = (unsigned)getpid() * 2654435761u + (unsigned)now_us();
-    for (int tries = 0; tries < 20000; tries++) {
-        int port = 10000 + (int)(next++ % 20000);
-        struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
-        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        int bound = bind(fd, (struct sockaddr *)&address, sizeof address);
-        close(fd);
-        if (bound == 0)
-            return port;
-    }
-    FAIL("no free port");
-    test_abandon();
-    return -1;
-}
 
 static int has_port(const char *scheme)
 {

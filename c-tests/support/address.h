@@ -18,10 +18,6 @@ struct url {
     char text[NN_SOCKADDR_MAX];
 };
 
-/* A tcp port that nobody uses now. It lies below the range from which the kernel takes the ports of
- * connecting sockets, and each process starts its search at another place. */
-int free_port(void);
-
 /* An address of that scheme (inproc, ipc, tcp, ws, tls+tcp, wss) that nobody else uses. */
 struct url unique_url(const char *scheme);
 

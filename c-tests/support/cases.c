@@ -3,6 +3,7 @@
 #include "support/check.h"
 #include "support/credentials.h"
 #include "support/directory.h"
+#include "support/ports.h"
 #include "support/process.h"
 
 #include <nanomsg/nn.h>
@@ -82,6 +83,7 @@ void test_begin(const char *name, int seconds)
     const char *slowness = getenv("SPMSG_TEST_SLOWNESS");
     alarm((unsigned)seconds * (slowness ? (unsigned)atoi(slowness) : 1));
     test_read_differences();
+    ports_reserve();
     if (dladdr((void *)(uintptr_t)&nn_socket, &library) && realpath(library.dli_fname, resolved))
         printf("%s on %s\n", name, resolved);
 }

@@ -7,6 +7,7 @@
 #include "support/cases.h"
 #include "support/check.h"
 #include "support/clock.h"
+#include "support/ports.h"
 #include "support/raw-stream.h"
 #include "support/sockets.h"
 #include "support/talk.h"

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 
-from ours import (FAULTS, PAIR, PATIENCE, SPMSG, Failed, Socket, check, equal, free_port, run)
+from ours import FAULTS, PAIR, PATIENCE, PORTS, SPMSG, Failed, Socket, check, equal, run
 from peer import NAMES, PARTNERS, Sp, converse
 
 FLAGS = {"1.2": "-tls1_2", "1.3": "-tls1_3"}
@@ -85,7 +85,7 @@ def client(place, port, version, *words):
 @contextlib.contextmanager
 def server(place, version, *words):
     """Its port, and the tool, when it listens. The port is taken only then."""
-    port = free_port()
+    port = next(PORTS)
     tool = Tool(place, "s_server", "-accept", f"127.0.0.1:{port}", FLAGS[version], "-cert",
                 place.file("here.pem"), "-key", place.file("here.key"), *words)
     yield port, tool

@@ -7,7 +7,6 @@ import os
 import pathlib
 import re
 import select
-import socket
 import ssl
 import subprocess
 import sys
@@ -15,8 +14,12 @@ import tempfile
 import time
 import traceback
 
-PATIENCE = 15
 HERE = pathlib.Path(__file__).resolve().parent
+sys.path.append(str(HERE.parents[1] / "support"))
+from ports import free_ports
+
+PATIENCE = 15
+PORTS = free_ports()
 
 PAIR, PUB, SUB, REQ, REP, PUSH, PULL = 16, 32, 33, 48, 49, 80, 81
 SURVEYOR, RESPONDENT, BUS = 98, 99, 112
@@ -200,16 +203,6 @@ class Place:
 
 
 VERSIONS = {"TLSv1.2": ssl.TLSVersion.TLSv1_2, "TLSv1.3": ssl.TLSVersion.TLSv1_3}
-
-
-def free_port(above=0):
-    """Each process begins its search elsewhere, below what the kernel gives to whoever connects."""
-    for port in range(max(above, 11000 + os.getpid() * 97 % 19000), 65000):
-        with socket.socket() as probe:
-            with contextlib.suppress(OSError):
-                probe.bind(("127.0.0.1", port))
-                return port
-    raise Failed("there is no free port")
 
 
 def run(cases, words):

@@ -18,8 +18,8 @@ import socket
 import subprocess
 import time
 
-from ours import (CURRENT_CONNECTIONS, HERE, PAIR, PATIENCE, SPMSG, Failed, Socket, check, equal,
-                  free_port, nn, run)
+from ours import (CURRENT_CONNECTIONS, HERE, PAIR, PATIENCE, PORTS, SPMSG, Failed, Socket, check,
+                  equal, nn, run)
 
 PAIRS = [("pair", "pair"), ("pub", "sub"), ("sub", "pub"), ("req", "rep"), ("rep", "req"),
          ("push", "pull"), ("pull", "push"), ("surveyor", "respondent"),
@@ -32,7 +32,7 @@ class Ports(dict):
     """Ours for the port of that number in a configuration."""
 
     def __missing__(self, number):
-        self[number] = free_port(max(self.values(), default=0) + 1)
+        self[number] = next(PORTS)
         return self[number]
 
 
