@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -259,7 +260,10 @@ static int accept_without_descriptors(void)
     socklen_t size = raw_address(url.text, &address);
     int fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0), s = open_pair();
     struct rlimit limit;
-    char greeting[8];
+    char greeting[8], text[2048];
+    int ends[2], error_output = dup(2);
+    /* What is printed is seen here first, or nobody knew when accepting has failed. */
+    REQUIRE(error_output >= 0 && pipe2(ends, O_CLOEXEC) == 0 && dup2(ends[1], 2) == 2);
     CHECK_OK(nn_bind(s, url.text));
     CHECK_OK(get_int(s, NN_SOL_SOCKET, NN_RCVFD));
     REQUIRE(getrlimit(RLIMIT_NOFILE, &limit) == 0);
@@ -268,9 +272,13 @@ static int accept_without_descriptors(void)
     limit.rlim_cur = 3;
     REQUIRE(setrlimit(RLIMIT_NOFILE, &limit) == 0);
     REQUIRE(connect(fd, (struct sockaddr *)&address, size) == 0);
+    CHECK_EQ(poll(&(struct pollfd){ends[0], POLLIN, 0}, 1, PATIENCE_MS), 1);
     CHECK_EQ(raw_recv(fd, greeting, sizeof greeting, 500), 0);
     limit.rlim_cur = enough;
     REQUIRE(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    REQUIRE(dup2(error_output, 2) == 2);
+    size_t length = (size_t)read(ends[0], text, sizeof text);
+    CHECK(write(2, text, length) == (ssize_t)length);
     CHECK_EQ(raw_recv(fd, greeting, sizeof greeting, PATIENCE_MS), sizeof greeting);
     close(fd);
     CHECK_CLOSE(s);
