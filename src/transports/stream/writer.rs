@@ -861,6 +861,10 @@ mod models {
 
     impl World {
         fn new(room: usize) -> Arc<World> {
+            World::gathering(room, Gathering::Allowed)
+        }
+
+        fn gathering(room: usize, gathering: Gathering) -> Arc<World> {
             let kernel = Kernel {
                 room,
                 taken: Vec::new(),
@@ -870,7 +874,7 @@ mod models {
                 is_over: false,
             };
             Arc::new(World {
-                writer: Writer::new(std::sync::Arc::new(Bare), 1000, Gathering::Allowed),
+                writer: Writer::new(std::sync::Arc::new(Bare), 1000, gathering),
                 kernel: LoomMutex::new(kernel),
                 changed: Condvar::new(),
                 writing: LoomMutex::new(()),
@@ -1012,13 +1016,31 @@ mod models {
         });
     }
 
+    /// Two threads stream and wait for nobody: what one leaves to the other, that one writes.
+    #[test]
+    fn model_what_is_left_to_who_writes_is_written() {
+        loom::model(|| {
+            let world = World::gathering(1000, Gathering::Never);
+            let other = {
+                let world = world.clone();
+                thread::spawn(move || world.send(1, &Rhythm::streaming(Moment(1))))
+            };
+            world.send(11, &Rhythm::streaming(Moment(1)));
+            other.join().unwrap();
+            assert!(world.writer.is_empty(), "nobody writes what was left");
+            assert_eq!(world.kernel.lock().unwrap().taken.len(), 2);
+        });
+    }
+
     /// What two threads lend is given back to each, whoever writes it, and all of it is written.
     #[test]
     fn model_nothing_that_is_lent_is_used_behind_the_call() {
         const SIZE: usize = 17 * 1024;
         static BIG: [[u8; SIZE]; 2] = [[7; SIZE]; 2];
         for room in [SIZE / 2, 100 * SIZE] {
-            loom::model(move || {
+            let mut builder = loom::model::Builder::new();
+            builder.preemption_bound = Some(3);
+            builder.check(move || {
                 let world = World::new(room);
                 let lend = |world: &World, bytes: &'static [u8]| {
                     world.writer.note_received(None);
