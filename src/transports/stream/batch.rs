@@ -134,6 +134,9 @@ impl Batch {
         sink: &(impl Sink + ?Sized),
         encoder: &dyn Encoder,
     ) -> io::Result<usize> {
+        if let Some(written) = self.write_only(sink) {
+            return written;
+        }
         let mut total = 0;
         while !self.segments.is_empty() {
             self.veil_next(encoder)?;
@@ -166,6 +169,27 @@ impl Batch {
             }
         }
         Ok(total)
+    }
+
+    /// The same where there is one buffer, and nothing of it is written: so it is mostly.
+    #[inline]
+    fn write_only(&mut self, sink: &(impl Sink + ?Sized)) -> Option<io::Result<usize>> {
+        let ([Segment::Bytes(bytes)], []) = self.segments.as_slices() else { return None };
+        if self.offset > 0 {
+            return None;
+        }
+        let result = sink.write(&[IoSlice::new(bytes)]);
+        match result {
+            Ok(written) if written == bytes.len() => {
+                if let Some(Segment::Bytes(mut bytes)) = self.segments.pop_front() {
+                    bytes.clear();
+                    self.used = bytes;
+                }
+            }
+            Ok(written) => self.offset = written,
+            Err(_) => {}
+        }
+        Some(result)
     }
 
     /// Veils a piece of what is next, or next but the head of a frame. That is done as late as

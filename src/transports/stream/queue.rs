@@ -264,7 +264,9 @@ impl Queue {
         batch.follows = std::mem::take(&mut self.follows);
         self.urgency.note_taken();
         batch.messages += std::mem::take(&mut self.untaken);
-        batch.segments.append(&mut self.segments);
+        if !self.segments.is_empty() {
+            batch.segments.append(&mut self.segments);
+        }
         if !self.gathered.is_empty() {
             let spare = std::mem::take(&mut self.spare);
             let gathered = std::mem::replace(&mut self.gathered, spare);

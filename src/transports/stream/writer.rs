@@ -3,7 +3,7 @@
 //! Accepting appends to the queue under a short lock and says whether the caller should write now.
 //! Writing is done by one thread at a time, which holds the batch's lock during the system call
 //! and takes everything that is queued. A thread that finds the batch busy leaves its bytes to
-//! its holder, who looks at the queue again after having let go of the lock, so nothing is
+//! its holder, who lets go of it under the queue's lock and looks at the queue again, so nothing is
 //! forgotten. `models` in this file's tests walks through every interleaving of that.
 
 use std::io::{self, IoSlice};
@@ -187,15 +187,19 @@ impl Writer {
                 Ok(()) => batch.write(sink, &*self.encoder),
                 Err(OutOfMemory) => Done::failed(io::ErrorKind::OutOfMemory),
             };
-            let mut turn = self.queue.lock().note_written(done);
+            let mut queue = self.queue.lock();
+            let mut turn = queue.note_written(done);
             if turn.is_stuck {
+                drop(queue);
                 let is_ahead = sink.is_ahead();
-                self.queue.lock().take_back(&mut batch, &mut turn, is_ahead);
+                queue = self.queue.lock();
+                queue.take_back(&mut batch, &mut turn, is_ahead);
             }
             written.note(turn);
+            // Under the queue's lock: who left his bytes to us before is seen now, and who comes
+            // later finds the batch free.
             drop(batch);
-            // Only now does a look at the queue see what was left to us while we wrote.
-            if !self.queue.lock().wants_writer() {
+            if !queue.wants_writer() {
                 break;
             }
         }
