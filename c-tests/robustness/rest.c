@@ -142,20 +142,29 @@ static void *wait_in_poll(void *argument)
     }
 }
 
-/* When the socket is closed, another file may have the number before he looks again: then nothing
- * wakes him. So he looks at the socket now and then. */
+/* Until something is there to be received; 0 when the socket has been closed. Then another file may
+ * have the number before poll looks again, so that nothing wakes it: hence the socket is asked. */
+static int await_descriptor(struct pollfd *entry, int s)
+{
+    int ready;
+    do
+        ready = poll(entry, 1, 10 * QUIET_MS);
+    while (ready == 0 && nn_get_statistic(s, NN_STAT_CURRENT_CONNECTIONS) != (uint64_t)-1);
+    return ready;
+}
+
 static void *wait_for_descriptor(void *argument)
 {
     struct waiter *waiter = argument;
-    struct pollfd entry = {get_int(waiter->sockets[0], NN_SOL_SOCKET, NN_RCVFD), POLLIN, 0};
-    for (;;) {
-        int ready = poll(&entry, 1, 10 * QUIET_MS);
-        CHECK_AT_LEAST(ready, 0);
-        if (nn_recv(waiter->sockets[0], NULL, 0, NN_DONTWAIT) >= 0)
-            waiter->heard++;
-        else if (ready > 0 || nn_errno() != EAGAIN)
+    int s = waiter->sockets[0], ready;
+    struct pollfd entry = {get_int(s, NN_SOL_SOCKET, NN_RCVFD), POLLIN, 0};
+    while ((ready = await_descriptor(&entry, s)) != 0) {
+        CHECK_EQ(ready, 1);
+        if (nn_recv(s, NULL, 0, NN_DONTWAIT) < 0)
             return NULL;
+        waiter->heard++;
     }
+    return NULL;
 }
 
 static void send_much(int s)
